@@ -1,0 +1,6 @@
+//! A login token comes in, is verified, becomes an identity, and leaves as a Zendesk token.
+//!
+//! The modules stand in the order of that sentence, edges last. A module names only modules that
+//! stand above it here; `tests/architecture.rs` holds them to it.
+
+pub mod logging;
