@@ -4,3 +4,5 @@
 //! stand above it here; `tests/architecture.rs` holds them to it.
 
 pub mod logging;
+
+pub mod config;

@@ -1,0 +1,170 @@
+//! What is this deployment set to?
+//!
+//! [`Config::load`] is the only way to a [`Config`], and checks everything in it.
+
+pub mod secret;
+pub mod origin;
+pub mod settings;
+pub mod problem;
+pub mod file;
+pub mod load;
+pub mod sections;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tracing::Level;
+
+use crate::logging::Format;
+
+use load::Reader;
+use origin::OriginPattern;
+use problem::{ConfigError, Problem, Source};
+use secret::Secret;
+use settings::SETTINGS;
+
+/// Settings of a whole deployment, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `admin.listen`
+    pub admin_listen: SocketAddr,
+    /// `[login]`
+    pub login: Login,
+    /// `cors.origins`
+    pub origins: Vec<OriginPattern>,
+    /// `[chat]`
+    pub chat: Chat,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[log]`
+    pub log: Log,
+    /// What a person should know and may leave as it is, a line each.
+    pub warnings: Vec<Problem>,
+    /// Every setting as it came out, for a person; secrets as their length.
+    pub effective: Vec<Effective>,
+}
+
+/// `[login]`: what the login side issues.
+#[derive(Debug)]
+pub struct Login {
+    /// Name of the cookie that holds the login token.
+    pub cookie: String,
+    /// The login project's HS256 secret.
+    pub secret: Secret,
+    /// The secret before a reset.
+    pub previous_secret: Option<Secret>,
+    /// Checked against `xsolla_login_project_id` when set.
+    pub project_id: Option<String>,
+    /// Checked against `iss` when set.
+    pub issuer: Option<String>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+    /// Longest `exp - iat`.
+    pub max_lifetime: Option<Duration>,
+}
+
+/// `[chat]`: tokens for Zendesk Chat.
+#[derive(Debug)]
+pub struct Chat {
+    /// Chat's shared secret.
+    pub secret: Secret,
+    /// How long a token lives.
+    pub lifetime: Duration,
+    /// Login claims to take the name from, in this order.
+    pub name_from: Vec<String>,
+    /// Makes an email for players without one.
+    pub fallback_email_domain: Option<String>,
+}
+
+/// `[limits]`: what clients may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections open at once.
+    pub connections: usize,
+    /// Requests answered at once.
+    pub requests_in_flight: usize,
+    /// Most bytes of request line and headers.
+    pub header_bytes: usize,
+    /// To the end of the headers.
+    pub header_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// For an answer.
+    pub request_timeout: Duration,
+    /// To finish what is in flight.
+    pub drain: Duration,
+    /// Still accepting while `/ready` already says no.
+    pub drain_delay: Duration,
+}
+
+/// `[log]`: the log on standard output.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// JSON or text.
+    pub format: Format,
+    /// The least level that is written.
+    pub level: Level,
+}
+
+/// One setting as it came out.
+#[derive(Debug)]
+pub struct Effective {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value, or a secret's length.
+    pub value: String,
+    /// Where it stands.
+    pub source: Source,
+}
+
+impl Config {
+    /// Loads and checks everything that `serve` needs.
+    ///
+    /// `file` is the settings file; without one, `ZENDESK_TOKEN_CONFIG` in `environment` may name
+    /// it. Variables of the environment win over the file.
+    ///
+    /// # Errors
+    /// All that is wrong at once, each with key, source and mend.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(file, environment);
+        let config = sections::read(&mut reader);
+        let effective = SETTINGS.iter().map(|setting| Effective {
+            key: setting.key,
+            value: reader.shown(setting),
+            source: reader.source(setting.key),
+        });
+        let effective = effective.collect();
+        if reader.problems.is_empty() {
+            Ok(Self { effective, warnings: reader.warnings, ..config })
+        } else {
+            Err(ConfigError(reader.problems))
+        }
+    }
+
+    /// Loads `admin.listen` alone, for a command that only talks to a running service.
+    ///
+    /// # Errors
+    /// What is wrong with that one setting.
+    pub fn load_admin_listen(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<SocketAddr, ConfigError> {
+        let mut reader = Reader::new(file, environment);
+        reader.problems.retain(|problem| problem.key == "admin.listen");
+        let listen = sections::address(&mut reader, "admin.listen");
+        if reader.problems.is_empty() { Ok(listen) } else { Err(ConfigError(reader.problems)) }
+    }
+}
+
+/// The process's environment, for [`Config::load`].
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
+}

@@ -1,0 +1,227 @@
+//! What did the file and the environment say, and what is wrong with it?
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::{self, Entry, Written};
+use super::problem::{Problem, Source};
+use super::secret::Secret;
+use super::settings::{self, FILE_VARIABLE, SETTINGS, Setting};
+
+/// A written value and its place.
+struct Found {
+    written: Written,
+    source: Source,
+}
+
+/// Reads typed values out of what was found, and gathers every problem on the way.
+pub struct Reader {
+    found: BTreeMap<&'static str, Found>,
+    /// Length of each secret that was read, under the key that gave it.
+    secret_bytes: BTreeMap<&'static str, usize>,
+    /// What is wrong so far.
+    pub problems: Vec<Problem>,
+    /// What a person should know and may leave as it is.
+    pub warnings: Vec<Problem>,
+}
+
+impl Reader {
+    /// Lays defaults, file and environment over each other, later ones winning.
+    ///
+    /// The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none.
+    pub fn new(file: Option<&Path>, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let defaults = SETTINGS.iter().filter_map(|setting| {
+            let text = setting.default?.to_owned();
+            Some((setting.key, Found { written: Written::Untyped(text.into()), source: Source::Default }))
+        });
+        let mut reader = Self {
+            found: defaults.collect(),
+            secret_bytes: BTreeMap::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
+        let named = environment.get(&OsString::from(FILE_VARIABLE)).filter(|path| !path.is_empty()).map(PathBuf::from);
+        if let Some(file) = file.map(Path::to_path_buf).or(named) {
+            reader.read_file(&file);
+        }
+        for setting in SETTINGS {
+            if let Some(value) = environment.get(&OsString::from(setting.variable())) {
+                reader.read_variable(setting, value.clone());
+            }
+        }
+        reader
+    }
+
+    fn read_variable(&mut self, setting: &'static Setting, value: OsString) {
+        let source = Source::Variable(setting.variable());
+        match value.into_string() {
+            Ok(text) => {
+                self.found.insert(setting.key, Found { written: Written::Untyped(text.into()), source });
+            }
+            Err(_) => self.blame(setting.key, source, "is not UTF-8; give it in a file instead"),
+        }
+    }
+
+    fn read_file(&mut self, path: &Path) {
+        let (entries, problems) = file::read(path);
+        self.problems.extend(problems);
+        for Entry { key, written, source } in entries {
+            match settings::find(&key) {
+                Some(setting) => drop(self.found.insert(setting.key, Found { written, source })),
+                None => self.blame_unknown(&key, source),
+            }
+        }
+    }
+
+    fn blame_unknown(&mut self, key: &str, source: Source) {
+        let is_plain =
+            key.len() <= 48 && key.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.'));
+        let mend = settings::nearest(key).map_or("drop it".to_owned(), |near| format!("did you mean {near}?"));
+        let shown = if is_plain { key } else { "a key" };
+        self.blame(shown, source, format!("is not a setting; {mend}"));
+    }
+
+    /// Notes a problem with a value whose place is known.
+    fn blame(&mut self, key: &str, source: Source, what: impl Into<String>) {
+        self.problems.push(Problem { key: key.to_owned(), source, what: what.into() });
+    }
+
+    /// Notes a problem with the value of `key`, wherever it stands.
+    pub fn reject(&mut self, key: &'static str, what: impl Into<String>) {
+        let source = self.source(key);
+        self.blame(key, source, what);
+    }
+
+    /// Notes what a person should know about the value of `key`.
+    pub fn warn(&mut self, key: &'static str, what: impl Into<String>) {
+        let source = self.source(key);
+        self.warnings.push(Problem { key: key.to_owned(), source, what: what.into() });
+    }
+
+    /// Whether a secret came out of `key`.
+    #[must_use]
+    pub fn was_read(&self, key: &str) -> bool {
+        self.secret_bytes.contains_key(key)
+    }
+
+    /// Whether anybody set `key`, or it has a default.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.found.contains_key(key)
+    }
+
+    /// Where the value of `key` stands.
+    #[must_use]
+    pub fn source(&self, key: &str) -> Source {
+        self.found.get(key).map_or(Source::Missing, |found| found.source.clone())
+    }
+
+    /// Reads text and lets `parse` make sense of it; nothing when unset or wrong.
+    pub fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let result = match &self.found.get(key)?.written {
+            Written::Untyped(text) | Written::Text(text) if text.is_empty() => {
+                Err("is empty; give a value, or drop the setting".to_owned())
+            }
+            Written::Untyped(text) | Written::Text(text) => parse(text),
+            other @ (Written::Integer(_) | Written::Flag(_) | Written::List(_) | Written::Other(_)) => {
+                Err(format!("is {} and needs text in quotes", other.kind()))
+            }
+        };
+        result.map_err(|what| self.reject(key, what)).ok()
+    }
+
+    /// Reads a whole number within `range`; the range's start when it is wrong.
+    pub fn number(&mut self, key: &'static str, range: RangeInclusive<usize>) -> usize {
+        let digits = match self.found.get(key).map(|found| &found.written) {
+            Some(Written::Untyped(text)) => Some(text.as_str()),
+            Some(Written::Integer(text)) => Some(text.as_str()),
+            Some(Written::Text(_) | Written::Flag(_) | Written::List(_) | Written::Other(_)) | None => None,
+        };
+        let number = digits.and_then(|digits| digits.parse().ok()).filter(|number| range.contains(number));
+        number.unwrap_or_else(|| {
+            self.reject(key, format!("needs a whole number from {} to {}", range.start(), range.end()));
+            *range.start()
+        })
+    }
+
+    /// Reads `true` or `false`; false when it is wrong.
+    pub fn flag(&mut self, key: &'static str) -> bool {
+        let flag = match self.found.get(key).map(|found| &found.written) {
+            Some(Written::Flag(flag)) => Some(*flag),
+            Some(Written::Untyped(text)) => text.parse().ok(),
+            Some(Written::Text(_) | Written::Integer(_) | Written::List(_) | Written::Other(_)) | None => None,
+        };
+        flag.unwrap_or_else(|| {
+            self.reject(key, "needs true or false");
+            false
+        })
+    }
+
+    /// Reads a duration as people write it (`90s`, `5m`) within `range`; nothing when unset or wrong.
+    pub fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let show = humantime::format_duration;
+        let needs =
+            format!("needs a time from {} to {}, with its unit: 90s, 5m", show(*range.start()), show(*range.end()));
+        self.parsed(key, |text| {
+            humantime::parse_duration(text).ok().filter(|duration| range.contains(duration)).ok_or(needs)
+        })
+    }
+
+    /// Reads a list of texts, comma-separated in the environment; empty when unset or wrong.
+    pub fn list(&mut self, key: &'static str) -> Vec<String> {
+        let items = match self.found.get(key).map(|found| &found.written) {
+            None => return Vec::new(),
+            Some(Written::Untyped(text)) => Some(text.split(',').map(|item| item.trim().to_owned()).collect()),
+            Some(Written::List(items)) => Some(items.clone()),
+            Some(Written::Text(_) | Written::Integer(_) | Written::Flag(_) | Written::Other(_)) => None,
+        };
+        let items = items.filter(|items: &Vec<String>| !items.is_empty() && items.iter().all(|item| !item.is_empty()));
+        items.unwrap_or_else(|| {
+            self.reject(key, "needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment");
+            Vec::new()
+        })
+    }
+
+    /// Reads a secret from `key`, or from the file that `file_key` names; both is an error.
+    pub fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<Secret> {
+        if self.has(key) && self.has(file_key) {
+            let other = self.source(file_key);
+            self.reject(key, format!("is set and so is {file_key} ({other}); keep one of the two"));
+            return None;
+        }
+        let secret = match self.found.get(key).map(|found| &found.written) {
+            Some(Written::Untyped(text) | Written::Text(text)) => Some(Secret::new(text.as_bytes().to_vec())),
+            Some(other @ (Written::Integer(_) | Written::Flag(_) | Written::List(_) | Written::Other(_))) => {
+                let what = format!("is {} and needs text in quotes", other.kind());
+                self.reject(key, what);
+                None
+            }
+            None => self.parsed(file_key, |path| {
+                Secret::from_file(Path::new(path)).map_err(|error| format!("names a file that can't be read: {error}"))
+            }),
+        }?;
+        self.secret_bytes.insert(if self.has(key) { key } else { file_key }, secret.bytes().len());
+        Some(secret)
+    }
+
+    /// The value of `key` as a person may see it: a secret as its length.
+    #[must_use]
+    pub fn shown(&self, setting: &Setting) -> String {
+        let bytes = self.secret_bytes.get(setting.key);
+        match self.found.get(setting.key).map(|found| &found.written) {
+            None => "not set".to_owned(),
+            Some(_) if setting.is_secret() => bytes.map_or("not shown".to_owned(), |bytes| format!("{bytes} bytes")),
+            Some(Written::Untyped(text) | Written::Text(text)) => {
+                bytes.map_or_else(|| text.to_string(), |bytes| format!("{} ({bytes} bytes)", text.as_str()))
+            }
+            Some(Written::Integer(text)) => text.clone(),
+            Some(Written::Flag(flag)) => flag.to_string(),
+            Some(Written::List(items)) => items.join(","),
+            Some(Written::Other(kind)) => (*kind).to_owned(),
+        }
+    }
+}

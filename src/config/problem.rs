@@ -1,0 +1,60 @@
+//! What is wrong with the settings, and where?
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::settings;
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody set it.
+    Default,
+    /// A file, with the line when it is known.
+    File(PathBuf, Option<usize>),
+    /// An environment variable.
+    Variable(String),
+    /// Nowhere: it is missing.
+    Missing,
+}
+
+/// One thing wrong with the settings. Never holds a value: it may be a secret in the wrong place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's key.
+    pub key: String,
+    /// Where the value stands.
+    pub source: Source,
+    /// What is wrong, and the mend.
+    pub what: String,
+}
+
+/// All that is wrong with the settings, a line each.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => write!(f, "default"),
+            Self::File(path, Some(line)) => write!(f, "{}:{line}", path.display()),
+            Self::File(path, None) => write!(f, "{}", path.display()),
+            Self::Variable(name) => write!(f, "{name}"),
+            Self::Missing => write!(f, "not set"),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.source, settings::find(&self.key)) {
+            (Source::Missing, Some(setting)) => {
+                write!(f, "{} ({}, not set): {}", self.key, setting.variable(), self.what)
+            }
+            _ => write!(f, "{} ({}): {}", self.key, self.source, self.what),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which settings are there?
+//!
+//! The one table that the loader reads by, that `--help` prints, and that tests hold the README and
+//! `config/example.toml` against.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the file, section first: `login.secret`.
+    pub key: &'static str,
+    /// What holds when nobody sets it, written as in an environment variable.
+    pub default: Option<&'static str>,
+    /// What it means, in one sentence without a full stop.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// The environment variable that sets it: `ZENDESK_TOKEN_LOGIN__SECRET`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.key.replace('.', "__").to_uppercase())
+    }
+
+    /// Whether its value must never be shown.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.key.ends_with("secret")
+    }
+}
+
+/// What every environment variable of ours starts with.
+pub const PREFIX: &str = "ZENDESK_TOKEN_";
+
+/// The environment variable that names the settings file.
+pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
+
+const fn setting(key: &'static str, default: Option<&'static str>, help: &'static str) -> Setting {
+    Setting { key, default, help }
+}
+
+/// Every setting, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    setting("listen", Some("127.0.0.1:8001"), "address and port of the public listener; the image sets 0.0.0.0:8001"),
+    setting("admin.listen", Some("127.0.0.1:9001"), "address and port of the admin listener: /live and /ready"),
+    setting("login.cookie", Some("token"), "name of the cookie that holds the login token"),
+    setting("login.algorithm", Some("HS256"), "what login tokens are signed with; a token's own header never chooses"),
+    setting("login.secret", None, "the login project's secret, 32 bytes or more"),
+    setting("login.secret_file", None, "a file that holds it; one trailing newline is dropped"),
+    setting("login.previous_secret", None, "the secret before a reset; it still verifies while the reset spreads"),
+    setting("login.previous_secret_file", None, "a file that holds it"),
+    setting("login.project_id", None, "the login project's id; checked against xsolla_login_project_id when set"),
+    setting("login.issuer", None, "checked against iss when set; Xsolla's is https://login.xsolla.com"),
+    setting("login.leeway", Some("60s"), "how far clocks may differ: 0s to 5m, on exp, nbf and iat"),
+    setting("login.max_lifetime", None, "longest exp - iat of a login token; not checked unless set"),
+    setting("cors.origins", None, "origins of the shop's pages: exact, or https://*.example.com for one label"),
+    setting("chat.secret", None, "Zendesk Chat's shared secret: dashboard > Settings > Widget > Widget security"),
+    setting("chat.secret_file", None, "a file that holds it; one trailing newline is dropped"),
+    setting("chat.lifetime", Some("5m"), "how long a Chat token lives, at most 7m"),
+    setting(
+        "chat.name_from",
+        Some("email"),
+        "login claims to take the name from, first non-empty one; the email when there is none",
+    ),
+    setting(
+        "chat.fallback_email_domain",
+        None,
+        "gives a player without an email <sub>@<domain> instead of refusal 00-03",
+    ),
+    setting("limits.connections", Some("4096"), "connections open at once; more are closed at once"),
+    setting("limits.requests_in_flight", Some("1024"), "requests answered at once; more get 503 00-11"),
+    setting("limits.header_bytes", Some("32768"), "most bytes of request line and headers; 431 beyond"),
+    setting("limits.header_timeout", Some("10s"), "to the end of the headers, from accept for the first request"),
+    setting("limits.idle_timeout", Some("75s"), "between two requests; longer than the proxy's"),
+    setting("limits.request_timeout", Some("10s"), "for an answer; 408 00-12 beyond"),
+    setting("limits.drain", Some("8s"), "to finish what is in flight after SIGTERM or SIGINT"),
+    setting("limits.drain_delay", Some("0s"), "still accepting while /ready already says no, before the drain"),
+    setting("log.format", Some("json"), "json or text; on standard output"),
+    setting("log.level", Some("info"), "error, warn, info, debug or trace"),
+    setting("allow_weak_secrets", Some("false"), "true lets short and placeholder secrets pass with a warning"),
+];
+
+/// The row of a key.
+#[must_use]
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The known key most like an unknown one, when it is like enough to be a slip.
+#[must_use]
+pub fn nearest(key: &str) -> Option<&'static str> {
+    let likeness = |setting: &Setting| strsim::jaro_winkler(key, setting.key);
+    SETTINGS
+        .iter()
+        .map(|setting| (likeness(setting), setting.key))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, key)| key)
+}
