@@ -6,3 +6,5 @@
 pub mod logging;
 
 pub mod config;
+
+pub mod login;

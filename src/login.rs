@@ -1,0 +1,9 @@
+//! What does the login side say about a player, and is it true?
+
+pub mod strict_json;
+pub mod keys;
+pub mod claims;
+pub mod token;
+
+/// Seconds since 1970-01-01 00:00 UTC: the `NumericDate` of RFC 7519 §2 without its fraction.
+pub type Timestamp = i64;

@@ -1,0 +1,176 @@
+//! What does a verified login token claim, and does it hold now?
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::config::Login;
+
+use super::Timestamp;
+use super::keys::VerifiedBy;
+use super::strict_json::{Member, Members};
+
+/// 9999-12-31 23:59:59 UTC. Times beyond it are no times, and would overflow what is added to them.
+const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
+
+/// What must hold for the claims of every login token.
+#[derive(Debug, Clone)]
+pub struct LoginRules {
+    issuer: Option<String>,
+    project_id: Option<String>,
+    leeway: i64,
+    max_lifetime: Option<i64>,
+}
+
+/// Claims of a verified login token.
+pub struct LoginClaims {
+    texts: Vec<(String, String)>,
+    expires_at: Timestamp,
+    honoured_until: Timestamp,
+    verified_by: VerifiedBy,
+}
+
+/// Why the claims of a login token don't hold. Says nothing of them but times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ClaimsError {
+    /// A claim that must be there is not.
+    #[error("claim {0} is missing")]
+    ClaimMissing(&'static str),
+    /// A time that is no number from 1970 to 9999.
+    #[error("claim {0} is no time between 1970 and 9999 in seconds")]
+    NotATime(&'static str),
+    /// `exp` has passed.
+    #[error("expired {0} s ago")]
+    Expired(i64),
+    /// `nbf` or `iat` is still to come.
+    #[error("claim {0} is {1} s in the future; does a clock differ?")]
+    InFuture(&'static str, i64),
+    /// `exp - iat` is more than allowed.
+    #[error("lives {0} s, longer than login.max_lifetime")]
+    LivesTooLong(i64),
+    /// `iss` is not what the settings say.
+    #[error("claim iss is not login.issuer")]
+    IssuerOther,
+    /// `xsolla_login_project_id` is not what the settings say.
+    #[error("claim xsolla_login_project_id is not login.project_id")]
+    ProjectOther,
+}
+
+impl LoginRules {
+    /// Takes the rules from the settings.
+    #[must_use]
+    pub fn new(login: &Login) -> Self {
+        Self {
+            issuer: login.issuer.clone(),
+            project_id: login.project_id.clone(),
+            leeway: seconds(login.leeway),
+            max_lifetime: login.max_lifetime.map(seconds),
+        }
+    }
+
+    /// Reads and checks the claims of a token whose signature holds.
+    ///
+    /// # Errors
+    /// The first claim that does not hold.
+    pub(super) fn check(
+        &self,
+        claims: Members<'_>,
+        verified_by: VerifiedBy,
+        now: Timestamp,
+    ) -> Result<LoginClaims, ClaimsError> {
+        let expires_at = time(&claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
+        let issued_at = time(&claims, "iat")?;
+        if now >= expires_at + self.leeway {
+            return Err(ClaimsError::Expired(now - expires_at));
+        }
+        for (name, starts_at) in [("nbf", time(&claims, "nbf")?), ("iat", issued_at)] {
+            if let Some(starts_at) = starts_at.filter(|starts_at| *starts_at > now + self.leeway) {
+                return Err(ClaimsError::InFuture(name, starts_at - now));
+            }
+        }
+        if let Some(max_lifetime) = self.max_lifetime {
+            let lifetime = expires_at - issued_at.ok_or(ClaimsError::ClaimMissing("iat"))?;
+            if lifetime > max_lifetime {
+                return Err(ClaimsError::LivesTooLong(lifetime));
+            }
+        }
+        check_text(&claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerOther)?;
+        check_text(&claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectOther)?;
+        let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
+        let texts = claims.into_texts().map(|(name, text)| (Cow::into_owned(name), Cow::into_owned(text)));
+        Ok(LoginClaims { texts: texts.collect(), expires_at, honoured_until, verified_by })
+    }
+}
+
+fn check_text(claims: &Members<'_>, name: &str, expected: Option<&str>, error: ClaimsError) -> Result<(), ClaimsError> {
+    match (expected, claims.find(name)) {
+        (None, _) => Ok(()),
+        (Some(expected), Some(Member::Text(text))) if text == expected => Ok(()),
+        (Some(_), _) => Err(error),
+    }
+}
+
+/// A `NumericDate` (RFC 7519 §2), a fraction rounded down; nothing when the claim is not there.
+fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, ClaimsError> {
+    let number = match claims.find(name) {
+        None => return Ok(None),
+        Some(Member::Number(number)) => number,
+        Some(Member::Text(_) | Member::Object(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
+    };
+    let floor = number.as_i64().or_else(|| number.as_f64().and_then(floor));
+    floor.filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+fn floor(number: f64) -> Option<Timestamp> {
+    (0.0..=1e12).contains(&number).then(|| number.floor() as Timestamp)
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(MAX_TIMESTAMP)
+}
+
+impl LoginClaims {
+    /// A claim that is a string and not empty.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.texts
+            .iter()
+            .find(|(claim, _)| claim == name)
+            .map(|(_, text)| text.as_str())
+            .filter(|text| !text.is_empty())
+    }
+
+    /// The player's id at the login side.
+    #[must_use]
+    pub fn sub(&self) -> Option<&str> {
+        self.text("sub")
+    }
+
+    /// When the login ends, leeway aside.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// Until when a token issued for this login may live: its end, or the end of the leeway that it
+    /// is in already. Always after the `now` it was verified at.
+    #[must_use]
+    pub const fn honoured_until(&self) -> Timestamp {
+        self.honoured_until
+    }
+
+    /// Which key verified the token.
+    #[must_use]
+    pub const fn verified_by(&self) -> VerifiedBy {
+        self.verified_by
+    }
+}
+
+impl fmt::Debug for LoginClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoginClaims({} texts)", self.texts.len())
+    }
+}

@@ -1,0 +1,133 @@
+//! Is this login token one that the login project issued?
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use thiserror::Error;
+
+use super::Timestamp;
+use super::claims::{ClaimsError, LoginClaims, LoginRules};
+use super::keys::LoginKeys;
+use super::strict_json::{Member, Members, StrictJsonError};
+
+/// Most bytes of a login token. Xsolla's run to 1,200 and more with `payload` and `groups`; without
+/// a bound an attacker has megabytes decoded and parsed before a signature stops him.
+const MAX_BYTES: usize = 8192;
+
+/// Header members that change what a signature covers or how the payload reads. A verifier that
+/// ignores `crit` accepts what its issuer said it must not (RFC 7515 §4.1.11); `b64` is RFC 7797,
+/// `zip` and `enc` are RFC 7516.
+const REFUSED_HEADERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
+
+/// A login token as received: nobody has verified it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LoginToken<'a>(&'a [u8]);
+
+/// Why a login token does not verify. Says nothing of what the token holds but times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum VerifyError {
+    /// Longer than 8 KiB.
+    #[error("login token is {0} bytes, at most {MAX_BYTES} are read")]
+    TooLong(usize),
+    /// No bytes at all.
+    #[error("login token is empty")]
+    Empty,
+    /// Not three parts between dots.
+    #[error("login token is not three parts between dots")]
+    NotThreeParts,
+    /// A part that is not base64url without padding.
+    #[error("{0} is not base64url")]
+    NotBase64Url(&'static str),
+    /// A part that is no strict JSON object.
+    #[error("{0} {1}")]
+    NotStrictJson(&'static str, StrictJsonError),
+    /// `alg` is missing or names another algorithm.
+    #[error("header names no algorithm or another one than login.algorithm")]
+    AlgorithmOther,
+    /// A header member that changes the meaning of the token.
+    #[error("header has the member {0}, which is never accepted")]
+    HeaderRefused(&'static str),
+    /// A header member of the wrong type.
+    #[error("header has a {0} that is no string")]
+    HeaderType(&'static str),
+    /// Signed with none of our keys.
+    #[error("signed with neither login.secret nor login.previous_secret")]
+    SignatureOther,
+    /// Signed with one of our keys, but the claims don't hold.
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+}
+
+impl<'a> LoginToken<'a> {
+    /// Takes the bytes of a header, cookie or paste, whatever they are.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Verifies form, algorithm, signature, times and issuer, in this order (RFC 7515 §5.2, RFC 7519 §7.2).
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn verify(&self, keys: &LoginKeys, rules: &LoginRules, now: Timestamp) -> Result<LoginClaims, VerifyError> {
+        let parts = self.split()?;
+        let header = decode("header", parts.header)?;
+        check_header(&read("header", &header)?, keys)?;
+        let verified_by = keys.verify(parts.message, parts.signature).ok_or(VerifyError::SignatureOther)?;
+        let payload = decode("payload", parts.payload)?;
+        Ok(rules.check(read("payload", &payload)?, verified_by, now)?)
+    }
+
+    fn split(&self) -> Result<Parts<'a>, VerifyError> {
+        match self.0.len() {
+            0 => return Err(VerifyError::Empty),
+            bytes if bytes > MAX_BYTES => return Err(VerifyError::TooLong(bytes)),
+            _ => {}
+        }
+        let text = std::str::from_utf8(self.0).map_err(|_| VerifyError::NotThreeParts)?;
+        let (message, signature) = text.rsplit_once('.').ok_or(VerifyError::NotThreeParts)?;
+        let (header, payload) = message.split_once('.').ok_or(VerifyError::NotThreeParts)?;
+        if payload.contains('.') {
+            return Err(VerifyError::NotThreeParts);
+        }
+        Ok(Parts { message: message.as_bytes(), header, payload, signature })
+    }
+}
+
+impl fmt::Debug for LoginToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoginToken({} bytes)", self.0.len())
+    }
+}
+
+/// A compact JWS (RFC 7515 §7.1), still encoded.
+struct Parts<'a> {
+    message: &'a [u8],
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| VerifyError::NotBase64Url(part))
+}
+
+fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyError> {
+    Members::read(json).map_err(|error| VerifyError::NotStrictJson(part, error))
+}
+
+fn check_header(header: &Members<'_>, keys: &LoginKeys) -> Result<(), VerifyError> {
+    if let Some(name) = REFUSED_HEADERS.into_iter().find(|name| header.has(name)) {
+        return Err(VerifyError::HeaderRefused(name));
+    }
+    for name in ["typ", "cty", "kid"] {
+        if !matches!(header.find(name), None | Some(Member::Text(_))) {
+            return Err(VerifyError::HeaderType(name));
+        }
+    }
+    match header.find("alg") {
+        Some(Member::Text(algorithm)) if algorithm == keys.algorithm() => Ok(()),
+        _ => Err(VerifyError::AlgorithmOther),
+    }
+}
