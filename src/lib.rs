@@ -8,3 +8,5 @@ pub mod logging;
 pub mod config;
 
 pub mod login;
+
+pub mod zendesk;

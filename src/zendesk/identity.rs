@@ -1,0 +1,121 @@
+//! Who is this player to Zendesk?
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::login::claims::LoginClaims;
+
+/// Most bytes of an external id, name or email. Zendesk takes 255 characters of an external id
+/// (developer.zendesk.com, *widget-messaging/web/authentication*); none of the three is ever longer
+/// in good faith.
+const MAX_BYTES: usize = 255;
+
+/// How a product wants a player named.
+#[derive(Debug, Clone)]
+pub struct IdentityRule {
+    /// Login claims to take the name from, in this order; the email when none of them is there.
+    pub name_from: Vec<String>,
+    /// Gives a player without an email `<sub>@<domain>`.
+    pub fallback_email_domain: Option<String>,
+}
+
+/// A player as Zendesk knows people: bounded, printable, never partial.
+#[derive(PartialEq, Eq)]
+pub struct Identity {
+    external_id: String,
+    name: String,
+    email: String,
+}
+
+/// Why a player can't be named to Zendesk. Never quotes a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum IdentityError {
+    /// `sub` is absent, no string, or empty.
+    #[error("claim sub is absent, no string, or empty")]
+    SubMissing,
+    /// `email` is absent, no string, or empty.
+    #[error("claim email is absent, no string, or empty")]
+    EmailMissing,
+    /// A claim is longer than 255 bytes.
+    #[error("claim {0} is {1} bytes, at most {MAX_BYTES} are allowed")]
+    TooLong(&'static str, usize),
+    /// A claim holds a control character.
+    #[error("claim {0} has a control character")]
+    ControlCharacter(&'static str),
+    /// A `sub` that begins or ends with white space: two of them could look the same to Zendesk.
+    #[error("claim sub begins or ends with white space")]
+    OuterSpace,
+    /// An email without exactly one `@` between two parts, or with white space.
+    #[error("claim email is not of the form local@domain")]
+    EmailForm,
+}
+
+impl Identity {
+    /// Names the player of a verified login. What is missing is told before what is unusable, as
+    /// the reference does.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn from_login(login: &LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
+        let sub = login.sub().ok_or(IdentityError::SubMissing)?;
+        let fallback = || rule.fallback_email_domain.as_ref().map(|domain| format!("{sub}@{domain}"));
+        let email = login.text("email").map(str::to_owned).or_else(fallback).ok_or(IdentityError::EmailMissing)?;
+        let claimed_name = rule.name_from.iter().find_map(|claim| login.text(claim).filter(|name| !is_blank(name)));
+        let name = claimed_name.map_or_else(|| email.clone(), str::to_owned);
+
+        check("sub", sub)?;
+        if sub.trim() != sub {
+            return Err(IdentityError::OuterSpace);
+        }
+        check("email", &email)?;
+        check_email(&email)?;
+        check("name", &name)?;
+        Ok(Self { external_id: sub.to_owned(), name, email })
+    }
+
+    /// The player's id at the login side; what Zendesk tells people apart by.
+    #[must_use]
+    pub fn external_id(&self) -> &str {
+        &self.external_id
+    }
+
+    /// What the agent sees.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The player's email, or one made of the external id.
+    #[must_use]
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity(external id of {} bytes)", self.external_id.len())
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
+fn check(claim: &'static str, text: &str) -> Result<(), IdentityError> {
+    if text.len() > MAX_BYTES {
+        Err(IdentityError::TooLong(claim, text.len()))
+    } else if text.chars().any(char::is_control) {
+        Err(IdentityError::ControlCharacter(claim))
+    } else {
+        Ok(())
+    }
+}
+
+fn check_email(email: &str) -> Result<(), IdentityError> {
+    let has_two_parts = email
+        .split_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    if has_two_parts && !email.contains(char::is_whitespace) { Ok(()) } else { Err(IdentityError::EmailForm) }
+}
