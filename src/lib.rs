@@ -10,3 +10,5 @@ pub mod config;
 pub mod login;
 
 pub mod zendesk;
+
+pub mod exchange;
