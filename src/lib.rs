@@ -12,3 +12,5 @@ pub mod login;
 pub mod zendesk;
 
 pub mod exchange;
+
+pub mod http;

@@ -1,0 +1,171 @@
+//! What is a client told when it gets no token?
+//!
+//! A [`Cause`] is private and goes to the log; the [`Refusal`] it maps to is all that a client sees.
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::exchange::ExchangeError;
+use crate::zendesk::chat::ChatError;
+use crate::zendesk::identity::IdentityError;
+
+/// Seconds after which a client may try again when we are too busy.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// What a client is told. The first four are those of Xsolla's `login-zendesk-jwt-generation`, to the letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No login token came with the request.
+    TokenMissing,
+    /// The login token is not valid, for a reason that is ours to know.
+    TokenInvalid,
+    /// The login token names no player.
+    SubMissing,
+    /// The login token has no email and the product needs one.
+    EmailMissing,
+    /// A claim is there but Zendesk could not take it.
+    ClaimUnusable,
+    /// The page's origin is not one of the shop's.
+    OriginForbidden,
+    /// No such route.
+    NotFound,
+    /// The route does not take this method.
+    MethodNotAllowed,
+    /// The request contradicts itself.
+    BadRequest,
+    /// More requests than the service will hold.
+    Overloaded,
+    /// The answer took too long.
+    TimedOut,
+    /// A fault of ours.
+    Internal,
+}
+
+/// Every refusal, for documents and tests.
+pub const REFUSALS: [Refusal; 12] = [
+    Refusal::TokenMissing,
+    Refusal::TokenInvalid,
+    Refusal::SubMissing,
+    Refusal::EmailMissing,
+    Refusal::ClaimUnusable,
+    Refusal::OriginForbidden,
+    Refusal::NotFound,
+    Refusal::MethodNotAllowed,
+    Refusal::BadRequest,
+    Refusal::Overloaded,
+    Refusal::TimedOut,
+    Refusal::Internal,
+];
+
+/// Why a request was refused, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Cause {
+    /// No cookie has the name of the login cookie.
+    #[error("no cookie of the name in login.cookie")]
+    LoginCookieMissing,
+    /// More login cookies than are looked at.
+    #[error("{0} different login cookies")]
+    TooManyLoginCookies(usize),
+    /// The exchange stopped at one of its steps.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// The origin matches no entry of `cors.origins`.
+    #[error("origin is not in cors.origins")]
+    OriginOther,
+    /// More than one `Origin` header.
+    #[error("more than one Origin header")]
+    OriginTwice,
+    /// No route has this path.
+    #[error("no such route")]
+    RouteUnknown,
+    /// The route does not take this method.
+    #[error("no such method on this route")]
+    MethodUnknown,
+    /// `limits.requests_in_flight` is reached.
+    #[error("more requests than limits.requests_in_flight")]
+    TooManyInFlight,
+    /// `limits.request_timeout` is reached.
+    #[error("no answer within limits.request_timeout")]
+    TooSlow,
+    /// The code panicked.
+    #[error("the request panicked")]
+    Panicked,
+}
+
+impl Refusal {
+    /// Status, code and description, as they go over the wire.
+    #[must_use]
+    pub const fn wire(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::TokenMissing => (StatusCode::UNAUTHORIZED, "00-00", "Token not passed"),
+            Self::TokenInvalid => (StatusCode::UNAUTHORIZED, "00-01", "Token is invalid"),
+            Self::SubMissing => (StatusCode::UNPROCESSABLE_ENTITY, "00-02", "\"sub\" claim is missed"),
+            Self::EmailMissing => (StatusCode::UNPROCESSABLE_ENTITY, "00-03", "\"email\" claim is missed"),
+            Self::ClaimUnusable => (StatusCode::UNPROCESSABLE_ENTITY, "00-04", "A claim is not usable in Zendesk"),
+            Self::OriginForbidden => (StatusCode::FORBIDDEN, "00-05", "Origin is not allowed"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "00-08", "Not found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "00-09", "Method is not allowed"),
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "00-10", "Request is malformed"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "00-11", "Service is overloaded"),
+            Self::TimedOut => (StatusCode::REQUEST_TIMEOUT, "00-12", "Request timed out"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "00-14", "Internal error"),
+        }
+    }
+}
+
+impl Cause {
+    /// What the client is told.
+    #[must_use]
+    pub const fn refusal(self) -> Refusal {
+        match self {
+            Self::LoginCookieMissing => Refusal::TokenMissing,
+            Self::TooManyLoginCookies(_) | Self::Exchange(ExchangeError::Verify(_) | ExchangeError::Settle) => {
+                Refusal::TokenInvalid
+            }
+            Self::Exchange(ExchangeError::Identify(IdentityError::SubMissing)) => Refusal::SubMissing,
+            Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing)) => Refusal::EmailMissing,
+            Self::Exchange(
+                ExchangeError::Identify(
+                    IdentityError::TooLong(..)
+                    | IdentityError::ControlCharacter(_)
+                    | IdentityError::OuterSpace
+                    | IdentityError::EmailForm,
+                )
+                | ExchangeError::Issue(ChatError::EmailNotAscii),
+            ) => Refusal::ClaimUnusable,
+            Self::OriginOther => Refusal::OriginForbidden,
+            Self::OriginTwice => Refusal::BadRequest,
+            Self::RouteUnknown => Refusal::NotFound,
+            Self::MethodUnknown => Refusal::MethodNotAllowed,
+            Self::TooManyInFlight => Refusal::Overloaded,
+            Self::TooSlow => Refusal::TimedOut,
+            Self::Exchange(ExchangeError::Issue(ChatError::Sign(_))) | Self::Panicked => Refusal::Internal,
+        }
+    }
+}
+
+/// The body of a refusal: these two members and no more.
+#[derive(Serialize)]
+struct Body {
+    code: &'static str,
+    description: &'static str,
+}
+
+impl IntoResponse for Cause {
+    /// Writes the refusal, and leaves the cause in the response's extensions for the log.
+    fn into_response(self) -> Response {
+        let refusal = self.refusal();
+        let (status, code, description) = refusal.wire();
+        let body = serde_json::to_vec(&Body { code, description }).unwrap_or_default();
+        let json = HeaderValue::from_static("application/json");
+        let mut response = (status, [(CONTENT_TYPE, json)], body).into_response();
+        if refusal == Refusal::Overloaded {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
