@@ -14,3 +14,5 @@ pub mod zendesk;
 pub mod exchange;
 
 pub mod http;
+
+pub mod server;

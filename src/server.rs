@@ -1,0 +1,148 @@
+//! How does the service start, take connections, and stop?
+
+mod connection;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::config::Limits;
+use crate::http::App;
+use crate::http::admin::Readiness;
+
+/// Connections of the admin listener: probes and a scraper, so a flood of them is a mistake.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// Pause after `accept` failed for a reason of ours (no file descriptors left), so that the loop
+/// does not spin until one is free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// For how long the drain still accepts: connections that the kernel has completed would be reset
+/// when their listener closes.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
+
+/// One listener, its app, and the connections it may have.
+pub struct Listener {
+    socket: TcpListener,
+    app: App,
+    limits: Limits,
+    free: Arc<Semaphore>,
+    draining: watch::Sender<bool>,
+}
+
+impl Listener {
+    /// The public listener, with as many connections as the settings allow.
+    #[must_use]
+    pub fn public(socket: TcpListener, app: App, limits: Limits) -> Self {
+        let free = Arc::new(Semaphore::new(limits.connections));
+        Self { socket, app, limits, free, draining: watch::Sender::new(false) }
+    }
+
+    /// The admin listener, with a fixed number of connections.
+    #[must_use]
+    pub fn admin(socket: TcpListener, app: App, limits: Limits) -> Self {
+        Self::public(socket, app, Limits { connections: ADMIN_CONNECTIONS, ..limits })
+    }
+
+    /// Takes connections for ever.
+    async fn accept(&self) -> Infallible {
+        let mut was_full = false;
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, peer)) => was_full = self.take(stream, peer, was_full),
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    tracing::error!(cause = %error, "no connection could be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a connection in a task of its own, or closes it when the house is full. Says whether
+    /// it was; the log hears of it once each time it comes to that.
+    fn take(&self, stream: TcpStream, peer: SocketAddr, was_full: bool) -> bool {
+        let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
+            if !was_full {
+                tracing::warn!(connections = self.limits.connections, "limits.connections reached; closing new ones");
+            }
+            return true;
+        };
+        self.spawn(stream, peer, permit);
+        false
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Answers go out whole, so there is nothing to gain from waiting for more; without it they go out later.
+        let _ = stream.set_nodelay(true);
+        let serving = connection::serve(stream, peer, self.app.clone(), self.limits, self.draining.subscribe());
+        tokio::spawn(async move {
+            serving.await;
+            drop(permit);
+        });
+    }
+
+    /// Takes what the kernel has accepted already, closes the listener, and waits until every
+    /// connection has ended or `limits.drain` is over. Says how many connections were cut off.
+    async fn drain(self) -> usize {
+        let _ = timeout(BACKLOG_PAUSE, self.accept()).await;
+        let Self { socket, free, draining, limits, .. } = self;
+        draining.send_replace(true);
+        drop(socket);
+        let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+        let _ = timeout(limits.drain, free.acquire_many(all)).await;
+        limits.connections - free.available_permits()
+    }
+}
+
+/// Serves both listeners until `stop` resolves, then drains the public one while the admin listener
+/// goes on answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
+pub async fn run(public: Listener, admin: Listener, readiness: Arc<Readiness>, stop: impl Future<Output = ()>) {
+    let until_drained = async {
+        tokio::select! {
+            never = public.accept() => match never {},
+            () = stop => {}
+        }
+        tracing::info!("stopping");
+        readiness.drain();
+        let _ = timeout(public.limits.drain_delay, public.accept()).await;
+        let cut_off = public.drain().await;
+        tracing::info!(cut_off, "stopped");
+    };
+    tokio::select! {
+        never = admin.accept() => match never {},
+        () = until_drained => {}
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT. Both are caught from this call on, which a process that
+/// is PID 1 needs: the kernel ignores what such a process does not catch.
+///
+/// # Errors
+/// The signals can't be caught.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Whether `accept` failed because the client was gone already.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
