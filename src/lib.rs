@@ -16,3 +16,5 @@ pub mod exchange;
 pub mod http;
 
 pub mod server;
+
+pub mod cli;

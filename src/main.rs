@@ -1,3 +1,7 @@
 //! Which command was asked for?
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    zendesk_token::cli::run()
+}

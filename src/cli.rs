@@ -1,0 +1,80 @@
+//! What did the person at the keyboard ask for?
+
+pub mod settings_help;
+pub mod serve;
+pub mod demo;
+pub mod check;
+pub mod healthcheck;
+pub mod secret;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::problem::ConfigError;
+
+/// Exit status when the settings are wrong; clap uses the same for wrong arguments.
+const EXIT_SETTINGS: u8 = 2;
+
+/// Exchanges an Xsolla Login token for a Zendesk token, so that support agents see the real player.
+#[derive(Debug, Parser)]
+#[command(name = "zendesk-token", version, after_help = AFTER_HELP)]
+#[command(arg_required_else_help = true, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Settings file (TOML); the environment variable `ZENDESK_TOKEN_CONFIG` names one as well
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+First steps:
+  zendesk-token demo                      try it on this machine, no settings needed
+  zendesk-token check --config FILE       say what is wrong with the settings, and what would run
+  zendesk-token serve --config FILE       run the service
+  zendesk-token serve --help              every setting, with its default and environment variable";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service until SIGTERM or SIGINT
+    #[command(after_long_help = settings_help::text())]
+    Serve,
+    /// Run the service on loopback with fresh secrets, and print a ready curl line
+    #[command(after_help = demo::AFTER_HELP)]
+    Demo(demo::Arguments),
+    /// Check the settings and print what would run; exit status 0 or 2
+    #[command(after_long_help = settings_help::text())]
+    Check,
+    /// Ask the running service's admin listener whether it is ready; exit status 0 or 1
+    Healthcheck,
+    /// Print a fresh secret of 256 random bits, as 64 hexadecimal digits
+    Secret,
+}
+
+/// Runs the command that the arguments name.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong arguments or settings.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = arguments.config.as_deref();
+    let result = match arguments.command {
+        Command::Serve => serve::run(config),
+        Command::Demo(demo) => demo::run(&demo),
+        Command::Check => check::run(config),
+        Command::Healthcheck => healthcheck::run(config),
+        Command::Secret => secret::run(),
+    };
+    result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
+}
+
+/// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.
+fn report(error: &anyhow::Error) -> ExitCode {
+    let is_settings = error.downcast_ref::<ConfigError>().is_some();
+    let _ = writeln!(io::stderr(), "{error:#}");
+    if is_settings { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::FAILURE }
+}

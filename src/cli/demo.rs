@@ -1,0 +1,142 @@
+//! What does the service do, shown on this machine within a minute?
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::ensure;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::config::Config;
+use crate::config::secret::Secret;
+use crate::config::settings;
+use crate::logging;
+use crate::zendesk::signing_key::SigningKey;
+
+use super::serve::{listen, serve};
+
+/// What `demo --help` says last.
+pub const AFTER_HELP: &str = "\
+Needs no settings and reads none. Its secrets are made at each start and live in memory only;
+it listens on loopback and nowhere else.";
+
+/// Arguments of the demo.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Loopback address and port to listen on [default: 127.0.0.1:8001, or a free port]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+/// What the demo's player claims: a login token as Xsolla Login issues it.
+#[derive(Serialize)]
+struct LoginClaims {
+    sub: &'static str,
+    email: &'static str,
+    username: &'static str,
+    iss: &'static str,
+    iat: u64,
+    exp: u64,
+    xsolla_login_project_id: &'static str,
+    r#type: &'static str,
+}
+
+/// How long the demo's player stays signed in, in seconds: Xsolla Login's own default, a day.
+const LOGIN_LIFETIME: u64 = 86_400;
+
+/// Prints a ready `curl` line and serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// An address that is not loopback or is taken.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let login_secret = Secret::generate()?;
+    let chat_secret = Secret::generate()?;
+    let login_token = mint_login_token(&login_secret)?;
+    Runtime::new()?.block_on(async {
+        let public = bind(arguments.listen).await?;
+        let address = public.local_addr()?;
+        let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let origin = format!("http://{address}");
+        let config = Config::load(
+            None,
+            [
+                variable("login.secret", text(&login_secret)),
+                variable("chat.secret", text(&chat_secret)),
+                variable("cors.origins", &origin),
+                variable("log.format", "text"),
+            ],
+        )?;
+        write!(io::stdout(), "{}", greeting(&origin, &login_token, text(&chat_secret)))?;
+        logging::start(config.log.format, config.log.level);
+        serve(&config, public, admin).await
+    })
+}
+
+/// The address asked for, or the usual port, or a free one where that is taken.
+async fn bind(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8001));
+    if let Some(address) = asked {
+        ensure!(address.ip().is_loopback(), "--listen: the demo stays on loopback; give an address like {usual}");
+        return listen(address, "--listen").await;
+    }
+    match TcpListener::bind(usual).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?),
+        bound => Ok(bound?),
+    }
+}
+
+fn greeting(origin: &str, login_token: &str, chat_secret: &str) -> String {
+    format!(
+        "Nothing of this leaves your machine. Jane Doe is signed in with Xsolla Login; her login token is in the cookie.
+
+Ask for her Zendesk token, as the widget does:
+
+  curl --silent --cookie 'token={login_token}' {origin}/generate/token
+
+Read it as Zendesk does, its signature checked with the Chat secret (pip install pyjwt):
+
+  curl --silent --cookie 'token={login_token}' --header 'Accept: text/plain' {origin}/generate/token | python3 -c 'import jwt, sys; print(jwt.decode(sys.stdin.read(), \"{chat_secret}\", algorithms=[\"HS256\"]))'
+
+Ask without the cookie, and see why the visitor would be anonymous:
+
+  curl --silent --include {origin}/generate/token
+
+Ctrl-C ends the demo. The log follows.
+
+"
+    )
+}
+
+/// Signs a login token as the login project would. The type is a Zendesk token's, the claims are not.
+fn mint_login_token(secret: &Secret) -> anyhow::Result<String> {
+    let iat = now();
+    let claims = LoginClaims {
+        sub: "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11",
+        email: "jane@example.com",
+        username: "Jane Doe",
+        iss: "https://login.xsolla.com",
+        iat,
+        exp: iat + LOGIN_LIFETIME,
+        xsolla_login_project_id: "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77",
+        r#type: "xsolla_login",
+    };
+    Ok(SigningKey::new(secret)?.sign(&claims)?.as_str().to_owned())
+}
+
+fn variable(key: &str, value: &str) -> (OsString, OsString) {
+    let name = settings::find(key).map(settings::Setting::variable).unwrap_or_default();
+    (name.into(), value.into())
+}
+
+/// A generated secret is hexadecimal digits.
+fn text(secret: &Secret) -> &str {
+    std::str::from_utf8(secret.bytes()).unwrap_or_default()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the demo's login begins now")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

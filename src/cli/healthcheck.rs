@@ -1,0 +1,59 @@
+//! Is the service that runs beside this process ready?
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::config::{Config, environment};
+
+/// For the whole check: Docker's and Kubernetes' probes give up soon after.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Asks `/ready` of the admin listener that the settings name.
+///
+/// # Errors
+/// Nobody answers within 3 s, or the answer is no.
+pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
+    let listen = Config::load_admin_listen(file, environment())?;
+    ensure!(listen.port() != 0, "admin.listen has port 0, so nobody can know where to ask; give it a port");
+    let address = reachable(listen);
+    let status = ask(address).with_context(|| format!("no answer from {address}; does the service run?"))?;
+    if status.contains(" 200 ") {
+        Ok(())
+    } else {
+        bail!("{address} answers, but is not ready: {status}");
+    }
+}
+
+/// Where to reach a listener from the same machine: one on every address is on loopback too.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// One request of HTTP/1.0, which the other side ends by closing; the status line comes back.
+fn ask(address: SocketAddr) -> anyhow::Result<String> {
+    let started = Instant::now();
+    let left = || LIMIT.checked_sub(started.elapsed()).filter(|left| !left.is_zero()).context("no answer within 3 s");
+    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
+    stream.set_write_timeout(Some(left()?))?;
+    stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 256];
+    while !answer.contains(&b'\n') && answer.len() < 4096 {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut chunk)? {
+            0 => break,
+            bytes => answer.extend(chunk.iter().take(bytes)),
+        }
+    }
+    let line = answer.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(line).trim().to_owned())
+}
