@@ -41,12 +41,18 @@ impl App {
     /// The public listener's routes and layers.
     #[must_use]
     pub fn public(exchange: Exchange, config: &Config) -> Self {
-        let in_flight = Arc::new(Semaphore::new(config.limits.requests_in_flight));
         let routes = Router::new()
             .route("/generate/token", get(token::chat))
             .with_state(Arc::new(exchange))
             .fallback(|| async { Cause::RouteUnknown })
             .method_not_allowed_fallback(|| async { Cause::MethodUnknown });
+        Self::layered(routes, config)
+    }
+
+    /// Any routes inside the public listener's layers.
+    #[must_use]
+    pub fn layered(routes: Router, config: &Config) -> Self {
+        let in_flight = Arc::new(Semaphore::new(config.limits.requests_in_flight));
         Self(
             routes
                 .layer(CatchPanicLayer::custom(on_panic))

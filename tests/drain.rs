@@ -1,0 +1,172 @@
+//! How the service stops.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Answer, PATIENCE, Request, Server, command, connect, usual};
+use crate::login_tokens::LoginToken;
+
+fn ready(admin: SocketAddr) -> u16 {
+    Request::new(admin, "GET", "/ready").send().status
+}
+
+/// A connection with half a request on it, which keeps a drain waiting.
+fn half_a_request(server: &Server) -> TcpStream {
+    let mut stream = server.connect();
+    stream.write_all(b"GET /generate/token HTTP/1.1\r\nX-Half: ").unwrap();
+    stream
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "never {what}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn sigterm_and_sigint_end_the_service_with_status_0() {
+    for signal in ["TERM", "INT"] {
+        let stopped = Server::start().stop_by(signal);
+        assert_eq!(stopped.status.code(), Some(0), "{signal}");
+        assert!(stopped.took < Duration::from_secs(3), "{:?}", stopped.took);
+    }
+}
+
+#[test]
+fn as_pid_1_it_stops_by_signal_too() {
+    for signal in ["TERM", "INT"] {
+        let inner = command(&["serve"], &usual(&[]));
+        let mut outer = Command::new("unshare");
+        outer.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"]).arg(inner.get_program());
+        outer
+            .args(inner.get_args())
+            .env_clear()
+            .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let probe = Command::new("unshare").args(["--user", "--map-root-user", "--pid", "--fork", "true"]).output();
+        if !probe.is_ok_and(|probe| probe.status.success()) {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "unshare can't make a PID namespace here");
+            println!("skipped: unshare (util-linux) can't make a PID namespace here");
+            return;
+        }
+        let server = Server::run(outer);
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).unwrap();
+        let kill = format!("kill -{signal} {}", children.trim());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert_eq!(server.wait().status.code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn clients_that_hold_on_are_cut_off_when_the_drain_is_over() {
+    let server =
+        Server::with(&[("limits.drain", "1s"), ("limits.header_timeout", "1h"), ("limits.idle_timeout", "1h")]);
+    let held: Vec<TcpStream> = (0..10).map(|_| half_a_request(&server)).collect();
+    // Only what has been read is under way; a whole request behind it shows that it has been.
+    assert_eq!(server.get("/generate/token").send().status, 401);
+    let stopped = server.stop();
+    assert_eq!(stopped.status.code(), Some(0));
+    assert!((900..4000).contains(&stopped.took.as_millis()), "{:?}", stopped.took);
+    assert!(stopped.log.last().unwrap().contains("\"cut_off\":10"), "{:?}", stopped.log.last());
+    drop(held);
+}
+
+#[test]
+fn idle_and_silent_connections_do_not_hold_up_the_stop() {
+    let server = Server::with(&[("limits.drain", "15s")]);
+    let mut idle = server.connect();
+    idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
+    assert!(idle.read(&mut [0; 4096]).unwrap() > 0);
+    let silent = server.connect();
+    let stopped = server.stop();
+    assert_eq!(stopped.status.code(), Some(0));
+    assert!(stopped.took < Duration::from_secs(6), "{:?}", stopped.took);
+    drop((idle, silent));
+}
+
+#[test]
+fn while_draining_it_is_live_but_not_ready_and_takes_no_connection() {
+    let server = Server::start();
+    let mut half = half_a_request(&server);
+    assert_eq!(server.get("/generate/token").send().status, 401);
+    assert_eq!(ready(server.admin), 200);
+    server.signal("TERM");
+    wait_until("not ready", || ready(server.admin) == 503);
+    wait_until("closed", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
+    assert_eq!(Request::new(server.admin, "GET", "/live").send().status, 200);
+    // The request under way is finished, and told that it is the last.
+    half.write_all(b"done\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    half.read_to_end(&mut answer).unwrap();
+    let answer = Answer::read(&answer);
+    assert_eq!((answer.status, answer.header("connection").as_deref()), (401, Some("close")));
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
+#[test]
+fn during_the_drain_delay_it_still_accepts_but_is_not_ready() {
+    let server = Server::with(&[("limits.drain_delay", "1h")]);
+    server.signal("TERM");
+    wait_until("not ready", || ready(server.admin) == 503);
+    assert_eq!(server.get("/generate/token").send().status, 401);
+}
+
+#[test]
+fn a_stop_under_load_fails_no_request() {
+    let server = Server::with(&[("log.level", "info")]);
+    let request = format!("GET /generate/token HTTP/1.1\r\nCookie: token={}\r\n\r\n", LoginToken::valid().mint());
+    let (answered, failed, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    let stopped = thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| load(server.public, &request, &answered, &failed, &stop));
+        }
+        wait_until("under load", || answered.load(Ordering::Relaxed) > 2000);
+        server.signal("TERM");
+        let started = Instant::now();
+        wait_until("refusing connections", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
+        stop.store(true, Ordering::Relaxed);
+        started.elapsed()
+    });
+    assert!(stopped < Duration::from_secs(5), "{stopped:?}");
+    assert_eq!(server.wait().status.code(), Some(0));
+    assert_eq!(failed.load(Ordering::Relaxed), 0, "of {}", answered.load(Ordering::Relaxed));
+}
+
+/// Keeps asking, on one connection as long as the service lets it. Being refused a connection is no
+/// failure; being left without an answer to a request is.
+fn load(address: SocketAddr, request: &str, answered: &AtomicUsize, failed: &AtomicUsize, stop: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        for n in 0.. {
+            let read = stream.write_all(request.as_bytes()).and_then(|()| stream.read(&mut buffer)).unwrap_or(0);
+            let answer = Answer::read(&buffer[..read]);
+            if answer.status != 200 {
+                failed.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            answered.fetch_add(1, Ordering::Relaxed);
+            // Half of the connections are given up by the client now and then.
+            if answer.header("connection").as_deref() == Some("close") || n == 300 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn probes_are_answered_on_the_admin_listener_only() {
+    let server = Server::start();
+    for (path, status) in [("/live", 200), ("/ready", 200), ("/", 404), ("/generate/token", 404)] {
+        assert_eq!(Request::new(server.admin, "GET", path).send().status, status, "{path}");
+    }
+    let mut flood: Vec<TcpStream> = (0..64).map(|_| connect(server.admin)).collect();
+    flood.clear();
+    wait_until("ready again", || ready(server.admin) == 200);
+}

@@ -1,0 +1,212 @@
+//! Clients that stall, flood, lie and never read.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Answer, PATIENCE, Server, send};
+use crate::login_tokens::LoginToken;
+
+const ASK: &[u8] = b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// Writes one byte after another until the other side closes; how long that took.
+fn trickle(stream: &mut TcpStream, bytes: &[u8], pause: Duration) -> Duration {
+    let started = Instant::now();
+    stream.set_read_timeout(Some(pause)).unwrap();
+    for byte in bytes.iter().cycle() {
+        if stream.write_all(&[*byte]).is_err() || is_closed(stream) {
+            return started.elapsed();
+        }
+        assert!(started.elapsed() < PATIENCE, "never closed");
+    }
+    unreachable!("a cycle does not end")
+}
+
+/// Whether the other side has closed by now or within the read timeout.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1024]) {
+        Ok(bytes) => bytes == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    }
+}
+
+/// How long the other side takes to close.
+fn until_closed(stream: &mut TcpStream) -> Duration {
+    let started = Instant::now();
+    while !is_closed(stream) {
+        assert!(started.elapsed() < PATIENCE, "never closed");
+    }
+    started.elapsed()
+}
+
+/// One answer from a connection that stays open; refusals are short enough to come at once.
+fn answer(stream: &mut TcpStream) -> Answer {
+    let mut bytes = vec![0; 4096];
+    let read = stream.read(&mut bytes).unwrap();
+    Answer::read(&bytes[..read])
+}
+
+#[test]
+fn slow_headers_are_cut_off_counted_from_accept() {
+    let server = Server::with(&[("limits.header_timeout", "600ms"), ("limits.idle_timeout", "1h")]);
+    let mut silent = server.connect();
+    let mut slow = server.connect();
+    let took = trickle(&mut slow, b"GET /generate/token HTTP/1.1\r\nX-Slow: ", Duration::from_millis(50));
+    assert!((400..3000).contains(&took.as_millis()), "{took:?}");
+    assert!(until_closed(&mut silent).as_millis() < 3000);
+    assert_eq!(server.get("/generate/token").send().status, 401);
+}
+
+#[test]
+fn slow_headers_of_a_later_request_are_cut_off_counted_from_their_first_byte() {
+    let server = Server::with(&[("limits.header_timeout", "300ms"), ("limits.idle_timeout", "1h")]);
+    let mut stream = server.connect();
+    stream.write_all(ASK).unwrap();
+    assert_eq!(answer(&mut stream).status, 401);
+    // Idle for longer than the header timeout, which must not count yet.
+    stream.set_read_timeout(Some(Duration::from_millis(900))).unwrap();
+    assert!(!is_closed(&mut stream));
+    stream.write_all(ASK).unwrap();
+    assert_eq!(answer(&mut stream).status, 401);
+    let took = trickle(&mut stream, b"GET / HTTP/1.1\r\nX-Slow: ", Duration::from_millis(50));
+    assert!((200..3000).contains(&took.as_millis()), "{took:?}");
+}
+
+#[test]
+fn idle_connections_are_closed_after_the_idle_timeout() {
+    let server = Server::with(&[("limits.idle_timeout", "500ms"), ("limits.header_timeout", "1h")]);
+    let mut stream = server.connect();
+    stream.write_all(ASK).unwrap();
+    assert_eq!(answer(&mut stream).status, 401);
+    let took = until_closed(&mut stream);
+    assert!((300..3000).contains(&took.as_millis()), "{took:?}");
+}
+
+#[test]
+fn a_client_that_never_reads_is_cut_off() {
+    let server = Server::with(&[("limits.idle_timeout", "500ms"), ("limits.request_timeout", "100ms")]);
+    let mut stream = server.connect();
+    stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+    let started = Instant::now();
+    let flood = ASK.repeat(1000);
+    while stream.write_all(&flood).is_ok() {
+        assert!(started.elapsed() < PATIENCE, "still taken");
+    }
+    // A write that timed out is a connection that was kept.
+    let error = stream.write_all(b"x").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
+    assert_eq!(server.get("/generate/token").send().status, 401);
+}
+
+#[test]
+fn a_full_house_closes_new_connections_and_recovers() {
+    let server = Server::with(&[("limits.connections", "8")]);
+    let mut held: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+    for stream in &mut held {
+        stream.write_all(ASK).unwrap();
+        assert_eq!(answer(stream).status, 401);
+    }
+    for _ in 0..20 {
+        assert!(until_closed(&mut server.connect()).as_millis() < 3000);
+    }
+    held.truncate(7);
+    let started = Instant::now();
+    while send(server.public, b"GET /generate/token HTTP/1.1\r\nConnection: close\r\n\r\n").status != 401 {
+        assert!(started.elapsed() < PATIENCE, "never recovered");
+    }
+    for stream in &mut held {
+        stream.write_all(ASK).unwrap();
+        assert_eq!(answer(stream).status, 401);
+    }
+    let log = server.stop().log;
+    let full = log.iter().filter(|line| line.contains("limits.connections")).count();
+    assert!((1..20).contains(&full), "{log:?}");
+}
+
+#[test]
+fn headers_beyond_the_limit_are_refused_with_431() {
+    let server = Server::with(&[("limits.header_bytes", "16384")]);
+    let big = |bytes: usize| server.get("/generate/token").header("X-Big", "a".repeat(bytes)).send().status;
+    assert_eq!(big(15_000), 401);
+    assert_eq!(big(17_000), 431);
+    assert_eq!(big(200_000), 431);
+    let many = (0..101).fold(server.get("/generate/token"), |request, n| request.header(&format!("X-{n}"), "a"));
+    assert_eq!(many.send().status, 431);
+    let long_path = format!("/{}", "a".repeat(17_000));
+    assert!(matches!(server.get(&long_path).send().status, 414 | 431));
+}
+
+#[test]
+fn what_is_no_request_gets_400_and_nothing_more() {
+    let server = Server::start();
+    for bytes in [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
+        b"GET\r\n\r\n",
+        b"GET /generate/token HTTP/9.9\r\n\r\n",
+        b"GET / generate HTTP/1.1\r\n\r\n",
+        b"GET /generate/token HTTP/1.1\r\nCookie : a\r\n\r\n",
+        b"GET /generate/token HTTP/1.1\r\nCookie: a\0b\r\n\r\n",
+        b"GET /generate/token HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
+        b"GET /generate/token HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET /generate/token HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let answer = send(server.public, bytes);
+        assert!(matches!(answer.status, 0 | 400), "{answer:?}");
+        assert_eq!(answer.body, "");
+    }
+    assert_eq!(server.get("/generate/token").send().status, 401);
+}
+
+#[test]
+fn a_body_is_never_read_as_a_second_request() {
+    let server = Server::start();
+    let hidden = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
+    let length = hidden.len();
+    for request in [
+        format!("GET /generate/token HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{hidden}"),
+        format!("GET /generate/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!(
+            "GET /generate/token HTTP/1.1\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
+        ),
+        format!(
+            "POST /generate/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n{hidden}"
+        ),
+        format!("GET /generate/token HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n{hidden}"),
+        format!("GET /generate/token HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("GET /generate/token HTTP/1.1\nHost: x\nContent-Length: {length}\n\n{hidden}"),
+    ] {
+        let mut stream = server.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        let all = String::from_utf8(all).unwrap();
+        assert!(all.matches("HTTP/1.").count() <= 1, "{request}\n{all}");
+        assert!(!all.contains("00-08"), "{request}\n{all}");
+    }
+}
+
+#[test]
+fn pipelined_requests_get_their_answers_in_order() {
+    let server = Server::start();
+    let token = LoginToken::valid().mint();
+    let mut stream = server.connect();
+    let good = format!("GET /generate/token HTTP/1.1\r\nCookie: token={token}\r\n\r\n");
+    let last = "GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("{good}{good}{last}").as_bytes()).unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    let statuses: Vec<&str> = all.match_indices("HTTP/1.1 ").map(|(at, _)| &all[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["200", "200", "404"]);
+}
+
+#[test]
+fn a_client_that_has_finished_sending_still_gets_its_answer() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    stream.write_all(ASK).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    assert_eq!(Answer::read(&all).refusal(), "401 00-00");
+}
