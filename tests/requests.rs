@@ -9,8 +9,10 @@ use axum::http::Request;
 use axum::response::Response;
 use axum::routing::get;
 use tokio::runtime::Runtime;
+use tracing::Level;
 use zendesk_token::config::Config;
 use zendesk_token::http::App;
+use zendesk_token::logging::{self, Format};
 
 use crate::harness::{ORIGIN, usual, variable};
 
@@ -20,7 +22,7 @@ fn app(changes: &[(&str, &str)]) -> App {
         .route("/panic", get(|| async { assert!(std::hint::black_box(false), "jane@example.com") }))
         .route("/fine", get(|| async { "fine" }));
     let settings = usual(changes).into_iter().map(|(key, value)| (variable(key).into(), value.into()));
-    App::layered(routes, &Config::load(None, settings).unwrap())
+    App::gated(routes, &Config::load(None, settings).unwrap())
 }
 
 async fn ask(app: &App, path: &str) -> Response {
@@ -66,8 +68,14 @@ fn one_request_too_many_is_refused_at_once_and_the_next_is_served() {
     });
 }
 
+/// Environment variable that has the next test log as the service does.
+pub const WITH_LOG: &str = "SUITE_WITH_LOG";
+
 #[test]
 fn a_panic_is_one_refusal_and_says_nothing() {
+    if std::env::vars_os().any(|(name, _)| name == WITH_LOG) {
+        logging::start(Format::Json, Level::TRACE);
+    }
     Runtime::new().unwrap().block_on(async {
         let app = app(&[]);
         let refusal = (500, r#"{"code":"00-14","description":"Internal error"}"#.to_owned());

@@ -21,7 +21,7 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     ensure!(listen.port() != 0, "admin.listen has port 0, so nobody can know where to ask; give it a port");
     let address = reachable(listen);
     let status = ask(address).with_context(|| format!("no answer from {address}; does the service run?"))?;
-    if status.contains(" 200 ") {
+    if status.starts_with("HTTP/1.") && status.contains(" 200 ") {
         Ok(())
     } else {
         bail!("{address} answers, but is not ready: {status}");
@@ -54,6 +54,7 @@ fn ask(address: SocketAddr) -> anyhow::Result<String> {
             bytes => answer.extend(chunk.iter().take(bytes)),
         }
     }
-    let line = answer.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let end = answer.iter().position(|byte| *byte == b'\n').context("what answers does not speak HTTP")?;
+    let line = answer.get(..end).unwrap_or_default();
     Ok(String::from_utf8_lossy(line).trim().to_owned())
 }

@@ -4,69 +4,63 @@
 //! email, path or query; every text from outside is checked to be what it should be before it is
 //! written.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::extract::{MatchedPath, Request};
-use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use axum::extract::Request;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::config::origin::OriginPattern;
 use crate::exchange::Issued;
 
 use super::refusal::Cause;
+use super::token;
 
 /// Longest request id that is taken from a client. Too short for a JWT, so that none gets into the
 /// log by this door.
 const MAX_ID_BYTES: usize = 64;
 
+/// Paths that the log names; any other is text of the client's choosing.
+const ROUTES: [&str; 1] = [token::CHAT_PATH];
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The address of the other end of a request's connection, left in its extensions by the server.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
-
-/// Names the request, times it, sets the headers that every answer has, and logs it.
-pub async fn observe(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = request_id(request.headers());
-    let seen = Seen::new(&request);
-    let mut response = next.run(request).await;
-
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_REQUEST_ID, id.clone());
-    seen.log(id.to_str().unwrap_or_default(), started, &response);
-    response
+/// Has the library gather its first entropy, which takes it some 20 ms, before a request has to wait for it.
+pub fn warm_up() {
+    let _ = random_id();
 }
 
 /// What of a request goes into the log.
-struct Seen {
+pub struct Seen {
+    started: Instant,
+    id: HeaderValue,
     method: Method,
-    route: Option<MatchedPath>,
+    route: &'static str,
     origin: Option<HeaderValue>,
-    client: Option<Peer>,
+    client: IpAddr,
 }
 
 /// One log line at a level; `tracing` wants the level fixed at each place.
 macro_rules! log_line {
-    ($level:ident, $seen:ident, $id:ident, $started:ident, $response:ident) => {{
+    ($level:ident, $seen:ident, $response:ident) => {{
         let cause = $response.extensions().get::<Cause>();
         let issued = $response.extensions().get::<Issued>();
         tracing::$level!(
-            request_id = $id,
+            request_id = $seen.id.to_str().unwrap_or_default(),
             method = $seen.method(),
-            route = $seen.route.as_ref().map_or("none", MatchedPath::as_str),
+            route = $seen.route,
             status = $response.status().as_u16(),
             refusal = cause.map(|cause| cause.refusal().wire().1),
             cause = cause.map(tracing::field::display),
-            duration_us = u64::try_from($started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            client = $seen.client.map(|Peer(address)| tracing::field::display(address.ip().to_canonical())),
-            origin = $seen.origin(),
+            duration_us = u64::try_from($seen.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            client = tracing::field::display($seen.client),
+            origin = $seen.origin($response),
             key = issued.map(|issued| issued.verified_by.word()),
             token_sha256 = issued.map(|issued| sha256(issued.token.as_str())),
             sub_sha256 = issued.map(|issued| sha256(&issued.external_id)),
@@ -76,22 +70,38 @@ macro_rules! log_line {
 }
 
 impl Seen {
-    fn new(request: &Request) -> Self {
+    /// Takes what the answer's log line will need, and starts the clock.
+    #[must_use]
+    pub fn new(request: &Request, peer: SocketAddr) -> Self {
+        let path = request.uri().path();
         Self {
+            started: Instant::now(),
+            id: request_id(request.headers()),
             method: request.method().clone(),
-            route: request.extensions().get().cloned(),
+            route: ROUTES.into_iter().find(|route| *route == path).unwrap_or("none"),
             origin: request.headers().get(ORIGIN).cloned(),
-            client: request.extensions().get().copied(),
+            client: peer.ip().to_canonical(),
         }
     }
 
-    fn log(&self, id: &str, started: Instant, response: &Response) {
+    /// Logs the answer, and sets the headers that every answer has.
+    #[must_use]
+    pub fn finish(self, mut response: Response) -> Response {
+        self.log(&response);
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(X_REQUEST_ID, self.id);
+        response
+    }
+
+    fn log(&self, response: &Response) {
         match response.status() {
             StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
-                log_line!(warn, self, id, started, response);
+                log_line!(warn, self, response);
             }
-            status if status.is_server_error() => log_line!(error, self, id, started, response),
-            _ => log_line!(info, self, id, started, response),
+            status if status.is_server_error() => log_line!(error, self, response),
+            _ => log_line!(info, self, response),
         }
     }
 
@@ -111,10 +121,12 @@ impl Seen {
         }
     }
 
-    /// The origin when it is written as browsers write one.
-    fn origin(&self) -> Option<&str> {
+    /// The origin when it is allowed or written as browsers write one.
+    fn origin(&self, response: &Response) -> Option<&str> {
         let is_origin = |text: &&str| OriginPattern::parse(text).is_ok_and(|origin| origin.is_exact());
-        self.origin.as_ref().map(|origin| origin.to_str().ok().filter(is_origin).unwrap_or("malformed"))
+        let is_allowed = response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
+        let shown = |text: &&str| is_allowed || is_origin(text);
+        self.origin.as_ref().map(|origin| origin.to_str().ok().filter(shown).unwrap_or("malformed"))
     }
 }
 
@@ -133,14 +145,25 @@ fn is_sane(id: &[u8]) -> bool {
 }
 
 fn random_id() -> HeaderValue {
-    let mut random = [0; 16];
-    match aws_lc_rs::rand::fill(&mut random) {
-        Ok(()) => HeaderValue::try_from(hex::encode(random)).unwrap_or(HeaderValue::from_static("none")),
-        Err(_) => HeaderValue::from_static("none"),
-    }
+    let (mut random, mut text) = ([0; 16], [0; 32]);
+    let is_filled = aws_lc_rs::rand::fill(&mut random).is_ok() && hex::encode_to_slice(random, &mut text).is_ok();
+    let id = HeaderValue::from_bytes(&text).ok().filter(|_| is_filled);
+    id.unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// Tells two tokens or players apart, or finds one in hand, without naming them.
-fn sha256(text: &str) -> String {
-    hex::encode(digest(&SHA256, text.as_bytes()))
+fn sha256(text: &str) -> impl tracing::Value {
+    let mut hash = [0; 64];
+    // 32 bytes always fit.
+    let _ = hex::encode_to_slice(digest(&SHA256, text.as_bytes()), &mut hash);
+    tracing::field::display(Hexadecimal(hash))
+}
+
+/// Hexadecimal digits.
+struct Hexadecimal([u8; 64]);
+
+impl fmt::Display for Hexadecimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
 }

@@ -5,16 +5,13 @@
 //! can't even see the status of an answer without it. `tower-http`'s layer answers every OPTIONS
 //! and runs the handler for refused origins, so this is ours.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
     HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::origin::OriginPattern;
@@ -31,24 +28,14 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, X-R
 /// Headers beyond the safelisted ones that a page may read.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("Retry-After, X-Request-Id");
 
-/// Refuses foreign origins, answers preflights, and names the allowed origin on every answer.
+/// The origin to name on the answer, if the request has one and it is allowed.
 ///
 /// A request without `Origin` passes: curl and apps send none, and a browser that sends none does
 /// not let a foreign page read the answer.
-pub async fn guard(State(origins): State<Arc<[OriginPattern]>>, request: Request, next: Next) -> Response {
-    let mut response = match allowed_origin(request.headers(), &origins) {
-        Err(cause) => cause.into_response(),
-        Ok(None) => next.run(request).await,
-        Ok(Some(origin)) => {
-            let answer = if is_preflight(&request) { preflight() } else { next.run(request).await };
-            with_cors(answer, origin)
-        }
-    };
-    response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
-    response
-}
-
-fn allowed_origin(headers: &HeaderMap, origins: &[OriginPattern]) -> Result<Option<HeaderValue>, Cause> {
+///
+/// # Errors
+/// The origin is foreign, or there are two.
+pub fn allowed_origin(headers: &HeaderMap, origins: &[OriginPattern]) -> Result<Option<HeaderValue>, Cause> {
     let mut values = headers.get_all(ORIGIN).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -61,12 +48,14 @@ fn allowed_origin(headers: &HeaderMap, origins: &[OriginPattern]) -> Result<Opti
 }
 
 /// An OPTIONS without `Access-Control-Request-Method` is an ordinary request.
-fn is_preflight(request: &Request) -> bool {
+#[must_use]
+pub fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Says yes for every path: a preflight's refusal would hide from the page what is wrong with the path.
-fn preflight() -> Response {
+#[must_use]
+pub fn preflight() -> Response {
     let headers = [
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD")),
         (ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
@@ -75,10 +64,15 @@ fn preflight() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-fn with_cors(mut response: Response, origin: HeaderValue) -> Response {
+/// Names the allowed origin on an answer, and says that the answer depends on it.
+#[must_use]
+pub fn finish(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+    }
     response
 }

@@ -16,6 +16,9 @@ use super::accept::prefers_plain_text;
 use super::login_cookie;
 use super::refusal::Cause;
 
+/// Where browsers ask for a Chat token; the path of Xsolla's reference.
+pub const CHAT_PATH: &str = "/generate/token";
+
 /// `GET /generate/token`: the login cookie in, a Chat token out.
 ///
 /// # Errors
