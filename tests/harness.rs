@@ -1,13 +1,14 @@
-//! One running service for each test, a plain client, and nothing left behind.
+//! One running service for each test, and nothing left behind.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::client::{self, Request};
 
 pub const LOGIN_SECRET: &str = include_str!("fixtures/login_secret").trim_ascii_end();
 pub const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
@@ -103,7 +104,17 @@ impl Server {
     }
 
     pub fn connect(&self) -> TcpStream {
-        connect(self.public)
+        client::connect(self.public)
+    }
+
+    /// What was printed until the service was up.
+    pub fn take_seen(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Standard error, where the command was told to pipe it.
+    pub fn take_stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().unwrap()
     }
 
     pub fn id(&self) -> u32 {
@@ -156,100 +167,8 @@ fn address(log: &[String], name: &str) -> Option<SocketAddr> {
     })
 }
 
-pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
-/// One request on a connection of its own.
-pub struct Request {
-    address: SocketAddr,
-    head: Vec<u8>,
-}
-
-impl Request {
-    pub fn new(address: SocketAddr, method: &str, path: &str) -> Self {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-        Self { address, head: head.into_bytes() }
-    }
-
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.head.extend([name.as_bytes(), b": ", value.as_ref(), b"\r\n"].concat());
-        self
-    }
-
-    pub fn cookie(self, value: impl AsRef<[u8]>) -> Self {
-        self.header("Cookie", [b"token=", value.as_ref()].concat())
-    }
-
-    pub fn send(mut self) -> Answer {
-        self.head.extend(b"\r\n");
-        send(self.address, &self.head)
-    }
-}
-
-/// Sends bytes on a connection of its own and reads to its end.
-pub fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
-    let mut stream = connect(address);
-    stream.write_all(bytes).unwrap();
-    let mut answer = Vec::new();
-    // A reset after the answer is the answer's end too.
-    let _ = stream.read_to_end(&mut answer);
-    Answer::read(&answer)
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
-}
-
-impl Answer {
-    /// Reads an answer; a connection that closed without one has status 0.
-    pub fn read(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
-        let headers = lines.filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-        Self { status, headers, body: body.to_owned() }
-    }
-
-    /// All values of a header, joined.
-    pub fn header(&self, name: &str) -> Option<String> {
-        let values: Vec<&str> =
-            self.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect();
-        if values.is_empty() { None } else { Some(values.join(", ")) }
-    }
-
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
-    }
-
-    /// The code of a refusal, whose body must be the two members and no more.
-    pub fn code(&self) -> String {
-        let json = self.json();
-        assert_eq!(self.header("content-type").as_deref(), Some("application/json"));
-        assert_eq!(json.as_object().map(serde_json::Map::len), Some(2), "{self:?}");
-        assert!(json["description"].is_string());
-        json["code"].as_str().unwrap().to_owned()
-    }
-
-    /// Status and code: `401 00-01`.
-    pub fn refusal(&self) -> String {
-        let mut text = self.status.to_string();
-        let _ = write!(text, " {}", self.code());
-        text
-    }
-
-    /// The token of a JSON answer.
-    pub fn token(&self) -> String {
-        assert_eq!(self.status, 200, "{self:?}");
-        self.json()["token"].as_str().unwrap().to_owned()
-    }
+/// Says what a test lacks to run; an error where all is expected to be there.
+pub fn skip(what: &str) {
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{what}");
+    let _ = writeln!(std::io::stderr(), "skipped: {what}");
 }

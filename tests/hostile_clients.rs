@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Answer, PATIENCE, Server, send};
+use crate::client::{Answer, send};
+use crate::harness::{PATIENCE, Server};
 use crate::login_tokens::LoginToken;
 
 const ASK: &[u8] = b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -2,7 +2,8 @@
 
 use zendesk_token::config::origin::OriginPattern;
 
-use crate::harness::{Answer, ORIGIN, Server, output, usual};
+use crate::client::Answer;
+use crate::harness::{ORIGIN, Server, output, usual};
 use crate::login_tokens::LoginToken;
 
 fn ask(server: &Server, origin: &str) -> Answer {

@@ -6,25 +6,28 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "a test that meets the unexpected fails, and its name is its document"
 )]
 
+mod client;
 mod harness;
 mod login_tokens;
 
-//mod architecture;
-//mod commands;
+mod architecture;
+mod commands;
 mod cookies;
-//mod demo;
+mod demo;
 mod drain;
 mod generate_token;
 mod hostile_clients;
-//mod leaks;
-//mod log_lines;
+mod leaks;
+mod log_lines;
 mod origins;
-//mod properties;
-//mod readme;
+mod properties;
+mod readme;
 mod requests;
-//mod secrets;
-//mod settings;
+mod secrets;
+mod settings;
+mod settings_sources;
 mod verification;

@@ -1,0 +1,160 @@
+//! The commands, as a person or an orchestrator runs them.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zendesk_token::config::settings::SETTINGS;
+
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, usual};
+use crate::settings::SettingsFile;
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn check_says_what_would_run_with_secrets_as_lengths() {
+    let secret_file = SettingsFile::new(format!("{CHAT_SECRET}\n"));
+    let file = SettingsFile::new(format!(
+        "listen = \"0.0.0.0:8001\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\n[chat]\nsecret_file = \"{}\"\n[cors]\norigins = [\"{ORIGIN}\"]\n",
+        secret_file.path().display()
+    ));
+    let result = output(&["check", "--config", file.path().to_str().unwrap()], &[("chat.lifetime", "6m")]);
+    let report = stdout(&result);
+    assert_eq!(result.status.code(), Some(0), "{}", stderr(&result));
+    let rows: Vec<Vec<&str>> = report.lines().map(|line| line.split_whitespace().collect()).collect();
+    let path = file.path().display();
+    let has = |row: &[&str]| rows.iter().any(|words| words == row);
+    assert!(has(&["listen", "0.0.0.0:8001", &format!("({path}:1)")]), "{report}");
+    assert!(has(&["login.secret", "64", "bytes", &format!("({path}:3)")]), "{report}");
+    assert!(has(&[
+        "chat.secret_file",
+        &secret_file.path().display().to_string(),
+        "(64",
+        "bytes)",
+        &format!("({path}:5)")
+    ]));
+    assert!(has(&["chat.lifetime", "6m", "(ZENDESK_TOKEN_CHAT__LIFETIME)"]), "{report}");
+    assert!(has(&["login.cookie", "token", "(default)"]), "{report}");
+    assert!(has(&["login.issuer", "not", "set", "(not", "set)"]) || has(&["login.issuer", "not", "set"]), "{report}");
+    assert!(report.contains("http://0.0.0.0:8001/generate/token"));
+    for setting in SETTINGS {
+        assert!(rows.iter().any(|words| words.first() == Some(&setting.key)), "{}", setting.key);
+    }
+    assert_eq!(output(&["check"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn secret_prints_a_fresh_strong_one() {
+    let secrets = [output(&["secret"], &[]), output(&["secret"], &[])].map(|result| stdout(&result).to_owned());
+    assert_ne!(secrets[0], secrets[1]);
+    for secret in &secrets {
+        let secret = secret.strip_suffix('\n').unwrap();
+        assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()), "{secret}");
+        assert_eq!(output(&["check"], &usual(&[("login.secret", secret)])).status.code(), Some(0));
+    }
+}
+
+#[test]
+fn help_and_version_are_everywhere() {
+    let version = format!("zendesk-token {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(stdout(&output(&["--version"], &[])), version);
+    for subcommand in ["serve", "demo", "check", "healthcheck", "secret"] {
+        assert!(stdout(&output(&["--help"], &[])).contains(subcommand));
+        let help = output(&[subcommand, "--help"], &[]);
+        assert_eq!(help.status.code(), Some(0));
+        assert!(stdout(&help).contains("--config") && stdout(&help).len() > 200);
+    }
+    let help = output(&["serve", "--help"], &[]);
+    for setting in SETTINGS {
+        assert!(stdout(&help).contains(&setting.variable()) && stdout(&help).contains(setting.help), "{}", setting.key);
+    }
+    for wrong in [&["swerve"][..], &[], &["serve", "--port", "1"], &["secret", "extra"]] {
+        assert_eq!(output(wrong, &[]).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    for subcommand in ["check", "secret", "demo"] {
+        let mut child = command(&[subcommand], &usual(&[]));
+        let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let status = child.wait().unwrap();
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert!(!told.contains("panicked"), "{subcommand}: {told}");
+        assert_ne!(status.code(), Some(101));
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_its_key() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for key in ["listen", "admin.listen"] {
+        let result = output(&["serve"], &usual(&[(key, &address)]));
+        assert_eq!(result.status.code(), Some(1));
+        assert!(stderr(&result).starts_with(&format!("{key}: can't listen on {address}")), "{}", stderr(&result));
+    }
+}
+
+#[test]
+fn healthcheck_says_by_its_status_whether_the_service_is_ready() {
+    let server = Server::with(&[("limits.drain_delay", "1h")]);
+    let ask = |listen: &str| output(&["healthcheck"], &[("admin.listen", listen)]);
+    let port = server.admin.port();
+    for listen in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
+        assert_eq!(ask(&listen).status.code(), Some(0), "{listen}");
+    }
+    // Only its own setting counts.
+    let others_wrong =
+        [("admin.listen", &*format!("127.0.0.1:{port}")), ("login.secret", "short"), ("log.level", "loud")];
+    assert_eq!(output(&["healthcheck"], &others_wrong).status.code(), Some(0));
+
+    server.signal("TERM");
+    let started = Instant::now();
+    while ask(&server.admin.to_string()).status.code() == Some(0) {
+        assert!(started.elapsed() < Duration::from_secs(10), "still ready");
+    }
+    let draining = ask(&server.admin.to_string());
+    assert_eq!(draining.status.code(), Some(1));
+    assert!(stderr(&draining).contains("not ready"), "{}", stderr(&draining));
+    drop(server);
+
+    let gone = ask(&format!("127.0.0.1:{port}"));
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(stderr(&gone).contains("does the service run?"), "{}", stderr(&gone));
+    assert_eq!(ask("nonsense").status.code(), Some(2));
+    assert_eq!(ask("127.0.0.1:0").status.code(), Some(1));
+}
+
+#[test]
+fn healthcheck_gives_up_within_3_seconds_on_whatever_answers() {
+    type Answer = fn(&mut std::net::TcpStream);
+    let silent: Answer = |stream| drop(stream.read(&mut [0; 1]));
+    let rude: Answer = |stream| drop(stream.write_all(b"220 smtp.example.com ESMTP\r\n"));
+    let endless: Answer = |stream| while stream.write_all(b"HTTP/1.1 200 OK").is_ok() {};
+    let trickling: Answer = |stream| {
+        while stream.write_all(b"H").is_ok() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    for answer in [silent, rude, endless, trickling] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let server = thread::spawn(move || answer(&mut listener.accept().unwrap().0));
+        let started = Instant::now();
+        let result = output(&["healthcheck"], &[("admin.listen", &address.to_string())]);
+        assert_eq!(result.status.code(), Some(1));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        server.join().unwrap();
+    }
+}

@@ -1,0 +1,117 @@
+//! Nothing secret or personal is ever printed.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use zendesk_token::config::Config;
+use zendesk_token::login::token;
+
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, usual, variable};
+use crate::login_tokens::{EMAIL, LoginToken, SUB};
+use crate::requests::WITH_LOG;
+use crate::verification::{NOW, exchange, fixtures, run};
+
+const PREVIOUS_SECRET: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
+
+/// Fails when one of the texts is there, without printing it.
+fn assert_absent(output: &str, secrets: &[String]) {
+    for secret in secrets {
+        let place = output.lines().position(|line| line.contains(secret.as_str()));
+        assert!(place.is_none(), "a secret of {} bytes stands in line {place:?}", secret.len());
+    }
+}
+
+#[test]
+fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
+    for format in ["json", "text"] {
+        let settings =
+            usual(&[("log.level", "trace"), ("log.format", format), ("login.previous_secret", PREVIOUS_SECRET)]);
+        let mut serve = command(&["serve"], &settings);
+        serve.stderr(Stdio::piped());
+        let mut server = Server::run(serve);
+        let mut stderr = server.take_stderr();
+        let mut secrets: Vec<String> =
+            [LOGIN_SECRET, CHAT_SECRET, PREVIOUS_SECRET, EMAIL, SUB, "Jane", "marker"].map(str::to_owned).to_vec();
+        for (_, token) in fixtures("accepted").into_iter().chain(fixtures("refused")) {
+            let Ok(token) = String::from_utf8(token) else { continue };
+            if token.contains('\n') {
+                continue;
+            }
+            secrets.extend(token.split('.').filter(|part| part.len() > 8).map(str::to_owned));
+            let answer = server.get("/generate/token").cookie(&token).header("Origin", ORIGIN).send();
+            if answer.status == 200 {
+                secrets.extend(answer.token().split('.').skip(1).map(str::to_owned));
+            }
+        }
+        let token = LoginToken::valid().secret(PREVIOUS_SECRET).mint();
+        server.get(&format!("/generate/token?token={token}&email={EMAIL}")).cookie(&token).send();
+        server.get(&format!("/marker/{token}")).header("Authorization", format!("Bearer {token}")).send();
+        server.get("/generate/token").header("X-Request-Id", &token).header("X-Marker", "marker").send();
+        server.get("/generate/token").header("Origin", format!("https://{EMAIL}")).send();
+        server.request("MARKER", "/generate/token").header("User-Agent", EMAIL).send();
+        crate::client::send(server.public, format!("marker {token}\r\n\r\n").as_bytes());
+        let log = server.stop().log.join("\n");
+        assert!(log.lines().count() > 130, "the log is there to be searched");
+        assert_absent(&log, &secrets);
+        let mut errors = String::new();
+        stderr.read_to_string(&mut errors).unwrap();
+        assert_absent(&errors, &secrets);
+    }
+}
+
+#[test]
+fn no_wrong_setting_prints_its_value() {
+    let marker = "Zm9vbWFya2VyMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1u";
+    let keys = zendesk_token::config::settings::SETTINGS.iter().map(|setting| setting.key);
+    for key in
+        keys.filter(|key| !matches!(*key, "login.issuer" | "login.project_id" | "login.cookie" | "chat.name_from"))
+    {
+        let result = output(&["check"], &usual(&[(key, marker)]));
+        let text = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
+        assert!(!text.is_empty());
+        assert_absent(&text, &[marker.to_owned()]);
+    }
+    let file = std::env::temp_dir().join(format!("zendesk-token-leaks-{}.toml", std::process::id()));
+    for text in [
+        format!("[login]\nsecret = {marker}\n"),
+        format!("[login]\nsecret = '{marker}\n"),
+        format!("[login]\nsecret = [\"{marker}\"]\n"),
+        format!("[login]\n{marker} = 1\n"),
+        format!("[{marker}]\nx = 1\n"),
+        marker.to_owned(),
+        format!("[login]\nsecret = \"a\"\nsecret = \"{marker}\"\n"),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let result = output(&["check", "--config", file.to_str().unwrap()], &[]);
+        let told = String::from_utf8(result.stderr).unwrap();
+        assert_eq!(result.status.code(), Some(2), "{told}");
+        assert_absent(&told, &[marker.to_owned()]);
+    }
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn debug_shows_lengths() {
+    let environment = usual(&[("login.previous_secret", PREVIOUS_SECRET)]).into_iter();
+    let config = Config::load(None, environment.map(|(key, value)| (variable(key).into(), value.into()))).unwrap();
+    let token = LoginToken::at(NOW).mint();
+    let issued = run(&exchange(&[]), token.as_bytes(), NOW).unwrap();
+    let shown = format!("{config:?} {:?} {issued:?}", token::LoginToken::new(token.as_bytes()));
+    assert!(shown.contains("Secret(64 bytes)") && shown.contains("LoginToken(") && shown.contains("ZendeskToken("));
+    let secrets = [LOGIN_SECRET, CHAT_SECRET, PREVIOUS_SECRET, EMAIL, &token, issued.as_str()].map(str::to_owned);
+    assert_absent(&shown, &secrets);
+}
+
+/// Runs the one test that panics on purpose in a process of its own, since logging is set up once for
+/// a whole process.
+#[test]
+fn a_panic_is_reported_by_its_place_alone() {
+    let test = "requests::a_panic_is_one_refusal_and_says_nothing";
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let result = child.args(["--exact", test, "--nocapture"]).env(WITH_LOG, "1").output().unwrap();
+    let printed = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
+    assert!(result.status.success(), "{printed}");
+    assert!(printed.contains("\"place\":\"tests/requests.rs:") && printed.contains("00-14"), "{printed}");
+    assert_absent(&printed, &[EMAIL.to_owned()]);
+}

@@ -1,0 +1,149 @@
+//! What the log says of each request.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::harness::{ORIGIN, Server};
+use crate::login_tokens::{LoginToken, SUB};
+
+fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+/// The lines about requests, read as JSON.
+fn requests(log: &[String]) -> Vec<Value> {
+    let lines = log.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
+    lines.filter(|line: &Value| line["message"] == "request").collect()
+}
+
+#[test]
+fn a_success_has_one_line_that_tells_it_apart_and_names_nobody() {
+    let server = Server::start();
+    let ask = server.get("/generate/token?secret=query").cookie(LoginToken::valid().mint());
+    let token = ask.header("Origin", ORIGIN).header("X-Request-Id", "4f-A.b_1").send().token();
+    let lines = requests(&server.stop().log);
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let expected = [
+        ("level", "INFO"),
+        ("request_id", "4f-A.b_1"),
+        ("method", "GET"),
+        ("route", "/generate/token"),
+        ("client", "127.0.0.1"),
+        ("origin", ORIGIN),
+        ("key", "current"),
+        ("token_sha256", &sha256(&token)),
+        ("sub_sha256", &sha256(SUB)),
+    ];
+    for (field, value) in expected {
+        assert_eq!(line[field], value, "{field}");
+    }
+    assert_eq!(line["status"], 200);
+    assert!(line["duration_us"].is_u64());
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(line.as_object().unwrap().len(), expected.len() + 4, "{line}");
+}
+
+#[test]
+fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
+    let server = Server::start();
+    let cases = [
+        (server.get("/generate/token"), 401, "00-00", "no cookie of the name in login.cookie"),
+        (server.get("/generate/token").cookie("x"), 401, "00-01", "login token is not three parts between dots"),
+        (server.get("/nowhere"), 404, "00-08", "no such route"),
+        (server.request("POST", "/generate/token"), 405, "00-09", "no such method on this route"),
+        (
+            server.get("/generate/token").header("Origin", "https://evil.example"),
+            403,
+            "00-05",
+            "origin is not in cors.origins",
+        ),
+        (
+            server.get("/generate/token").cookie(LoginToken::valid().claim("iat", 4_102_444_800_i64).mint()),
+            401,
+            "00-01",
+            "s in the future; does a clock differ?",
+        ),
+        (
+            server.get("/generate/token").cookie(LoginToken::valid().without("email").mint()),
+            422,
+            "00-03",
+            "claim email is absent, no string, or empty",
+        ),
+    ];
+    let mut expected = Vec::new();
+    for (request, status, code, cause) in cases {
+        let answer = request.send();
+        assert_eq!(answer.refusal(), format!("{status} {code}"));
+        assert!(!answer.body.contains(cause));
+        expected.push((answer.header("x-request-id").unwrap(), status, code, cause));
+    }
+    let lines = requests(&server.stop().log);
+    assert_eq!(lines.len(), expected.len());
+    for (line, (id, status, code, cause)) in lines.iter().zip(expected) {
+        assert_eq!(
+            (&line["request_id"], &line["status"], &line["refusal"]),
+            (&id.into(), &status.into(), &code.into())
+        );
+        assert!(line["cause"].as_str().unwrap().contains(cause), "{line}");
+        assert!(line.get("token_sha256").is_none() && line.get("sub_sha256").is_none() && line.get("key").is_none());
+    }
+}
+
+#[test]
+fn the_key_that_verified_is_named() {
+    let previous = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
+    let server = Server::with(&[("login.previous_secret", previous)]);
+    for token in [LoginToken::valid(), LoginToken::valid().secret(previous)] {
+        assert_eq!(server.get("/generate/token").cookie(token.mint()).send().status, 200);
+    }
+    let lines = requests(&server.stop().log);
+    assert_eq!((&lines[0]["key"], &lines[1]["key"]), (&"current".into(), &"previous".into()));
+}
+
+#[test]
+fn only_a_sane_request_id_is_taken() {
+    let server = Server::start();
+    let longest = "a".repeat(64);
+    for id in ["1", "0af7651916cd43dd8448eb211c80319c", "a.b-c_D", longest.as_str()] {
+        let answer = server.get("/generate/token").header("X-Request-Id", id).send();
+        assert_eq!(answer.header("x-request-id").as_deref(), Some(id));
+    }
+    let too_long = "a".repeat(65);
+    let huge = "a".repeat(10_000);
+    for id in ["", "a b", "a\tb", "jane@example.com", "[31m", "ä", "a\"b", "a,b", &too_long, &huge] {
+        let answer = server.get("/generate/token").header("X-Request-Id", id).send();
+        let made = answer.header("x-request-id").unwrap();
+        assert!(made != id && made.len() == 32 && made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id} {made}");
+    }
+    let twice = server.get("/generate/token").header("X-Request-Id", "a").header("X-Request-Id", "a").send();
+    assert_eq!(twice.header("x-request-id").unwrap().len(), 32);
+}
+
+#[test]
+fn text_from_outside_is_named_only_when_it_is_what_it_should_be() {
+    for format in ["json", "text"] {
+        let server = Server::with(&[("log.format", format)]);
+        let odd = ["null", "https://a@b.example", "https://[31mred.example", "https://EXAMPLE.com", "javascript:1"];
+        for origin in odd {
+            server.get("/generate/token").header("Origin", origin).send();
+        }
+        server.request("JANE-EXAMPLE-COM", "/jane@example.com?jane").send();
+        let log = server.stop().log;
+        let lines: Vec<&String> = log.iter().filter(|line| line.contains("duration_us")).collect();
+        assert_eq!(lines.len(), odd.len() + 1);
+        for line in &lines {
+            assert!(!line.to_lowercase().contains("jane"), "{line}");
+        }
+        assert!(lines[..odd.len()].iter().all(|line| line.contains("malformed")), "{lines:?}");
+        assert!(lines[odd.len()].contains("other"));
+    }
+}
+
+#[test]
+fn the_level_decides_what_is_said() {
+    let refused_start = crate::harness::output(&["serve"], &crate::harness::usual(&[("log.level", "loud")]));
+    assert_eq!(refused_start.status.code(), Some(2));
+    let server = Server::with(&[("log.level", "debug")]);
+    server.get("/generate/token").send();
+    assert_eq!(requests(&server.stop().log).len(), 1);
+}

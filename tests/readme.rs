@@ -1,0 +1,110 @@
+//! The README, the example file and the scripts say what the code does.
+
+use std::fs;
+use std::path::Path;
+
+use zendesk_token::config::settings::SETTINGS;
+use zendesk_token::http::refusal::REFUSALS;
+
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
+use crate::login_tokens::LoginToken;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The rows of the table whose first column has this heading, as cells.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let readme = read("README.md");
+    let lines = readme.lines().skip_while(|line| !line.starts_with(&format!("| {heading} |"))).skip(2);
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    rows.map(cells).collect()
+}
+
+#[test]
+fn the_table_of_settings_is_the_one_in_the_code() {
+    let code: Vec<Vec<String>> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let default = setting.default.map_or(String::new(), |default| format!("`{default}`"));
+            vec![format!("`{}`", setting.key), default, setting.help.to_owned()]
+        })
+        .collect();
+    assert_eq!(table("Key"), code);
+}
+
+#[test]
+fn the_table_of_refusals_is_the_one_in_the_code() {
+    let code: Vec<Vec<String>> = REFUSALS
+        .into_iter()
+        .map(|refusal| {
+            let (status, code, description) = refusal.wire();
+            vec![format!("`{code}`"), status.as_u16().to_string(), format!("`{description}`")]
+        })
+        .collect();
+    let readme = table("Code");
+    assert_eq!(readme.iter().map(|row| row[..3].to_vec()).collect::<Vec<_>>(), code);
+    assert!(readme.iter().all(|row| row[3].len() > 10), "each refusal has its mend");
+}
+
+#[test]
+fn the_table_of_log_fields_is_what_a_line_has() {
+    let server = Server::start();
+    server.get("/generate/token").cookie(LoginToken::valid().mint()).header("Origin", ORIGIN).send();
+    server.get("/generate/token").send();
+    let log = server.stop().log;
+    let mut written: Vec<String> = Vec::new();
+    for line in log.iter().filter(|line| line.contains("duration_us")) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        written.extend(line.as_object().unwrap().keys().cloned());
+    }
+    written.retain(|field| !matches!(field.as_str(), "timestamp" | "level" | "message"));
+    written.sort();
+    written.dedup();
+    let cells = table("Field").into_iter().flat_map(|row| row[0].split(", ").map(str::to_owned).collect::<Vec<_>>());
+    let mut told: Vec<String> = cells.map(|cell| cell.trim_matches('`').to_owned()).collect();
+    told.sort();
+    assert_eq!(told, written);
+}
+
+#[test]
+fn the_table_of_routes_is_what_is_served() {
+    let server = Server::start();
+    let token = LoginToken::valid().mint();
+    for row in table("Route") {
+        let path = row[0].trim_matches('`').strip_prefix("GET ").unwrap();
+        let address = if row[1] == "admin" { server.admin } else { server.public };
+        assert_eq!(crate::client::Request::new(address, "GET", path).cookie(&token).send().status, 200, "{path}");
+    }
+}
+
+#[test]
+fn the_environment_file_of_the_readme_is_enough() {
+    let readme = read("README.md");
+    let block = readme.split("with `zendesk-token.env`:").nth(1).unwrap().split("```").nth(1).unwrap();
+    let lines = block.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    let settings: Vec<(String, String)> = lines
+        .map(|(name, value)| {
+            let value = value.split_whitespace().next().unwrap();
+            let secret = if name.contains("LOGIN") { LOGIN_SECRET } else { CHAT_SECRET };
+            let key = name.strip_prefix("ZENDESK_TOKEN_").unwrap().replace("__", ".").to_lowercase();
+            (key, if value == "…" { secret.to_owned() } else { value.to_owned() })
+        })
+        .collect();
+    assert_eq!(settings.len(), 3);
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let result = output(&["check"], &settings);
+    assert_eq!(result.status.code(), Some(0), "{}", String::from_utf8_lossy(&result.stderr));
+}
+
+#[test]
+fn files_that_the_readme_names_are_there() {
+    for path in ["tests/all", ".ci/run", "config/example.toml", "CHANGELOG.md", "LICENSE", "Dockerfile"] {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path}");
+    }
+    let readme = read("README.md");
+    let second_command = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(second_command, "cargo run --release -- demo\ntests/all\n");
+    assert!(read(".ci/run").trim_end().ends_with("exec tests/all"));
+}

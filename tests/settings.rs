@@ -1,0 +1,186 @@
+//! Settings from file and environment, and what is said of wrong ones.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use zendesk_token::config::Config;
+use zendesk_token::config::problem::ConfigError;
+use zendesk_token::config::settings::FILE_VARIABLE;
+use zendesk_token::logging::Format;
+
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, output, usual, variable};
+
+/// A settings file that is gone when dropped.
+pub struct SettingsFile(PathBuf);
+
+impl SettingsFile {
+    pub fn new(text: impl AsRef<[u8]>) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("zendesk-token-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SettingsFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+pub fn load(file: Option<&SettingsFile>, settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let environment = settings.iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
+    Config::load(file.map(SettingsFile::path), environment)
+}
+
+/// What is wrong, a line each, with the usual settings and some changed.
+pub fn problems(changes: &[(&str, &str)]) -> String {
+    load(None, &usual(changes)).expect_err("taken").to_string()
+}
+
+fn minimal_file(more: &str) -> SettingsFile {
+    SettingsFile::new(format!(
+        "[login]\nsecret = \"{LOGIN_SECRET}\"\n[chat]\nsecret = \"{CHAT_SECRET}\"\n[cors]\norigins = [\"{ORIGIN}\"]\n{more}"
+    ))
+}
+
+#[test]
+fn the_environment_alone_is_enough() {
+    let config = load(None, &usual(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")])).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8001");
+    assert_eq!(config.login.cookie, "token");
+    assert_eq!(config.login.leeway, Duration::from_mins(1));
+    assert_eq!(config.chat.lifetime, Duration::from_mins(5));
+    assert_eq!(config.chat.name_from, ["email"]);
+    assert_eq!(config.limits.idle_timeout, Duration::from_secs(75));
+    assert_eq!(config.log.format, Format::Json);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let file = minimal_file("[limits]\nconnections = 10\ndrain = \"3s\"\n");
+    let config = load(Some(&file), &[("limits.drain", "4s"), ("login.cookie", "jar")]).unwrap();
+    assert_eq!((config.limits.connections, config.limits.drain), (10, Duration::from_secs(4)));
+    assert_eq!(config.login.cookie, "jar");
+    let environment = [(FILE_VARIABLE.into(), file.path().as_os_str().to_owned())];
+    assert_eq!(Config::load(None, environment).unwrap().limits.connections, 10);
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_each_with_key_source_and_mend() {
+    let file =
+        SettingsFile::new("listen = 8001\n[login]\nsecret = \"short\"\nleewai = \"1s\"\n[chat]\nlifetime = \"8m\"\n");
+    let error = load(Some(&file), &[("limits.connections", "many"), ("log.level", "loud")]).unwrap_err();
+    let told = error.to_string();
+    let path = file.path().display();
+    for line in [
+        format!("listen ({path}:1): is a number and needs text in quotes"),
+        format!("login.secret ({path}:3): is 5 bytes and needs 32"),
+        format!("login.leewai ({path}:4): is not a setting; did you mean login.leeway?"),
+        format!("chat.lifetime ({path}:6): needs a time from 1s to 7m"),
+        "chat.secret (ZENDESK_TOKEN_CHAT__SECRET, not set): is needed".to_owned(),
+        "cors.origins (ZENDESK_TOKEN_CORS__ORIGINS, not set): is needed".to_owned(),
+        "limits.connections (ZENDESK_TOKEN_LIMITS__CONNECTIONS): needs a whole number".to_owned(),
+        "log.level (ZENDESK_TOKEN_LOG__LEVEL): needs to be one of".to_owned(),
+    ] {
+        assert!(told.lines().any(|told| told.starts_with(&line)), "{line}\n{told}");
+    }
+    assert_eq!(told.lines().count(), 8, "{told}");
+
+    let result = output(&["serve", "--config", file.path().to_str().unwrap()], &[]);
+    assert_eq!(result.status.code(), Some(2));
+    assert_eq!(result.stdout, b"");
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    for (key, wrong) in [
+        ("listen", vec!["", "8001", "localhost:8001", "127.0.0.1", "127.0.0.1:99999", "1.2.3.4.5:1"]),
+        ("login.cookie", vec!["", "a b", "a;b", "a=b", "\"a\"", "ä", "a,b"]),
+        ("login.algorithm", vec!["", "RS384", "none", "hs256"]),
+        ("login.issuer", vec![""]),
+        ("login.project_id", vec![""]),
+        ("login.leeway", vec!["", "60", "-1s", "301s", "6m", "1 fortnight"]),
+        ("login.max_lifetime", vec!["", "0s", "24"]),
+        ("chat.lifetime", vec!["", "0s", "421s", "8m", "300"]),
+        ("chat.name_from", vec!["", ",", "name,,email"]),
+        (
+            "chat.fallback_email_domain",
+            vec!["", "x", "https://x.example", "a@b.example", "X.example", "*.b.example", "1.2.3.4"],
+        ),
+        ("cors.origins", vec!["", ","]),
+        ("limits.connections", vec!["", "0", "-1", "1.5", "1e3", "0x10", "1000001", "99999999999999999999999"]),
+        ("limits.header_bytes", vec!["8191", "1048577", "32k"]),
+        ("limits.header_timeout", vec!["0s", "10", "2h"]),
+        ("limits.drain", vec!["-1s", "2h", "8"]),
+        ("log.format", vec!["", "xml", "JSON"]),
+        ("log.level", vec!["", "off", "INFO", "3"]),
+        ("allow_weak_secrets", vec!["", "1", "yes", "TRUE"]),
+    ] {
+        for value in wrong {
+            let told = problems(&[(key, value)]);
+            assert!(told.starts_with(&format!("{key} ({}): ", variable(key))), "{key}={value}: {told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+}
+
+#[test]
+fn values_in_range_are_taken() {
+    for (key, value) in [
+        ("listen", "[::1]:8001"),
+        ("listen", "0.0.0.0:8001"),
+        ("login.cookie", "__Host-login"),
+        ("login.algorithm", "HS256"),
+        ("login.leeway", "0s"),
+        ("login.leeway", "5m"),
+        ("login.max_lifetime", "1day"),
+        ("chat.lifetime", "7m"),
+        ("chat.lifetime", "1m 30s"),
+        ("chat.fallback_email_domain", "players.example.com"),
+        ("limits.drain", "0s"),
+        ("limits.header_bytes", "8192"),
+        ("log.level", "trace"),
+    ] {
+        assert!(load(None, &usual(&[(key, value)])).is_ok(), "{key}={value}");
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
+    for (line, told) in [
+        ("[limits]\nconnections = \"4096\"", "needs a whole number"),
+        ("[limits]\nconnections = 4096.0", "needs a whole number"),
+        ("[limits]\nconnections = 0x10", "needs a whole number"),
+        ("[limits]\ndrain = 8", "is a number and needs text in quotes"),
+        ("[log]\nlevel = true", "is true or false and needs text"),
+        ("[log]\nlevel = 1979-05-27", "is a date and needs text"),
+        ("[log]\nlevel = [\"info\"]", "is a list and needs text"),
+        ("[log.level]\nx = 1", "is not a setting"),
+    ] {
+        let told_now = load(Some(&minimal_file(line)), &[]).unwrap_err().to_string();
+        assert!(told_now.contains(told) && told_now.lines().count() == 1, "{line}\n{told_now}");
+    }
+    let flag = load(Some(&SettingsFile::new("allow_weak_secrets = \"true\"")), &usual(&[])).unwrap_err().to_string();
+    assert!(flag.contains("needs true or false"), "{flag}");
+    let list =
+        load(Some(&SettingsFile::new("cors.origins = 'https://a.example'")), &usual(&[("cors.origins", ORIGIN)]));
+    assert!(list.is_ok(), "the environment replaces what the file says");
+    let list = load(Some(&SettingsFile::new("chat.name_from = 'email'")), &usual(&[])).unwrap_err().to_string();
+    assert!(list.contains("needs a list of texts"), "{list}");
+}
+
+#[test]
+fn the_two_listeners_need_two_addresses() {
+    let told = problems(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:8001")]);
+    assert!(told.starts_with("admin.listen (ZENDESK_TOKEN_ADMIN__LISTEN): is the same as listen"), "{told}");
+}

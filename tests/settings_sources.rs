@@ -1,0 +1,100 @@
+//! Where settings come from: files, secret files, the environment, and the example.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use zendesk_token::config::Config;
+use zendesk_token::config::settings::SETTINGS;
+
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, usual, variable};
+use crate::settings::{SettingsFile, load, problems};
+
+#[test]
+fn a_secret_and_its_file_together_are_refused_with_both_places() {
+    let secret_file = SettingsFile::new(format!("{LOGIN_SECRET}\n"));
+    let path = secret_file.path().to_str().unwrap();
+    let both = problems(&[("login.secret_file", path)]);
+    let expected = "login.secret (ZENDESK_TOKEN_LOGIN__SECRET): is set and so is login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE)";
+    assert!(both.starts_with(expected), "{both}");
+
+    let mut settings = usual(&[("login.secret_file", path)]);
+    settings.retain(|(key, _)| *key != "login.secret");
+    assert_eq!(load(None, &settings).unwrap().login.secret.bytes(), LOGIN_SECRET.as_bytes());
+    settings.retain(|(key, _)| *key != "login.secret_file");
+    settings.push(("login.secret_file", "/nowhere/at/all"));
+    let told = load(None, &settings).unwrap_err().to_string();
+    assert!(
+        told.contains("login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can't be read"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn strange_variables_are_not_read() {
+    let strays = [
+        ("ZENDESK_TOKEN_SERVICE_HOST", "10.0.0.1"),
+        ("ZENDESK_TOKEN_PORT_8001_TCP", "tcp://10.0.0.1:8001"),
+        ("ZENDESK_TOKEN_LOGIN_SECRET", "single underscore"),
+        ("zendesk_token_listen", "lower case"),
+        ("LISTEN", "127.0.0.1:1"),
+    ];
+    let known = usual(&[]).into_iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
+    let environment = known.chain(strays.into_iter().map(|(name, value)| (name.into(), value.into())));
+    assert!(Config::load(None, environment).is_ok());
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_refused_by_name() {
+    let broken = (OsString::from(variable("login.cookie")), OsString::from_vec(vec![0xff, 0xfe]));
+    let known = usual(&[]).into_iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
+    let told = Config::load(None, known.chain([broken])).unwrap_err().to_string();
+    assert!(told.starts_with("login.cookie (ZENDESK_TOKEN_LOGIN__COOKIE): is not UTF-8"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
+    let missing = Config::load(Some(Path::new("/nowhere/zendesk-token.toml")), []).unwrap_err().to_string();
+    assert!(missing.contains("config file (/nowhere/zendesk-token.toml): can't be read"), "{missing}");
+    for (bytes, told) in [
+        (b"[login\nsecret = 1".to_vec(), ":1): is not TOML here"),
+        (b"[login]\n\nsecret = abc".to_vec(), ":3): is not TOML here"),
+        (b"[login]\ncookie = 'a'\ncookie = 'b'".to_vec(), ":3): is not TOML here"),
+        (vec![0xff, 0xfe], "): can't be read: stream did not contain valid UTF-8"),
+        (vec![b' '; (1 << 20) + 1], "): is larger than 1 MiB"),
+    ] {
+        let error = load(Some(&SettingsFile::new(bytes)), &usual(&[])).unwrap_err().to_string();
+        assert!(error.lines().next().unwrap().contains(told), "{told}\n{error}");
+    }
+    assert!(Config::load(Some(Path::new("/")), []).is_err());
+}
+
+#[test]
+fn the_example_file_shows_every_setting_with_its_default() {
+    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example.toml")).unwrap();
+    let defaults =
+        load(None, &[usual(&[]), vec![("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")]].concat());
+    let shown = |config: Config| config.effective.into_iter().map(|row| (row.key, row.value)).collect::<Vec<_>>();
+
+    // As it stands it needs the two secrets and the origins.
+    let needed = [("login.secret", LOGIN_SECRET), ("chat.secret", CHAT_SECRET), ("cors.origins", ORIGIN)];
+    let as_it_stands = load(Some(&SettingsFile::new(&example)), &needed).unwrap();
+    assert_eq!(shown(as_it_stands), shown(defaults.unwrap()));
+
+    // With every comment sign before a setting taken away, every setting is there.
+    let uncommented: Vec<&str> = example
+        .lines()
+        .map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .collect();
+    let table: toml::Table = uncommented.join("\n").parse().unwrap();
+    for setting in SETTINGS {
+        let value = setting
+            .key
+            .split('.')
+            .try_fold(&toml::Value::Table(table.clone()), |value, name| value.get(name))
+            .is_some();
+        assert!(value, "{} is not in config/example.toml", setting.key);
+    }
+}
