@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::Limits;
 use crate::http::App;
@@ -25,9 +25,11 @@ const ADMIN_CONNECTIONS: usize = 64;
 /// does not spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// For how long the drain still accepts: connections that the kernel has completed would be reset
-/// when their listener closes.
-const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
+/// How long no connection must have come for the kernel's queue to count as empty.
+const BACKLOG_LULL: Duration = Duration::from_millis(20);
+
+/// Longest wait for that; clients that never stop coming must not keep the service from stopping.
+const BACKLOG_LIMIT: Duration = Duration::from_secs(1);
 
 /// One listener, its app, and the connections it may have.
 pub struct Listener {
@@ -56,13 +58,26 @@ impl Listener {
     async fn accept(&self) -> Infallible {
         let mut was_full = false;
         loop {
-            match self.socket.accept().await {
-                Ok((stream, peer)) => was_full = self.take(stream, peer, was_full),
-                Err(error) if is_of_the_client(&error) => {}
-                Err(error) => {
-                    tracing::error!(cause = %error, "no connection could be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
+            was_full = self.accept_one(was_full).await;
+        }
+    }
+
+    /// Takes connections until none has come for a moment: those that the kernel has completed would
+    /// be reset when their listener closes.
+    async fn accept_backlog(&self) {
+        let until_lull = async { while timeout(BACKLOG_LULL, self.accept_one(true)).await.is_ok() {} };
+        let _ = timeout(self.limits.drain.min(BACKLOG_LIMIT), until_lull).await;
+    }
+
+    /// Takes one connection, and says whether the house was full.
+    async fn accept_one(&self, was_full: bool) -> bool {
+        match self.socket.accept().await {
+            Ok((stream, peer)) => self.take(stream, peer, was_full),
+            Err(error) if is_of_the_client(&error) => was_full,
+            Err(error) => {
+                tracing::error!(cause = %error, "no connection could be accepted");
+                sleep(ACCEPT_PAUSE).await;
+                was_full
             }
         }
     }
@@ -90,15 +105,16 @@ impl Listener {
         });
     }
 
-    /// Takes what the kernel has accepted already, closes the listener, and waits until every
-    /// connection has ended or `limits.drain` is over. Says how many connections were cut off.
+    /// Takes the backlog, closes the listener, and waits until every connection has ended or
+    /// `limits.drain` is over. Says how many connections were cut off.
     async fn drain(self) -> usize {
-        let _ = timeout(BACKLOG_PAUSE, self.accept()).await;
+        let end = Instant::now() + self.limits.drain;
+        self.accept_backlog().await;
         let Self { socket, free, draining, limits, .. } = self;
         draining.send_replace(true);
         drop(socket);
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-        let _ = timeout(limits.drain, free.acquire_many(all)).await;
+        let _ = timeout_at(end, free.acquire_many(all)).await;
         limits.connections - free.available_permits()
     }
 }

@@ -108,6 +108,25 @@ fn while_draining_it_is_live_but_not_ready_and_takes_no_connection() {
 }
 
 #[test]
+fn connections_that_wait_to_be_accepted_at_the_stop_are_served() {
+    let server = Server::start();
+    // The kernel accepts for a stopped process, and hands over once it runs again.
+    server.signal("STOP");
+    let mut waiting: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
+    for stream in &mut waiting {
+        stream.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
+    }
+    server.signal("TERM");
+    server.signal("CONT");
+    for mut stream in waiting {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(Answer::read(&answer).status, 401);
+    }
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
+#[test]
 fn during_the_drain_delay_it_still_accepts_but_is_not_ready() {
     let server = Server::with(&[("limits.drain_delay", "1h")]);
     server.signal("TERM");

@@ -53,24 +53,24 @@ fn slow_headers_are_cut_off_counted_from_accept() {
     let mut silent = server.connect();
     let mut slow = server.connect();
     let took = trickle(&mut slow, b"GET /generate/token HTTP/1.1\r\nX-Slow: ", Duration::from_millis(50));
-    assert!((400..3000).contains(&took.as_millis()), "{took:?}");
-    assert!(until_closed(&mut silent).as_millis() < 3000);
+    assert!((400..8000).contains(&took.as_millis()), "{took:?}");
+    assert!(until_closed(&mut silent).as_millis() < 8000);
     assert_eq!(server.get("/generate/token").send().status, 401);
 }
 
 #[test]
 fn slow_headers_of_a_later_request_are_cut_off_counted_from_their_first_byte() {
-    let server = Server::with(&[("limits.header_timeout", "300ms"), ("limits.idle_timeout", "1h")]);
+    let server = Server::with(&[("limits.header_timeout", "1s"), ("limits.idle_timeout", "1h")]);
     let mut stream = server.connect();
     stream.write_all(ASK).unwrap();
     assert_eq!(answer(&mut stream).status, 401);
     // Idle for longer than the header timeout, which must not count yet.
-    stream.set_read_timeout(Some(Duration::from_millis(900))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(1800))).unwrap();
     assert!(!is_closed(&mut stream));
     stream.write_all(ASK).unwrap();
     assert_eq!(answer(&mut stream).status, 401);
     let took = trickle(&mut stream, b"GET / HTTP/1.1\r\nX-Slow: ", Duration::from_millis(50));
-    assert!((200..3000).contains(&took.as_millis()), "{took:?}");
+    assert!((800..8000).contains(&took.as_millis()), "{took:?}");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn idle_connections_are_closed_after_the_idle_timeout() {
     stream.write_all(ASK).unwrap();
     assert_eq!(answer(&mut stream).status, 401);
     let took = until_closed(&mut stream);
-    assert!((300..3000).contains(&took.as_millis()), "{took:?}");
+    assert!((300..8000).contains(&took.as_millis()), "{took:?}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_full_house_closes_new_connections_and_recovers() {
         assert_eq!(answer(stream).status, 401);
     }
     for _ in 0..20 {
-        assert!(until_closed(&mut server.connect()).as_millis() < 3000);
+        assert!(until_closed(&mut server.connect()).as_millis() < 8000);
     }
     held.truncate(7);
     let started = Instant::now();
@@ -131,6 +131,11 @@ fn headers_beyond_the_limit_are_refused_with_431() {
     assert_eq!(big(15_000), 401);
     assert_eq!(big(17_000), 431);
     assert_eq!(big(200_000), 431);
+    // The limit counts request line and headers up to the empty line, and is exact.
+    let head = "GET /generate/token HTTP/1.1\r\nConnection: close\r\nX-Big: ";
+    let exactly = |bytes: usize| format!("{head}{}\r\n\r\n", "a".repeat(bytes - head.len() - 4));
+    assert_eq!(send(server.public, exactly(16_384).as_bytes()).status, 401);
+    assert_eq!(send(server.public, exactly(16_385).as_bytes()).status, 431);
     let many = (0..101).fold(server.get("/generate/token"), |request, n| request.header(&format!("X-{n}"), "a"));
     assert_eq!(many.send().status, 431);
     let long_path = format!("/{}", "a".repeat(17_000));

@@ -49,6 +49,7 @@ fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
     let cases = [
         (server.get("/generate/token"), 401, "00-00", "no cookie of the name in login.cookie"),
         (server.get("/generate/token").cookie("x"), 401, "00-01", "login token is not three parts between dots"),
+        (server.get("/generate/token").cookie("a.b.c.d"), 401, "00-01", "login token is not three parts between dots"),
         (server.get("/nowhere"), 404, "00-08", "no such route"),
         (server.request("POST", "/generate/token"), 405, "00-09", "no such method on this route"),
         (

@@ -16,7 +16,7 @@ use crate::config::settings;
 use crate::logging;
 use crate::zendesk::signing_key::SigningKey;
 
-use super::serve::{listen, serve};
+use super::serve::{bind, listen, serve};
 
 /// What `demo --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -56,9 +56,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let chat_secret = Secret::generate()?;
     let login_token = mint_login_token(&login_secret)?;
     Runtime::new()?.block_on(async {
-        let public = bind(arguments.listen).await?;
+        let public = bind_loopback(arguments.listen)?;
         let address = public.local_addr()?;
-        let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let admin = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let origin = format!("http://{address}");
         let config = Config::load(
             None,
@@ -76,14 +76,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The address asked for, or the usual port, or a free one where that is taken.
-async fn bind(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+fn bind_loopback(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8001));
     if let Some(address) = asked {
         ensure!(address.ip().is_loopback(), "--listen: the demo stays on loopback; give an address like {usual}");
-        return listen(address, "--listen").await;
+        return listen(address, "--listen");
     }
-    match TcpListener::bind(usual).await {
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?),
+    match bind(usual) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?),
         bound => Ok(bound?),
     }
 }

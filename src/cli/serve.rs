@@ -1,11 +1,12 @@
 //! How does the service run?
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, environment};
@@ -15,6 +16,10 @@ use crate::http::admin::Readiness;
 use crate::logging;
 use crate::server::{self, Listener};
 
+/// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at
+/// once. The kernel takes less where `net.core.somaxconn` says so.
+const BACKLOG: u32 = 1024;
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -23,8 +28,8 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
     logging::start(config.log.format, config.log.level);
     Runtime::new()?.block_on(async {
-        let public = listen(config.listen, "listen").await?;
-        let admin = listen(config.admin_listen, "admin.listen").await?;
+        let public = listen(config.listen, "listen")?;
+        let admin = listen(config.admin_listen, "admin.listen")?;
         serve(&config, public, admin).await
     })
 }
@@ -56,7 +61,18 @@ pub async fn serve(config: &Config, public: TcpListener, admin: TcpListener) -> 
 ///
 /// # Errors
 /// The address is taken or not this machine's.
-pub async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     let mend = "is another process on it? set another address";
-    TcpListener::bind(address).await.with_context(|| format!("{key}: can't listen on {address}; {mend}"))
+    bind(address).with_context(|| format!("{key}: can't listen on {address}; {mend}"))
+}
+
+/// Binds with a backlog of our own; tokio's is 128.
+///
+/// # Errors
+/// As the operating system says.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
