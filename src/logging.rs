@@ -1,5 +1,7 @@
 //! How does the service speak of what it does?
 
+pub mod writer;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -12,6 +14,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
+
+use writer::Writer;
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,29 +39,51 @@ impl FromStr for Format {
     }
 }
 
+/// Target of what is said at any level: where the service listens, for port 0 names no port.
+pub const ALWAYS: &str = concat!(env!("CARGO_CRATE_NAME"), "::always");
+
+/// The log, until the end of the process.
+pub struct Log(Option<Writer>);
+
 /// Sends log lines of at least `level` to standard output, for the rest of the process.
 ///
 /// Crates other than this one never speak below `warn`: what they would say of a request is not
 /// ours to vouch for. A second call changes nothing.
-pub fn start(format: Format, level: Level) {
+#[must_use]
+pub fn start(format: Format, level: Level) -> Log {
     panic::set_hook(Box::new(report_panic));
-    let level = LevelFilter::from_level(level);
-    let targets =
-        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(env!("CARGO_CRATE_NAME"), level);
-    // Each line is one write(2) and needs no lock; `io::stdout` has one, and threads queue at it.
     // Whoever closed standard output wants no log.
-    let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() else { return };
-    let writer = Arc::new(File::from(stdout));
-    let lines = fmt::layer().with_writer(writer).with_ansi(false).with_target(false).log_internal_errors(false);
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    let Ok(writer) = stdout.and_then(|stdout| Writer::start(File::from(stdout))) else { return Log(None) };
+    let level = LevelFilter::from_level(level);
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_target(ALWAYS, level.max(LevelFilter::INFO));
+    let lines = fmt::layer()
+        .with_writer(Arc::new(writer.clone()))
+        .with_ansi(false)
+        .with_target(false)
+        .log_internal_errors(false);
     let lines = match format {
         Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
         Format::Text => lines.boxed(),
     };
     let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();
+    Log(Some(writer))
+}
+
+impl Drop for Log {
+    /// Waits for the last lines, but not for a reader that has stopped reading.
+    fn drop(&mut self) {
+        if let Some(writer) = &self.0 {
+            writer.finish();
+        }
+    }
 }
 
 /// Names the place only: a panic's message may quote what the code was working on.
 fn report_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
-    tracing::error!(place, "a request panicked");
+    tracing::error!(place, "panicked");
 }

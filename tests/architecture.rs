@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const ORDER: [&str; 9] = ["logging", "config", "login", "zendesk", "exchange", "http", "server", "cli", "main"];
 
 /// The files of each folder in order; each names only those before it.
-const FOLDERS: [(&str, &[&str]); 6] = [
+const FOLDERS: [(&str, &[&str]); 7] = [
+    ("logging", &["writer"]),
     ("config", &["secret", "origin", "settings", "problem", "file", "load", "sections"]),
     ("login", &["strict_json", "keys", "claims", "token"]),
     ("zendesk", &["identity", "signing_key", "chat"]),
@@ -41,15 +42,16 @@ const HOMES: [(&str, &[&str]); 19] = [
 ];
 
 /// Where each side effect may happen.
-const EFFECTS: [(&str, &[&str]); 8] = [
+const EFFECTS: [(&str, &[&str]); 9] = [
     ("SystemTime::now", &["http/token.rs", "cli/demo.rs"]),
     ("std::env::", &["config.rs"]),
     ("File::open", &["config"]),
-    ("fs::", &["config", "logging.rs"]),
-    ("io::stdout", &["cli", "logging.rs"]),
+    ("fs::", &["config", "logging"]),
+    ("io::stdout", &["cli", "logging"]),
     ("io::stderr", &["cli"]),
     ("aws_lc_rs::rand", &["config/secret.rs", "http/observe.rs"]),
     ("tokio::spawn", &["server.rs"]),
+    ("thread::", &["logging"]),
 ];
 
 const MAX_LINES: usize = 250;

@@ -73,9 +73,8 @@ pub const WITH_LOG: &str = "SUITE_WITH_LOG";
 
 #[test]
 fn a_panic_is_one_refusal_and_says_nothing() {
-    if std::env::vars_os().any(|(name, _)| name == WITH_LOG) {
-        logging::start(Format::Json, Level::TRACE);
-    }
+    let with_log = std::env::vars_os().any(|(name, _)| name == WITH_LOG);
+    let _log = with_log.then(|| logging::start(Format::Json, Level::TRACE));
     Runtime::new().unwrap().block_on(async {
         let app = app(&[]);
         let refusal = (500, r#"{"code":"00-14","description":"Internal error"}"#.to_owned());

@@ -23,6 +23,7 @@ mod generate_token;
 mod hostile_clients;
 mod leaks;
 mod log_lines;
+mod log_readers;
 mod origins;
 mod properties;
 mod readme;

@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             ],
         )?;
         write!(io::stdout(), "{}", greeting(&origin, &login_token, text(&chat_secret)))?;
-        logging::start(config.log.format, config.log.level);
+        let _log = logging::start(config.log.format, config.log.level);
         serve(&config, public, admin).await
     })
 }

@@ -26,7 +26,7 @@ const BACKLOG: u32 = 1024;
 /// Wrong settings, or an address that can't be listened on.
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
-    logging::start(config.log.format, config.log.level);
+    let _log = logging::start(config.log.format, config.log.level);
     Runtime::new()?.block_on(async {
         let public = listen(config.listen, "listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
@@ -46,6 +46,7 @@ pub async fn serve(config: &Config, public: TcpListener, admin: TcpListener) -> 
         tracing::warn!("{warning}");
     }
     tracing::info!(
+        target: logging::ALWAYS,
         listen = %public.local_addr()?,
         admin_listen = %admin.local_addr()?,
         version = env!("CARGO_PKG_VERSION"),

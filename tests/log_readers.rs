@@ -1,0 +1,110 @@
+//! Whoever reads the log may stop reading.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::client::{Request, connect};
+use crate::harness::{PATIENCE, command, usual};
+
+/// A service whose standard output is in the hands of the test.
+struct Unread {
+    child: Child,
+    log: Option<BufReader<ChildStdout>>,
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Unread {
+    fn start(changes: &[(&str, &str)]) -> Self {
+        let mut child = command(&["serve"], &usual(changes)).stdout(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        log.read_line(&mut first).unwrap();
+        let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let address = |name: &str| first[name].as_str().unwrap().parse().unwrap();
+        Self { child, log: Some(log), public: address("listen"), admin: address("admin_listen") }
+    }
+
+    /// Has so many lines written, and sees each request answered.
+    fn ask(&self, requests: usize) {
+        let mut stream: TcpStream = connect(self.public);
+        let mut buffer = vec![0; 64 * 1024];
+        for _ in 0..requests.div_ceil(50) {
+            stream.write_all(&b"GET /nowhere HTTP/1.1\r\n\r\n".repeat(50)).unwrap();
+            let mut answered = 0;
+            while answered < 50 {
+                let read = stream.read(&mut buffer).unwrap();
+                assert_ne!(read, 0);
+                answered += String::from_utf8_lossy(&buffer[..read]).matches("HTTP/1.1 404").count();
+            }
+        }
+    }
+
+    fn stop(&mut self) -> (Option<i32>, Duration) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), started.elapsed());
+            }
+        }
+        panic!("the service did not stop");
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_reader_that_stops_reading_stops_nothing_else() {
+    let mut service = Unread::start(&[]);
+    // 12,000 lines are more than the pipe and the queue hold.
+    service.ask(12_000);
+    assert_eq!(Request::new(service.admin, "GET", "/ready").send().status, 200);
+    let (status, took) = service.stop();
+    assert_eq!(status, Some(0));
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+#[test]
+fn lines_that_were_lost_are_counted_once_it_reads_again() {
+    let mut service = Unread::start(&[]);
+    service.ask(12_000);
+    let log = service.log.as_mut().unwrap();
+    let mut written = 0;
+    let lost = loop {
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "ended");
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        match line["lines"].as_u64() {
+            Some(lost) => break lost,
+            None => written += 1,
+        }
+    };
+    assert!(lost > 0);
+    // What was neither counted nor written by then is still in the queue.
+    assert!(written + lost <= 12_000, "{written} + {lost}");
+}
+
+#[test]
+fn a_reader_that_is_gone_stops_nothing() {
+    let mut service = Unread::start(&[]);
+    service.log = None;
+    service.ask(1_000);
+    assert_eq!(service.stop().0, Some(0));
+}
+
+#[test]
+fn where_it_listens_is_said_at_every_level() {
+    for level in ["error", "warn", "info", "trace"] {
+        let service = Unread::start(&[("log.level", level)]);
+        assert_ne!(service.public.port(), 0);
+    }
+}
