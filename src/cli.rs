@@ -11,7 +11,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::problem::ConfigError;
 
@@ -46,10 +47,10 @@ enum Command {
     /// Run the service on loopback with fresh secrets, and print a ready curl line
     #[command(after_help = demo::AFTER_HELP)]
     Demo(demo::Arguments),
-    /// Check the settings and print what would run; exit status 0 or 2
+    /// Check the settings and print what would run; exit status 0, or 2 when they are wrong
     #[command(after_long_help = settings_help::text())]
     Check,
-    /// Ask the running service's admin listener whether it is ready; exit status 0 or 1
+    /// Ask the running service's admin listener whether it is ready; exit status 0 or 1, 2 when the settings are wrong
     Healthcheck,
     /// Print a fresh secret of 256 random bits, as 64 hexadecimal digits
     Secret,
@@ -62,6 +63,10 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let config = arguments.config.as_deref();
+    if config.is_some() && matches!(arguments.command, Command::Demo(_) | Command::Secret) {
+        let message = "--config: this command reads no settings; drop it";
+        Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
     let result = match arguments.command {
         Command::Serve => serve::run(config),
         Command::Demo(demo) => demo::run(&demo),

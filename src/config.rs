@@ -134,6 +134,11 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
+        if reader.problems.iter().any(|problem| problem.key == file::PROBLEM_KEY) {
+            // What was read of a broken file would only add problems that nobody has.
+            reader.problems.retain(|problem| problem.key == file::PROBLEM_KEY);
+            return Err(ConfigError(reader.problems));
+        }
         let config = sections::read(&mut reader);
         let effective = SETTINGS.iter().map(|setting| Effective {
             key: setting.key,
@@ -151,13 +156,13 @@ impl Config {
     /// Loads `admin.listen` alone, for a command that only talks to a running service.
     ///
     /// # Errors
-    /// What is wrong with that one setting.
+    /// What is wrong with the file or that one setting.
     pub fn load_admin_listen(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<SocketAddr, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        reader.problems.retain(|problem| problem.key == "admin.listen");
+        reader.problems.retain(|problem| [file::PROBLEM_KEY, "admin.listen"].contains(&problem.key.as_str()));
         let listen = sections::address(&mut reader, "admin.listen");
         if reader.problems.is_empty() { Ok(listen) } else { Err(ConfigError(reader.problems)) }
     }

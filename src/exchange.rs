@@ -39,12 +39,12 @@ pub enum ExchangeError {
     /// Valid login tokens of two players.
     #[error("login tokens of two different players")]
     Settle,
-    /// The player can't be named to Zendesk.
-    #[error(transparent)]
-    Identify(#[from] IdentityError),
-    /// The product refuses the player or the key.
-    #[error(transparent)]
-    Issue(#[from] ChatError),
+    /// The player, whose login that key verified, can't be named to Zendesk.
+    #[error("{0}")]
+    Identify(IdentityError, VerifiedBy),
+    /// The product refuses the player whose login that key verified.
+    #[error("{0}")]
+    Issue(ChatError, VerifiedBy),
 }
 
 /// The exchange can't be built; a fault of the build, not of the settings.
@@ -56,6 +56,17 @@ pub enum BuildError {
     /// See [`SignError`].
     #[error(transparent)]
     Sign(#[from] SignError),
+}
+
+impl ExchangeError {
+    /// The key that verified the login token, when one did.
+    #[must_use]
+    pub const fn verified_by(self) -> Option<VerifiedBy> {
+        match self {
+            Self::Verify(_) | Self::Settle => None,
+            Self::Identify(_, key) | Self::Issue(_, key) => Some(key),
+        }
+    }
 }
 
 impl Exchange {
@@ -84,9 +95,12 @@ impl Exchange {
     /// The step that stopped.
     pub fn run(&self, candidates: &[LoginToken<'_>], now: Timestamp) -> Result<Issued, ExchangeError> {
         let login = self.settle(candidates, now)?;
-        let identity = Identity::from_login(&login, self.chat.identity_rule())?;
-        let token = self.chat.issue(&identity, now, login.honoured_until())?;
-        Ok(Issued { token, external_id: identity.external_id().to_owned(), verified_by: login.verified_by() })
+        let key = login.verified_by();
+        let identity = Identity::from_login(&login, self.chat.identity_rule());
+        let identity = identity.map_err(|error| ExchangeError::Identify(error, key))?;
+        let token = self.chat.issue(&identity, now, login.honoured_until());
+        let token = token.map_err(|error| ExchangeError::Issue(error, key))?;
+        Ok(Issued { token, external_id: identity.external_id().to_owned(), verified_by: key })
     }
 
     /// One login out of every candidate that verifies: all must name one player, the latest to end
@@ -94,15 +108,15 @@ impl Exchange {
     /// put an attacker's login before the player's own.
     fn settle(&self, candidates: &[LoginToken<'_>], now: Timestamp) -> Result<LoginClaims, ExchangeError> {
         let mut settled: Option<LoginClaims> = None;
-        let mut refused = VerifyError::Empty;
+        let mut refused = None;
         for candidate in candidates {
             match (candidate.verify(&self.login_keys, &self.login_rules, now), &settled) {
-                (Err(error), _) => refused = error,
+                (Err(error), _) => refused = refused.or(Some(error)),
                 (Ok(login), Some(other)) if login.sub() != other.sub() => return Err(ExchangeError::Settle),
                 (Ok(login), Some(other)) if login.expires_at() <= other.expires_at() => {}
                 (Ok(login), _) => settled = Some(login),
             }
         }
-        settled.ok_or(ExchangeError::Verify(refused))
+        settled.ok_or(ExchangeError::Verify(refused.unwrap_or(VerifyError::Empty)))
     }
 }

@@ -63,7 +63,7 @@ impl App {
         Self::gated(routes, config)
     }
 
-    /// Any routes behind the public listener's gate.
+    /// Any routes behind the public listener's gate; tests bring routes that stall or panic.
     #[must_use]
     pub fn gated(routes: Router, config: &Config) -> Self {
         let gate = Gate {
@@ -100,11 +100,11 @@ impl App {
     /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer.
     async fn pass_origin(&self, gate: &Gate, request: Request) -> Response {
         match origin_gate::allowed_origin(request.headers(), &gate.origins) {
-            Err(cause) => origin_gate::finish(cause.into_response(), None),
+            Err(cause) => origin_gate::name_origin(cause.into_response(), None),
             Ok(Some(origin)) if origin_gate::is_preflight(&request) => {
-                origin_gate::finish(origin_gate::preflight(), Some(origin))
+                origin_gate::name_origin(origin_gate::preflight(), Some(origin))
             }
-            Ok(origin) => origin_gate::finish(self.pass_limits(gate, request).await, origin),
+            Ok(origin) => origin_gate::name_origin(self.pass_limits(gate, request).await, origin),
         }
     }
 

@@ -1,7 +1,8 @@
 //! A login token comes in, is verified, becomes an identity, and leaves as a Zendesk token.
 //!
-//! The modules stand in the order of that sentence, edges last. A module names only modules that
-//! stand above it here; `tests/architecture.rs` holds them to it.
+//! The modules stand in the order of that sentence, between what all of them need (the log, the
+//! settings) and the edges (HTTP, sockets, commands). A module names only modules that stand above it
+//! here; `tests/architecture.rs` holds them to it.
 
 pub mod logging;
 

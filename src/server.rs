@@ -18,8 +18,11 @@ use crate::config::Limits;
 use crate::http::App;
 use crate::http::admin::Readiness;
 
-/// Connections of the admin listener: probes and a scraper, so a flood of them is a mistake.
+/// Connections of the admin listener: a few probes, so a flood of them is a mistake.
 const ADMIN_CONNECTIONS: usize = 64;
+
+/// Open files for everything but the public listener's connections.
+const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
 /// Pause after `accept` failed for a reason of ours (no file descriptors left), so that the loop
 /// does not spin until one is free.
@@ -33,6 +36,7 @@ const BACKLOG_LIMIT: Duration = Duration::from_secs(1);
 
 /// One listener, its app, and the connections it may have.
 pub struct Listener {
+    name: &'static str,
     socket: TcpListener,
     app: App,
     limits: Limits,
@@ -44,14 +48,18 @@ impl Listener {
     /// The public listener, with as many connections as the settings allow.
     #[must_use]
     pub fn public(socket: TcpListener, app: App, limits: Limits) -> Self {
-        let free = Arc::new(Semaphore::new(limits.connections));
-        Self { socket, app, limits, free, draining: watch::Sender::new(false) }
+        Self::new("public", socket, app, limits)
     }
 
     /// The admin listener, with a fixed number of connections.
     #[must_use]
     pub fn admin(socket: TcpListener, app: App, limits: Limits) -> Self {
-        Self::public(socket, app, Limits { connections: ADMIN_CONNECTIONS, ..limits })
+        Self::new("admin", socket, app, Limits { connections: ADMIN_CONNECTIONS, ..limits })
+    }
+
+    fn new(name: &'static str, socket: TcpListener, app: App, limits: Limits) -> Self {
+        let free = Arc::new(Semaphore::new(limits.connections));
+        Self { name, socket, app, limits, free, draining: watch::Sender::new(false) }
     }
 
     /// Takes connections for ever.
@@ -87,7 +95,11 @@ impl Listener {
     fn take(&self, stream: TcpStream, peer: SocketAddr, was_full: bool) -> bool {
         let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
             if !was_full {
-                tracing::warn!(connections = self.limits.connections, "limits.connections reached; closing new ones");
+                tracing::warn!(
+                    listener = self.name,
+                    connections = self.limits.connections,
+                    "all connections are in use; closing new ones"
+                );
             }
             return true;
         };
@@ -96,7 +108,7 @@ impl Listener {
     }
 
     fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        // Answers go out whole, so there is nothing to gain from waiting for more; without it they go out later.
+        // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
         let _ = stream.set_nodelay(true);
         let serving = connection::serve(stream, peer, self.app.clone(), self.limits, self.draining.subscribe());
         tokio::spawn(async move {
@@ -117,6 +129,16 @@ impl Listener {
         let _ = timeout_at(end, free.acquire_many(all)).await;
         limits.connections - free.available_permits()
     }
+}
+
+/// Raises this process's limit of open files to what so many connections need, as far as the system
+/// lets it. Says how many connections it will be: past that limit `accept` fails, on the admin
+/// listener too, and the orchestrator would take a flood for a dead service.
+#[must_use]
+pub fn fit_connections(wanted: usize) -> usize {
+    let needed = u64::try_from(wanted + RESERVED_FILES).unwrap_or(u64::MAX);
+    let files = rlimit::increase_nofile_limit(needed).unwrap_or(needed);
+    wanted.min(usize::try_from(files).unwrap_or(wanted).saturating_sub(RESERVED_FILES)).max(1)
 }
 
 /// Serves both listeners until `stop` resolves, then drains the public one while the admin listener

@@ -2,10 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::client::{Answer, send};
-use crate::harness::{PATIENCE, Server};
+use crate::client::{Answer, Request, send};
+use crate::harness::{PATIENCE, Server, command, usual};
 use crate::login_tokens::LoginToken;
 
 const ASK: &[u8] = b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -27,7 +28,7 @@ fn trickle(stream: &mut TcpStream, bytes: &[u8], pause: Duration) -> Duration {
 fn is_closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 1024]) {
         Ok(bytes) => bytes == 0,
-        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted),
     }
 }
 
@@ -66,7 +67,8 @@ fn slow_headers_of_a_later_request_are_cut_off_counted_from_their_first_byte() {
     assert_eq!(answer(&mut stream).status, 401);
     // Idle for longer than the header timeout, which must not count yet.
     stream.set_read_timeout(Some(Duration::from_millis(1800))).unwrap();
-    assert!(!is_closed(&mut stream));
+    let idle = stream.read(&mut [0; 1024]).map_err(|error| error.kind());
+    assert!(matches!(idle, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{idle:?}");
     stream.write_all(ASK).unwrap();
     assert_eq!(answer(&mut stream).status, 401);
     let took = trickle(&mut stream, b"GET / HTTP/1.1\r\nX-Slow: ", Duration::from_millis(50));
@@ -120,8 +122,26 @@ fn a_full_house_closes_new_connections_and_recovers() {
         assert_eq!(answer(stream).status, 401);
     }
     let log = server.stop().log;
-    let full = log.iter().filter(|line| line.contains("limits.connections")).count();
+    let full = log.iter().filter(|line| line.contains("all connections are in use")).count();
     assert!((1..20).contains(&full), "{log:?}");
+}
+
+#[test]
+fn fewer_open_files_than_connections_leave_room_for_the_probes() {
+    let inner = command(&["serve"], &usual(&[]));
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 160 && exec \"$0\" serve"]).arg(inner.get_program()).env_clear();
+    limited.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let server = Server::run(limited);
+    let flood: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
+    for _ in 0..5 {
+        assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
+    }
+    drop(flood);
+    let log = server.stop().log;
+    let warned =
+        log.iter().any(|line| line.contains("raise the limit of open files") && line.contains("\"connections\":32"));
+    assert!(warned && !log.iter().any(|line| line.contains("no connection could be accepted")), "{log:?}");
 }
 
 #[test]

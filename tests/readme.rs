@@ -82,7 +82,7 @@ fn the_table_of_routes_is_what_is_served() {
 #[test]
 fn the_environment_file_of_the_readme_is_enough() {
     let readme = read("README.md");
-    let block = readme.split("with `zendesk-token.env`:").nth(1).unwrap().split("```").nth(1).unwrap();
+    let block = readme.split("`zendesk-token.env`, without quotes").nth(1).unwrap().split("```").nth(1).unwrap();
     let lines = block.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
     let settings: Vec<(String, String)> = lines
         .map(|(name, value)| {

@@ -166,10 +166,14 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
         ("[log]\nlevel = 1979-05-27", "is a date and needs text"),
         ("[log]\nlevel = [\"info\"]", "is a list and needs text"),
         ("[log.level]\nx = 1", "is not a setting"),
+        ("\"log.level\" = 'warn'", "is not a setting"),
+        ("[limits]\ndrain = 8", "needs text in quotes, as in \"8s\""),
     ] {
         let told_now = load(Some(&minimal_file(line)), &[]).unwrap_err().to_string();
         assert!(told_now.contains(told) && told_now.lines().count() == 1, "{line}\n{told_now}");
     }
+    let dotted = load(Some(&SettingsFile::new("\"log.level\" = 'warn'")), &usual(&[])).unwrap_err().to_string();
+    assert!(dotted.contains("is not a setting; did you mean log.level?"), "{dotted}");
     let flag = load(Some(&SettingsFile::new("allow_weak_secrets = \"true\"")), &usual(&[])).unwrap_err().to_string();
     assert!(flag.contains("needs true or false"), "{flag}");
     let list =

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 
 use crate::config::{Config, environment};
 
-/// For the whole check: Docker's and Kubernetes' probes give up soon after.
+/// For the whole check: less than the 4 s that the image's HEALTHCHECK gives it.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Asks `/ready` of the admin listener that the settings name.
@@ -20,7 +20,9 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let listen = Config::load_admin_listen(file, environment())?;
     ensure!(listen.port() != 0, "admin.listen has port 0, so nobody can know where to ask; give it a port");
     let address = reachable(listen);
-    let status = ask(address).with_context(|| format!("no answer from {address}; does the service run?"))?;
+    let status = ask(address).map_err(|error| {
+        anyhow!("admin.listen: no answer from {address} ({error}); does the service run with these settings?")
+    })?;
     if status.starts_with("HTTP/1.") && status.contains(" 200 ") {
         Ok(())
     } else {

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 
-use crate::config::{Config, environment};
+use crate::config::{Config, Limits, environment};
 use crate::exchange::Exchange;
 use crate::http::App;
 use crate::http::admin::Readiness;
@@ -52,7 +52,12 @@ pub async fn serve(config: &Config, public: TcpListener, admin: TcpListener) -> 
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    let public = Listener::public(public, App::public(exchange, config), config.limits);
+    let connections = server::fit_connections(config.limits.connections);
+    if connections < config.limits.connections {
+        tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
+    }
+    let limits = Limits { connections, ..config.limits };
+    let public = Listener::public(public, App::public(exchange, config), limits);
     let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness)), config.limits);
     server::run(public, admin, readiness, stop).await;
     Ok(())
@@ -63,8 +68,7 @@ pub async fn serve(config: &Config, public: TcpListener, admin: TcpListener) -> 
 /// # Errors
 /// The address is taken or not this machine's.
 pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    let mend = "is another process on it? set another address";
-    bind(address).with_context(|| format!("{key}: can't listen on {address}; {mend}"))
+    bind(address).map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set an address that is free"))
 }
 
 /// Binds with a backlog of our own; tokio's is 128.

@@ -15,6 +15,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The library's own words stay out of errors: they may quote the text, which may be a secret.
 const NOT_TOML: &str = "is not TOML here, or names a key twice; text goes in quotes";
 
+/// What a problem with the file itself goes under, in place of a setting's key.
+pub const PROBLEM_KEY: &str = "config file";
+
 /// One value of the file.
 pub struct Entry {
     /// Sections and name, joined by dots.
@@ -25,7 +28,7 @@ pub struct Entry {
     pub source: Source,
 }
 
-/// A value as written; wiped on drop, since any of them may hold a secret.
+/// A value as written. Text is wiped on drop, since any may hold a secret; the parser's own copies are not.
 pub enum Written {
     /// In the environment or the table of defaults, where the key decides the type.
     Untyped(Zeroizing<String>),
@@ -78,7 +81,7 @@ impl From<&DeValue<'_>> for Written {
 pub fn read(path: &Path) -> (Vec<Entry>, Vec<Problem>) {
     let blame = |line: Option<usize>, what: String| {
         let source = Source::File(path.to_owned(), line);
-        Problem { key: "config file".to_owned(), source, what }
+        Problem { key: PROBLEM_KEY.to_owned(), source, what }
     };
     let text = match read_capped(path) {
         Ok(text) => text,
@@ -98,7 +101,13 @@ pub fn read(path: &Path) -> (Vec<Entry>, Vec<Problem>) {
 fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, Written, usize)) {
     for (name, value) in table {
         let dot = if section.is_empty() { "" } else { "." };
-        let key = format!("{section}{dot}{}", name.get_ref());
+        // A dot inside a quoted name is not one between names: it must not pass for another setting.
+        let name_text = name.get_ref();
+        let key = if name_text.contains('.') {
+            format!("{section}{dot}\"{name_text}\"")
+        } else {
+            format!("{section}{dot}{name_text}")
+        };
         if let DeValue::Table(inner) = value.get_ref() {
             flatten(&key, inner, keep);
         } else {
@@ -109,7 +118,11 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, Writ
 
 fn read_capped(path: &Path) -> Result<Zeroizing<String>, String> {
     let mut text = Zeroizing::new(String::new());
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+    let read = File::open(path).and_then(|file| {
+        // Growing would leave copies behind that nobody wipes.
+        text.reserve(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or_default() + 1);
+        file.take(MAX_BYTES + 1).read_to_string(&mut text)
+    });
     match read {
         Ok(bytes) if bytes as u64 > MAX_BYTES => Err("is larger than 1 MiB; is the path right?".to_owned()),
         Ok(_) => Ok(text),

@@ -43,14 +43,14 @@ impl Reader {
             problems: Vec::new(),
             warnings: Vec::new(),
         };
-        let environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
+        let mut environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
         let named = environment.get(&OsString::from(FILE_VARIABLE)).filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(file) = file.map(Path::to_path_buf).or(named) {
             reader.read_file(&file);
         }
         for setting in SETTINGS {
-            if let Some(value) = environment.get(&OsString::from(setting.variable())) {
-                reader.read_variable(setting, value.clone());
+            if let Some(value) = environment.remove(&OsString::from(setting.variable())) {
+                reader.read_variable(setting, value);
             }
         }
         reader
@@ -128,7 +128,7 @@ impl Reader {
             }
             Written::Untyped(text) | Written::Text(text) => parse(text),
             other @ (Written::Integer(_) | Written::Flag(_) | Written::List(_) | Written::Other(_)) => {
-                Err(format!("is {} and needs text in quotes", other.kind()))
+                Err(format!("is {} and needs text in quotes{}", other.kind(), example(key)))
             }
         };
         result.map_err(|what| self.reject(key, what)).ok()
@@ -143,7 +143,7 @@ impl Reader {
         };
         let number = digits.and_then(|digits| digits.parse().ok()).filter(|number| range.contains(number));
         number.unwrap_or_else(|| {
-            self.reject(key, format!("needs a whole number from {} to {}", range.start(), range.end()));
+            self.reject(key, format!("needs a whole number from {} to {}, without quotes", range.start(), range.end()));
             *range.start()
         })
     }
@@ -156,7 +156,7 @@ impl Reader {
             Some(Written::Text(_) | Written::Integer(_) | Written::List(_) | Written::Other(_)) | None => None,
         };
         flag.unwrap_or_else(|| {
-            self.reject(key, "needs true or false");
+            self.reject(key, "needs true or false, without quotes");
             false
         })
     }
@@ -224,4 +224,10 @@ impl Reader {
             Some(Written::Other(kind)) => (*kind).to_owned(),
         }
     }
+}
+
+/// How the value of `key` looks when it is right, where there is a default to show.
+fn example(key: &str) -> String {
+    let default = settings::find(key).and_then(|setting| setting.default);
+    default.map_or(String::new(), |default| format!(", as in \"{default}\""))
 }

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
 use thiserror::Error;
@@ -16,26 +18,29 @@ pub const MIN_BYTES: usize = 32;
 /// Most bytes read from a secret file; a larger file is no secret but a wrong path.
 const MAX_BYTES: usize = 4096;
 
-/// What documents, generators and tired people write where a secret belongs; also when repeated.
-const PLACEHOLDERS: [&str; 18] = [
+/// What tired people write where a secret belongs; also when repeated to length.
+const PLACEHOLDERS: [&str; 8] = [
     "0123456789",
     "0123456789abcdef",
     "1234567890",
-    "a-string-secret-at-least-256-bits-long",
     "abcdefghijklmnopqrstuvwxyz",
-    "change-me",
-    "change_me",
     "changeme",
     "deadbeef",
     "password",
-    "placeholder",
-    "replace-me",
-    "replace_me",
-    "replaceme",
     "secret",
-    "your-256-bit-secret",
-    "your-secret",
-    "your_secret",
+];
+
+/// How the examples of documents and generators begin (jwt.io, Supabase and their like).
+const PLACEHOLDER_STARTS: [&str; 9] = [
+    "a-string-secret-at-least",
+    "a-valid-string-secret",
+    "change-",
+    "change_",
+    "placeholder",
+    "replace",
+    "your-",
+    "your_",
+    "yoursecret",
 ];
 
 /// Secret bytes: wiped on drop, never printed.
@@ -47,16 +52,16 @@ pub enum Weakness {
     /// No bytes at all.
     #[error("is empty; give the secret, or drop the setting")]
     Empty,
-    /// A key in PEM, DER or JWK form: public keys are not secret, and any of them would verify.
-    #[error("is a key in PEM, DER or JWK form; give the project's HS256 secret itself")]
+    /// A key in PEM, DER, JWK or SSH form: public keys are not secret, and any of them would verify.
+    #[error("is a key or key set (PEM, DER, JWK, SSH), which others can read; give the HS256 secret itself")]
     KeyDocument,
     /// Fewer bytes than [`MIN_BYTES`].
     #[error(
-        "is {0} bytes and needs {MIN_BYTES}; 'zendesk-token secret' prints a fresh one, or set allow_weak_secrets = true where the other side chose it"
+        "is {0} bytes and needs {MIN_BYTES}; copy it whole, reset it there, or set allow_weak_secrets = true if the other side makes it so short"
     )]
     Short(usize),
     /// An example from a document.
-    #[error("is a known placeholder; 'zendesk-token secret' prints a fresh one, or set allow_weak_secrets = true")]
+    #[error("is a known placeholder; copy the real one, or set allow_weak_secrets = true for a try")]
     Placeholder,
 }
 
@@ -126,10 +131,12 @@ impl Secret {
         }
     }
 
-    /// Whether white space stands at either end, which is mostly a slip of the clipboard.
+    /// Whether white space or quotes stand around it, which is mostly a slip of the clipboard.
     #[must_use]
-    pub fn has_outer_space(&self) -> bool {
-        self.bytes().trim_ascii().len() != self.bytes().len()
+    pub fn has_wrapping(&self) -> bool {
+        let bytes = self.bytes();
+        let is_quoted = matches!(bytes, [b'"', .., b'"'] | [b'\'', .., b'\'']);
+        is_quoted || bytes.trim_ascii().len() != bytes.len()
     }
 }
 
@@ -139,32 +146,48 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// PEM by its dashes, DER by an outer SEQUENCE that fills the bytes, JWK by being a JSON object with `kty` or `keys`.
+/// PEM by its dashes, JWK by being JSON, DER by its form, armoured or not, and SSH keys by their start.
+///
+/// Whatever is published verifies nothing: with the login project's key set as the secret, anyone
+/// who can read it could sign as any player.
 fn is_key_document(bytes: &[u8]) -> bool {
-    let trimmed = bytes.trim_ascii();
-    let is_pem = trimmed.windows(11).any(|window| window == b"-----BEGIN ");
-    let is_jwk = trimmed.starts_with(b"{")
-        && serde_json::from_slice::<serde_json::Value>(trimmed)
-            .is_ok_and(|json| json.get("kty").is_some() || json.get("keys").is_some());
-    is_pem || is_jwk || is_der_sequence(bytes)
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    let is_pem = text.windows(11).any(|window| window == b"-----BEGIN ");
+    let is_json = matches!(text, [b'{', .., b'}'] | [b'[', .., b']']);
+    let is_ssh = text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-");
+    is_pem || is_json || is_ssh || is_der(bytes) || is_der(&without_armour(text))
+}
+
+/// What base64 of either alphabet stands for, line breaks and padding aside; nothing when it is none.
+fn without_armour(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let letter = |byte: &u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    };
+    let is_counted = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b'=';
+    let letters: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().map(letter).filter(is_counted).collect());
+    Zeroizing::new(STANDARD_NO_PAD.decode(letters.as_slice()).unwrap_or_default())
 }
 
 /// X.690 §8.1.3: tag 0x30, then the length in one byte, or the count of length bytes and those; keys
-/// and certificates begin with another SEQUENCE or an INTEGER.
-fn is_der_sequence(bytes: &[u8]) -> bool {
+/// and certificates begin with another SEQUENCE or an INTEGER. A newline may be missing at the end,
+/// or be there: one is dropped from a file, and editors add one.
+fn is_der(bytes: &[u8]) -> bool {
     let (length, content) = match bytes {
         [0x30, length @ 0..=0x7f, content @ ..] | [0x30, 0x81, length, content @ ..] => (usize::from(*length), content),
         [0x30, 0x82, high, low, content @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), content),
         _ => return false,
     };
-    content.len() == length && matches!(content.first(), Some(0x30 | 0x02))
+    content.len().abs_diff(length) <= 2 && matches!(content.first(), Some(0x30 | 0x02))
 }
 
-/// A documented example, alone or repeated, or one byte over and over.
+/// An example from a document, or a few letters over and over.
 fn is_placeholder(bytes: &[u8]) -> bool {
     let lower = Zeroizing::new(bytes.to_ascii_lowercase());
     let is_made_of =
         |known: &[u8]| lower.len() >= known.len() && lower.chunks(known.len()).all(|chunk| known.starts_with(chunk));
     lower.iter().all(|byte| Some(byte) == lower.first())
         || PLACEHOLDERS.iter().any(|known| is_made_of(known.as_bytes()))
+        || PLACEHOLDER_STARTS.iter().any(|start| lower.starts_with(start.as_bytes()))
 }

@@ -57,7 +57,7 @@ fn login(reader: &mut Reader) -> Login {
         project_id: reader.parsed("login.project_id", |text| Ok(text.to_owned())),
         issuer: reader.parsed("login.issuer", |text| Ok(text.to_owned())),
         leeway: reader.duration("login.leeway", Duration::ZERO..=MAX_LEEWAY).unwrap_or_default(),
-        max_lifetime: reader.duration("login.max_lifetime", SECOND..=HOUR * 24 * 366),
+        max_lifetime: reader.duration("login.max_lifetime", SECOND..=HOUR * 24 * 365),
     }
 }
 
@@ -158,8 +158,8 @@ fn check_secrets(reader: &mut Reader, config: &Config) {
             Some(weakness) => reader.reject(key, weakness.to_string()),
             None => {}
         }
-        if secret.has_outer_space() {
-            reader.warn(key, "begins or ends with white space, which counts; is that meant?");
+        if secret.has_wrapping() {
+            reader.warn(key, "has white space or quotes around it, which count as part of it; is that meant?");
         }
         if let Some((twin, _)) = seen.iter().find(|(_, other)| other.bytes() == secret.bytes()) {
             reader

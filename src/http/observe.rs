@@ -18,13 +18,14 @@ use axum::response::Response;
 
 use crate::config::origin::OriginPattern;
 use crate::exchange::Issued;
+use crate::login::keys::VerifiedBy;
 
 use super::refusal::Cause;
 use super::token;
 
-/// Longest request id that is taken from a client. Too short for a JWT, so that none gets into the
-/// log by this door.
-const MAX_ID_BYTES: usize = 64;
+/// Longest request id that is taken from a client. Too short for a JWT or a generated secret, so that
+/// none gets into the log by this door.
+const MAX_ID_BYTES: usize = 63;
 
 /// Paths that the log names; any other is text of the client's choosing.
 const ROUTES: [&str; 1] = [token::CHAT_PATH];
@@ -61,7 +62,10 @@ macro_rules! log_line {
             duration_us = u64::try_from($seen.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($seen.client),
             origin = $seen.origin($response),
-            key = issued.map(|issued| issued.verified_by.word()),
+            key = issued
+                .map(|issued| issued.verified_by)
+                .or(cause.and_then(|cause| cause.verified_by()))
+                .map(VerifiedBy::word),
             token_sha256 = issued.map(|issued| sha256(issued.token.as_str())),
             sub_sha256 = issued.map(|issued| sha256(&issued.external_id)),
             "request"

@@ -43,7 +43,7 @@ pub fn allowed_origin(headers: &HeaderMap, origins: &[OriginPattern]) -> Result<
         (Some(origin), None) if origins.iter().any(|pattern| pattern.allows(origin.as_bytes())) => {
             Ok(Some(origin.clone()))
         }
-        (Some(_), None) => Err(Cause::OriginOther),
+        (Some(_), None) => Err(Cause::OriginForeign),
     }
 }
 
@@ -66,7 +66,7 @@ pub fn preflight() -> Response {
 
 /// Names the allowed origin on an answer, and says that the answer depends on it.
 #[must_use]
-pub fn finish(mut response: Response, origin: Option<HeaderValue>) -> Response {
+pub fn name_origin(mut response: Response, origin: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {

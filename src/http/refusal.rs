@@ -9,6 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::exchange::ExchangeError;
+use crate::login::keys::VerifiedBy;
 use crate::zendesk::chat::ChatError;
 use crate::zendesk::identity::IdentityError;
 
@@ -74,7 +75,7 @@ pub enum Cause {
     Exchange(#[from] ExchangeError),
     /// The origin matches no entry of `cors.origins`.
     #[error("origin is not in cors.origins")]
-    OriginOther,
+    OriginForeign,
     /// More than one `Origin` header.
     #[error("more than one Origin header")]
     OriginTwice,
@@ -117,6 +118,23 @@ impl Refusal {
 }
 
 impl Cause {
+    /// The key that verified the login token, when one did.
+    #[must_use]
+    pub const fn verified_by(self) -> Option<VerifiedBy> {
+        match self {
+            Self::Exchange(error) => error.verified_by(),
+            Self::LoginCookieMissing
+            | Self::TooManyLoginCookies(_)
+            | Self::OriginForeign
+            | Self::OriginTwice
+            | Self::RouteUnknown
+            | Self::MethodUnknown
+            | Self::TooManyInFlight
+            | Self::TooSlow
+            | Self::Panicked => None,
+        }
+    }
+
     /// What the client is told.
     #[must_use]
     pub const fn refusal(self) -> Refusal {
@@ -125,24 +143,25 @@ impl Cause {
             Self::TooManyLoginCookies(_) | Self::Exchange(ExchangeError::Verify(_) | ExchangeError::Settle) => {
                 Refusal::TokenInvalid
             }
-            Self::Exchange(ExchangeError::Identify(IdentityError::SubMissing)) => Refusal::SubMissing,
-            Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing)) => Refusal::EmailMissing,
+            Self::Exchange(ExchangeError::Identify(IdentityError::SubMissing, _)) => Refusal::SubMissing,
+            Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing, _)) => Refusal::EmailMissing,
             Self::Exchange(
                 ExchangeError::Identify(
                     IdentityError::TooLong(..)
                     | IdentityError::ControlCharacter(_)
                     | IdentityError::OuterSpace
                     | IdentityError::EmailForm,
+                    _,
                 )
-                | ExchangeError::Issue(ChatError::EmailNotAscii),
+                | ExchangeError::Issue(ChatError::EmailNotAscii, _),
             ) => Refusal::ClaimUnusable,
-            Self::OriginOther => Refusal::OriginForbidden,
+            Self::OriginForeign => Refusal::OriginForbidden,
             Self::OriginTwice => Refusal::BadRequest,
             Self::RouteUnknown => Refusal::NotFound,
             Self::MethodUnknown => Refusal::MethodNotAllowed,
             Self::TooManyInFlight => Refusal::Overloaded,
             Self::TooSlow => Refusal::TimedOut,
-            Self::Exchange(ExchangeError::Issue(ChatError::Sign(_))) | Self::Panicked => Refusal::Internal,
+            Self::Exchange(ExchangeError::Issue(ChatError::Sign(_), _)) | Self::Panicked => Refusal::Internal,
         }
     }
 }

@@ -52,10 +52,10 @@ pub enum ClaimsError {
     LivesTooLong(i64),
     /// `iss` is not what the settings say.
     #[error("claim iss is not login.issuer")]
-    IssuerOther,
+    IssuerMismatch,
     /// `xsolla_login_project_id` is not what the settings say.
     #[error("claim xsolla_login_project_id is not login.project_id")]
-    ProjectOther,
+    ProjectMismatch,
 }
 
 impl LoginRules {
@@ -96,8 +96,8 @@ impl LoginRules {
                 return Err(ClaimsError::LivesTooLong(lifetime));
             }
         }
-        check_text(&claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerOther)?;
-        check_text(&claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectOther)?;
+        check_text(&claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
+        check_text(&claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
         let texts = claims.into_texts().map(|(name, text)| (Cow::into_owned(name), Cow::into_owned(text)));
         Ok(LoginClaims { texts: texts.collect(), expires_at, honoured_until, verified_by })

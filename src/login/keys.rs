@@ -5,9 +5,11 @@ use thiserror::Error;
 
 use crate::config::Login;
 
-/// The one algorithm that login tokens are accepted in. It comes from the settings alone: whoever
-/// lets the token's header choose, lets the attacker choose (RFC 8725 §3.1).
+/// The one algorithm that login tokens are accepted in, and its name in their headers. Whoever lets
+/// the header choose, lets the attacker choose (RFC 8725 §3.1).
 const ALGORITHM: Algorithm = Algorithm::HS256;
+/// See [`ALGORITHM`].
+pub const ALGORITHM_NAME: &str = "HS256";
 
 /// The keys that login tokens are verified with.
 pub struct LoginKeys {
@@ -41,12 +43,6 @@ impl LoginKeys {
             current: DecodingKey::from_secret(login.secret.bytes()),
             previous: previous.map(|secret| DecodingKey::from_secret(secret.bytes())),
         })
-    }
-
-    /// The `alg` that a token's header must name.
-    #[must_use]
-    pub const fn algorithm(&self) -> &'static str {
-        "HS256"
     }
 
     /// The key under which `signature` (base64url) signs `message`, if there is one.

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::Timestamp;
 use super::claims::{ClaimsError, LoginClaims, LoginRules};
-use super::keys::LoginKeys;
+use super::keys::{ALGORITHM_NAME, LoginKeys};
 use super::strict_json::{Member, Members, StrictJsonError};
 
 /// Most bytes of a login token. Xsolla's run to 1,200 and more with `payload` and `groups`; without
@@ -44,7 +44,7 @@ pub enum VerifyError {
     NotStrictJson(&'static str, StrictJsonError),
     /// `alg` is missing or names another algorithm.
     #[error("header names no algorithm or another one than login.algorithm")]
-    AlgorithmOther,
+    AlgorithmMismatch,
     /// A header member that changes the meaning of the token.
     #[error("header has the member {0}, which is never accepted")]
     HeaderRefused(&'static str),
@@ -53,28 +53,29 @@ pub enum VerifyError {
     HeaderType(&'static str),
     /// Signed with none of our keys.
     #[error("signed with neither login.secret nor login.previous_secret")]
-    SignatureOther,
+    SignatureUnknown,
     /// Signed with one of our keys, but the claims don't hold.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
 }
 
 impl<'a> LoginToken<'a> {
-    /// Takes the bytes of a header, cookie or paste, whatever they are.
+    /// Takes the bytes of a cookie, whatever they are.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Verifies form, algorithm, signature, times and issuer, in this order (RFC 7515 §5.2, RFC 7519 §7.2).
+    /// Verifies header, signature, payload, times, lifetime, issuer and project, in this order
+    /// (RFC 7515 §5.2, RFC 7519 §7.2).
     ///
     /// # Errors
     /// The first thing that does not hold.
     pub fn verify(&self, keys: &LoginKeys, rules: &LoginRules, now: Timestamp) -> Result<LoginClaims, VerifyError> {
         let parts = self.split()?;
         let header = decode("header", parts.header)?;
-        check_header(&read("header", &header)?, keys)?;
-        let verified_by = keys.verify(parts.message, parts.signature).ok_or(VerifyError::SignatureOther)?;
+        check_header(&read("header", &header)?)?;
+        let verified_by = keys.verify(parts.message, parts.signature).ok_or(VerifyError::SignatureUnknown)?;
         let payload = decode("payload", parts.payload)?;
         Ok(rules.check(read("payload", &payload)?, verified_by, now)?)
     }
@@ -117,7 +118,7 @@ fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyErr
     Members::read(json).map_err(|error| VerifyError::NotStrictJson(part, error))
 }
 
-fn check_header(header: &Members<'_>, keys: &LoginKeys) -> Result<(), VerifyError> {
+fn check_header(header: &Members<'_>) -> Result<(), VerifyError> {
     if let Some(name) = REFUSED_HEADERS.into_iter().find(|name| header.has(name)) {
         return Err(VerifyError::HeaderRefused(name));
     }
@@ -127,7 +128,7 @@ fn check_header(header: &Members<'_>, keys: &LoginKeys) -> Result<(), VerifyErro
         }
     }
     match header.find("alg") {
-        Some(Member::Text(algorithm)) if algorithm == keys.algorithm() => Ok(()),
-        _ => Err(VerifyError::AlgorithmOther),
+        Some(Member::Text(algorithm)) if algorithm == ALGORITHM_NAME => Ok(()),
+        _ => Err(VerifyError::AlgorithmMismatch),
     }
 }

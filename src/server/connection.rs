@@ -41,6 +41,7 @@ pub(super) async fn serve(
     let pulse = Arc::new(Pulse::new(limits));
     let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
     let service = service_fn(|request| answer(&app, &pulse, peer, request));
+    // A client may close its half as soon as it has asked (`printf … | nc`); it still gets its answer.
     let connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
@@ -143,6 +144,8 @@ impl Pulse {
         }
     }
 
+    /// The headers are in. The request timeout ends the answer; this is for a client that then does
+    /// not take it.
     fn answering(&self) {
         let mut state = self.state();
         state.phase = Phase::Answering;

@@ -20,7 +20,7 @@ pub struct IdentityRule {
     pub fallback_email_domain: Option<String>,
 }
 
-/// A player as Zendesk knows people: bounded, printable, never partial.
+/// A player as Zendesk knows people: bounded, without control characters, never partial.
 #[derive(PartialEq, Eq)]
 pub struct Identity {
     external_id: String,
