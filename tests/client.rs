@@ -1,6 +1,6 @@
 //! A plain HTTP client: what is sent and what comes back, byte for byte.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::harness::PATIENCE;
@@ -36,6 +36,17 @@ impl Request {
     pub fn send(mut self) -> Answer {
         self.head.extend(b"\r\n");
         send(self.address, &self.head)
+    }
+}
+
+/// Reads what there is. A read with a timeout ends when a child of the process is stopped or goes on
+/// (signal(7)), as one test does to its server; that counts for nothing.
+pub fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Answer, Request, connect};
+use crate::client::{Answer, Request, connect, read};
 use crate::harness::{PATIENCE, Server, command, skip, usual};
 use crate::login_tokens::LoginToken;
 
@@ -80,7 +80,7 @@ fn idle_and_silent_connections_do_not_hold_up_the_stop() {
     let server = Server::with(&[("limits.drain", "15s")]);
     let mut idle = server.connect();
     idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
-    assert!(idle.read(&mut [0; 4096]).unwrap() > 0);
+    assert!(read(&mut idle, &mut [0; 4096]).unwrap() > 0);
     let silent = server.connect();
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0));
@@ -163,8 +163,9 @@ fn load(address: SocketAddr, request: &str, answered: &AtomicUsize, failed: &Ato
         let Ok(mut stream) = TcpStream::connect(address) else { return };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         for n in 0.. {
-            let read = stream.write_all(request.as_bytes()).and_then(|()| stream.read(&mut buffer)).unwrap_or(0);
-            let answer = Answer::read(&buffer[..read]);
+            let length =
+                stream.write_all(request.as_bytes()).and_then(|()| read(&mut stream, &mut buffer)).unwrap_or(0);
+            let answer = Answer::read(&buffer[..length]);
             if answer.status != 200 {
                 failed.fetch_add(1, Ordering::Relaxed);
                 return;

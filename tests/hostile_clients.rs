@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::client::{Answer, Request, send};
+use crate::client::{Answer, Request, read, send};
 use crate::harness::{PATIENCE, Server, command, usual};
 use crate::login_tokens::LoginToken;
 
@@ -26,9 +26,9 @@ fn trickle(stream: &mut TcpStream, bytes: &[u8], pause: Duration) -> Duration {
 
 /// Whether the other side has closed by now or within the read timeout.
 fn is_closed(stream: &mut TcpStream) -> bool {
-    match stream.read(&mut [0; 1024]) {
+    match read(stream, &mut [0; 1024]) {
         Ok(bytes) => bytes == 0,
-        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted),
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
     }
 }
 
@@ -44,8 +44,8 @@ fn until_closed(stream: &mut TcpStream) -> Duration {
 /// One answer from a connection that stays open; refusals are short enough to come at once.
 fn answer(stream: &mut TcpStream) -> Answer {
     let mut bytes = vec![0; 4096];
-    let read = stream.read(&mut bytes).unwrap();
-    Answer::read(&bytes[..read])
+    let length = read(stream, &mut bytes).unwrap();
+    Answer::read(&bytes[..length])
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn slow_headers_of_a_later_request_are_cut_off_counted_from_their_first_byte() {
     assert_eq!(answer(&mut stream).status, 401);
     // Idle for longer than the header timeout, which must not count yet.
     stream.set_read_timeout(Some(Duration::from_millis(1800))).unwrap();
-    let idle = stream.read(&mut [0; 1024]).map_err(|error| error.kind());
+    let idle = read(&mut stream, &mut [0; 1024]).map_err(|error| error.kind());
     assert!(matches!(idle, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{idle:?}");
     stream.write_all(ASK).unwrap();
     assert_eq!(answer(&mut stream).status, 401);

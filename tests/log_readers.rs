@@ -1,11 +1,11 @@
 //! Whoever reads the log may stop reading.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::client::{Request, connect};
+use crate::client::{Request, connect, read};
 use crate::harness::{PATIENCE, command, usual};
 
 /// A service whose standard output is in the hands of the test.
@@ -35,9 +35,9 @@ impl Unread {
             stream.write_all(&b"GET /nowhere HTTP/1.1\r\n\r\n".repeat(50)).unwrap();
             let mut answered = 0;
             while answered < 50 {
-                let read = stream.read(&mut buffer).unwrap();
-                assert_ne!(read, 0);
-                answered += String::from_utf8_lossy(&buffer[..read]).matches("HTTP/1.1 404").count();
+                let length = read(&mut stream, &mut buffer).unwrap();
+                assert_ne!(length, 0);
+                answered += String::from_utf8_lossy(&buffer[..length]).matches("HTTP/1.1 404").count();
             }
         }
     }
