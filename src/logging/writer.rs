@@ -1,38 +1,46 @@
 //! How do log lines get out without anybody waiting for them?
 //!
-//! A line is queued, and one thread writes what is queued. Whoever reads standard output may stop
-//! reading, and a client can have as many lines written as it likes: writing in place would let the
-//! two stop the service, its probes and its stopping. `tracing-appender` does the same, but reports a
-//! full queue at the end with `println!`, to the very reader that has stopped.
+//! A line is put behind those that wait, and one thread writes all that wait at once. Whoever reads
+//! standard output may stop reading, and a client can have as many lines written as it likes: writing
+//! in place would let the two stop the service, its probes and its stopping. `tracing-appender` wakes
+//! its thread for every line, which costs more than the write, and at the end reports a full queue
+//! with `println!`, to the very reader that has stopped.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Most lines that wait; at 700 bytes a line some 6 MB.
-const MAX_WAITING: usize = 8192;
+/// Most bytes that wait: some 4,000 lines.
+const MAX_WAITING: usize = 2 * 1024 * 1024;
 
-/// Most bytes that go out in one write.
-const MAX_BATCH: usize = 64 * 1024;
+/// Pause after a write, in which lines gather. Short enough that nobody who reads along sees it.
+const PAUSE: Duration = Duration::from_millis(2);
 
-/// Longest wait at the end for what is still queued.
+/// Longest wait at the end for what has not been written.
 const END: Duration = Duration::from_millis(500);
 
-/// The near end of the queue: what it is given is a whole line each time.
+/// The near end: what it is given is a whole line each time.
 #[derive(Clone)]
-pub struct Writer {
-    queue: SyncSender<Entry>,
-    lost: Arc<AtomicUsize>,
+pub struct Writer(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// The thread has something to do.
+    filled: Condvar,
+    /// The thread has done it.
+    written: Condvar,
 }
 
-enum Entry {
-    Line(Vec<u8>),
-    /// Answered once everything before it is written.
-    End(SyncSender<()>),
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    lost: usize,
+    is_thread_asleep: bool,
+    is_thread_writing: bool,
 }
 
 impl Writer {
@@ -41,29 +49,30 @@ impl Writer {
     /// # Errors
     /// No thread could be started.
     pub fn start(out: File) -> io::Result<Self> {
-        let (queue, entries) = mpsc::sync_channel(MAX_WAITING);
-        let lost = Arc::new(AtomicUsize::new(0));
-        let thread_lost = Arc::clone(&lost);
-        thread::Builder::new().name("log".to_owned()).spawn(move || write(&entries, out, &thread_lost))?;
-        Ok(Self { queue, lost })
+        let shared = Arc::new(Shared::default());
+        let far_end = Arc::clone(&shared);
+        thread::Builder::new().name("log".to_owned()).spawn(move || far_end.write_to(out))?;
+        Ok(Self(shared))
     }
 
-    /// Waits until all that is queued is written, for half a second at most.
+    /// Waits until all that waits is written, for half a second at most.
     pub fn finish(&self) {
-        let (done, written) = mpsc::sync_channel(1);
-        let end = Instant::now() + END;
-        while self.queue.try_send(Entry::End(done.clone())).is_err() && Instant::now() < end {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
+        let is_under_way = |waiting: &mut Waiting| !waiting.bytes.is_empty() || waiting.is_thread_writing;
+        drop(self.0.written.wait_timeout_while(self.0.lock(), END, is_under_way));
     }
 }
 
 impl Write for &Writer {
-    /// Queues a line, or counts it as lost; never waits.
+    /// Puts a line behind those that wait, or counts it as lost; never waits for the reader.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.queue.try_send(Entry::Line(line.to_vec())).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = self.0.lock();
+        if waiting.bytes.len() + line.len() > MAX_WAITING {
+            waiting.lost += 1;
+        } else {
+            waiting.bytes.extend_from_slice(line);
+        }
+        if mem::take(&mut waiting.is_thread_asleep) {
+            self.0.filled.notify_one();
         }
         Ok(line.len())
     }
@@ -73,28 +82,37 @@ impl Write for &Writer {
     }
 }
 
-/// Writes what is queued, as much as there is at once, until the queue is gone. A write that fails
-/// (a full disk, a closed pipe) loses its lines and nothing more.
-fn write(entries: &Receiver<Entry>, mut out: File, lost: &AtomicUsize) {
-    let mut batch = Vec::new();
-    while let Ok(first) = entries.recv() {
-        let mut next = Some(first);
-        let mut ends = Vec::new();
-        while let Some(entry) = next {
-            match entry {
-                Entry::Line(line) => batch.extend(line),
-                Entry::End(done) => ends.push(done),
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what waits, for the rest of the process. A write that fails (a full disk, a closed pipe)
+    /// loses its lines and nothing more.
+    fn write_to(&self, mut out: File) {
+        let mut bytes = Vec::new();
+        loop {
+            let lost = self.take(&mut bytes);
+            let _ = out.write_all(&bytes);
+            bytes.clear();
+            if lost > 0 {
+                tracing::warn!(lines = lost, "log lines were lost: standard output was not read fast enough");
             }
-            next = if batch.len() < MAX_BATCH { entries.try_recv().ok() } else { None };
+            self.lock().is_thread_writing = false;
+            self.written.notify_all();
+            thread::sleep(PAUSE);
         }
-        let _ = out.write_all(&batch);
-        batch.clear();
-        let lines = lost.swap(0, Ordering::Relaxed);
-        if lines > 0 {
-            tracing::warn!(lines, "log lines were lost: standard output was not read fast enough");
+    }
+
+    /// Waits until there is something, and takes all of it. Says how many lines were lost since.
+    fn take(&self, bytes: &mut Vec<u8>) -> usize {
+        let mut waiting = self.lock();
+        while waiting.bytes.is_empty() {
+            waiting.is_thread_asleep = true;
+            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        for done in ends {
-            let _ = done.send(());
-        }
+        mem::swap(bytes, &mut waiting.bytes);
+        waiting.is_thread_writing = true;
+        mem::take(&mut waiting.lost)
     }
 }
