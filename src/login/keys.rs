@@ -8,7 +8,7 @@ use crate::config::Login;
 /// The one algorithm that login tokens are accepted in, and its name in their headers. Whoever lets
 /// the header choose, lets the attacker choose (RFC 8725 §3.1).
 const ALGORITHM: Algorithm = Algorithm::HS256;
-/// See [`ALGORITHM`].
+/// The `alg` that the header of every login token must name; it goes with `ALGORITHM`.
 pub const ALGORITHM_NAME: &str = "HS256";
 
 /// The keys that login tokens are verified with.
