@@ -109,9 +109,9 @@ fn values_out_of_range_are_refused() {
         ("login.algorithm", vec!["", "RS384", "none", "hs256"]),
         ("login.issuer", vec![""]),
         ("login.project_id", vec![""]),
-        ("login.leeway", vec!["", "60", "-1s", "301s", "6m", "1 fortnight"]),
-        ("login.max_lifetime", vec!["", "0s", "24"]),
-        ("chat.lifetime", vec!["", "0s", "421s", "8m", "300"]),
+        ("login.leeway", vec!["", "500ms", "60", "-1s", "301s", "6m", "1 fortnight"]),
+        ("login.max_lifetime", vec!["", "1s 1ms", "0s", "24"]),
+        ("chat.lifetime", vec!["", "1500ms", "0s", "421s", "8m", "300"]),
         ("chat.name_from", vec!["", ",", "name,,email"]),
         (
             "chat.fallback_email_domain",

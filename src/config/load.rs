@@ -171,6 +171,15 @@ impl Reader {
         })
     }
 
+    /// Reads a duration without a fraction of a second: what claims are measured in.
+    pub fn seconds(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let duration = self.duration(key, range)?;
+        if duration.subsec_nanos() != 0 {
+            self.reject(key, "needs whole seconds, which is what claims are measured in");
+        }
+        Some(duration)
+    }
+
     /// Reads a list of texts, comma-separated in the environment; empty when unset or wrong.
     pub fn list(&mut self, key: &'static str) -> Vec<String> {
         let items = match self.found.get(key).map(|found| &found.written) {

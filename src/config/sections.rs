@@ -56,8 +56,8 @@ fn login(reader: &mut Reader) -> Login {
         previous_secret: reader.secret("login.previous_secret", "login.previous_secret_file"),
         project_id: reader.parsed("login.project_id", |text| Ok(text.to_owned())),
         issuer: reader.parsed("login.issuer", |text| Ok(text.to_owned())),
-        leeway: reader.duration("login.leeway", Duration::ZERO..=MAX_LEEWAY).unwrap_or_default(),
-        max_lifetime: reader.duration("login.max_lifetime", SECOND..=HOUR * 24 * 365),
+        leeway: reader.seconds("login.leeway", Duration::ZERO..=MAX_LEEWAY).unwrap_or_default(),
+        max_lifetime: reader.seconds("login.max_lifetime", SECOND..=HOUR * 24 * 365),
     }
 }
 
@@ -88,7 +88,7 @@ fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
 fn chat(reader: &mut Reader) -> Chat {
     Chat {
         secret: required_secret(reader, "chat.secret", "chat.secret_file"),
-        lifetime: reader.duration("chat.lifetime", SECOND..=CHAT_MAX_LIFETIME).unwrap_or_default(),
+        lifetime: reader.seconds("chat.lifetime", SECOND..=CHAT_MAX_LIFETIME).unwrap_or_default(),
         name_from: reader.list("chat.name_from"),
         fallback_email_domain: reader.parsed("chat.fallback_email_domain", domain),
     }
