@@ -2,9 +2,9 @@
 //!
 //! A line is put behind those that wait, and one thread writes all that wait at once. Whoever reads
 //! standard output may stop reading, and a client can have as many lines written as it likes: writing
-//! in place would let the two stop the service, its probes and its stopping. `tracing-appender` wakes
-//! its thread for every line, which costs more than the write, and at the end reports a full queue
-//! with `println!`, to the very reader that has stopped.
+//! in place would let the two stop the service, its probes and its stopping. A channel to a thread, as
+//! `tracing-appender` has it, wakes the thread for every line, which costs more than the write; and
+//! that crate reports a full queue at the end with `println!`, to the very reader that has stopped.
 
 use std::fs::File;
 use std::io::{self, Write};

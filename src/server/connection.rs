@@ -46,7 +46,6 @@ pub(super) async fn serve(
         .half_close(true)
         .header_read_timeout(None)
         .max_buf_size(limits.header_bytes)
-        .max_header_size(limits.header_bytes)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut drain = pin!(draining.wait_for(|is_draining| *is_draining));
