@@ -134,12 +134,13 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        if reader.problems.iter().any(|problem| problem.key == file::PROBLEM_KEY) {
-            // What was read of a broken file would only add problems that nobody has.
-            reader.problems.retain(|problem| problem.key == file::PROBLEM_KEY);
-            return Err(ConfigError(reader.problems));
-        }
         let config = sections::read(&mut reader);
+        if reader.problems.iter().any(|problem| problem.key == file::PROBLEM_KEY) {
+            // What was read of a broken file, and what was not, would only add problems that nobody has.
+            let is_real =
+                |problem: &Problem| problem.key == file::PROBLEM_KEY || matches!(problem.source, Source::Variable(_));
+            reader.problems.retain(is_real);
+        }
         let effective = SETTINGS.iter().map(|setting| Effective {
             key: setting.key,
             value: reader.shown(setting),

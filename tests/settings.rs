@@ -174,6 +174,8 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
     }
     let dotted = load(Some(&SettingsFile::new("\"log.level\" = 'warn'")), &usual(&[])).unwrap_err().to_string();
     assert!(dotted.contains("is not a setting; did you mean log.level?"), "{dotted}");
+    let upper = load(Some(&minimal_file("[log]\nLevel2 = 'warn'")), &[]).unwrap_err().to_string();
+    assert!(upper.starts_with("log.Level2 (") && upper.contains("did you mean log.level?"), "{upper}");
     let flag = load(Some(&SettingsFile::new("allow_weak_secrets = \"true\"")), &usual(&[])).unwrap_err().to_string();
     assert!(flag.contains("needs true or false"), "{flag}");
     let list =

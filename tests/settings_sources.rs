@@ -69,6 +69,11 @@ fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
         assert!(error.lines().next().unwrap().contains(told), "{told}\n{error}");
     }
     assert!(Config::load(Some(Path::new("/")), []).is_err());
+    // What the environment has wrong is told beside it; what a half-read file seems to lack is not.
+    let broken = SettingsFile::new("[login\nsecret = 1");
+    let both = load(Some(&broken), &[("log.level", "loud")]).unwrap_err().to_string();
+    assert!(both.contains(":1): is not TOML here") && both.contains("ZENDESK_TOKEN_LOG__LEVEL"), "{both}");
+    assert_eq!(both.lines().filter(|line| !line.starts_with("config file (")).count(), 1, "{both}");
 }
 
 #[test]

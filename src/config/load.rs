@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::file::{self, Entry, Written};
 use super::problem::{Problem, Source};
-use super::secret::Secret;
+use super::secret::{MIN_BYTES, Secret};
 use super::settings::{self, FILE_VARIABLE, SETTINGS, Setting};
 
 /// A written value and its place.
@@ -78,9 +78,11 @@ impl Reader {
     }
 
     fn blame_unknown(&mut self, key: &str, source: Source) {
-        let is_plain =
-            key.len() <= 48 && key.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.'));
-        let mend = settings::nearest(key).map_or("drop it".to_owned(), |near| format!("did you mean {near}?"));
+        // A secret that slipped into a name's place has 32 bytes or more, and is not shown.
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'"');
+        let is_plain = key.split('.').all(|name| name.len() < MIN_BYTES && name.bytes().all(is_letter));
+        let mend =
+            settings::nearest(&key.to_lowercase()).map_or("drop it".to_owned(), |near| format!("did you mean {near}?"));
         let shown = if is_plain { key } else { "a key" };
         self.blame(shown, source, format!("is not a setting; {mend}"));
     }
