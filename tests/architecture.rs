@@ -44,7 +44,7 @@ const HOMES: [(&str, &[&str]); 20] = [
 
 /// Where each side effect may happen.
 const EFFECTS: [(&str, &[&str]); 9] = [
-    ("SystemTime::now", &["http/token.rs", "cli/demo.rs"]),
+    ("SystemTime::now", &["http/token.rs"]),
     ("std::env::", &["config.rs"]),
     ("File::open", &["config"]),
     ("fs::", &["config", "logging"]),

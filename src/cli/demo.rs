@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::ensure;
 use serde::Serialize;
@@ -13,15 +12,17 @@ use tokio::runtime::Runtime;
 use crate::config::Config;
 use crate::config::secret::Secret;
 use crate::config::settings;
+use crate::http::token::now;
 use crate::logging;
+use crate::login::Timestamp;
 use crate::zendesk::signing_key::SigningKey;
 
 use super::serve::{bind, listen, serve};
 
 /// What `demo --help` says last.
 pub const AFTER_HELP: &str = "\
-Needs no settings and reads none. Its secrets are made at each start and live in memory only;
-it listens on loopback and nowhere else.";
+Needs no settings and reads none. Its secrets are made at each start, shown on this terminal where
+a line to paste needs them, and kept nowhere; it listens on loopback and nowhere else.";
 
 /// Arguments of the demo.
 #[derive(Debug, clap::Args)]
@@ -38,14 +39,14 @@ struct LoginClaims {
     email: &'static str,
     username: &'static str,
     iss: &'static str,
-    iat: u64,
-    exp: u64,
+    iat: Timestamp,
+    exp: Timestamp,
     xsolla_login_project_id: &'static str,
     r#type: &'static str,
 }
 
 /// How long the demo's player stays signed in, in seconds: Xsolla Login's own default, a day.
-const LOGIN_LIFETIME: u64 = 86_400;
+const LOGIN_LIFETIME: Timestamp = 86_400;
 
 /// Prints a ready `curl` line and serves until SIGTERM or SIGINT.
 ///
@@ -134,9 +135,4 @@ fn variable(key: &str, value: &str) -> (OsString, OsString) {
 /// A generated secret is hexadecimal digits.
 fn text(secret: &Secret) -> &str {
     std::str::from_utf8(secret.bytes()).unwrap_or_default()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the demo's login begins now")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -50,7 +50,8 @@ fn answer(issued: Issued, is_plain: bool) -> Response {
 
 /// The time on this machine's clock; 0 when it stands before 1970, where no login token is valid.
 #[expect(clippy::disallowed_methods, reason = "the clock is read here and passed on")]
-fn now() -> Timestamp {
+#[must_use]
+pub fn now() -> Timestamp {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::try_from(since_1970.as_secs()).unwrap_or(Timestamp::MAX)
 }
