@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request, connect, read};
-use crate::harness::{PATIENCE, Server, command, skip, usual};
+use crate::harness::{PATIENCE, Server, command, send_signal, skip, usual};
 use crate::login_tokens::LoginToken;
 
 fn ready(admin: SocketAddr) -> u16 {
@@ -55,8 +55,7 @@ fn as_pid_1_it_stops_by_signal_too() {
         }
         let server = Server::run(outer);
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).unwrap();
-        let kill = format!("kill -{signal} {}", children.trim());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        send_signal(signal, children.trim());
         assert_eq!(server.wait().status.code(), Some(0), "{signal}");
     }
 }

@@ -122,8 +122,7 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        send_signal(name, &self.child.id().to_string());
     }
 
     /// Sends SIGTERM and waits for the end.
@@ -165,6 +164,12 @@ fn address(log: &[String], name: &str) -> Option<SocketAddr> {
         let text = line.split_once(&format!(" {name}=")).or_else(|| line.split_once(&format!("\"{name}\":\"")))?.1;
         text.split([' ', '"']).next()?.parse().ok()
     })
+}
+
+/// Sends a signal by the shell's own `kill`, which is everywhere.
+pub fn send_signal(name: &str, process: &str) {
+    let kill = format!("kill -{name} {process}");
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 /// Says what a test lacks to run; an error where all is expected to be there.

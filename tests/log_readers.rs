@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::client::{Request, connect, read};
-use crate::harness::{PATIENCE, command, usual};
+use crate::harness::{PATIENCE, command, send_signal, usual};
 
 /// A service whose standard output is in the hands of the test.
 struct Unread {
@@ -43,8 +43,7 @@ impl Unread {
     }
 
     fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        send_signal("TERM", &self.child.id().to_string());
     }
 
     fn stop(&mut self) -> (Option<i32>, Duration) {
