@@ -7,6 +7,7 @@ pub mod origin;
 pub mod settings;
 pub mod problem;
 pub mod file;
+pub mod layers;
 pub mod load;
 pub mod sections;
 

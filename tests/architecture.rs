@@ -10,7 +10,7 @@ const ORDER: [&str; 9] = ["logging", "config", "login", "zendesk", "exchange", "
 /// The files of each folder in order; each names only those before it.
 const FOLDERS: [(&str, &[&str]); 7] = [
     ("logging", &["writer"]),
-    ("config", &["secret", "origin", "settings", "problem", "file", "load", "sections"]),
+    ("config", &["secret", "origin", "settings", "problem", "file", "layers", "load", "sections"]),
     ("login", &["strict_json", "keys", "claims", "token"]),
     ("zendesk", &["identity", "signing_key", "chat"]),
     ("http", &["refusal", "login_cookie", "origin_gate", "accept", "token", "observe", "admin"]),

@@ -1,21 +1,16 @@
-//! What did the file and the environment say, and what is wrong with it?
+//! What do the settings that were found mean, and what is wrong with them?
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::file::{self, Entry, Written};
+use super::file::Written;
+use super::layers::{Found, Layers};
 use super::problem::{Problem, Source};
-use super::secret::{MIN_BYTES, Secret};
-use super::settings::{self, FILE_VARIABLE, SETTINGS, Setting};
-
-/// A written value and its place.
-struct Found {
-    written: Written,
-    source: Source,
-}
+use super::secret::Secret;
+use super::settings::{self, Setting};
 
 /// Reads typed values out of what was found, and gathers every problem on the way.
 pub struct Reader {
@@ -29,73 +24,16 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Lays defaults, file and environment over each other, later ones winning.
-    ///
-    /// The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none.
+    /// Takes what file and environment say; see [`Layers::read`].
     pub fn new(file: Option<&Path>, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let defaults = SETTINGS.iter().filter_map(|setting| {
-            let text = setting.default?.to_owned();
-            Some((setting.key, Found { written: Written::Untyped(text.into()), source: Source::Default }))
-        });
-        let mut reader = Self {
-            found: defaults.collect(),
-            secret_bytes: BTreeMap::new(),
-            problems: Vec::new(),
-            warnings: Vec::new(),
-        };
-        let mut environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
-        let named = environment.get(&OsString::from(FILE_VARIABLE)).filter(|path| !path.is_empty()).map(PathBuf::from);
-        if let Some(file) = file.map(Path::to_path_buf).or(named) {
-            reader.read_file(&file);
-        }
-        for setting in SETTINGS {
-            if let Some(value) = environment.remove(&OsString::from(setting.variable())) {
-                reader.read_variable(setting, value);
-            }
-        }
-        reader
-    }
-
-    fn read_variable(&mut self, setting: &'static Setting, value: OsString) {
-        let source = Source::Variable(setting.variable());
-        match value.into_string() {
-            Ok(text) => {
-                self.found.insert(setting.key, Found { written: Written::Untyped(text.into()), source });
-            }
-            Err(_) => self.blame(setting.key, source, "is not UTF-8; give it in a file instead"),
-        }
-    }
-
-    fn read_file(&mut self, path: &Path) {
-        let (entries, problems) = file::read(path);
-        self.problems.extend(problems);
-        for Entry { key, written, source } in entries {
-            match settings::find(&key) {
-                Some(setting) => drop(self.found.insert(setting.key, Found { written, source })),
-                None => self.blame_unknown(&key, source),
-            }
-        }
-    }
-
-    fn blame_unknown(&mut self, key: &str, source: Source) {
-        // A secret that slipped into a name's place has 32 bytes or more, and is not shown.
-        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'"');
-        let is_plain = key.split('.').all(|name| name.len() < MIN_BYTES && name.bytes().all(is_letter));
-        let mend =
-            settings::nearest(&key.to_lowercase()).map_or("drop it".to_owned(), |near| format!("did you mean {near}?"));
-        let shown = if is_plain { key } else { "a key" };
-        self.blame(shown, source, format!("is not a setting; {mend}"));
-    }
-
-    /// Notes a problem with a value whose place is known.
-    fn blame(&mut self, key: &str, source: Source, what: impl Into<String>) {
-        self.problems.push(Problem { key: key.to_owned(), source, what: what.into() });
+        let Layers { found, problems } = Layers::read(file, environment);
+        Self { found, secret_bytes: BTreeMap::new(), problems, warnings: Vec::new() }
     }
 
     /// Notes a problem with the value of `key`, wherever it stands.
     pub fn reject(&mut self, key: &'static str, what: impl Into<String>) {
         let source = self.source(key);
-        self.blame(key, source, what);
+        self.problems.push(Problem { key: key.to_owned(), source, what: what.into() });
     }
 
     /// Notes what a person should know about the value of `key`.
