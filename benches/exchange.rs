@@ -13,9 +13,12 @@ use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
+use futures_util::FutureExt;
 use zendesk_token::config::Config;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::login::token::LoginToken;
+use zendesk_token::login::verifier::Candidates;
+use zendesk_token::metrics::Metrics;
 
 const LOGIN_SECRET: &str = "2f1d0c6b7a9e4835b6d2f0e1c3a597884d6e2b1f0a9c8d7e6f5a4b3c2d1e0f9a";
 const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
@@ -32,7 +35,7 @@ fn exchange() -> Exchange {
         ("ZENDESK_TOKEN_CORS__ORIGINS", "https://shop.example.com"),
     ];
     let environment = settings.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    Exchange::new(&Config::load(None, environment).unwrap()).unwrap()
+    Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
 }
 
 /// A login token as Xsolla Login issues it: 12 claims, 700 bytes.
@@ -56,8 +59,8 @@ fn fastest(rounds: usize, mut work: impl FnMut()) -> f64 {
 
 fn main() {
     let (exchange, token) = (exchange(), login_token());
-    let candidates = [LoginToken::new(token.as_bytes())];
-    let issued = exchange.run(&candidates, NOW).unwrap().token;
+    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
+    let issued = exchange.run(&candidates, NOW).now_or_never().unwrap().unwrap().token;
     let keys = [LOGIN_SECRET, CHAT_SECRET].map(|secret| Key::new(HMAC_SHA256, secret.as_bytes()));
     let verified = token.rsplit_once('.').unwrap().0.as_bytes();
     let signed = issued.as_str().rsplit_once('.').unwrap().0.as_bytes();
@@ -66,7 +69,7 @@ fn main() {
         black_box(sign(&keys[1], black_box(signed)));
     };
     let one_exchange = || {
-        black_box(exchange.run(black_box(&candidates), NOW).unwrap());
+        black_box(exchange.run(black_box(&candidates), NOW).now_or_never().unwrap().unwrap());
     };
 
     let mut criterion = Criterion::default().configure_from_args();

@@ -7,8 +7,11 @@ pub mod origin;
 pub mod settings;
 pub mod problem;
 pub mod file;
+pub mod watched;
 pub mod layers;
 pub mod load;
+pub mod login;
+pub mod products;
 pub mod sections;
 
 use std::ffi::OsString;
@@ -21,10 +24,12 @@ use tracing::Level;
 use crate::logging::Format;
 
 use load::Reader;
+use login::Login;
 use origin::OriginPattern;
 use problem::{ConfigError, Problem, Source};
 use secret::Secret;
 use settings::SETTINGS;
+use watched::WatchedFiles;
 
 /// Settings of a whole deployment, checked.
 #[derive(Debug)]
@@ -45,27 +50,10 @@ pub struct Config {
     pub log: Log,
     /// What a person should know and may leave as it is, a line each.
     pub warnings: Vec<Problem>,
+    /// Files whose change changes the settings: those that hold secrets, and the authorities.
+    pub files: WatchedFiles,
     /// Every setting as it came out, for a person; secrets as their length.
     pub effective: Vec<Effective>,
-}
-
-/// `[login]`: what the login side issues.
-#[derive(Debug)]
-pub struct Login {
-    /// Name of the cookie that holds the login token.
-    pub cookie: String,
-    /// The login project's HS256 secret.
-    pub secret: Secret,
-    /// The secret before a reset.
-    pub previous_secret: Option<Secret>,
-    /// Checked against `xsolla_login_project_id` when set.
-    pub project_id: Option<String>,
-    /// Checked against `iss` when set.
-    pub issuer: Option<String>,
-    /// How far clocks may differ.
-    pub leeway: Duration,
-    /// Longest `exp - iat`.
-    pub max_lifetime: Option<Duration>,
 }
 
 /// `[chat]`: tokens for Zendesk Chat.
@@ -149,7 +137,7 @@ impl Config {
         });
         let effective = effective.collect();
         if reader.problems.is_empty() {
-            Ok(Self { effective, warnings: reader.warnings, ..config })
+            Ok(Self { effective, files: reader.files, warnings: reader.warnings, ..config })
         } else {
             Err(ConfigError(reader.problems))
         }

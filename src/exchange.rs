@@ -1,12 +1,15 @@
 //! Which Zendesk token does this login get?
 
+use std::convert::Infallible;
+
 use thiserror::Error;
 
 use crate::config::Config;
 use crate::login::Timestamp;
-use crate::login::claims::{LoginClaims, LoginRules};
-use crate::login::keys::{LoginKeys, SelfTestError, VerifiedBy};
-use crate::login::token::{LoginToken, VerifyError};
+use crate::login::api::ApiError;
+use crate::login::keys::{KeysError, VerifiedBy};
+use crate::login::verifier::{Candidates, LoginError, LoginVerifier};
+use crate::metrics::Metrics;
 use crate::zendesk::chat::{Chat, ChatError};
 use crate::zendesk::identity::{Identity, IdentityError};
 use crate::zendesk::signing_key::{SignError, ZendeskToken};
@@ -14,8 +17,8 @@ use crate::zendesk::signing_key::{SignError, ZendeskToken};
 /// The whole use case: a login token in, a Zendesk token out.
 pub struct Exchange {
     login_cookie: String,
-    login_keys: LoginKeys,
-    login_rules: LoginRules,
+    takes_bearer: bool,
+    verifier: LoginVerifier,
     chat: Chat,
 }
 
@@ -33,12 +36,9 @@ pub struct Issued {
 /// The step that stopped, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExchangeError {
-    /// No candidate is a valid login token.
+    /// There is no login.
     #[error(transparent)]
-    Verify(#[from] VerifyError),
-    /// Valid login tokens of two players.
-    #[error("login tokens of two different players")]
-    Settle,
+    Login(#[from] LoginError),
     /// The player, whose login that key verified, can't be named to Zendesk.
     #[error("{0}")]
     Identify(IdentityError, VerifiedBy),
@@ -47,12 +47,12 @@ pub enum ExchangeError {
     Issue(ChatError, VerifiedBy),
 }
 
-/// The exchange can't be built; a fault of the build, not of the settings.
+/// The exchange can't be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BuildError {
-    /// See [`SelfTestError`].
+    /// See [`KeysError`].
     #[error(transparent)]
-    SelfTest(#[from] SelfTestError),
+    Keys(#[from] KeysError),
     /// See [`SignError`].
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -63,22 +63,23 @@ impl ExchangeError {
     #[must_use]
     pub const fn verified_by(self) -> Option<VerifiedBy> {
         match self {
-            Self::Verify(_) | Self::Settle => None,
-            Self::Identify(_, key) | Self::Issue(_, key) => Some(key),
+            Self::Login(LoginError::Verify(_) | LoginError::Settle) => None,
+            Self::Login(LoginError::Revocation(_, key)) | Self::Identify(_, key) | Self::Issue(_, key) => Some(key),
         }
     }
 }
 
 impl Exchange {
-    /// Builds keys and rules from the settings.
+    /// Builds keys and rules from the settings. What `old` fetched and remembers of the login side is
+    /// taken over where the settings are the same.
     ///
     /// # Errors
     /// See [`BuildError`].
-    pub fn new(config: &Config) -> Result<Self, BuildError> {
+    pub fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, BuildError> {
         Ok(Self {
             login_cookie: config.login.cookie.clone(),
-            login_keys: LoginKeys::new(&config.login)?,
-            login_rules: LoginRules::new(&config.login),
+            takes_bearer: config.login.bearer,
+            verifier: LoginVerifier::new(&config.login, metrics, old.map(|old| &old.verifier))?,
             chat: Chat::new(&config.chat)?,
         })
     }
@@ -89,34 +90,42 @@ impl Exchange {
         &self.login_cookie
     }
 
+    /// Whether the login token may come as `Authorization: Bearer`.
+    #[must_use]
+    pub const fn takes_bearer(&self) -> bool {
+        self.takes_bearer
+    }
+
+    /// Whether there are keys to verify login tokens with.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.verifier.keys().are_usable()
+    }
+
+    /// Fetches the login keys now, where they are fetched at all. Gives the Login API's clock.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn fetch_keys(&self) -> Result<Option<Timestamp>, ApiError> {
+        self.verifier.keys().refresh().await
+    }
+
+    /// Keeps the login keys fresh, for ever. `now` tells the time.
+    pub async fn keep(&self, now: fn() -> Timestamp) -> Infallible {
+        self.verifier.keys().keep(now).await
+    }
+
     /// Exchanges the login that the candidates agree on for a Chat token.
     ///
     /// # Errors
     /// The step that stopped.
-    pub fn run(&self, candidates: &[LoginToken<'_>], now: Timestamp) -> Result<Issued, ExchangeError> {
-        let login = self.settle(candidates, now)?;
+    pub async fn run(&self, candidates: &Candidates<'_>, now: Timestamp) -> Result<Issued, ExchangeError> {
+        let login = self.verifier.verify(candidates, now).await?;
         let key = login.verified_by();
         let identity = Identity::from_login(&login, self.chat.identity_rule());
         let identity = identity.map_err(|error| ExchangeError::Identify(error, key))?;
         let token = self.chat.issue(&identity, now, login.honoured_until());
         let token = token.map_err(|error| ExchangeError::Issue(error, key))?;
         Ok(Issued { token, external_id: identity.external_id().to_owned(), verified_by: key })
-    }
-
-    /// One login out of every candidate that verifies: all must name one player, the latest to end
-    /// wins. Taking the first or the last instead would let a cookie tossed from a sibling subdomain
-    /// put an attacker's login before the player's own.
-    fn settle(&self, candidates: &[LoginToken<'_>], now: Timestamp) -> Result<LoginClaims, ExchangeError> {
-        let mut settled: Option<LoginClaims> = None;
-        let mut refused = None;
-        for candidate in candidates {
-            match (candidate.verify(&self.login_keys, &self.login_rules, now), &settled) {
-                (Err(error), _) => refused = refused.or(Some(error)),
-                (Ok(login), Some(other)) if login.sub() != other.sub() => return Err(ExchangeError::Settle),
-                (Ok(login), Some(other)) if login.expires_at() <= other.expires_at() => {}
-                (Ok(login), _) => settled = Some(login),
-            }
-        }
-        settled.ok_or(ExchangeError::Verify(refused.unwrap_or(VerifyError::Empty)))
     }
 }

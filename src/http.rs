@@ -6,6 +6,7 @@
 
 pub mod refusal;
 pub mod login_cookie;
+pub mod bearer;
 pub mod origin_gate;
 pub mod accept;
 pub mod token;
@@ -17,6 +18,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
@@ -30,54 +32,58 @@ use tower::ServiceExt;
 use crate::config::Config;
 use crate::config::origin::OriginPattern;
 use crate::exchange::Exchange;
+use crate::metrics::Metrics;
 
 use admin::Readiness;
 use observe::Seen;
 use refusal::Cause;
 
-/// Everything that answers on one listener.
+/// Everything that answers on one listener. Clones are the same app.
 #[derive(Clone)]
-pub struct App {
-    routes: Router,
-    /// What stands before the routes; nothing on the admin listener.
-    gate: Option<Arc<Gate>>,
+pub struct App(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// Swapped in whole when the settings change.
+    Public(Arc<ArcSwap<Site>>),
+    Admin(Router),
 }
 
-/// What every request of the public listener goes through, outermost first.
-struct Gate {
+/// Everything that one request needs of the settings: it keeps the one it began with.
+struct Site {
+    routes: Router,
     origins: Vec<OriginPattern>,
+    takes_bearer: bool,
     in_flight: Semaphore,
     request_timeout: Duration,
 }
 
 impl App {
-    /// The public listener's routes, behind the gate.
+    /// The public listener's routes, behind all that stands before them.
     #[must_use]
-    pub fn public(exchange: Exchange, config: &Config) -> Self {
+    pub fn public(exchange: Arc<Exchange>, config: &Config) -> Self {
         observe::warm_up();
-        let routes = Router::new()
-            .route(token::CHAT_PATH, get(token::chat))
-            .with_state(Arc::new(exchange))
-            .fallback(|| async { Cause::RouteUnknown })
-            .method_not_allowed_fallback(|| async { Cause::MethodUnknown });
-        Self::gated(routes, config)
+        Self::gated(routes(exchange), config)
     }
 
-    /// Any routes behind the public listener's gate; tests bring routes that stall or panic.
+    /// Any routes behind the same; tests bring routes that stall or panic.
     #[must_use]
     pub fn gated(routes: Router, config: &Config) -> Self {
-        let gate = Gate {
-            origins: config.origins.clone(),
-            in_flight: Semaphore::new(config.limits.requests_in_flight),
-            request_timeout: config.limits.request_timeout,
-        };
-        Self { routes, gate: Some(Arc::new(gate)) }
+        Self(Kind::Public(Arc::new(ArcSwap::from_pointee(Site::new(routes, config)))))
     }
 
     /// The admin listener's routes.
     #[must_use]
-    pub fn admin(readiness: Arc<Readiness>) -> Self {
-        Self { routes: admin::routes(readiness), gate: None }
+    pub fn admin(readiness: Arc<Readiness>, metrics: Metrics) -> Self {
+        Self(Kind::Admin(admin::routes(readiness, metrics)))
+    }
+
+    /// Answers the public with another exchange and other settings from the next request on. Requests
+    /// under way end with those they began with.
+    pub fn swap(&self, exchange: Arc<Exchange>, config: &Config) {
+        if let Kind::Public(site) = &self.0 {
+            site.store(Arc::new(Site::new(routes(exchange), config)));
+        }
     }
 
     /// Answers one request from `peer`.
@@ -87,42 +93,63 @@ impl App {
         B::Error: Into<axum::BoxError>,
     {
         let request = request.map(Body::new);
-        match &self.gate {
-            None => self.route(request).await,
-            Some(gate) => {
+        match &self.0 {
+            Kind::Admin(routes) => route(routes, request).await,
+            Kind::Public(site) => {
                 let seen = Seen::new(&request, peer);
-                let response = self.pass_origin(gate, request).await;
-                seen.finish(response)
+                let site = site.load_full();
+                seen.finish(site.pass_origin(request).await)
             }
+        }
+    }
+}
+
+/// The public routes.
+fn routes(exchange: Arc<Exchange>) -> Router {
+    Router::new()
+        .route(token::CHAT_PATH, get(token::chat))
+        .with_state(exchange)
+        .fallback(|| async { Cause::RouteUnknown })
+        .method_not_allowed_fallback(|| async { Cause::MethodUnknown })
+}
+
+impl Site {
+    fn new(routes: Router, config: &Config) -> Self {
+        Self {
+            routes,
+            origins: config.origins.clone(),
+            takes_bearer: config.login.bearer,
+            in_flight: Semaphore::new(config.limits.requests_in_flight),
+            request_timeout: config.limits.request_timeout,
         }
     }
 
     /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer.
-    async fn pass_origin(&self, gate: &Gate, request: Request) -> Response {
-        match origin_gate::allowed_origin(request.headers(), &gate.origins) {
+    async fn pass_origin(&self, request: Request) -> Response {
+        match origin_gate::allowed_origin(request.headers(), &self.origins) {
             Err(cause) => origin_gate::name_origin(cause.into_response(), None),
             Ok(Some(origin)) if origin_gate::is_preflight(&request) => {
-                origin_gate::name_origin(origin_gate::preflight(), Some(origin))
+                origin_gate::name_origin(origin_gate::preflight(self.takes_bearer), Some(origin))
             }
-            Ok(origin) => origin_gate::name_origin(self.pass_limits(gate, request).await, origin),
+            Ok(origin) => origin_gate::name_origin(self.pass_limits(request).await, origin),
         }
     }
 
     /// Refuses one request too many, ends one that takes too long, and outlives one that panics.
-    async fn pass_limits(&self, gate: &Gate, request: Request) -> Response {
-        let Ok(_permit) = gate.in_flight.try_acquire() else { return Cause::TooManyInFlight.into_response() };
-        let answer = AssertUnwindSafe(self.route(request)).catch_unwind();
-        match timeout(gate.request_timeout, answer).await {
+    async fn pass_limits(&self, request: Request) -> Response {
+        let Ok(_permit) = self.in_flight.try_acquire() else { return Cause::TooManyInFlight.into_response() };
+        let answer = AssertUnwindSafe(route(&self.routes, request)).catch_unwind();
+        match timeout(self.request_timeout, answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => Cause::Panicked.into_response(),
             Err(_) => Cause::TooSlow.into_response(),
         }
     }
+}
 
-    async fn route(&self, request: Request) -> Response {
-        match self.routes.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+async fn route(routes: &Router, request: Request) -> Response {
+    match routes.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }

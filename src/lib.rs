@@ -1,8 +1,10 @@
 //! A login token comes in, is verified, becomes an identity, and leaves as a Zendesk token.
 //!
-//! The modules stand in the order of that sentence, between what all of them need (the log, the
+//! The modules stand in the order of that sentence, between what all of them need (metrics, log,
 //! settings) and the edges (HTTP, sockets, commands). A module names only modules that stand above it
 //! here; `tests/architecture.rs` holds them to it.
+
+pub mod metrics;
 
 pub mod logging;
 

@@ -5,41 +5,55 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the pipeline; each names only those before it.
-const ORDER: [&str; 9] = ["logging", "config", "login", "zendesk", "exchange", "http", "server", "cli", "main"];
+const ORDER: [&str; 10] =
+    ["metrics", "logging", "config", "login", "zendesk", "exchange", "http", "server", "cli", "main"];
 
 /// The files of each folder in order; each names only those before it.
 const FOLDERS: [(&str, &[&str]); 7] = [
     ("logging", &["writer"]),
-    ("config", &["secret", "origin", "settings", "problem", "file", "layers", "load", "sections"]),
-    ("login", &["strict_json", "keys", "claims", "token"]),
+    (
+        "config",
+        &[
+            "secret", "origin", "settings", "problem", "file", "watched", "layers", "load", "login", "products",
+            "sections",
+        ],
+    ),
+    ("login", &["strict_json", "key_set", "api", "published", "keys", "claims", "token", "revocation", "verifier"]),
     ("zendesk", &["identity", "signing_key", "chat"]),
-    ("http", &["refusal", "login_cookie", "origin_gate", "accept", "token", "observe", "admin"]),
-    ("server", &["connection"]),
+    ("http", &["refusal", "login_cookie", "bearer", "origin_gate", "accept", "token", "observe", "admin"]),
+    ("server", &["connection", "reload"]),
     ("cli", &["settings_help", "serve", "demo", "check", "healthcheck", "secret"]),
 ];
 
 /// Where each outside crate may be named: a file or folder below `src/`.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 27] = [
     ("anyhow", &["cli"]),
-    ("aws_lc_rs", &["config/secret.rs", "http/observe.rs"]),
+    ("arc_swap", &["http", "login/published.rs"]),
+    ("aws_lc_rs", &["config/secret.rs", "login/revocation.rs", "http/observe.rs"]),
     ("axum", &["http"]),
-    ("base64", &["config/secret.rs", "login/token.rs", "zendesk/signing_key.rs"]),
+    ("base64", &["config/secret.rs", "login/key_set.rs", "login/token.rs", "zendesk/signing_key.rs"]),
     ("clap", &["cli"]),
     ("futures_util", &["http"]),
-    ("hex", &["config/secret.rs", "http/observe.rs"]),
+    ("hex", &["config/secret.rs", "login/key_set.rs", "http/observe.rs"]),
+    ("httpdate", &["login/api.rs"]),
     ("humantime", &["config/load.rs"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
-    ("jsonwebtoken", &["login/keys.rs", "zendesk/signing_key.rs"]),
+    ("jsonwebtoken", &["login", "zendesk/signing_key.rs"]),
+    ("moka", &["login/revocation.rs"]),
+    ("notify", &["server/reload.rs"]),
+    ("prometheus_client", &["metrics.rs"]),
+    ("reqwest", &["login/api.rs"]),
     ("rlimit", &["server.rs"]),
     ("secrecy", &["config"]),
-    ("serde", &["login/strict_json.rs", "zendesk", "http", "cli/demo.rs"]),
-    ("serde_json", &["login/strict_json.rs", "zendesk/signing_key.rs", "http"]),
+    ("serde", &["login", "zendesk", "http", "cli/demo.rs"]),
+    ("serde_json", &["login", "zendesk/signing_key.rs", "http"]),
     ("strsim", &["config/settings.rs"]),
-    ("tokio", &["http", "server", "cli"]),
+    ("tokio", &["login/published.rs", "http", "server", "cli"]),
     ("toml", &["config/file.rs"]),
     ("tower", &["http"]),
     ("tracing_subscriber", &["logging.rs"]),
+    ("webpki_root_certs", &["login/api.rs"]),
 ];
 
 /// Where each side effect may happen.
@@ -51,7 +65,7 @@ const EFFECTS: [(&str, &[&str]); 9] = [
     ("io::stdout", &["cli", "logging"]),
     ("io::stderr", &["cli"]),
     ("aws_lc_rs::rand", &["config/secret.rs", "http/observe.rs"]),
-    ("tokio::spawn", &["server.rs"]),
+    ("tokio::spawn", &["login/published.rs", "server.rs"]),
     ("thread::", &["logging"]),
 ];
 

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use zendesk_token::config::Config;
+use zendesk_token::config::login::Signature;
 use zendesk_token::config::settings::SETTINGS;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, usual, variable};
@@ -21,7 +22,8 @@ fn a_secret_and_its_file_together_are_refused_with_both_places() {
 
     let mut settings = usual(&[("login.secret_file", path)]);
     settings.retain(|(key, _)| *key != "login.secret");
-    assert_eq!(load(None, &settings).unwrap().login.secret.bytes(), LOGIN_SECRET.as_bytes());
+    let Signature::Secret { current, .. } = load(None, &settings).unwrap().login.signature else { panic!("RS256") };
+    assert_eq!(current.bytes(), LOGIN_SECRET.as_bytes());
     settings.retain(|(key, _)| *key != "login.secret_file");
     settings.push(("login.secret_file", "/nowhere/at/all"));
     let told = load(None, &settings).unwrap_err().to_string();

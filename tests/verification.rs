@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
+use futures_util::FutureExt;
 use zendesk_token::config::Config;
 use zendesk_token::exchange::{Exchange, ExchangeError};
 use zendesk_token::http::refusal::Cause;
 use zendesk_token::login::token;
+use zendesk_token::login::verifier::Candidates;
+use zendesk_token::metrics::Metrics;
 use zendesk_token::zendesk::signing_key::ZendeskToken;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server, usual, variable};
@@ -19,11 +22,21 @@ pub const NOW: i64 = 1_800_000_000;
 pub fn exchange(changes: &[(&str, &str)]) -> Exchange {
     let settings = usual(changes).into_iter();
     let environment = settings.map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
-    Exchange::new(&Config::load(None, environment).unwrap()).unwrap()
+    Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
 }
 
 pub fn run(exchange: &Exchange, token: &[u8], now: i64) -> Result<ZendeskToken, ExchangeError> {
-    exchange.run(&[token::LoginToken::new(token)], now).map(|issued| issued.token)
+    run_all(exchange, vec![token::LoginToken::new(token)], now)
+}
+
+/// Exchanges what several cookies hold. With secrets there is nothing to wait for.
+pub fn run_all(
+    exchange: &Exchange,
+    cookies: Vec<token::LoginToken<'_>>,
+    now: i64,
+) -> Result<ZendeskToken, ExchangeError> {
+    let candidates = Candidates { bearer: None, cookies };
+    exchange.run(&candidates, now).now_or_never().expect("waits").map(|issued| issued.token)
 }
 
 fn is_valid(changes: &[(&str, &str)], token: &LoginToken) -> bool {

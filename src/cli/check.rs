@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::config::problem::Source;
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
+use crate::metrics::Metrics;
 
 /// Prints every setting as it came out, what would be served, and what to look at twice.
 ///
@@ -15,7 +16,7 @@ use crate::exchange::Exchange;
 /// Wrong settings, or a closed standard output.
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
-    Exchange::new(&config)?;
+    Exchange::new(&config, &Metrics::new(), None)?;
     io::stdout().write_all(report(&config)?.as_bytes())?;
     Ok(())
 }

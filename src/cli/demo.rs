@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         )?;
         write!(io::stdout(), "{}", greeting(&origin, &login_token, text(&chat_secret)))?;
         let _log = logging::start(config.log.format, config.log.level);
-        serve(&config, public, admin).await
+        serve(config, None, public, admin).await
     })
 }
 

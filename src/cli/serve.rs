@@ -13,7 +13,10 @@ use crate::config::{Config, Limits, environment};
 use crate::exchange::Exchange;
 use crate::http::App;
 use crate::http::admin::Readiness;
+use crate::http::token::now;
 use crate::logging;
+use crate::metrics::Metrics;
+use crate::server::reload::{Load, Reload};
 use crate::server::{self, Listener};
 
 /// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at
@@ -25,23 +28,34 @@ const BACKLOG: u32 = 1024;
 /// # Errors
 /// Wrong settings, or an address that can't be listened on.
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
-    let config = Config::load(file, environment())?;
+    let file = file.map(Path::to_path_buf);
+    let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
+    let config = load()?;
     let _log = logging::start(config.log.format, config.log.level);
-    Runtime::new()?.block_on(async {
+    let runtime = Runtime::new()?;
+    let served = runtime.block_on(async {
         let public = listen(config.listen, "listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
-        serve(&config, public, admin).await
-    })
+        serve(config, Some(load), public, admin).await
+    });
+    // A look-up of the Login API's name may be under way, which nothing can end.
+    runtime.shutdown_background();
+    served
 }
 
-/// Serves on sockets that are bound already.
+/// Serves on sockets that are bound already. `load` gives the settings anew; without it they
+/// stay, and SIGHUP ends the process as a closed terminal should.
 ///
 /// # Errors
 /// The exchange can't be built or the signals can't be caught.
-pub async fn serve(config: &Config, public: TcpListener, admin: TcpListener) -> anyhow::Result<()> {
-    let exchange = Exchange::new(config)?;
-    let readiness = Arc::new(Readiness::default());
+pub async fn serve(config: Config, load: Option<Load>, public: TcpListener, admin: TcpListener) -> anyhow::Result<()> {
+    let metrics = Metrics::new();
+    let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
+    let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
+    let app = App::public(Arc::clone(&exchange), &config);
     let stop = server::stop_signal()?;
+    let reload =
+        load.map(|load| Reload::new(load, app.clone(), Arc::clone(&readiness), metrics.clone())).transpose()?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -57,9 +71,15 @@ pub async fn serve(config: &Config, public: TcpListener, admin: TcpListener) -> 
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }
     let limits = Limits { connections, ..config.limits };
-    let public = Listener::public(public, App::public(exchange, config), limits);
-    let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness)), config.limits);
-    server::run(public, admin, readiness, stop).await;
+    let public = Listener::public(public, app, limits);
+    let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness), metrics), config.limits);
+    let upkeep = async {
+        match reload {
+            Some(reload) => reload.run(config, exchange).await,
+            None => exchange.keep(now).await,
+        }
+    };
+    server::run(public, admin, readiness, stop, upkeep).await;
     Ok(())
 }
 

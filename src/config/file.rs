@@ -116,7 +116,8 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, Writ
     }
 }
 
-fn read_capped(path: &Path) -> Result<Zeroizing<String>, String> {
+/// Reads a text file of at most 1 MiB.
+pub(super) fn read_capped(path: &Path) -> Result<Zeroizing<String>, String> {
     let mut text = Zeroizing::new(String::new());
     let read = File::open(path).and_then(|file| {
         // Growing would leave copies behind that nobody wipes.

@@ -3,20 +3,26 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::Written;
+use super::file::{self, Written};
 use super::layers::{Found, Layers};
 use super::problem::{Problem, Source};
 use super::secret::Secret;
 use super::settings::{self, Setting};
+use super::watched::WatchedFiles;
+
+/// What a file that can't be read is told as.
+const UNREADABLE: &str = "names a file that can't be read";
 
 /// Reads typed values out of what was found, and gathers every problem on the way.
 pub struct Reader {
     found: BTreeMap<&'static str, Found>,
     /// Length of each secret that was read, under the key that gave it.
     secret_bytes: BTreeMap<&'static str, usize>,
+    /// Files that were read besides the settings file.
+    pub files: WatchedFiles,
     /// What is wrong so far.
     pub problems: Vec<Problem>,
     /// What a person should know and may leave as it is.
@@ -27,7 +33,7 @@ impl Reader {
     /// Takes what file and environment say; see [`Layers::read`].
     pub fn new(file: Option<&Path>, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let Layers { found, problems } = Layers::read(file, environment);
-        Self { found, secret_bytes: BTreeMap::new(), problems, warnings: Vec::new() }
+        Self { found, secret_bytes: BTreeMap::new(), files: WatchedFiles::default(), problems, warnings: Vec::new() }
     }
 
     /// Notes a problem with the value of `key`, wherever it stands.
@@ -149,12 +155,38 @@ impl Reader {
                 self.reject(key, what);
                 None
             }
-            None => self.parsed(file_key, |path| {
-                Secret::from_file(Path::new(path)).map_err(|error| format!("names a file that can't be read: {error}"))
-            }),
+            None => {
+                let path = self.path(file_key)?;
+                let secret = Secret::from_file(&path);
+                secret.map_err(|error| self.reject(file_key, format!("{UNREADABLE}: {error}"))).ok()
+            }
         }?;
         self.secret_bytes.insert(if self.has(key) { key } else { file_key }, secret.bytes().len());
         Some(secret)
+    }
+
+    /// Reads a secret that must be there; an empty one when it is not, or is wrong.
+    pub fn required_secret(&mut self, key: &'static str, file_key: &'static str) -> Secret {
+        if !self.has(key) && !self.has(file_key) {
+            self.reject(key, format!("is needed; give it, or in {file_key} the path of a file that holds it"));
+        }
+        self.secret(key, file_key).unwrap_or_else(|| Secret::new(Vec::new()))
+    }
+
+    /// Reads the file that `key` names; nothing when unset or unreadable.
+    pub fn file(&mut self, key: &'static str) -> Option<Vec<u8>> {
+        let path = self.path(key)?;
+        let text = file::read_capped(&path);
+        text.map(|text| text.as_bytes().to_vec())
+            .map_err(|what| self.reject(key, format!("names a file that {what}")))
+            .ok()
+    }
+
+    /// Reads a path, and notes that the settings hang on what the file holds.
+    fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let path = self.parsed(key, |path| Ok(PathBuf::from(path)))?;
+        self.files.add(path.clone());
+        Some(path)
     }
 
     /// The value of `key` as a person may see it: a secret as its length.

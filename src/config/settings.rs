@@ -41,17 +41,33 @@ const fn setting(key: &'static str, default: Option<&'static str>, help: &'stati
 /// Every setting, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
     setting("listen", Some("127.0.0.1:8001"), "address and port of the public listener; the image sets 0.0.0.0:8001"),
-    setting("admin.listen", Some("127.0.0.1:9001"), "address and port of the admin listener: /live and /ready"),
+    setting(
+        "admin.listen",
+        Some("127.0.0.1:9001"),
+        "address and port of the admin listener: /live, /ready and /metrics",
+    ),
     setting("login.cookie", Some("token"), "name of the cookie that holds the login token"),
-    setting("login.algorithm", Some("HS256"), "what login tokens are signed with; HS256 is the only one so far"),
-    setting("login.secret", None, "needed: the login project's secret key, 32 bytes or more"),
+    setting("login.bearer", Some("false"), "true takes the login token from Authorization: Bearer too"),
+    setting("login.algorithm", Some("HS256"), "what the login project signs with: HS256 or RS256"),
+    setting("login.secret", None, "needed for HS256: the login project's secret key, 32 bytes or more"),
     setting("login.secret_file", None, "instead of it a file that holds it; one trailing newline is dropped"),
     setting("login.previous_secret", None, "the secret before a reset; it still verifies while the reset spreads"),
     setting("login.previous_secret_file", None, "instead of it a file that holds it"),
-    setting("login.project_id", None, "the login project's id; checked against xsolla_login_project_id when set"),
+    setting(
+        "login.project_id",
+        None,
+        "the login project's id, checked against xsolla_login_project_id when set; needed for RS256",
+    ),
     setting("login.issuer", None, "checked against iss when set; Xsolla's is https://login.xsolla.com"),
     setting("login.leeway", Some("60s"), "how far clocks may differ: 0s to 5m, on exp, nbf and iat"),
     setting("login.max_lifetime", None, "longest exp - iat of a login token; not checked unless set"),
+    setting("login.check_revocation", Some("false"), "true asks the Login API whether a login token was revoked"),
+    setting("login.revocation_cache", Some("30s"), "how long its answer is remembered: 0s to 10m"),
+    setting("login.api_url", Some("https://login.xsolla.com"), "the Login API; https, or http on loopback"),
+    setting("login.ca_file", None, "certificates in PEM that the Login API is checked against, not the public ones"),
+    setting("login.keys_max_age", Some("10m"), "RS256: age by which the published keys are fetched again"),
+    setting("login.keys_max_stale", Some("1h"), "RS256: age up to which they serve while the Login API is down"),
+    setting("login.keys_cooldown", Some("30s"), "RS256: least time between two fetches caused by unknown key ids"),
     setting("cors.origins", None, "needed: origins of the shop's pages, exact or https://*.example.com for one label"),
     setting("chat.secret", None, "needed: Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
     setting("chat.secret_file", None, "instead of it a file that holds it; one trailing newline is dropped"),
@@ -62,6 +78,13 @@ pub const SETTINGS: &[Setting] = &[
         "login claims to take the name from, first non-empty one; the email when there is none",
     ),
     setting("chat.fallback_email_domain", None, "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
+    setting("messaging.secret", None, "secret of a Messaging key; so far only inspect uses it"),
+    setting("messaging.secret_file", None, "instead of it a file that holds it"),
+    setting("messaging.key_id", None, "id of that key; so far only inspect uses it"),
+    setting("help_center.secret", None, "shared secret of the widget's Help Center; so far only inspect uses it"),
+    setting("help_center.secret_file", None, "instead of it a file that holds it"),
+    setting("support_sdk.secret", None, "shared secret of the Support SDK; so far only inspect uses it"),
+    setting("support_sdk.secret_file", None, "instead of it a file that holds it"),
     setting("limits.connections", Some("4096"), "connections open at once; more are closed at once"),
     setting("limits.requests_in_flight", Some("1024"), "requests answered at once; more get 503 00-11"),
     setting("limits.header_bytes", Some("32768"), "most bytes of request line and headers; 431 beyond"),
@@ -74,6 +97,26 @@ pub const SETTINGS: &[Setting] = &[
     setting("log.level", Some("info"), "error, warn, info, debug or trace"),
     setting("allow_weak_secrets", Some("false"), "true lets short and placeholder secrets pass with a warning"),
 ];
+
+/// Settings that a reload can't change: sockets, connections that are open, and the log.
+const NEED_RESTART: [&str; 10] = [
+    "listen",
+    "admin.listen",
+    "limits.connections",
+    "limits.header_bytes",
+    "limits.header_timeout",
+    "limits.idle_timeout",
+    "limits.drain",
+    "limits.drain_delay",
+    "log.format",
+    "log.level",
+];
+
+/// Whether a changed value counts from the next start only.
+#[must_use]
+pub fn needs_restart(key: &str) -> bool {
+    NEED_RESTART.contains(&key)
+}
 
 /// The row of a key.
 #[must_use]

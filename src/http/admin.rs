@@ -1,37 +1,57 @@
-//! Is this process alive, and should it get requests?
+//! Is this process alive, should it get requests, and what has it counted?
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 
+use crate::exchange::Exchange;
+use crate::metrics::Metrics;
+
 /// Whether the service wants requests; shared by `/ready` and the server.
-#[derive(Debug, Default)]
 pub struct Readiness {
     draining: AtomicBool,
+    exchange: ArcSwap<Exchange>,
 }
 
 impl Readiness {
+    /// Wants requests as soon as the exchange is ready for them.
+    #[must_use]
+    pub fn new(exchange: Arc<Exchange>) -> Self {
+        Self { draining: AtomicBool::new(false), exchange: ArcSwap::new(exchange) }
+    }
+
+    /// From now on it is this exchange that counts.
+    pub fn swap(&self, exchange: Arc<Exchange>) {
+        self.exchange.store(exchange);
+    }
+
     /// From now on the answer is no.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Readiness::drain`] was called.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    fn answer(&self) -> (StatusCode, &'static str) {
+        if self.draining.load(Ordering::Relaxed) {
+            (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        } else if self.exchange.load().is_ready() {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "no login keys from the Login API\n")
+        }
     }
 }
 
-/// `/live` and `/ready`, for the orchestrator; never for the public.
-pub(super) fn routes(readiness: Arc<Readiness>) -> Router {
-    Router::new().route("/live", get(|| async { "live\n" })).route("/ready", get(ready)).with_state(readiness)
-}
-
-async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCode, &'static str) {
-    if readiness.is_draining() { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") } else { (StatusCode::OK, "ready\n") }
+/// `/live`, `/ready` and `/metrics`, for the orchestrator and Prometheus; never for the public.
+pub(super) fn routes(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
+    // The media type of the text format (OpenMetrics 1.0, "Content type").
+    let text = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    Router::new()
+        .route("/live", get(|| async { "live\n" }))
+        .route("/ready", get(move || async move { readiness.answer() }))
+        .route("/metrics", get(move || async move { (text, metrics.text()) }))
 }

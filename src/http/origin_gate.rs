@@ -24,6 +24,8 @@ const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// Headers beyond the safelisted ones that a page may send: none is needed, both are common.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Content-Type, X-Request-Id");
+/// The same where the login token may come in a header.
+const BEARER_REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, X-Request-Id");
 
 /// Headers beyond the safelisted ones that a page may read.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("Retry-After, X-Request-Id");
@@ -55,10 +57,10 @@ pub fn is_preflight(request: &Request) -> bool {
 
 /// Says yes for every path: a preflight's refusal would hide from the page what is wrong with the path.
 #[must_use]
-pub fn preflight() -> Response {
+pub fn preflight(takes_bearer: bool) -> Response {
     let headers = [
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD")),
-        (ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
+        (ACCESS_CONTROL_ALLOW_HEADERS, if takes_bearer { BEARER_REQUEST_HEADERS } else { REQUEST_HEADERS }),
         (ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()

@@ -10,10 +10,12 @@ use thiserror::Error;
 
 use crate::exchange::ExchangeError;
 use crate::login::keys::VerifiedBy;
+use crate::login::revocation::RevocationError;
+use crate::login::verifier::LoginError;
 use crate::zendesk::chat::ChatError;
 use crate::zendesk::identity::IdentityError;
 
-/// Seconds after which a client may try again when we are too busy.
+/// Seconds after which a client may try again when the trouble is ours.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// What a client is told. The first four are those of Xsolla's `login-zendesk-jwt-generation`, to the letter.
@@ -31,6 +33,8 @@ pub enum Refusal {
     ClaimUnusable,
     /// The page's origin is not one of the shop's.
     OriginForbidden,
+    /// The Login API, which has to be asked, gives no answer.
+    LoginUnavailable,
     /// No such route.
     NotFound,
     /// The route does not take this method.
@@ -46,13 +50,14 @@ pub enum Refusal {
 }
 
 /// Every refusal, for documents and tests.
-pub const REFUSALS: [Refusal; 12] = [
+pub const REFUSALS: [Refusal; 13] = [
     Refusal::TokenMissing,
     Refusal::TokenInvalid,
     Refusal::SubMissing,
     Refusal::EmailMissing,
     Refusal::ClaimUnusable,
     Refusal::OriginForbidden,
+    Refusal::LoginUnavailable,
     Refusal::NotFound,
     Refusal::MethodNotAllowed,
     Refusal::BadRequest,
@@ -70,6 +75,9 @@ pub enum Cause {
     /// More login cookies than are looked at.
     #[error("{0} different login cookies")]
     TooManyLoginCookies(usize),
+    /// `Authorization` is there twice, is empty, or has another scheme than Bearer.
+    #[error("Authorization header is not one Bearer token")]
+    AuthorizationUnusable,
     /// The exchange stopped at one of its steps.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -107,6 +115,7 @@ impl Refusal {
             Self::EmailMissing => (StatusCode::UNPROCESSABLE_ENTITY, "00-03", "\"email\" claim is missed"),
             Self::ClaimUnusable => (StatusCode::UNPROCESSABLE_ENTITY, "00-04", "A claim is not usable in Zendesk"),
             Self::OriginForbidden => (StatusCode::FORBIDDEN, "00-05", "Origin is not allowed"),
+            Self::LoginUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "00-07", "Login service is unavailable"),
             Self::NotFound => (StatusCode::NOT_FOUND, "00-08", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "00-09", "Method is not allowed"),
             Self::BadRequest => (StatusCode::BAD_REQUEST, "00-10", "Request is malformed"),
@@ -125,6 +134,7 @@ impl Cause {
             Self::Exchange(error) => error.verified_by(),
             Self::LoginCookieMissing
             | Self::TooManyLoginCookies(_)
+            | Self::AuthorizationUnusable
             | Self::OriginForeign
             | Self::OriginTwice
             | Self::RouteUnknown
@@ -137,10 +147,16 @@ impl Cause {
 
     /// What the client is told.
     #[must_use]
-    pub const fn refusal(self) -> Refusal {
+    pub fn refusal(self) -> Refusal {
         match self {
             Self::LoginCookieMissing => Refusal::TokenMissing,
-            Self::TooManyLoginCookies(_) | Self::Exchange(ExchangeError::Verify(_) | ExchangeError::Settle) => {
+            Self::Exchange(ExchangeError::Login(LoginError::Verify(error))) if error.is_ours() => {
+                Refusal::LoginUnavailable
+            }
+            Self::Exchange(ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_), _))) => {
+                Refusal::LoginUnavailable
+            }
+            Self::TooManyLoginCookies(_) | Self::AuthorizationUnusable | Self::Exchange(ExchangeError::Login(_)) => {
                 Refusal::TokenInvalid
             }
             Self::Exchange(ExchangeError::Identify(IdentityError::SubMissing, _)) => Refusal::SubMissing,
@@ -181,7 +197,7 @@ impl IntoResponse for Cause {
         let body = serde_json::to_vec(&Body { code, description }).unwrap_or_default();
         let json = HeaderValue::from_static("application/json");
         let mut response = (status, [(CONTENT_TYPE, json)], body).into_response();
-        if refusal == Refusal::Overloaded {
+        if matches!(refusal, Refusal::Overloaded | Refusal::LoginUnavailable) {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         response.extensions_mut().insert(self);

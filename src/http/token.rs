@@ -11,22 +11,32 @@ use serde::Serialize;
 
 use crate::exchange::{Exchange, Issued};
 use crate::login::Timestamp;
+use crate::login::verifier::Candidates;
 
 use super::accept::prefers_plain_text;
+use super::bearer;
 use super::login_cookie;
 use super::refusal::Cause;
 
 /// Where browsers ask for a Chat token; the path of Xsolla's reference.
 pub const CHAT_PATH: &str = "/generate/token";
 
-/// `GET /generate/token`: the login cookie in, a Chat token out.
+/// `GET /generate/token`: the login cookie or bearer token in, a Chat token out.
 ///
 /// # Errors
 /// Whatever keeps the player from getting one.
 pub async fn chat(State(exchange): State<Arc<Exchange>>, headers: HeaderMap) -> Result<Response, Cause> {
-    let candidates = login_cookie::read(&headers, exchange.login_cookie())?;
-    let issued = exchange.run(&candidates, now())?;
+    let issued = exchange.run(&candidates(&exchange, &headers)?, now()).await?;
     Ok(answer(issued, prefers_plain_text(&headers)))
+}
+
+/// The login tokens of both kinds; one of the two is enough.
+fn candidates<'a>(exchange: &Exchange, headers: &'a HeaderMap) -> Result<Candidates<'a>, Cause> {
+    let bearer = if exchange.takes_bearer() { bearer::read(headers)? } else { None };
+    match login_cookie::read(headers, exchange.login_cookie()) {
+        Err(Cause::LoginCookieMissing) if bearer.is_some() => Ok(Candidates { bearer, cookies: Vec::new() }),
+        cookies => Ok(Candidates { bearer, cookies: cookies? }),
+    }
 }
 
 /// The JSON answer: what the reference gives.

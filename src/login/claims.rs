@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::config::Login;
+use crate::config::login::Login;
 
 use super::Timestamp;
 use super::keys::VerifiedBy;

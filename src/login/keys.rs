@@ -1,20 +1,31 @@
 //! Which key may verify a login token?
 
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use thiserror::Error;
 
-use crate::config::Login;
+use crate::config::login::{Login, Signature};
+use crate::metrics::Metrics;
 
-/// The one algorithm that login tokens are accepted in, and its name in their headers. Whoever lets
-/// the header choose, lets the attacker choose (RFC 8725 §3.1).
-const ALGORITHM: Algorithm = Algorithm::HS256;
-/// The `alg` that the header of every login token must name; it goes with `ALGORITHM`.
-pub const ALGORITHM_NAME: &str = "HS256";
+use super::Timestamp;
+use super::api::{ApiError, ClientError};
+use super::published::{FindKeyError, PublishedKeys, Settings};
 
-/// The keys that login tokens are verified with.
-pub struct LoginKeys {
-    current: DecodingKey,
-    previous: Option<DecodingKey>,
+/// The keys that login tokens are verified with. Their kind decides on the one algorithm: whoever
+/// lets a token's header choose, lets the attacker choose (RFC 8725 §3.1).
+pub enum LoginKeys {
+    /// HS256
+    Secrets {
+        /// `login.secret`
+        current: DecodingKey,
+        /// `login.previous_secret`
+        previous: Option<DecodingKey>,
+    },
+    /// RS256
+    Published(Arc<PublishedKeys>),
 }
 
 /// Which of the keys verified a token.
@@ -24,35 +35,120 @@ pub enum VerifiedBy {
     Current,
     /// `login.previous_secret`
     Previous,
+    /// A key that the login project publishes.
+    Published,
 }
 
-/// The signature library does not verify what it must, or verifies what it must not.
+/// The keys can't be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the signature library failed its self-test")]
-pub struct SelfTestError;
+pub enum KeysError {
+    /// The signature library does not verify what it must, or verifies what it must not.
+    #[error("the signature library failed its self-test")]
+    SelfTest,
+    /// See [`ClientError`].
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Why no key verifies a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoKeyError {
+    /// HS256: signed with another secret.
+    #[error("signed with neither login.secret nor login.previous_secret")]
+    SecretUnknown,
+    /// RS256: no `kid`, so nothing says which key.
+    #[error("header has no kid")]
+    KidMissing,
+    /// RS256: not signed with the key of that `kid`.
+    #[error("not signed with the published key that kid names")]
+    SignatureWrong,
+    /// RS256: see [`FindKeyError`].
+    #[error(transparent)]
+    Find(#[from] FindKeyError),
+}
 
 impl LoginKeys {
-    /// Builds the keys, and tries the signature library on an example of RFC 7515 once.
+    /// Builds the keys, and tries the signature library on examples of RFC 7515 once. Published keys
+    /// that `old` holds already are taken over.
     ///
     /// # Errors
-    /// The library failed that test.
-    pub fn new(login: &Login) -> Result<Self, SelfTestError> {
+    /// See [`KeysError`].
+    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, KeysError> {
         self_test()?;
-        let previous = login.previous_secret.as_ref();
-        Ok(Self {
-            current: DecodingKey::from_secret(login.secret.bytes()),
-            previous: previous.map(|secret| DecodingKey::from_secret(secret.bytes())),
-        })
+        let (project_id, caching) = match &login.signature {
+            Signature::Secret { current, previous } => {
+                let key = |secret: &crate::config::secret::Secret| DecodingKey::from_secret(secret.bytes());
+                return Ok(Self::Secrets { current: key(current), previous: previous.as_ref().map(key) });
+            }
+            Signature::Published { project_id, caching } => (project_id.clone(), *caching),
+        };
+        let settings = Settings { api: login.api.clone(), project_id, caching };
+        match old {
+            Some(Self::Published(keys)) if *keys.settings() == settings => Ok(Self::Published(Arc::clone(keys))),
+            _ => Ok(Self::Published(Arc::new(PublishedKeys::new(settings, metrics)?))),
+        }
     }
 
-    /// The key under which `signature` (base64url) signs `message`, if there is one.
+    /// The `alg` that the header of every login token must name.
     #[must_use]
-    pub fn verify(&self, message: &[u8], signature: &str) -> Option<VerifiedBy> {
-        if verifies(&self.current, message, signature) {
-            return Some(VerifiedBy::Current);
+    pub const fn algorithm_name(&self) -> &'static str {
+        match self {
+            Self::Secrets { .. } => "HS256",
+            Self::Published(_) => "RS256",
         }
-        let previous = self.previous.as_ref()?;
-        verifies(previous, message, signature).then_some(VerifiedBy::Previous)
+    }
+
+    /// The key under which `signature` (base64url) signs `message`. `kid` is the header's; secrets
+    /// have none, and are tried.
+    ///
+    /// # Errors
+    /// See [`NoKeyError`].
+    pub async fn verify(&self, message: &[u8], signature: &str, kid: Option<&str>) -> Result<VerifiedBy, NoKeyError> {
+        match self {
+            Self::Secrets { current, previous } => {
+                let verifies = |key: &DecodingKey| verifies(Algorithm::HS256, key, message, signature);
+                if verifies(current) {
+                    Ok(VerifiedBy::Current)
+                } else if previous.as_ref().is_some_and(verifies) {
+                    Ok(VerifiedBy::Previous)
+                } else {
+                    Err(NoKeyError::SecretUnknown)
+                }
+            }
+            Self::Published(keys) => {
+                let key = keys.find(kid.ok_or(NoKeyError::KidMissing)?).await?;
+                let is_signed = verifies(Algorithm::RS256, &key, message, signature);
+                if is_signed { Ok(VerifiedBy::Published) } else { Err(NoKeyError::SignatureWrong) }
+            }
+        }
+    }
+
+    /// Whether there are keys to verify with; published ones may be still to come, or too old.
+    #[must_use]
+    pub fn are_usable(&self) -> bool {
+        match self {
+            Self::Secrets { .. } => true,
+            Self::Published(keys) => keys.are_usable(),
+        }
+    }
+
+    /// Fetches published keys now. Gives the Login API's clock.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn refresh(&self) -> Result<Option<Timestamp>, ApiError> {
+        match self {
+            Self::Secrets { .. } => Ok(None),
+            Self::Published(keys) => keys.refresh().await,
+        }
+    }
+
+    /// Keeps published keys fresh, for ever.
+    pub async fn keep(&self, now: fn() -> Timestamp) -> Infallible {
+        match self {
+            Self::Secrets { .. } => pending().await,
+            Self::Published(keys) => keys.keep(now).await,
+        }
     }
 }
 
@@ -63,17 +159,18 @@ impl VerifiedBy {
         match self {
             Self::Current => "current",
             Self::Previous => "previous",
+            Self::Published => "published",
         }
     }
 }
 
-fn verifies(key: &DecodingKey, message: &[u8], signature: &str) -> bool {
-    crypto::verify(signature, message, key, ALGORITHM).unwrap_or(false)
+fn verifies(algorithm: Algorithm, key: &DecodingKey, message: &[u8], signature: &str) -> bool {
+    crypto::verify(signature, message, key, algorithm).unwrap_or(false)
 }
 
-/// Chooses the library's backend and tries it on the example of RFC 7515 Appendix A.1, since a
-/// wrong set of cargo features would compile and show only at the first token.
-fn self_test() -> Result<(), SelfTestError> {
+/// Chooses the library's backend and tries it on the examples of RFC 7515 Appendices A.1 and A.2, since
+/// a wrong set of cargo features would compile and show only at the first token.
+fn self_test() -> Result<(), KeysError> {
     const SECRET: &[u8] = &[
         3, 35, 53, 75, 43, 15, 165, 188, 131, 126, 6, 101, 119, 123, 166, 143, 90, 179, 40, 230, 240, 84, 201, 40, 169,
         15, 132, 178, 210, 80, 46, 191, 211, 251, 90, 146, 210, 6, 71, 239, 150, 138, 180, 195, 119, 98, 61, 34, 61,
@@ -82,11 +179,26 @@ fn self_test() -> Result<(), SelfTestError> {
     const MESSAGE: &[u8] = b"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
         eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     const SIGNATURE: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const MODULUS: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yR\
+        T-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmt\
+        dVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+    const RSA_MESSAGE: &[u8] = b"eyJhbGciOiJSUzI1NiJ9.\
+        eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    const RSA_SIGNATURE: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7\
+        t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI\
+        7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
 
     // Fails when it is chosen already, which is as good.
     let _ = crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    let key = DecodingKey::from_secret(SECRET);
-    let other_message = MESSAGE.split_last().map_or(MESSAGE, |(_, rest)| rest);
-    let is_sound = verifies(&key, MESSAGE, SIGNATURE) && !verifies(&key, other_message, SIGNATURE);
-    if is_sound { Ok(()) } else { Err(SelfTestError) }
+    let rsa = DecodingKey::from_rsa_components(MODULUS, "AQAB").map_err(|_| KeysError::SelfTest)?;
+    let is_sound = [
+        (Algorithm::HS256, DecodingKey::from_secret(SECRET), MESSAGE, SIGNATURE),
+        (Algorithm::RS256, rsa, RSA_MESSAGE, RSA_SIGNATURE),
+    ]
+    .iter()
+    .all(|(algorithm, key, message, signature)| {
+        let other_message = message.split_last().map_or(*message, |(_, rest)| rest);
+        verifies(*algorithm, key, message, signature) && !verifies(*algorithm, key, other_message, signature)
+    });
+    if is_sound { Ok(()) } else { Err(KeysError::SelfTest) }
 }

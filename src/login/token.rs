@@ -8,7 +8,8 @@ use thiserror::Error;
 
 use super::Timestamp;
 use super::claims::{ClaimsError, LoginClaims, LoginRules};
-use super::keys::{ALGORITHM_NAME, LoginKeys};
+use super::keys::{LoginKeys, NoKeyError};
+use super::published::FindKeyError;
 use super::strict_json::{Member, Members, StrictJsonError};
 
 /// Most bytes of a login token. Xsolla's run to 1,200 and more with `payload` and `groups`; without
@@ -51,12 +52,20 @@ pub enum VerifyError {
     /// A header member of the wrong type.
     #[error("header has a {0} that is no string")]
     HeaderType(&'static str),
-    /// Signed with none of our keys.
-    #[error("signed with neither login.secret nor login.previous_secret")]
-    SignatureUnknown,
+    /// See [`NoKeyError`].
+    #[error(transparent)]
+    NoKey(#[from] NoKeyError),
     /// Signed with one of our keys, but the claims don't hold.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
+}
+
+impl VerifyError {
+    /// Whether this says nothing of the token, but that it can't be judged now.
+    #[must_use]
+    pub fn is_ours(self) -> bool {
+        self == Self::NoKey(NoKeyError::Find(FindKeyError::Unavailable))
+    }
 }
 
 impl<'a> LoginToken<'a> {
@@ -66,16 +75,31 @@ impl<'a> LoginToken<'a> {
         Self(bytes)
     }
 
+    /// The text of a token that was verified; empty when it is no text, which none of those is.
+    pub(super) fn text(&self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+
     /// Verifies header, signature, payload, times, lifetime, issuer and project, in this order
     /// (RFC 7515 §5.2, RFC 7519 §7.2).
     ///
     /// # Errors
     /// The first thing that does not hold.
-    pub fn verify(&self, keys: &LoginKeys, rules: &LoginRules, now: Timestamp) -> Result<LoginClaims, VerifyError> {
+    pub async fn verify(
+        &self,
+        keys: &LoginKeys,
+        rules: &LoginRules,
+        now: Timestamp,
+    ) -> Result<LoginClaims, VerifyError> {
         let parts = self.split()?;
         let header = decode("header", parts.header)?;
-        check_header(&read("header", &header)?)?;
-        let verified_by = keys.verify(parts.message, parts.signature).ok_or(VerifyError::SignatureUnknown)?;
+        let header = read("header", &header)?;
+        check_header(&header, keys.algorithm_name())?;
+        let kid = match header.find("kid") {
+            Some(Member::Text(kid)) => Some(kid.as_ref()),
+            Some(Member::Number(_) | Member::Object(_) | Member::Other) | None => None,
+        };
+        let verified_by = keys.verify(parts.message, parts.signature, kid).await?;
         let payload = decode("payload", parts.payload)?;
         Ok(rules.check(read("payload", &payload)?, verified_by, now)?)
     }
@@ -118,7 +142,7 @@ fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyErr
     Members::read(json).map_err(|error| VerifyError::NotStrictJson(part, error))
 }
 
-fn check_header(header: &Members<'_>) -> Result<(), VerifyError> {
+fn check_header(header: &Members<'_>, algorithm_name: &str) -> Result<(), VerifyError> {
     if let Some(name) = REFUSED_HEADERS.into_iter().find(|name| header.has(name)) {
         return Err(VerifyError::HeaderRefused(name));
     }
@@ -128,7 +152,7 @@ fn check_header(header: &Members<'_>) -> Result<(), VerifyError> {
         }
     }
     match header.find("alg") {
-        Some(Member::Text(algorithm)) if algorithm == ALGORITHM_NAME => Ok(()),
+        Some(Member::Text(algorithm)) if algorithm == algorithm_name => Ok(()),
         _ => Err(VerifyError::AlgorithmMismatch),
     }
 }

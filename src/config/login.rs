@@ -1,0 +1,168 @@
+//! What is set of the login side?
+
+use std::time::Duration;
+
+use super::load::Reader;
+use super::origin::OriginPattern;
+use super::secret::Secret;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Longest leeway. Clocks further apart are broken, and an ended login would live on too long.
+const MAX_LEEWAY: Duration = Duration::from_mins(5);
+
+/// Longest time for which an answer about revocation is remembered: a player who signed out
+/// everywhere stays in as long.
+const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
+
+/// `[login]`: what the login side issues.
+#[derive(Debug)]
+pub struct Login {
+    /// Name of the cookie that holds the login token.
+    pub cookie: String,
+    /// Whether `Authorization: Bearer` is read too.
+    pub bearer: bool,
+    /// What login tokens are signed with.
+    pub signature: Signature,
+    /// Checked against `xsolla_login_project_id` when set.
+    pub project_id: Option<String>,
+    /// Checked against `iss` when set.
+    pub issuer: Option<String>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+    /// Longest `exp - iat`.
+    pub max_lifetime: Option<Duration>,
+    /// How long the Login API's word on a token is remembered; nothing when it is not asked.
+    pub revocation_cache: Option<Duration>,
+    /// The Login API.
+    pub api: Api,
+}
+
+/// `login.algorithm` and what goes with it.
+#[derive(Debug)]
+pub enum Signature {
+    /// HS256: a secret that both sides know.
+    Secret {
+        /// The login project's secret.
+        current: Secret,
+        /// The secret before a reset.
+        previous: Option<Secret>,
+    },
+    /// RS256: keys that the Login API publishes.
+    Published {
+        /// The login project whose keys they are.
+        project_id: String,
+        /// For how long they serve.
+        caching: KeyCaching,
+    },
+}
+
+/// For how long published keys serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyCaching {
+    /// Age by which they are fetched again.
+    pub max_age: Duration,
+    /// Age up to which they serve while the API is down.
+    pub max_stale: Duration,
+    /// Least time between two fetches that unknown key ids cause.
+    pub cooldown: Duration,
+}
+
+/// Where the Login API is, and whom to believe that it is the one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Scheme, host and port.
+    pub url: String,
+    /// The certificate authorities to believe, in PEM, instead of the public ones.
+    pub authorities: Option<Vec<u8>>,
+}
+
+/// Reads `[login]`.
+pub fn read(reader: &mut Reader) -> Login {
+    let project_id = reader.parsed("login.project_id", |text| Ok(text.to_owned()));
+    let checks_revocation = reader.flag("login.check_revocation");
+    let revocation_cache = reader.duration("login.revocation_cache", Duration::ZERO..=MAX_REVOCATION_CACHE);
+    Login {
+        cookie: reader.parsed("login.cookie", cookie_name).unwrap_or_default(),
+        bearer: reader.flag("login.bearer"),
+        signature: signature(reader, project_id.clone()),
+        project_id,
+        issuer: reader.parsed("login.issuer", |text| Ok(text.to_owned())),
+        leeway: reader.seconds("login.leeway", Duration::ZERO..=MAX_LEEWAY).unwrap_or_default(),
+        max_lifetime: reader.seconds("login.max_lifetime", SECOND..=DAY * 365),
+        revocation_cache: revocation_cache.filter(|_| checks_revocation),
+        api: api(reader),
+    }
+}
+
+/// A token of RFC 9110 §5.6.2, which RFC 6265 §4.1.1 asks a cookie's name to be.
+fn cookie_name(text: &str) -> Result<String, String> {
+    let is_token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    if is_token { Ok(text.to_owned()) } else { Err("is no cookie name; use letters, digits, '-' and '_'".to_owned()) }
+}
+
+fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
+    let is_published = reader.parsed("login.algorithm", |text| match text {
+        "HS256" => Ok(false),
+        "RS256" => Ok(true),
+        _ => Err("needs to be HS256 or RS256, whichever the login project signs with".to_owned()),
+    });
+    let caching = caching(reader);
+    if is_published == Some(true) {
+        return published(reader, project_id, caching);
+    }
+    Signature::Secret {
+        current: reader.required_secret("login.secret", "login.secret_file"),
+        previous: reader.secret("login.previous_secret", "login.previous_secret_file"),
+    }
+}
+
+fn published(reader: &mut Reader, project_id: Option<String>, caching: KeyCaching) -> Signature {
+    for key in ["login.secret", "login.secret_file", "login.previous_secret", "login.previous_secret_file"] {
+        if reader.has(key) {
+            reader.warn(key, "is not used, since login.algorithm is RS256; drop it");
+        }
+    }
+    // It becomes part of a path.
+    let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match project_id {
+        None if !reader.has("login.project_id") => {
+            reader.reject("login.project_id", "is needed to fetch the keys of RS256; it is the login project's UUID");
+        }
+        Some(id) if !is_plain(&id) => reader.reject("login.project_id", "is no UUID; copy the login project's id"),
+        None => {}
+        Some(project_id) => return Signature::Published { project_id, caching },
+    }
+    Signature::Published { project_id: String::new(), caching }
+}
+
+fn caching(reader: &mut Reader) -> KeyCaching {
+    let time = |reader: &mut Reader, key| reader.duration(key, SECOND / 10..=DAY).unwrap_or_default();
+    let caching = KeyCaching {
+        max_age: time(reader, "login.keys_max_age"),
+        max_stale: time(reader, "login.keys_max_stale"),
+        cooldown: reader.duration("login.keys_cooldown", SECOND / 10..=HOUR).unwrap_or_default(),
+    };
+    if caching.max_stale < caching.max_age && caching.max_stale > Duration::ZERO {
+        reader
+            .reject("login.keys_max_stale", "is less than login.keys_max_age; keys would end before they are renewed");
+    }
+    caching
+}
+
+fn api(reader: &mut Reader) -> Api {
+    let needs = "needs https, host and port and no more: https://login.xsolla.com (http only on loopback)";
+    let url = reader.parsed("login.api_url", |text| {
+        let origin = OriginPattern::parse(text).ok().filter(OriginPattern::is_exact);
+        let is_fit = origin.is_some_and(|origin| !origin.is_open_to_the_wire());
+        if is_fit { Ok(text.to_owned()) } else { Err(needs.to_owned()) }
+    });
+    let authorities = reader.file("login.ca_file");
+    let is_certificate = |pem: &Vec<u8>| pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----");
+    if authorities.as_ref().is_some_and(|pem| !is_certificate(pem)) {
+        reader.reject("login.ca_file", "names a file without a certificate in PEM; give the authority's certificate");
+    }
+    Api { url: url.unwrap_or_default(), authorities }
+}

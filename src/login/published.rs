@@ -1,0 +1,247 @@
+//! Which published keys are at hand, and when are they fetched?
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::DecodingKey;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::login::{Api, KeyCaching};
+use crate::metrics::Metrics;
+
+use super::Timestamp;
+use super::api::{ApiError, ClientError, Dated, LoginApi};
+use super::key_set::KeySet;
+
+/// Share of `login.keys_max_age` after which the keys are fetched anew, so that a slow answer or a
+/// failed try still leaves time.
+const REFRESH_PERCENT: u32 = 80;
+
+/// First pause after a fetch that failed; each further one doubles it, up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Most requests that wait for a fetch at once. An attacker makes up key ids at will; while the
+/// Login API is slow they would otherwise take up all of `limits.requests_in_flight`, and players
+/// whose key is at hand would be turned away.
+const MAX_WAITING: usize = 128;
+
+/// Says when the clock is so far off that login tokens are in danger, in seconds.
+const SKEW_TO_WARN_OF: i64 = 10;
+
+/// Keys of one login project, kept fresh.
+pub struct PublishedKeys {
+    api: LoginApi,
+    settings: Settings,
+    held: ArcSwapOption<Held>,
+    fetches: Mutex<Fetches>,
+    /// Held during a fetch: there is one at a time.
+    flight: tokio::sync::Mutex<()>,
+    waiting: Semaphore,
+    metrics: Metrics,
+}
+
+/// What the keys hang on. Two sets of keys with the same settings are the same keys.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where they are published.
+    pub api: Api,
+    /// Whose they are.
+    pub project_id: String,
+    /// For how long they serve.
+    pub caching: KeyCaching,
+}
+
+/// Why there is no key of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FindKeyError {
+    /// The login project publishes no such key.
+    #[error("header kid names no key that the login project publishes")]
+    Unknown,
+    /// The keys at hand are too old or lack this one, and the Login API can't be asked.
+    #[error("login keys are not to be had from the Login API")]
+    Unavailable,
+}
+
+struct Held {
+    keys: KeySet,
+    since: Instant,
+}
+
+/// What came of the fetches so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fetches {
+    /// When the last one ended.
+    last: Option<Instant>,
+    /// When an unknown key id last caused one.
+    caused: Option<Instant>,
+    /// How many have failed since the last that did not.
+    failed: u32,
+}
+
+impl PublishedKeys {
+    /// Keys that are still to be fetched.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn new(settings: Settings, metrics: &Metrics) -> Result<Self, ClientError> {
+        Ok(Self {
+            api: LoginApi::new(&settings.api)?,
+            settings,
+            held: ArcSwapOption::empty(),
+            fetches: Mutex::default(),
+            flight: tokio::sync::Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
+            metrics: metrics.clone(),
+        })
+    }
+
+    /// What these keys hang on.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether there are keys that may still serve.
+    #[must_use]
+    pub fn are_usable(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    /// The key of this id. An unknown id is asked for, once in each cooldown and by one request for
+    /// all: a key that was rotated in a moment ago works at once.
+    ///
+    /// # Errors
+    /// See [`FindKeyError`].
+    pub async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
+        let seen = self.usable();
+        if let Some(key) = seen.as_ref().and_then(|held| held.keys.find(id)) {
+            return Ok(key.clone());
+        }
+        let has_failed = match self.settled() {
+            Some(has_failed) => has_failed,
+            None => self.wait_for_fetch(seen.map(|held| held.since)).await?,
+        };
+        match self.usable() {
+            None => Err(FindKeyError::Unavailable),
+            Some(held) => match held.keys.find(id) {
+                Some(key) => Ok(key.clone()),
+                None if has_failed => Err(FindKeyError::Unavailable),
+                None => Err(FindKeyError::Unknown),
+            },
+        }
+    }
+
+    /// Whether the last fetch failed, when none is under way and none is due for an unknown id.
+    fn settled(&self) -> Option<bool> {
+        let is_idle = self.flight.try_lock().is_ok();
+        let fetches = *self.fetches();
+        (is_idle && self.is_cooling(fetches)).then_some(fetches.failed > 0)
+    }
+
+    fn is_cooling(&self, fetches: Fetches) -> bool {
+        fetches.caused.is_some_and(|caused| caused.elapsed() < self.settings.caching.cooldown)
+    }
+
+    async fn wait_for_fetch(self: &Arc<Self>, seen: Option<Instant>) -> Result<bool, FindKeyError> {
+        let _place = self.waiting.try_acquire().map_err(|_| FindKeyError::Unavailable)?;
+        let this = Arc::clone(self);
+        // A task of its own: a client that hangs up must not end what others wait for.
+        let fetch = tokio::spawn(async move { this.fetch_after(seen).await });
+        fetch.await.map_err(|_| FindKeyError::Unavailable)
+    }
+
+    /// Fetches for an id that keys of that time lack, unless others did meanwhile or the cooldown
+    /// runs. Says whether the last fetch failed.
+    async fn fetch_after(&self, seen: Option<Instant>) -> bool {
+        let _flight = self.flight.lock().await;
+        let is_seen = self.usable().map(|held| held.since) == seen;
+        if is_seen && !self.is_cooling(*self.fetches()) {
+            self.fetches().caused = Some(Instant::now());
+            let _ = self.fetch().await;
+        }
+        self.fetches().failed > 0
+    }
+
+    /// Fetches now, whatever is at hand. Gives the API's clock.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn refresh(&self) -> Result<Option<Timestamp>, ApiError> {
+        let _flight = self.flight.lock().await;
+        self.fetch().await
+    }
+
+    /// Fetches the keys, and fetches them again before they are too old, for ever. `now` tells the
+    /// time, which the API's clock is held against.
+    pub async fn keep(&self, now: fn() -> Timestamp) -> Infallible {
+        loop {
+            sleep_until(self.next_fetch()).await;
+            let _flight = self.flight.lock().await;
+            // Another's fetch may have come before.
+            if self.next_fetch() <= Instant::now()
+                && let Ok(Some(date)) = self.fetch().await
+            {
+                report_skew(now() - date);
+            }
+        }
+    }
+
+    fn next_fetch(&self) -> Instant {
+        let fetches = *self.fetches();
+        match (fetches.last, self.held.load().as_ref()) {
+            (Some(last), _) if fetches.failed > 0 => last + pause(fetches.failed),
+            (_, Some(held)) => held.since + self.settings.caching.max_age * REFRESH_PERCENT / 100,
+            (_, None) => Instant::now(),
+        }
+    }
+
+    /// Fetches, with the flight in hand.
+    async fn fetch(&self) -> Result<Option<Timestamp>, ApiError> {
+        let answer = self.api.keys(&self.settings.project_id).await;
+        self.metrics.count_key_fetch(answer.is_ok());
+        let now = Instant::now();
+        let mut fetches = self.fetches();
+        fetches.last = Some(now);
+        match answer {
+            Ok(Dated { answer: keys, date }) => {
+                let (count, ignored) = keys.counts();
+                tracing::info!(keys = count, ignored, "login keys fetched");
+                fetches.failed = 0;
+                self.held.store(Some(Arc::new(Held { keys, since: now })));
+                Ok(date)
+            }
+            Err(error) => {
+                fetches.failed = fetches.failed.saturating_add(1);
+                let age_s = self.held.load().as_ref().map(|held| held.since.elapsed().as_secs());
+                tracing::warn!(cause = %error, age_s, usable = self.are_usable(), "login keys not fetched");
+                Err(error)
+            }
+        }
+    }
+
+    fn fetches(&self) -> MutexGuard<'_, Fetches> {
+        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn usable(&self) -> Option<Arc<Held>> {
+        self.held.load_full().filter(|held| held.since.elapsed() <= self.settings.caching.max_stale)
+    }
+}
+
+/// 1 s, 2 s, 4 s and so on, up to the longest.
+fn pause(failed: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE)
+}
+
+/// The API's clock counts as right; ours may be the one that lets login tokens end early or live on.
+fn report_skew(skew_s: i64) {
+    if skew_s.abs() >= SKEW_TO_WARN_OF {
+        tracing::warn!(skew_s, "this machine's clock differs from the Login API's; is NTP running?");
+    }
+}

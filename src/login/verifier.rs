@@ -1,0 +1,115 @@
+//! Whose login do the tokens that came speak for?
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::config::login::Login;
+use crate::metrics::Metrics;
+
+use super::Timestamp;
+use super::claims::{LoginClaims, LoginRules};
+use super::keys::{KeysError, LoginKeys, VerifiedBy};
+use super::revocation::{Revocation, RevocationError};
+use super::token::{LoginToken, VerifyError};
+
+/// Verifies login tokens as the settings say.
+pub struct LoginVerifier {
+    keys: LoginKeys,
+    rules: LoginRules,
+    revocation: Option<Arc<Revocation>>,
+}
+
+/// The login tokens of one request.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates<'a> {
+    /// The one that the client named outright; it has to verify.
+    pub bearer: Option<LoginToken<'a>>,
+    /// Those that the browser sent along; one that does not verify counts for nothing.
+    pub cookies: Vec<LoginToken<'a>>,
+}
+
+/// Why there is no login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum LoginError {
+    /// No candidate is a valid login token.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Valid login tokens of two players.
+    #[error("login tokens of two different players")]
+    Settle,
+    /// The token that this key verified does not stand, or nobody can say.
+    #[error("{0}")]
+    Revocation(RevocationError, VerifiedBy),
+}
+
+impl LoginVerifier {
+    /// Builds keys, rules and the question of revocation. What `old` fetched and remembers is taken
+    /// over where the settings are the same.
+    ///
+    /// # Errors
+    /// See [`KeysError`].
+    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, KeysError> {
+        let old_revocation = old.and_then(|old| old.revocation.clone());
+        Ok(Self {
+            keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,
+            rules: LoginRules::new(login),
+            revocation: Revocation::new(login, metrics, old_revocation)?,
+        })
+    }
+
+    /// The keys.
+    #[must_use]
+    pub const fn keys(&self) -> &LoginKeys {
+        &self.keys
+    }
+
+    /// The one login that the candidates agree on, verified and not revoked.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub async fn verify(&self, candidates: &Candidates<'_>, now: Timestamp) -> Result<LoginClaims, LoginError> {
+        let (login, token) = self.settle(candidates, now).await?;
+        if let Some(revocation) = &self.revocation {
+            let verdict = revocation.check(token.text(), &login, now).await;
+            verdict.map_err(|error| LoginError::Revocation(error, login.verified_by()))?;
+        }
+        Ok(login)
+    }
+
+    /// One login out of every candidate that verifies: all must name one player, the latest to end
+    /// wins. Taking the first or the last instead would let a cookie tossed from a sibling subdomain
+    /// put an attacker's login before the player's own.
+    ///
+    /// The bearer token has to verify, whatever the cookies say: a client that names a player and is
+    /// answered for another would mix the two up.
+    async fn settle<'a>(
+        &self,
+        candidates: &Candidates<'a>,
+        now: Timestamp,
+    ) -> Result<(LoginClaims, LoginToken<'a>), LoginError> {
+        let mut settled = match candidates.bearer {
+            Some(bearer) => Some((bearer.verify(&self.keys, &self.rules, now).await?, bearer)),
+            None => None,
+        };
+        let mut refused = None;
+        for candidate in &candidates.cookies {
+            match (candidate.verify(&self.keys, &self.rules, now).await, &settled) {
+                (Err(error), _) => refused = Some(graver(refused, error)),
+                (Ok(login), Some((other, _))) if login.sub() != other.sub() => return Err(LoginError::Settle),
+                (Ok(login), Some((other, _))) if login.expires_at() <= other.expires_at() => {}
+                (Ok(login), _) => settled = Some((login, *candidate)),
+            }
+        }
+        settled.ok_or(LoginError::Verify(refused.unwrap_or(VerifyError::Empty)))
+    }
+}
+
+/// The first error, unless a later one is our own trouble: a player whose token can't be judged now
+/// must not hear that it is invalid.
+fn graver(first: Option<VerifyError>, next: VerifyError) -> VerifyError {
+    match first {
+        Some(first) if first.is_ours() || !next.is_ours() => first,
+        Some(_) | None => next,
+    }
+}
