@@ -12,6 +12,7 @@
 
 mod client;
 mod harness;
+mod login_api;
 mod login_tokens;
 
 mod architecture;
@@ -21,11 +22,13 @@ mod demo;
 mod drain;
 mod generate_token;
 mod hostile_clients;
+mod key_sets;
 mod leaks;
 mod log_lines;
 mod log_readers;
 mod origins;
 mod properties;
+mod published_keys;
 mod readme;
 mod requests;
 mod secrets;

@@ -1,0 +1,254 @@
+//! RS256: login tokens that verify with keys which the login project publishes.
+
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Answer, Request};
+use crate::harness::{PATIENCE, Server, command, usual};
+use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_tokens::{LoginToken, PROJECT};
+use crate::verification::fixtures;
+
+const UNAVAILABLE: &str = "503 00-07";
+const INVALID: &str = "401 00-01";
+
+/// The usual settings for RS256 with some changed.
+pub fn rs256<'a>(url: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let set = [("login.algorithm", "RS256"), ("login.project_id", PROJECT), ("login.api_url", url)];
+    let mut settings = usual(&[&set, changes].concat());
+    settings.retain(|(key, _)| *key != "login.secret");
+    settings
+}
+
+/// A service whose keys the API publishes, once it is ready.
+fn ready(api: &LoginApi, changes: &[(&str, &str)]) -> Server {
+    let server = serve(&api.url(), changes);
+    until("ready", || is_ready(&server));
+    server
+}
+
+fn serve(url: &str, changes: &[(&str, &str)]) -> Server {
+    Server::run(command(&["serve"], &rs256(url, changes)))
+}
+
+fn is_ready(server: &Server) -> bool {
+    Request::new(server.admin, "GET", "/ready").send().status == 200
+}
+
+/// Waits for something that comes by itself.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "never {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn token(name: &str) -> String {
+    fixture(&format!("accepted/{name}.jwt"))
+}
+
+fn ask(server: &Server, token: &str) -> Answer {
+    ask_at(server.public, token)
+}
+
+fn ask_at(address: SocketAddr, token: &str) -> Answer {
+    Request::new(address, "GET", "/generate/token").cookie(token).send()
+}
+
+#[test]
+fn tokens_verify_with_the_key_that_their_kid_names_in_either_form_of_set() {
+    for set in ["first.json", "first_as_jwks.json"] {
+        let api = LoginApi::start();
+        api.publish(set);
+        let server = ready(&api, &[]);
+        for name in ["key_a", "key_b"] {
+            assert_eq!(ask(&server, &token(name)).status, 200, "{set} {name}");
+        }
+        assert_eq!(ask(&server, &LoginToken::valid().mint()).refusal(), INVALID, "HS256");
+        assert_eq!(ask(&server, &token("both_readings")).refusal(), INVALID);
+        let log = server.stop().log.join("\n");
+        assert!(log.contains(r#""keys":2,"ignored":8"#) && log.contains(r#""key":"published""#), "{log}");
+    }
+}
+
+#[test]
+fn every_refused_rs256_fixture_is_refused() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    let refused = fixtures("rs256/refused");
+    assert!(refused.len() >= 43);
+    for (name, bytes) in refused {
+        assert_eq!(server.get("/generate/token").cookie(bytes).send().refusal(), INVALID, "{name}");
+    }
+    for (name, bytes) in fixtures("accepted").into_iter().chain(fixtures("refused")) {
+        if !bytes.contains(&b'\n') {
+            assert_eq!(server.get("/generate/token").cookie(bytes).send().refusal(), INVALID, "{name}");
+        }
+    }
+    assert_eq!(api.asked(&keys_path()), 2, "one at the start and one for all unknown kids");
+}
+
+#[test]
+fn a_number_valid_in_both_forms_is_read_by_the_shape_of_the_set() {
+    let api = LoginApi::start();
+    for (set, status) in [("both_readings.json", 200), ("both_readings_as_jwks.json", 401)] {
+        api.publish(set);
+        assert_eq!(ask(&ready(&api, &[]), &token("both_readings")).status, status, "{set}");
+    }
+}
+
+#[test]
+fn tokens_of_another_project_are_refused() {
+    let api = LoginApi::start();
+    let other = "11111111-2222-3333-4444-555555555555";
+    api.reply(&format!("/api/projects/{other}/keys"), Reply::Answer(200, fixture("first.json")));
+    let server = ready(&api, &[("login.project_id", other)]);
+    assert_eq!(ask(&server, &token("key_a")).refusal(), INVALID);
+}
+
+#[test]
+fn a_rotated_key_works_at_once_and_the_old_one_no_more() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    api.publish("rotated.json");
+    assert_eq!(ask(&server, &token("key_a")).status, 200, "nobody knows yet");
+    assert_eq!(ask(&server, &token("key_c")).status, 200);
+    assert_eq!(ask(&server, &token("key_a")).refusal(), INVALID);
+    assert_eq!(api.asked(&keys_path()), 2);
+}
+
+#[test]
+fn unknown_kids_cause_one_fetch_in_each_cooldown() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_cooldown", "1h")]);
+    let tokens = ["refused/kid_unknown.jwt", "refused/kid_path.jwt", "refused/kid_4_kilobytes.jwt"].map(fixture);
+    let address = server.public;
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                (0..25).for_each(|turn| assert_eq!(ask_at(address, &tokens[turn % 3]).refusal(), INVALID));
+            });
+        }
+    });
+    assert_eq!(api.asked(&keys_path()), 2);
+    drop(server);
+
+    let server = ready(&api, &[("login.keys_cooldown", "100ms")]);
+    until("asked again", || {
+        assert_eq!(ask(&server, &tokens[0]).refusal(), INVALID);
+        api.asked(&keys_path()) >= 2 + 4
+    });
+}
+
+#[test]
+fn requests_with_an_unknown_kid_wait_for_one_fetch_while_others_go_on() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    api.reply(&keys_path(), Reply::Late(Duration::from_millis(800), 200, fixture("rotated.json")));
+    let address = server.public;
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert_eq!(ask_at(address, &token("key_c")).status, 200));
+        }
+        until("asked", || api.asked(&keys_path()) == 2);
+        let started = Instant::now();
+        assert_eq!(ask(&server, &token("key_a")).status, 200);
+        assert!(started.elapsed() < Duration::from_millis(700), "a known key waits for nothing");
+    });
+    assert_eq!(api.asked(&keys_path()), 2);
+}
+
+#[test]
+fn a_client_that_hangs_up_does_not_end_the_fetch_for_the_others() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_cooldown", "1h")]);
+    api.reply(&keys_path(), Reply::Late(Duration::from_millis(500), 200, fixture("rotated.json")));
+    let request = format!("GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token={}\r\n\r\n", token("key_c"));
+    let mut gone = server.connect();
+    std::io::Write::write_all(&mut gone, request.as_bytes()).unwrap();
+    until("asked", || api.asked(&keys_path()) == 2);
+    drop(gone);
+    assert_eq!(ask(&server, &token("key_c")).status, 200);
+    assert_eq!(api.asked(&keys_path()), 2);
+}
+
+#[test]
+fn keys_are_fetched_again_before_they_are_too_old() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_max_age", "500ms")]);
+    api.publish("rotated.json");
+    until("fetched again", || ask(&server, &token("key_a")).status == 401);
+    until("again and again", || api.asked(&keys_path()) >= 4);
+    assert_eq!(ask(&server, &token("key_c")).status, 200);
+}
+
+#[test]
+fn a_start_without_the_api_works_once_it_is_there() {
+    // Addresses that no other test listens on, so that the port stays free meanwhile.
+    let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let server = serve(&format!("http://{address}"), &[]);
+    assert!(!is_ready(&server));
+    assert_eq!(Request::new(server.admin, "GET", "/live").send().status, 200);
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert_eq!(ask(&server, &token("key_a")).header("retry-after").as_deref(), Some("1"));
+    let _api = LoginApi::at(address);
+    until("ready", || is_ready(&server));
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+}
+
+#[test]
+fn old_keys_serve_while_the_api_is_down_and_then_no_more() {
+    let api = LoginApi::at(SocketAddr::from(([127, 0, 0, 3], 0)));
+    let address = api.address();
+    let server =
+        ready(&api, &[("login.keys_max_age", "1s"), ("login.keys_max_stale", "3s"), ("login.keys_cooldown", "100ms")]);
+    drop(api);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    assert_eq!(ask(&server, &fixture("refused/kid_unknown.jwt")).refusal(), UNAVAILABLE, "it may be a new key");
+    until("not ready", || !is_ready(&server));
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert_eq!(ask(&server, "garbage").refusal(), INVALID, "what no key could verify is still invalid");
+    let _api = LoginApi::at(address);
+    until("served", || ask(&server, &token("key_a")).status == 200);
+    assert!(is_ready(&server));
+}
+
+#[test]
+fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_cooldown", "100ms")]);
+    let trap = LoginApi::start();
+    for (reply, told) in [
+        (Reply::Answer(500, fixture("first.json")), "answered with status 500"),
+        (Reply::Answer(404, String::new()), "answered with status 404"),
+        (Reply::Answer(200, "<html>".to_owned()), "no key set"),
+        (Reply::Answer(200, fixture("kid_twice.json")), "two keys of one kid"),
+        (Reply::Answer(200, fixture("nothing_fit.json")), "none of the 8 keys"),
+        (Reply::Answer(200, " ".repeat(100 * 1024 + 1)), "over 100 KiB"),
+        (Reply::Redirect(format!("{}{}", trap.url(), keys_path())), "answered with status 302"),
+        (Reply::Huge, "over 100 KiB"),
+        (Reply::HangUp, "broke off or is no HTTP"),
+        (Reply::Noise, "broke off or is no HTTP"),
+        (Reply::Late(Duration::from_mins(1), 200, String::new()), "no answer within 5 s"),
+    ] {
+        let asked = api.asked(&keys_path());
+        api.reply(&keys_path(), reply);
+        until("asked", || {
+            assert_eq!(ask(&server, &fixture("refused/kid_unknown.jwt")).refusal(), UNAVAILABLE, "{told}");
+            api.asked(&keys_path()) > asked
+        });
+        assert_eq!(ask(&server, &token("key_a")).status, 200, "{told}");
+    }
+    assert_eq!(trap.asked(&keys_path()), 0, "no redirect is followed");
+    api.publish("rotated.json");
+    until("well again", || ask(&server, &token("key_c")).status == 200);
+    let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
+    assert!(!metrics.contains("zendesk_token_key_fetches_total{outcome=\"failed\"} 0\n"), "{metrics}");
+    let log = server.stop().log.join("\n");
+    for told in ["status 500", "status 302", "two keys of one kid", "over 100 KiB", "no answer within 5 s"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+}
