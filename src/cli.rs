@@ -1,9 +1,14 @@
 //! What did the person at the keyboard ask for?
 
 pub mod settings_help;
+pub mod words;
+pub mod opened;
+pub mod explanation;
+pub mod mends;
 pub mod serve;
 pub mod demo;
 pub mod check;
+pub mod inspect;
 pub mod healthcheck;
 pub mod secret;
 
@@ -15,6 +20,13 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::problem::ConfigError;
+use crate::exchange::BuildError;
+use crate::login::keys::KeysError;
+
+/// The arguments are right, but what should come with them is not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(&'static str);
 
 /// Exit status when the settings are wrong; clap uses the same for wrong arguments.
 const EXIT_SETTINGS: u8 = 2;
@@ -37,6 +49,7 @@ First steps:
   zendesk-token demo                      try it on this machine, no settings needed
   zendesk-token check --config FILE       say what is wrong with the settings, and what would run
   zendesk-token serve --config FILE       run the service
+  zendesk-token inspect --config FILE     say what is wrong with a login token or a Zendesk token
   zendesk-token serve --help              every setting, with its default and environment variable";
 
 #[derive(Debug, Subcommand)]
@@ -47,9 +60,12 @@ enum Command {
     /// Run the service on loopback with fresh secrets, and print a ready curl line
     #[command(after_help = demo::AFTER_HELP)]
     Demo(demo::Arguments),
-    /// Check the settings and print what would run; exit status 0, or 2 when they are wrong
+    /// Check the settings and print what would run; exit status 0, 2 when they are wrong, online 1 when the Login API fails
     #[command(after_long_help = settings_help::text())]
-    Check,
+    Check(check::Arguments),
+    /// Explain the token on standard input: what it says, whether it is good, and if not, why
+    #[command(after_help = inspect::AFTER_HELP, after_long_help = inspect::AFTER_HELP)]
+    Inspect(inspect::Arguments),
     /// Ask the running service's admin listener whether it is ready; exit status 0 or 1, 2 when the settings are wrong
     Healthcheck,
     /// Print a fresh secret of 256 random bits, as 64 hexadecimal digits
@@ -68,9 +84,10 @@ pub fn run() -> ExitCode {
         Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
     }
     let result = match arguments.command {
+        Command::Inspect(inspect) => return inspect::run(&inspect, config).unwrap_or_else(|error| report(&error)),
         Command::Serve => serve::run(config),
         Command::Demo(demo) => demo::run(&demo),
-        Command::Check => check::run(config),
+        Command::Check(check) => check::run(&check, config),
         Command::Healthcheck => healthcheck::run(config),
         Command::Secret => secret::run(),
     };
@@ -79,7 +96,8 @@ pub fn run() -> ExitCode {
 
 /// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.
 fn report(error: &anyhow::Error) -> ExitCode {
-    let is_settings = error.downcast_ref::<ConfigError>().is_some();
+    let is_authority = matches!(error.downcast_ref(), Some(BuildError::Keys(KeysError::Client(_))));
+    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || is_authority;
     let _ = writeln!(io::stderr(), "{error:#}");
     if is_settings { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::FAILURE }
 }

@@ -27,6 +27,7 @@ use load::Reader;
 use login::Login;
 use origin::OriginPattern;
 use problem::{ConfigError, Problem, Source};
+use products::{Product, ProductKey};
 use secret::Secret;
 use settings::SETTINGS;
 use watched::WatchedFiles;
@@ -141,6 +142,44 @@ impl Config {
         } else {
             Err(ConfigError(reader.problems))
         }
+    }
+
+    /// Loads what `inspect` needs to judge a login token: the login side and the names that Chat gives
+    /// players. A Chat secret that nobody set is made up: the token is not for anybody.
+    ///
+    /// # Errors
+    /// What is wrong with that.
+    pub fn load_for_login(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(file, environment);
+        let mut config = sections::read(&mut reader);
+        let is_chat_unset = !reader.has("chat.secret") && !reader.has("chat.secret_file");
+        reader.problems.retain(|problem| {
+            let is_own = ["login.", "chat."].iter().any(|section| problem.key.starts_with(section));
+            problem.key == file::PROBLEM_KEY || is_own && !(is_chat_unset && problem.key == "chat.secret")
+        });
+        if is_chat_unset {
+            config.chat.secret = Secret::generate().unwrap_or_else(|_| Secret::new(Vec::new()));
+        }
+        if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
+    }
+
+    /// Loads what the tokens of one product are signed with, and the secrets of the others where set.
+    ///
+    /// # Errors
+    /// What is wrong with that product's secret, or with the file.
+    pub fn load_for_product(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        product: Product,
+    ) -> Result<(ProductKey, Vec<(Product, Secret)>), ConfigError> {
+        let mut reader = Reader::new(file, environment);
+        let keys = products::keys(&mut reader, product);
+        let [key, file_key] = product.secret_keys();
+        reader.problems.retain(|problem| [file::PROBLEM_KEY, key, file_key].contains(&problem.key.as_str()));
+        if reader.problems.is_empty() { Ok(keys) } else { Err(ConfigError(reader.problems)) }
     }
 
     /// Loads `admin.listen` alone, for a command that only talks to a running service.

@@ -3,3 +3,4 @@
 pub mod identity;
 pub mod signing_key;
 pub mod chat;
+pub mod rules;

@@ -177,3 +177,10 @@ pub fn skip(what: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{what}");
     let _ = writeln!(std::io::stderr(), "skipped: {what}");
 }
+
+/// Memory that a process holds, in KiB (`proc_pid_status(5)`).
+pub fn resident_kib(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}

@@ -147,7 +147,7 @@ fn unknown_kids_cause_one_fetch_in_each_cooldown() {
 fn requests_with_an_unknown_kid_wait_for_one_fetch_while_others_go_on() {
     let api = LoginApi::start();
     let server = ready(&api, &[]);
-    api.reply(&keys_path(), Reply::Late(Duration::from_millis(800), 200, fixture("rotated.json")));
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(3), 200, fixture("rotated.json")));
     let address = server.public;
     thread::scope(|scope| {
         for _ in 0..20 {
@@ -156,7 +156,7 @@ fn requests_with_an_unknown_kid_wait_for_one_fetch_while_others_go_on() {
         until("asked", || api.asked(&keys_path()) == 2);
         let started = Instant::now();
         assert_eq!(ask(&server, &token("key_a")).status, 200);
-        assert!(started.elapsed() < Duration::from_millis(700), "a known key waits for nothing");
+        assert!(started.elapsed() < Duration::from_millis(2500), "a known key waits for nothing");
     });
     assert_eq!(api.asked(&keys_path()), 2);
 }
@@ -246,7 +246,9 @@ fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
     api.publish("rotated.json");
     until("well again", || ask(&server, &token("key_c")).status == 200);
     let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
-    assert!(!metrics.contains("zendesk_token_key_fetches_total{outcome=\"failed\"} 0\n"), "{metrics}");
+    let failed =
+        metrics.lines().find_map(|line| line.strip_prefix(r#"zendesk_token_key_fetches_total{outcome="failed"} "#));
+    assert!(failed.unwrap().parse::<u32>().unwrap() >= 11, "{metrics}");
     let log = server.stop().log.join("\n");
     for told in ["status 500", "status 302", "two keys of one kid", "over 100 KiB", "no answer within 5 s"] {
         assert!(log.contains(told), "{told}: {log}");

@@ -16,12 +16,16 @@ mod login_api;
 mod login_tokens;
 
 mod architecture;
+mod bearer;
 mod commands;
 mod cookies;
+mod check_online;
 mod demo;
 mod drain;
 mod generate_token;
 mod hostile_clients;
+mod inspect;
+mod inspect_issued;
 mod key_sets;
 mod leaks;
 mod log_lines;
@@ -30,7 +34,10 @@ mod origins;
 mod properties;
 mod published_keys;
 mod readme;
+
+mod reload;
 mod requests;
+mod revocation;
 mod secrets;
 mod settings;
 mod settings_sources;

@@ -5,20 +5,76 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use anyhow::{anyhow, ensure};
+use tokio::runtime::Runtime;
+
+use crate::config::login::{Login, Signature};
 use crate::config::problem::Source;
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
+use crate::http::token::now;
+use crate::login::Timestamp;
+use crate::login::api::{ApiError, Dated, LoginApi};
 use crate::metrics::Metrics;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Also ask the Login API: fetch the keys of RS256, and compare the clocks
+    #[arg(long)]
+    online: bool,
+}
 
 /// Prints every setting as it came out, what would be served, and what to look at twice.
 ///
 /// # Errors
-/// Wrong settings, or a closed standard output.
-pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
+/// Wrong settings, a closed standard output, and online what keeps the Login API from being of use.
+pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     io::stdout().write_all(report(&config)?.as_bytes())?;
+    if arguments.online { ask(&config.login) } else { Ok(()) }
+}
+
+/// Asks the Login API for what the settings need of it, and for the time.
+fn ask(login: &Login) -> anyhow::Result<()> {
+    let api = LoginApi::new(&login.api)?;
+    let runtime = Runtime::new()?;
+    let answer = runtime.block_on(async {
+        match &login.signature {
+            Signature::Published { project_id, .. } => {
+                let Dated { answer: keys, date } = api.keys(project_id).await?;
+                let (fit, left_out) = keys.counts();
+                Ok((format!("{fit} key(s) to verify with, {left_out} left out"), date))
+            }
+            Signature::Secret { .. } => Ok(("answers".to_owned(), api.date().await?)),
+        }
+    });
+    runtime.shutdown_background();
+    let (told, date) = answer.map_err(|error: ApiError| {
+        anyhow!(
+            "login.api_url: {error} ({}); are it and login.project_id right, and is the way there open?",
+            login.api.url
+        )
+    })?;
+    let skew = date.map(|date| now() - date);
+    writeln!(io::stdout(), "\nLogin API {}\n  {told}\n  {}", login.api.url, clock(skew))?;
+    let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
+    ensure!(
+        !is_off,
+        "this machine's clock is off by more than login.leeway; set it (NTP), or login tokens are misjudged"
+    );
     Ok(())
+}
+
+/// The `Date` header counts whole seconds and travels for a while, so one second is no difference.
+fn clock(skew: Option<Timestamp>) -> String {
+    match skew {
+        None => "its answer has no Date, so the clocks can't be compared".to_owned(),
+        Some(-1..=1) => "this machine's clock agrees with it".to_owned(),
+        Some(skew @ 2..) => format!("this machine's clock is {skew} s ahead of it"),
+        Some(skew) => format!("this machine's clock is {} s behind it", -skew),
+    }
 }
 
 fn report(config: &Config) -> anyhow::Result<String> {
@@ -33,7 +89,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
     writeln!(text, "  http://{}/generate/token   Zendesk Chat, Web Widget (Classic)", place(config.listen))?;
     writeln!(
         text,
-        "  http://{}/live, /ready     for the orchestrator, never for the public",
+        "  http://{}/live, /ready, /metrics   for the orchestrator, never for the public",
         place(config.admin_listen)
     )?;
     writeln!(text, "\nThe login cookie only gets here when")?;

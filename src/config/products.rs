@@ -18,6 +18,9 @@ pub enum Product {
     SupportSdk,
 }
 
+/// Every product.
+pub const PRODUCTS: [Product; 4] = [Product::Chat, Product::Messaging, Product::HelpCenter, Product::SupportSdk];
+
 impl Product {
     /// The setting that holds its secret, and the one that names a file instead.
     #[must_use]
@@ -43,11 +46,17 @@ pub struct ProductKey {
 /// Products whose tokens are not issued yet, so that their secrets only serve to look into tokens.
 const NOT_ISSUED: [Product; 3] = [Product::Messaging, Product::HelpCenter, Product::SupportSdk];
 
-/// Reads what one product's tokens are signed with.
-pub fn key(reader: &mut Reader, product: Product) -> ProductKey {
-    let [key, file_key] = product.secret_keys();
-    let key_id = (product == Product::Messaging).then(|| key_id(reader)).flatten();
-    ProductKey { secret: reader.required_secret(key, file_key), key_id }
+/// Reads what the products' tokens are signed with, `wanted` first, which has to be there.
+pub fn keys(reader: &mut Reader, wanted: Product) -> (ProductKey, Vec<(Product, Secret)>) {
+    let [key, file_key] = wanted.secret_keys();
+    let secret = reader.required_secret(key, file_key);
+    let others = PRODUCTS.into_iter().filter(|product| *product != wanted);
+    let others = others.filter_map(|product| {
+        let [key, file_key] = product.secret_keys();
+        Some((product, reader.secret(key, file_key)?))
+    });
+    let others = others.collect();
+    (ProductKey { secret, key_id: key_id(reader) }, others)
 }
 
 fn key_id(reader: &mut Reader) -> Option<String> {

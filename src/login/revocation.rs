@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::Expiry;
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use thiserror::Error;
 
 use crate::config::login::{Api, Login};
@@ -64,7 +65,11 @@ impl Revocation {
             return Ok(Some(old));
         }
         let api = LoginApi::new(&login.api)?;
-        let answers = Cache::builder().max_capacity(MAX_ANSWERS).expire_after(AsLongAsItSays).build();
+        let answers = Cache::builder()
+            .max_capacity(MAX_ANSWERS)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(AsLongAsItSays)
+            .build();
         Ok(Some(Arc::new(Self { api, settings, answers, metrics: metrics.clone() })))
     }
 

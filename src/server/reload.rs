@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Config;
 use crate::config::problem::ConfigError;
@@ -31,6 +31,9 @@ const QUIET_LIMIT: Duration = Duration::from_secs(2);
 /// How often the files are looked at without word of a change: some file systems send none, and a
 /// link further up a path changes unseen.
 const LOOK: Duration = Duration::from_secs(15);
+
+/// Least time between two looks, however busy a folder is.
+const PACE: Duration = Duration::from_millis(50);
 
 /// Loads the settings anew.
 pub type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -125,16 +128,21 @@ fn report(started: &Config, config: &Config) {
 async fn until_changed(files: WatchedFiles) -> WatchedFiles {
     let event = Arc::new(Notify::new());
     let _watcher = watch(&files, &event);
-    loop {
+    // A look first: a change before the watch was set sends no word.
+    while look(&files).await == files {
         let _ = timeout(LOOK, event.notified()).await;
-        let start = Instant::now();
-        while start.elapsed() < QUIET_LIMIT && timeout(QUIET, event.notified()).await.is_ok() {}
-        let last = files.clone();
-        match spawn_blocking(move || last.as_they_are()).await {
-            Ok(changed) if changed != files => return changed,
-            _ => {}
-        }
+        sleep(PACE).await;
     }
+    let start = Instant::now();
+    while start.elapsed() < QUIET_LIMIT && timeout(QUIET, event.notified()).await.is_ok() {}
+    look(&files).await
+}
+
+/// The files as they are now; off the runtime's threads, since a file system may be slow.
+async fn look(files: &WatchedFiles) -> WatchedFiles {
+    let files = files.clone();
+    let before = files.clone();
+    spawn_blocking(move || files.as_they_are()).await.unwrap_or(before)
 }
 
 /// Watches the folders of the files; nothing where that can't be, for the files are looked at anyway.
@@ -144,7 +152,12 @@ fn watch(files: &WatchedFiles, event: &Arc<Notify>) -> Option<RecommendedWatcher
         return None;
     }
     let told = Arc::clone(event);
-    let watcher = recommended_watcher(move |_| told.notify_one());
+    let watcher = recommended_watcher(move |event: notify::Result<Event>| {
+        // Reading a file is no change of it.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            told.notify_one();
+        }
+    });
     let watching = watcher.and_then(|mut watcher| {
         folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
         Ok(watcher)

@@ -1,0 +1,154 @@
+//! What is a person told of a token, and what is a script?
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::login::Timestamp;
+
+use super::opened::{Opened, seconds};
+use super::words::{date, printable, time_claim};
+
+/// Everything that is said of one token. Its JSON is what `--json` prints.
+#[derive(Serialize)]
+pub struct Explanation {
+    /// What the token was judged as: `login`, or a product.
+    pub judged_as: &'static str,
+    /// Whether it is good.
+    pub verdict: Verdict,
+    /// The code that the service would refuse it with.
+    pub refusal: Option<&'static str>,
+    /// The key that verified it: `current`, `previous`, `published`, or the setting of a product's secret.
+    pub signed_with: Option<&'static str>,
+    /// What speaks against it.
+    pub findings: Vec<Finding>,
+    /// What the agent would see of the player, when the login is good.
+    pub agent_sees: Option<Map<String, Value>>,
+    header: Option<Map<String, Value>>,
+    claims: Option<Map<String, Value>>,
+    times: Vec<Time>,
+}
+
+/// The verdict of the code that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is good.
+    Accepted,
+    /// It is not.
+    Refused,
+    /// The Login API, which knows, gave no answer.
+    Unknown,
+}
+
+/// One thing that speaks against a token.
+#[derive(Serialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub cause: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+/// A claim that is a time.
+#[derive(Serialize)]
+struct Time {
+    claim: String,
+    at: Option<String>,
+    in_words: String,
+}
+
+impl Explanation {
+    /// Of a token that nothing is said against so far.
+    #[must_use]
+    pub fn new(judged_as: &'static str, opened: Opened, now: Timestamp) -> Self {
+        let times = opened.claims.iter().flatten().filter_map(|(claim, value)| {
+            let at = seconds(value)?;
+            let in_words = match date(at) {
+                Some(_) => time_claim(claim, at, now)?,
+                None => {
+                    time_claim(claim, at, now).map(|_| "no time between 1970 and 9999; in milliseconds?".to_owned())?
+                }
+            };
+            Some(Time { claim: claim.clone(), at: date(at), in_words })
+        });
+        Self {
+            judged_as,
+            verdict: Verdict::Accepted,
+            refusal: None,
+            signed_with: None,
+            findings: Vec::new(),
+            agent_sees: None,
+            times: times.collect(),
+            header: opened.header,
+            claims: opened.claims,
+        }
+    }
+
+    /// For a script: one JSON object.
+    ///
+    /// # Errors
+    /// None that a person could cause.
+    pub fn json(&self) -> serde_json::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.write_members(&mut text, "Header", self.header.as_ref());
+        self.write_members(&mut text, "Claims", self.claims.as_ref());
+        let _ = match self.verdict {
+            Verdict::Accepted => writeln!(text, "Good as a {} token", self.judged_as),
+            Verdict::Refused => writeln!(text, "Refused as a {} token", self.judged_as),
+            Verdict::Unknown => writeln!(text, "Can't be judged as a {} token", self.judged_as),
+        };
+        if let Some(key) = self.signed_with {
+            let _ = writeln!(text, "  signed with {}", key_in_words(key));
+        }
+        for (name, value) in self.agent_sees.iter().flatten() {
+            let _ = writeln!(text, "  the agent sees {name} {}", shown(value));
+        }
+        for Finding { cause, mend } in &self.findings {
+            let _ = writeln!(text, "  {}\n    → {}", printable(cause), printable(mend));
+        }
+        if let Some(refusal) = self.refusal {
+            let _ = writeln!(text, "  the service answers {refusal}");
+        }
+        text
+    }
+
+    fn write_members(&self, text: &mut String, title: &str, members: Option<&Map<String, Value>>) {
+        let Some(members) = members else {
+            let _ = writeln!(text, "{title}: can't be read\n");
+            return;
+        };
+        let _ = writeln!(text, "{title}");
+        let width = members.keys().map(|name| printable(name).chars().count()).max().unwrap_or_default();
+        for (name, value) in members {
+            let _ = write!(text, "  {:<width$}  {}", printable(name), shown(value));
+            if let Some(time) = self.times.iter().find(|time| title == "Claims" && time.claim == *name) {
+                let at = time.at.as_ref().map_or(String::new(), |at| format!("{at}, "));
+                let _ = write!(text, "  {at}{}", time.in_words);
+            }
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+}
+
+fn shown(value: &Value) -> String {
+    printable(&value.to_string())
+}
+
+/// The words of the log, for a person.
+fn key_in_words(key: &str) -> &str {
+    match key {
+        "current" => "login.secret",
+        "previous" => "the previous secret (login.previous_secret), which won't verify for ever",
+        "published" => "the key that its kid names, which the login project publishes",
+        other => other,
+    }
+}

@@ -1,0 +1,191 @@
+//! What is wrong with this token?
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
+use tokio::runtime::Runtime;
+
+use crate::config::products::{Product, ProductKey};
+use crate::config::secret::Secret;
+use crate::config::{Config, environment};
+use crate::exchange::Exchange;
+use crate::http::refusal::{Cause, Refusal};
+use crate::http::token::now;
+use crate::login::keys::VerifiedBy;
+use crate::login::token::LoginToken;
+use crate::login::verifier::Candidates;
+use crate::metrics::Metrics;
+use crate::zendesk::rules;
+use crate::zendesk::signing_key::is_signed_with;
+
+use super::UsageError;
+use super::explanation::{Explanation, Finding, Verdict};
+use super::mends;
+use super::opened::Opened;
+
+/// What `inspect --help` says last.
+pub const AFTER_HELP: &str = "\
+The token comes from standard input, never from the arguments, which shells remember:
+
+  zendesk-token inspect --config FILE < token.txt
+  xclip -out | zendesk-token inspect --config FILE --zendesk chat
+
+Exit status: 0 the token is good, 1 it is refused or can't be judged, 2 wrong arguments or settings.";
+
+/// Most bytes read; a token has 8 KiB at most.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Judge a token issued for this Zendesk product, instead of a login token
+    #[arg(long, value_name = "PRODUCT")]
+    zendesk: Option<ProductName>,
+
+    /// Print one JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProductName {
+    Chat,
+    Messaging,
+    HelpCenter,
+    SupportSdk,
+}
+
+/// Explains the token on standard input; the exit status says whether it is good.
+///
+/// # Errors
+/// No token, wrong settings, or a closed standard output.
+pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let explanation = if let Some(product) = arguments.zendesk {
+        let (product, word) = product.named();
+        let (key, others) = Config::load_for_product(file, environment(), product)?;
+        explain_issued(&read_token()?, product, word, &key, &others)
+    } else {
+        let config = Config::load_for_login(file, environment())?;
+        explain_login(&read_token()?, &config)?
+    };
+    let told = if arguments.json { explanation.json()? } else { explanation.text() };
+    io::stdout().write_all(told.as_bytes())?;
+    Ok(if explanation.verdict == Verdict::Accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl ProductName {
+    const fn named(self) -> (Product, &'static str) {
+        match self {
+            Self::Chat => (Product::Chat, "chat"),
+            Self::Messaging => (Product::Messaging, "messaging"),
+            Self::HelpCenter => (Product::HelpCenter, "help-center"),
+            Self::SupportSdk => (Product::SupportSdk, "support-sdk"),
+        }
+    }
+}
+
+/// Standard input without white space at its ends.
+fn read_token() -> anyhow::Result<String> {
+    let mut input = io::stdin().lock();
+    if input.is_terminal() {
+        writeln!(io::stderr(), "Paste the token, then press Enter and Ctrl-D.")?;
+    }
+    let mut bytes = Vec::new();
+    input.by_ref().take(MAX_BYTES).read_to_end(&mut bytes)?;
+    let token = String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+    if token.is_empty() {
+        Err(UsageError("no token on standard input; inspect --help shows how").into())
+    } else {
+        Ok(token)
+    }
+}
+
+/// Judges a login token by the exchange that serves.
+fn explain_login(token: &str, config: &Config) -> anyhow::Result<Explanation> {
+    let exchange = Exchange::new(config, &Metrics::new(), None)?;
+    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
+    let runtime = Runtime::new()?;
+    let outcome = runtime.block_on(exchange.run(&candidates, now()));
+    runtime.shutdown_background();
+    let opened = Opened::read(token);
+    let against = outcome.as_ref().err().map(|error| mends::finding(*error, &config.login, &opened));
+    let mut explanation = Explanation::new("login", opened, now());
+    explanation.findings.extend(against);
+    match outcome {
+        Ok(issued) => {
+            explanation.signed_with = Some(issued.verified_by.word());
+            let claims = Opened::read(issued.token.as_str()).claims.unwrap_or_default();
+            let names = ["name", "email", "external_id"];
+            explanation.agent_sees =
+                Some(claims.into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect());
+        }
+        Err(error) => {
+            explanation.signed_with = error.verified_by().map(VerifiedBy::word);
+            let refusal = Cause::from(error).refusal();
+            let is_unknown = matches!(refusal, Refusal::LoginUnavailable | Refusal::Internal);
+            explanation.verdict = if is_unknown { Verdict::Unknown } else { Verdict::Refused };
+            explanation.refusal = Some(refusal.wire().1);
+        }
+    }
+    Ok(explanation)
+}
+
+/// Judges an issued token by its product's rules.
+fn explain_issued(
+    token: &str,
+    product: Product,
+    word: &'static str,
+    key: &ProductKey,
+    others: &[(Product, Secret)],
+) -> Explanation {
+    let (opened, now) = (Opened::read(token), now());
+    let mut findings = Vec::new();
+    let signed_with = is_signed_with(key.secret.bytes(), token).then(|| product.secret_keys()[0]);
+    if let (Some(header), Some(claims)) = (&opened.header, &opened.claims) {
+        if signed_with.is_none() {
+            findings.push(wrong_secret(token, product, key, others));
+        }
+        let breaches = rules::breaches(product, header, claims, key.key_id.as_deref(), now);
+        findings
+            .extend(breaches.into_iter().map(|breach| Finding { cause: breach.cause, mend: breach.mend.to_owned() }));
+    } else {
+        let cause = "is no token: not three parts in base64url, with a JSON object in the first two";
+        let mend = "give the token alone, as the answer holds it, without quotes around it";
+        findings.push(Finding { cause: cause.to_owned(), mend: mend.to_owned() });
+    }
+    let mut explanation = Explanation::new(word, opened, now);
+    explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
+    (explanation.findings, explanation.signed_with) = (findings, signed_with);
+    explanation
+}
+
+/// Says which of the usual slips made the signature, where it is one.
+fn wrong_secret(token: &str, product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Finding {
+    let [own, _] = product.secret_keys();
+    let other = others.iter().find(|(_, secret)| is_signed_with(secret.bytes(), token));
+    let mend = if let Some((other, _)) = other {
+        format!("it is signed with {}; each product has its own secret", other.secret_keys()[0])
+    } else if let Some(slip) = slip(token, key.secret.bytes()) {
+        format!("it is signed with {own} {slip}; use its bytes as Zendesk shows them")
+    } else {
+        format!("see that the signer and {own} have the secret that Zendesk shows")
+    };
+    Finding { cause: format!("signed with another secret than {own}"), mend }
+}
+
+fn slip(token: &str, secret: &[u8]) -> Option<&'static str> {
+    let slips = [
+        ("and a newline after it", Some([secret, b"\n"].concat())),
+        ("decoded from base64", STANDARD.decode(secret).ok()),
+        ("decoded from hexadecimal", hex::decode(secret).ok()),
+        ("in quotes", Some([b"\"", secret, b"\""].concat())),
+    ];
+    slips
+        .into_iter()
+        .find(|(_, bytes)| bytes.as_ref().is_some_and(|bytes| is_signed_with(bytes, token)))
+        .map(|slip| slip.0)
+}

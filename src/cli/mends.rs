@@ -1,0 +1,156 @@
+//! Why was a login token refused, in a person's words, and what is to be done?
+
+use crate::config::login::{Login, Signature};
+use crate::exchange::ExchangeError;
+use crate::login::claims::ClaimsError;
+use crate::login::keys::NoKeyError;
+use crate::login::published::FindKeyError;
+use crate::login::revocation::RevocationError;
+use crate::login::token::VerifyError;
+use crate::login::verifier::LoginError;
+use crate::zendesk::chat::ChatError;
+use crate::zendesk::identity::IdentityError;
+
+use super::explanation::Finding;
+use super::opened::Opened;
+use super::words::span;
+
+/// The cause and the mend of a refusal.
+#[must_use]
+pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding {
+    match error {
+        ExchangeError::Login(LoginError::Verify(error)) => verify(error, login, opened),
+        ExchangeError::Login(LoginError::Settle) => told(&error, "give one token at a time"),
+        ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
+            told(&error, "the player signed out, or was signed out; they have to sign in again")
+        }
+        ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_), _)) => told(&error, API_MEND),
+        ExchangeError::Identify(error, _) => identify(error),
+        ExchangeError::Issue(ChatError::EmailNotAscii, _) => {
+            told(&error, "Chat refuses such an address; the player needs another one")
+        }
+        ExchangeError::Issue(ChatError::Sign(_), _) => {
+            told(&error, "this is a fault of zendesk-token; please report it")
+        }
+    }
+}
+
+const API_MEND: &str = "see that login.api_url is right and can be reached from here: zendesk-token check --online";
+
+fn told(error: &dyn std::fmt::Display, mend: impl Into<String>) -> Finding {
+    Finding { cause: error.to_string(), mend: mend.into() }
+}
+
+fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
+    let what_it_is = "give the token alone, as the cookie holds it: three parts with dots, nothing before or after";
+    match error {
+        VerifyError::TooLong(_) => told(&error, "keep payload and groups of the login token small"),
+        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::NotBase64Url(_) => told(&error, what_it_is),
+        VerifyError::NotStrictJson(..) => told(&error, "Xsolla Login makes no such token; see who made it"),
+        VerifyError::AlgorithmMismatch => algorithm(login, opened),
+        VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {
+            told(&error, "Xsolla Login makes no such header; see who made the token")
+        }
+        VerifyError::NoKey(error) => no_key(error, login, opened),
+        VerifyError::Claims(error) => claims(error, login, opened),
+    }
+}
+
+fn algorithm(login: &Login, opened: &Opened) -> Finding {
+    let configured = match login.signature {
+        Signature::Secret { .. } => "HS256",
+        Signature::Published { .. } => "RS256",
+    };
+    let named = opened.header_text("alg").map_or("no algorithm".to_owned(), str::to_owned);
+    let mend = match (named.as_str(), configured) {
+        ("RS256", _) => "if the login project signs with RS256, set login.algorithm = \"RS256\" and login.project_id",
+        ("HS256", _) => "if the login project signs with HS256, set login.algorithm = \"HS256\" and login.secret",
+        _ => "Xsolla Login signs with HS256 or RS256; see who made the token",
+    };
+    Finding { cause: format!("{named}, but login.algorithm is {configured}"), mend: mend.to_owned() }
+}
+
+fn no_key(error: NoKeyError, login: &Login, opened: &Opened) -> Finding {
+    let project = opened.claim_text("xsolla_login_project_id");
+    match error {
+        NoKeyError::SecretUnknown => {
+            let cause = match &login.signature {
+                Signature::Secret { previous: None, .. } => "signed with another secret than login.secret",
+                Signature::Secret { .. } | Signature::Published { .. } => "signed with neither secret",
+            };
+            Finding { cause: cause.to_owned(), mend: secret_mend(project, opened) }
+        }
+        NoKeyError::KidMissing => told(&error, "Xsolla's RS256 tokens have one; see who made the token"),
+        NoKeyError::SignatureWrong => told(&error, "the token was changed on its way, or Xsolla did not make it"),
+        NoKeyError::Find(FindKeyError::Unknown) => {
+            let is_other = project.is_some() && project != login.project_id.as_deref();
+            let mend = match project.filter(|_| is_other) {
+                Some(project) => format!("the token is of login project {project}; is login.project_id right?"),
+                None => "the key was withdrawn, or Xsolla did not make the token; the player has to sign in again"
+                    .to_owned(),
+            };
+            told(&error, mend)
+        }
+        NoKeyError::Find(FindKeyError::Unavailable) => told(&error, API_MEND),
+    }
+}
+
+fn secret_mend(project: Option<&str>, opened: &Opened) -> String {
+    match project {
+        _ if opened.claim("external_id").is_some() => {
+            "this looks like a token for Zendesk and not like a login token; try --zendesk chat".to_owned()
+        }
+        Some(project) => {
+            format!("is this the secret of login project {project}? (Publisher Account › Login › Security)")
+        }
+        None => "is it Xsolla Login's token at all? It names no login project".to_owned(),
+    }
+}
+
+fn claims(error: ClaimsError, login: &Login, opened: &Opened) -> Finding {
+    let configured = |name: &Option<String>| name.clone().unwrap_or_default();
+    let claimed = |name: &str| opened.claim_text(name).unwrap_or("no text").to_owned();
+    match error {
+        ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => {
+            told(&error, "Xsolla Login makes no such token; see who made it")
+        }
+        ClaimsError::Expired(seconds) => Finding {
+            cause: format!("expired {} ago", span(seconds)),
+            mend: "the player has to sign in again; is the page's cookie kept longer than the login lasts?".to_owned(),
+        },
+        ClaimsError::InFuture(claim, seconds) => Finding {
+            cause: format!("claim {claim} lies {} in the future", span(seconds)),
+            mend: "set this machine's clock (zendesk-token check --online shows how far it is off)".to_owned(),
+        },
+        ClaimsError::LivesTooLong(seconds) => Finding {
+            cause: format!("lives {}, longer than login.max_lifetime", span(seconds)),
+            mend: "raise login.max_lifetime, or shorten the token's life in the login project".to_owned(),
+        },
+        ClaimsError::IssuerMismatch => Finding {
+            cause: format!("issued by {}, but login.issuer is {}", claimed("iss"), configured(&login.issuer)),
+            mend: "if Xsolla Login is the issuer, set login.issuer to what the token says, or drop it".to_owned(),
+        },
+        ClaimsError::ProjectMismatch => Finding {
+            cause: format!(
+                "of login project {}, but login.project_id is {}",
+                claimed("xsolla_login_project_id"),
+                configured(&login.project_id)
+            ),
+            mend: "have the page sign players in to the right project, or set login.project_id".to_owned(),
+        },
+    }
+}
+
+fn identify(error: IdentityError) -> Finding {
+    let mend = match error {
+        IdentityError::SubMissing => "it is not one of Xsolla Login's user tokens; see who made it",
+        IdentityError::EmailMissing => {
+            "have Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set chat.fallback_email_domain"
+        }
+        IdentityError::TooLong(..)
+        | IdentityError::ControlCharacter(_)
+        | IdentityError::OuterSpace
+        | IdentityError::EmailForm => "Zendesk could not take it; have the player's account mended at the login side",
+    };
+    told(&error, mend)
+}

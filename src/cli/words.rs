@@ -1,0 +1,57 @@
+//! How does a person call a time, and how is a text from outside shown to one?
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::login::Timestamp;
+
+/// 9999-12-31 23:59:59 UTC.
+const LAST: Timestamp = 253_402_300_799;
+
+/// A length of time in its largest fitting unit: `3 hours`.
+#[must_use]
+pub fn span(seconds: i64) -> String {
+    let seconds = seconds.unsigned_abs();
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        172_800..63_072_000 => (seconds / 86_400, "day"),
+        _ => (seconds / 31_536_000, "year"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What a time claim says at `now`: `expired 3 hours ago`. Nothing for claims that are no times.
+#[must_use]
+pub fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
+    let distance = span(at - now);
+    Some(match (name, at <= now) {
+        ("exp", true) => format!("expired {distance} ago"),
+        ("exp", false) => format!("expires in {distance}"),
+        ("iat", true) => format!("issued {distance} ago"),
+        ("iat", false) => format!("issued {distance} from now"),
+        ("nbf", true) => format!("valid since {distance} ago"),
+        ("nbf", false) => format!("not valid before {distance} from now"),
+        _ => return None,
+    })
+}
+
+/// A time as RFC 3339 writes it, in UTC; nothing when it is none between 1970 and 9999.
+#[must_use]
+pub fn date(at: Timestamp) -> Option<String> {
+    let since_1970 = u64::try_from(at).ok().filter(|_| at <= LAST)?;
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(since_1970))?;
+    Some(humantime::format_rfc3339_seconds(time).to_string())
+}
+
+/// A text that nobody vouches for, safe on a terminal: what would move the cursor, change colours, turn
+/// the direction of writing or not be seen is written as an escape.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let is_unseen = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    let shown = |letter: char| if is_unseen(letter) { letter.escape_unicode().to_string() } else { letter.to_string() };
+    text.chars().map(shown).collect()
+}

@@ -1,0 +1,215 @@
+//! Which of a product's rules does a token break?
+//!
+//! For tokens that somebody else made, or that are in doubt: ours can't break them, their types see to
+//! it. The rules: support.zendesk.com, articles 4408838925082 (Chat), 4408843923610 (Help Center),
+//! 4411666638746 (Messaging), and developer.zendesk.com, *building-a-dedicated-jwt-endpoint-for-the-support-sdk*.
+
+use serde_json::{Map, Value};
+
+use crate::config::products::Product;
+use crate::login::Timestamp;
+
+/// Longest life of a Chat token, in seconds.
+const CHAT_LIFETIME: i64 = 420;
+
+/// Most characters of an external id.
+const MAX_EXTERNAL_ID: usize = 255;
+
+/// From here on a number of seconds would lie beyond the year 5000: it counts milliseconds.
+const MILLISECONDS: i64 = 100_000_000_000;
+
+/// A rule that a token breaks. Quotes nothing but numbers and types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// What is wrong.
+    pub cause: String,
+    /// What to do about it.
+    pub mend: &'static str,
+}
+
+/// Everything but the signature: header and claims against the product's rules at `now`. `key_id` is
+/// the Messaging key's, where it is known.
+#[must_use]
+pub fn breaches(
+    product: Product,
+    header: &Map<String, Value>,
+    claims: &Map<String, Value>,
+    key_id: Option<&str>,
+    now: Timestamp,
+) -> Vec<Breach> {
+    let mut check = Check { claims, now, breaches: Vec::new() };
+    check.header(header);
+    match product {
+        Product::Chat => {
+            check.texts(&["name", "email", "external_id"], &[]);
+            check.ascii_email();
+            check.issued_within(Some(120));
+            check.ends(Some(CHAT_LIFETIME));
+        }
+        Product::HelpCenter => {
+            check.texts(&["name", "email", "jti"], &["external_id"]);
+            check.issued_within(Some(120));
+            check.ends(None);
+        }
+        Product::Messaging => {
+            check.key_id(header, key_id);
+            check.texts(&["external_id"], &["name", "email", "jti"]);
+            check.messaging_claims();
+            check.issued_within(None);
+            check.ends(None);
+        }
+        Product::SupportSdk => {
+            check.texts(&["name", "email", "jti"], &["external_id"]);
+            check.issued_within(Some(180));
+            check.ends(None);
+        }
+    }
+    check.breaches
+}
+
+struct Check<'a> {
+    claims: &'a Map<String, Value>,
+    now: Timestamp,
+    breaches: Vec<Breach>,
+}
+
+impl Check<'_> {
+    fn add(&mut self, cause: impl Into<String>, mend: &'static str) {
+        self.breaches.push(Breach { cause: cause.into(), mend });
+    }
+
+    fn header(&mut self, header: &Map<String, Value>) {
+        if header.get("alg").and_then(Value::as_str) != Some("HS256") {
+            self.add("header alg is not HS256", "sign with HS256; Zendesk takes no other algorithm");
+        }
+        if header.get("typ").and_then(Value::as_str) != Some("JWT") {
+            self.add("header typ is not JWT", "put \"typ\": \"JWT\" into the header");
+        }
+    }
+
+    fn key_id(&mut self, header: &Map<String, Value>, expected: Option<&str>) {
+        match (header.get("kid").and_then(Value::as_str), expected) {
+            (None, _) => {
+                self.add(
+                    "header kid is missing",
+                    "put the id of the Messaging key into the header; it says which secret",
+                );
+            }
+            (Some(kid), Some(expected)) if kid != expected => {
+                self.add("header kid is not messaging.key_id", "use the id that belongs to the secret");
+            }
+            (Some(_), _) => {}
+        }
+    }
+
+    /// Claims that are texts: some have to be there, some may.
+    fn texts(&mut self, needed: &[&str], optional: &[&str]) {
+        for (name, is_needed) in
+            needed.iter().map(|name| (*name, true)).chain(optional.iter().map(|name| (*name, false)))
+        {
+            let mend = match name {
+                "external_id" => "send the player's id as text, the same for ever",
+                "jti" => "send a random text, another for each token",
+                _ => "send it as text that is not empty",
+            };
+            match self.claims.get(name) {
+                None if is_needed => self.add(format!("claim {name} is missing"), mend),
+                Some(Value::String(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), mend),
+                Some(Value::String(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
+                    self.add("claim external_id is over 255 characters", "send a shorter id, the same for ever");
+                }
+                Some(Value::String(_)) | None => {}
+                Some(other) => self.add(format!("claim {name} is {} and has to be text", kind(other)), mend),
+            }
+        }
+    }
+
+    fn ascii_email(&mut self) {
+        if self.claims.get("email").and_then(Value::as_str).is_some_and(|email| !email.is_ascii()) {
+            self.add("claim email has characters that are not ASCII", "Chat refuses them; send another address");
+        }
+    }
+
+    fn messaging_claims(&mut self) {
+        if self.claims.get("scope").and_then(Value::as_str) != Some("user") {
+            self.add("claim scope is not \"user\"", "send \"scope\": \"user\"");
+        }
+        if self.claims.get("external_id").and_then(Value::as_str).is_some_and(|id| id.contains('@')) {
+            self.add("claim external_id is an email", "send an id that never changes; emails do");
+        }
+        if self.claims.get("email_verified").is_some_and(|verified| !verified.is_boolean()) {
+            self.add("claim email_verified is neither true nor false", "send true without quotes, or leave it out");
+        }
+    }
+
+    /// `iat`, which has to be there when it has to be recent.
+    fn issued_within(&mut self, limit: Option<i64>) {
+        let Some(issued_at) = self.time("iat", limit.is_some()) else { return };
+        let age = self.now - issued_at;
+        match limit {
+            Some(limit) if age > limit => self.add(
+                format!("claim iat is {age} s old, at most {limit} are taken"),
+                "inspect a token that is fresh; if this one is, set this machine's clock",
+            ),
+            Some(limit) if -age > limit => {
+                self.add(format!("claim iat is {} s in the future", -age), "set the clock of the machine that signs");
+            }
+            _ => {}
+        }
+    }
+
+    /// `exp`, which may be missing.
+    fn ends(&mut self, lifetime: Option<i64>) {
+        let Some(expires_at) = self.time("exp", false) else { return };
+        if expires_at <= self.now {
+            self.add(
+                format!("claim exp passed {} s ago", self.now - expires_at),
+                "fetch a fresh token each time one is asked for",
+            );
+        }
+        let issued_at = self.claims.get("iat").and_then(Value::as_i64);
+        let (Some(lifetime), Some(issued_at)) = (lifetime, issued_at) else { return };
+        if expires_at.saturating_sub(issued_at) > lifetime {
+            self.add(
+                format!(
+                    "claim exp is {} s after iat, at most {lifetime} are taken",
+                    expires_at.saturating_sub(issued_at)
+                ),
+                "let the token end sooner, or leave exp out",
+            );
+        }
+    }
+
+    /// A claim that is a number of seconds.
+    fn time(&mut self, name: &str, is_needed: bool) -> Option<Timestamp> {
+        match self.claims.get(name) {
+            None if is_needed => self.add(format!("claim {name} is missing"), "send the time in seconds since 1970"),
+            None => {}
+            Some(value) => match value.as_i64() {
+                Some(time) if (0..MILLISECONDS).contains(&time) => return Some(time),
+                Some(time) if time > 0 => {
+                    self.add(format!("claim {name} is in milliseconds"), "divide by 1000: seconds since 1970");
+                }
+                _ if value.is_number() => {
+                    self.add(format!("claim {name} is no whole number of seconds"), "send whole seconds since 1970");
+                }
+                _ => self.add(
+                    format!("claim {name} is {} and has to be a number", kind(value)),
+                    "send seconds since 1970, without quotes",
+                ),
+            },
+        }
+        None
+    }
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,146 @@
+//! What `check --online` learns from the Login API.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::{output, skip, usual};
+use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_tokens::PROJECT;
+use crate::published_keys::rs256;
+
+fn check(settings: &[(&str, &str)]) -> (Option<i32>, String) {
+    let result = output(&["check", "--online"], settings);
+    let told = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (result.status.code(), told)
+}
+
+#[test]
+fn it_counts_the_keys_and_compares_the_clocks() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let (status, told) = check(&rs256(&url, &[]));
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains(&format!("Login API {url}\n  2 key(s) to verify with, 8 left out\n")), "{told}");
+    assert!(told.contains("this machine's clock agrees with it"), "{told}");
+    for (ahead, told_as, expected) in
+        [(30, "s behind it", 0), (-30, "s ahead of it", 0), (300, "s behind it", 1), (-300, "s ahead of it", 1)]
+    {
+        api.set_clock_ahead(ahead);
+        let (status, told) = check(&rs256(&url, &[]));
+        assert_eq!(status, Some(expected), "{told}");
+        let amount = told.lines().find(|line| line.contains(told_as)).unwrap();
+        let seconds: i64 = amount.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+        assert!((seconds - i64::abs(ahead)).abs() <= 5, "{amount}");
+        assert_eq!(told.contains("off by more than login.leeway"), expected == 1, "{told}");
+    }
+}
+
+#[test]
+fn with_a_secret_there_are_no_keys_to_fetch_but_a_clock_to_compare() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let (status, told) = check(&usual(&[("login.api_url", &url)]));
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("answers\n  this machine's clock agrees with it"), "{told}");
+    assert_eq!(api.asked(&keys_path()), 0);
+}
+
+#[test]
+fn an_api_of_no_use_is_a_failure_with_its_reason() {
+    let api = LoginApi::start();
+    let url = api.url();
+    for (reply, cause) in [
+        (Reply::Answer(404, String::new()), "status 404"),
+        (Reply::Answer(200, fixture("nothing_fit.json")), "none of the 8 keys"),
+        (Reply::Redirect("http://127.0.0.1:1/".to_owned()), "status 302"),
+        (Reply::HangUp, "broke off"),
+    ] {
+        api.reply(&keys_path(), reply);
+        let (status, told) = check(&rs256(&url, &[]));
+        assert_eq!(status, Some(1), "{told}");
+        assert!(told.contains("login.api_url: ") && told.contains(cause), "{told}");
+    }
+    drop(api);
+    assert!(check(&rs256(&url, &[])).1.contains("can't be reached"));
+    let (status, told) = check(&[("login.algorithm", "RS256")]);
+    assert_eq!(status, Some(2), "{told}");
+}
+
+/// `openssl s_server`, killed when dropped.
+struct TlsApi {
+    child: Child,
+    folder: std::path::PathBuf,
+    port: u16,
+}
+
+impl TlsApi {
+    /// Serves the first key set over TLS, with a certificate of an authority of its own.
+    fn start() -> Option<Self> {
+        let folder = std::env::temp_dir().join(format!("zendesk-token-tls-{}", std::process::id()));
+        let keys = folder.join("api/projects").join(PROJECT);
+        fs::create_dir_all(&keys).unwrap();
+        let set = fixture("first.json");
+        let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", set.len());
+        fs::write(keys.join("keys"), head + &set).unwrap();
+        let script = "
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' &&
+            openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=localhost' &&
+            printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' >san &&
+            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san";
+        let made = Command::new("sh").args(["-c", script]).current_dir(&folder).output().unwrap();
+        if !made.status.success() {
+            skip("openssl is missing: no TLS server to check certificates with");
+            return None;
+        }
+        let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key", "-HTTP"];
+        let mut server = Command::new("openssl");
+        server.args(arguments).current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = server.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines.find_map(|line| line.unwrap().strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).unwrap();
+        // Its further words are to go somewhere.
+        std::thread::spawn(move || lines.for_each(drop));
+        Some(Self { child, folder, port })
+    }
+}
+
+impl Drop for TlsApi {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn a_private_authority_is_believed_when_it_is_named_and_otherwise_not() {
+    let Some(api) = TlsApi::start() else { return };
+    let authority = api.folder.join("ca.pem");
+    let authority = authority.to_str().unwrap();
+    for host in ["localhost", "127.0.0.1"] {
+        let url = format!("https://{host}:{}", api.port);
+        let (status, told) = check(&rs256(&url, &[("login.ca_file", authority)]));
+        assert_eq!(status, Some(0), "{told}");
+        assert!(told.contains("2 key(s)") && told.contains("has no Date"), "{told}");
+        let (status, told) = check(&rs256(&url, &[]));
+        assert_eq!(status, Some(1), "{told}");
+        assert!(told.contains("can't be reached"), "{told}");
+    }
+    let url = format!("https://127.0.0.2:{}", api.port);
+    assert_eq!(check(&rs256(&url, &[("login.ca_file", authority)])).0, Some(1));
+
+    let url = format!("https://localhost:{}", api.port);
+    let garbage = api.folder.join("garbage.pem");
+    for text in [
+        "",
+        "no certificate",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+    ] {
+        fs::write(&garbage, text).unwrap();
+        let (code, told) = check(&rs256(&url, &[("login.ca_file", garbage.to_str().unwrap())]));
+        assert_eq!(code, Some(2), "{text}: {told}");
+        assert!(told.contains("login.ca_file"), "{told}");
+    }
+}

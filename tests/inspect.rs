@@ -1,0 +1,217 @@
+//! What a person is told of a login token.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, command};
+use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture};
+use crate::login_tokens::{EMAIL, LoginToken, PROJECT, SUB, now, sign};
+use crate::verification::fixtures;
+
+const PREVIOUS: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
+
+/// What came out.
+pub struct Told {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs `inspect` with a token on standard input.
+pub fn inspect(arguments: &[&str], settings: &[(&str, &str)], token: impl AsRef<[u8]>) -> Told {
+    let mut command = command(&[&["inspect"], arguments].concat(), settings);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that stops before it reads closes the pipe.
+    let _ = child.stdin.take().unwrap().write_all(token.as_ref());
+    let output = child.wait_with_output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    Told { status: output.status.code(), out, err }
+}
+
+fn with_secret(changes: &[(&str, &str)], token: &LoginToken) -> Told {
+    inspect(&[], &[&[("login.secret", LOGIN_SECRET)], changes].concat(), token.mint())
+}
+
+#[test]
+fn a_good_token_is_explained_with_its_times_in_words_and_what_the_agent_sees() {
+    let told = with_secret(&[("chat.name_from", "username")], &LoginToken::at(now() - 3 * 3600));
+    assert_eq!(told.status, Some(0), "{}{}", told.out, told.err);
+    for line in [
+        "  alg  \"HS256\"",
+        "issued 3 hours ago",
+        "expires in 20 hours",
+        "Good as a login token",
+        "  signed with login.secret",
+        "  the agent sees name \"Jane Doe\"",
+        &format!("  the agent sees external_id \"{SUB}\""),
+    ] {
+        assert!(told.out.contains(line), "{line}\n{}", told.out);
+    }
+    let previous = with_secret(&[("login.previous_secret", PREVIOUS)], &LoginToken::valid().secret(PREVIOUS));
+    assert!(previous.out.contains("signed with the previous secret"), "{}", previous.out);
+    assert_eq!(previous.status, Some(0));
+}
+
+#[test]
+fn a_refused_token_is_told_its_cause_and_the_mend() {
+    let other_project = "11111111-2222-3333-4444-555555555555";
+    let token = LoginToken::valid;
+    let previous: &[_] = &[("login.previous_secret", PREVIOUS)];
+    for (settings, token, code, cause, mend) in [
+        (&[][..], token().claim("exp", now() - 3 * 3600 - 5), "00-01", "expired 3 hours ago", "sign in again"),
+        (&[], token().claim("iat", now() + 400), "00-01", "claim iat lies 6 minutes in the future", "clock"),
+        (
+            &[],
+            token().secret(PREVIOUS),
+            "00-01",
+            "another secret than login.secret",
+            &format!("login project {PROJECT}?"),
+        ),
+        (
+            previous,
+            token().secret(CHAT_SECRET),
+            "00-01",
+            "signed with neither secret",
+            &format!("login project {PROJECT}?"),
+        ),
+        (&[], token().secret(CHAT_SECRET).claim("external_id", SUB), "00-01", "another secret", "--zendesk"),
+        (&[], token().without("email"), "00-03", "claim email is absent", "fields=email"),
+        (&[], token().without("sub"), "00-02", "claim sub is absent", "see who made it"),
+        (&[], token().claim("email", "žofie@example.com"), "00-04", "not ASCII", "another one"),
+        (&[], token().without("exp"), "00-01", "claim exp is missing", "see who made it"),
+        (&[], token().claim("exp", (now() + 60) * 1000), "00-01", "claim exp is no time", "see who made it"),
+        (
+            &[("login.issuer", "https://other.example")],
+            token(),
+            "00-01",
+            "issued by https://login.xsolla.com, but",
+            "login.issuer",
+        ),
+        (
+            &[("login.project_id", other_project)],
+            token(),
+            "00-01",
+            &format!("of login project {PROJECT}, but"),
+            "login.project_id",
+        ),
+        (&[("login.max_lifetime", "1h")], token(), "00-01", "lives 24 hours", "login.max_lifetime"),
+    ] {
+        let told = with_secret(settings, &token);
+        assert_eq!(told.status, Some(1), "{cause}: {}{}", told.out, told.err);
+        assert!(told.out.contains("Refused as a login token"), "{}", told.out);
+        let verdict = told.out.lines().skip_while(|line| !line.starts_with("Refused"));
+        let finding = verdict.skip_while(|line| !line.contains(cause)).take(2).collect::<Vec<_>>().join("\n");
+        assert!(finding.contains(mend), "{cause} / {mend}\n{}", told.out);
+        assert!(told.out.contains(&format!("the service answers {code}")), "{}", told.out);
+    }
+}
+
+#[test]
+fn the_verdict_is_that_of_the_service_for_every_fixture() {
+    for (name, token) in fixtures("accepted") {
+        let told = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], &token);
+        let json: Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!((told.status, json["verdict"].as_str()), (Some(0), Some("accepted")), "{name}");
+        assert_eq!(json["signed_with"], "current");
+    }
+    for (name, token) in fixtures("refused") {
+        let told = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], &token);
+        if token.trim_ascii().is_empty() {
+            assert_eq!(told.status, Some(2), "{name}");
+            continue;
+        }
+        let json: Value = serde_json::from_str(&told.out).unwrap();
+        let code = name.split_once('_').unwrap().0;
+        assert_eq!((told.status, json["refusal"].as_str()), (Some(1), Some(code)), "{name}: {}", told.out);
+        let finding = &json["findings"][0];
+        assert!(finding["cause"].as_str().unwrap().len() > 5 && finding["mend"].as_str().unwrap().len() > 10, "{name}");
+    }
+}
+
+#[test]
+fn the_signature_is_never_printed_and_nothing_moves_the_cursor() {
+    let evil = "\u{1b}[31m\u{202e}\u{200b}\u{9b}2J\r";
+    let token = LoginToken::valid().claim("email", format!("{evil}{EMAIL}")).claim(evil, evil).mint();
+    let odd_header = sign(&format!("{{\"alg\":\"{}\"}}", "\\u001b[31m\u{202e}"), "{}", LOGIN_SECRET.as_bytes());
+    for (token, settings) in [
+        (LoginToken::valid().mint(), vec![("login.secret", LOGIN_SECRET)]),
+        (LoginToken::valid().secret(PREVIOUS).mint(), vec![("login.secret", LOGIN_SECRET)]),
+        (token, vec![("login.secret", LOGIN_SECRET)]),
+        (odd_header, vec![("login.secret", LOGIN_SECRET)]),
+        (fixture("accepted/key_a.jwt"), vec![("login.secret", LOGIN_SECRET)]),
+    ] {
+        let signature = token.rsplit('.').next().unwrap();
+        for arguments in [&[][..], &["--json"]] {
+            let told = inspect(arguments, &settings, format!("\n {token} \r\n"));
+            let printed = format!("{}{}", told.out, told.err);
+            assert!(!printed.contains(signature) && !printed.contains(&signature[..16]), "the signature stands there");
+            assert!(!printed.contains(LOGIN_SECRET));
+            let is_safe = |letter: char| !letter.is_control() || letter == '\n';
+            assert!(arguments == ["--json"] || printed.chars().all(is_safe), "{printed:?}");
+            assert!(arguments == ["--json"] || !printed.contains(['\u{202e}', '\u{200b}']), "{printed:?}");
+        }
+    }
+    // A signature in another place is no signature, and is not printed either.
+    let told = inspect(&[], &[("login.secret", LOGIN_SECRET)], format!("Bearer {}", LoginToken::valid().mint()));
+    assert!(told.out.contains("give the token alone"), "{}", told.out);
+}
+
+#[test]
+fn rs256_and_revocation_are_asked_of_the_login_api() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let rs256 = [("login.algorithm", "RS256"), ("login.project_id", PROJECT), ("login.api_url", url.as_str())];
+    let good = inspect(&[], &rs256, fixture("accepted/key_a.jwt"));
+    assert_eq!(good.status, Some(0), "{}{}", good.out, good.err);
+    assert!(good.out.contains("the key that its kid names"), "{}", good.out);
+    let hs256 = inspect(&[], &rs256, LoginToken::valid().mint());
+    assert!(hs256.out.contains("HS256, but login.algorithm is RS256"), "{}", hs256.out);
+    let other = inspect(&[], &[("login.secret", LOGIN_SECRET)], fixture("accepted/key_a.jwt"));
+    assert!(other.out.contains("RS256, but login.algorithm is HS256"), "{}", other.out);
+    let unknown = inspect(&[], &rs256, fixture("refused/kid_unknown.jwt"));
+    assert!(unknown.out.contains("header kid names no key that the login project publishes"), "{}", unknown.out);
+
+    let revocation =
+        [("login.secret", LOGIN_SECRET), ("login.check_revocation", "true"), ("login.api_url", url.as_str())];
+    assert_eq!(inspect(&[], &revocation, LoginToken::valid().mint()).status, Some(0));
+    let refusal = r#"{"error":{"code":"003-061","description":"x"}}"#;
+    api.reply(VALIDATE_PATH, Reply::Answer(401, refusal.to_owned()));
+    let revoked = inspect(&[], &revocation, LoginToken::valid().mint());
+    assert_eq!(revoked.status, Some(1));
+    assert!(
+        revoked.out.contains("refuses the token (003-061)") && revoked.out.contains("signed out"),
+        "{}",
+        revoked.out
+    );
+
+    drop(api);
+    for (settings, token) in [(&rs256, fixture("accepted/key_a.jwt")), (&revocation, LoginToken::valid().mint())] {
+        let told = inspect(&["--json"], settings, token);
+        let json: Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!((told.status, json["verdict"].as_str()), (Some(1), Some("unknown")), "{}", told.out);
+        assert_eq!(json["refusal"], "00-07");
+    }
+}
+
+#[test]
+fn it_needs_the_login_settings_and_no_others() {
+    let token = LoginToken::valid().mint();
+    assert_eq!(inspect(&[], &[("login.secret", LOGIN_SECRET), ("limits.drain", "x")], &token).status, Some(0));
+    let without = inspect(&[], &[], &token);
+    assert_eq!(without.status, Some(2));
+    assert!(
+        without.err.starts_with("login.secret (ZENDESK_TOKEN_LOGIN__SECRET, not set): is needed"),
+        "{}",
+        without.err
+    );
+    assert_eq!(without.err.lines().count(), 1);
+    for (input, arguments) in [("", &[][..]), (" \n", &[]), (&token, &["--zendesk", "sso"]), (&token, &[&token])] {
+        let told = inspect(arguments, &[("login.secret", LOGIN_SECRET)], input);
+        assert_eq!(told.status, Some(2), "{}{}", told.out, told.err);
+    }
+    let huge = inspect(&[], &[("login.secret", LOGIN_SECRET)], "x".repeat(3 << 20));
+    assert_eq!(huge.status, Some(1), "{}", huge.out);
+    assert_eq!(inspect(&[], &[("login.secret", LOGIN_SECRET)], [0xff, 0xfe, b'.', 0, b'.', 1]).status, Some(1));
+}

@@ -1,0 +1,233 @@
+//! Login tokens that verify and yet stand no more.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::{Answer, Request};
+use crate::harness::Server;
+use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture};
+use crate::login_tokens::{LoginToken, now};
+use crate::published_keys::{rs256, until};
+
+/// How the Login API refuses.
+const REVOKED: &str = r#"{"error":{"code":"003-061","description":"The token of jane@example.com was revoked"}}"#;
+
+fn serve(api: &LoginApi, changes: &[(&str, &str)]) -> Server {
+    let url = api.url();
+    Server::with(&[&[("login.check_revocation", "true"), ("login.api_url", &url)], changes].concat())
+}
+
+fn ask(server: &Server, token: &str) -> Answer {
+    ask_at(server.public, token)
+}
+
+fn ask_at(address: SocketAddr, token: &str) -> Answer {
+    Request::new(address, "GET", "/generate/token").cookie(token).send()
+}
+
+/// A valid login token that no other is like.
+fn fresh(number: usize) -> String {
+    LoginToken::valid().claim("number", number).mint()
+}
+
+#[test]
+fn a_token_that_stands_passes_and_the_answer_is_remembered() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[]);
+    let token = fresh(0);
+    for _ in 0..5 {
+        assert_eq!(ask(&server, &token).status, 200);
+    }
+    assert_eq!(api.asked(VALIDATE_PATH), 1);
+    let (method, body) = api.last(VALIDATE_PATH);
+    assert_eq!(method, "POST");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&body).unwrap(), json!({"token": token}));
+    // What is remembered is remembered of this token alone.
+    api.reply(VALIDATE_PATH, Reply::Answer(401, REVOKED.to_owned()));
+    assert_eq!(ask(&server, &token).status, 200);
+    assert_eq!(ask(&server, &fresh(1)).refusal(), "401 00-01");
+    assert_eq!(ask(&server, &fresh(1)).refusal(), "401 00-01");
+    assert_eq!(api.asked(VALIDATE_PATH), 2);
+    let log = server.stop().log.join("\n");
+    assert!(log.contains("the Login API refuses the token (003-061)"), "{log}");
+    assert!(log.lines().filter(|line| line.contains("003-061")).all(|line| line.contains(r#""key":"current""#)));
+    assert!(!log.contains("jane@"));
+}
+
+#[test]
+fn the_answer_is_forgotten_in_time_and_with_the_token() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[("login.revocation_cache", "300ms")]);
+    let token = fresh(0);
+    assert_eq!(ask(&server, &token).status, 200);
+    api.reply(VALIDATE_PATH, Reply::Answer(401, REVOKED.to_owned()));
+    until("revoked", || ask(&server, &token).status == 401);
+    api.reply(VALIDATE_PATH, Reply::Answer(204, String::new()));
+    until("let in again", || ask(&server, &token).status == 200);
+    drop(server);
+
+    // A token whose leeway ends in a second or two: then it is not asked about again, nor let in.
+    let server = serve(&api, &[("login.revocation_cache", "10m"), ("login.leeway", "10s")]);
+    let ending = LoginToken::valid().claim("exp", now() - 8).mint();
+    assert_eq!(ask(&server, &ending).status, 200);
+    until("expired", || ask(&server, &ending).status == 401);
+    let server = serve(&api, &[("login.revocation_cache", "0s")]);
+    let before = api.asked(VALIDATE_PATH);
+    assert_eq!((ask(&server, &token).status, ask(&server, &token).status), (200, 200));
+    assert_eq!(api.asked(VALIDATE_PATH), before + 2, "0s remembers nothing");
+}
+
+#[test]
+fn only_a_token_that_verifies_is_asked_about_and_only_the_one_that_counts() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[]);
+    for token in [
+        "garbage".to_owned(),
+        LoginToken::valid().secret("6f74686572").mint(),
+        LoginToken::valid().without("exp").mint(),
+    ] {
+        assert_eq!(ask(&server, &token).refusal(), "401 00-01");
+    }
+    let other = LoginToken::valid().claim("sub", "another").mint();
+    let two = server.get("/generate/token").header("Cookie", format!("token={}; token={other}", fresh(0)));
+    assert_eq!(two.send().refusal(), "401 00-01");
+    assert_eq!(api.asked(VALIDATE_PATH), 0);
+    let later = LoginToken::valid().claim("exp", now() + 90_000).mint();
+    for pair in [[&fresh(0), &later], [&later, &fresh(0)]] {
+        let both = server.get("/generate/token").header("Cookie", format!("token={}; token={}", pair[0], pair[1]));
+        assert_eq!(both.send().status, 200);
+    }
+    assert_eq!(api.asked(VALIDATE_PATH), 1, "the latest to end is the login");
+    assert_eq!(api.last(VALIDATE_PATH).1, json!({"token": later}).to_string());
+}
+
+#[test]
+fn requests_with_one_token_share_one_call_and_its_failure() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[]);
+    let (address, wait) = (server.public, Duration::from_secs(2));
+    for (number, status, expected) in [(1, 204, 200), (2, 401, 401), (3, 500, 503)] {
+        api.reply(
+            VALIDATE_PATH,
+            Reply::Late(wait, status, if status == 401 { REVOKED.to_owned() } else { String::new() }),
+        );
+        let (before, token) = (api.asked(VALIDATE_PATH), fresh(number));
+        thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| assert_eq!(ask_at(address, &token).status, expected));
+            }
+        });
+        assert_eq!(api.asked(VALIDATE_PATH), before + 1, "{status}");
+    }
+    // A failure is shared, but not remembered.
+    api.reply(VALIDATE_PATH, Reply::Answer(204, String::new()));
+    assert_eq!(ask(&server, &fresh(3)).status, 200);
+}
+
+#[test]
+fn a_client_that_hangs_up_takes_no_other_down() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[]);
+    let (address, token) = (server.public, fresh(0));
+    api.reply(VALIDATE_PATH, Reply::Late(Duration::from_millis(500), 204, String::new()));
+    let request = format!("GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token={token}\r\n\r\n");
+    let mut gone = server.connect();
+    std::io::Write::write_all(&mut gone, request.as_bytes()).unwrap();
+    until("asked", || api.asked(VALIDATE_PATH) == 1);
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(ask_at(address, &token).status, 200));
+        drop(gone);
+    });
+}
+
+#[test]
+fn any_answer_but_yes_or_no_is_our_trouble_and_not_the_players() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[]);
+    let trap = LoginApi::start();
+    let (unavailable, invalid) = ("503 00-07", "401 00-01");
+    let odd_code = r#"{"error":{"code":"\u001b[31m jane@example.com","description":""}}"#;
+    for (number, (reply, refusal)) in [
+        (Reply::Answer(400, REVOKED.to_owned()), invalid),
+        (Reply::Answer(403, REVOKED.to_owned()), invalid),
+        (Reply::Answer(404, REVOKED.to_owned()), invalid),
+        (Reply::Answer(422, odd_code.to_owned()), invalid),
+        (Reply::Answer(200, String::new()), unavailable),
+        (Reply::Answer(200, REVOKED.to_owned()), unavailable),
+        (Reply::Answer(401, String::new()), unavailable),
+        (Reply::Answer(401, "<html>".to_owned()), unavailable),
+        (Reply::Answer(401, r#"{"error":"no"}"#.to_owned()), unavailable),
+        (Reply::Answer(401, r#"{"error":{"code":3,"description":""}}"#.to_owned()), unavailable),
+        (Reply::Answer(401, r#"{"error":{"code":"003-061"}}"#.to_owned()), unavailable),
+        (Reply::Answer(401, " ".repeat(100 * 1024 + 1)), unavailable),
+        (Reply::Answer(408, REVOKED.to_owned()), unavailable),
+        (Reply::Answer(429, REVOKED.to_owned()), unavailable),
+        (Reply::Answer(500, REVOKED.to_owned()), unavailable),
+        (Reply::Answer(503, REVOKED.to_owned()), unavailable),
+        (Reply::Redirect(format!("{}{VALIDATE_PATH}", trap.url())), unavailable),
+        (Reply::HangUp, unavailable),
+        (Reply::Noise, unavailable),
+        (Reply::Late(Duration::from_mins(1), 204, String::new()), unavailable),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        api.reply(VALIDATE_PATH, reply);
+        let answer = ask(&server, &fresh(number));
+        assert_eq!(answer.refusal(), refusal, "{number}");
+        assert_eq!(answer.header("retry-after").is_some(), refusal == unavailable);
+    }
+    assert_eq!(trap.asked(VALIDATE_PATH), 0, "a token goes where the settings say and nowhere else");
+    let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
+    assert!(metrics.contains("zendesk_token_revocation_calls_total{outcome=\"done\"} 4\n"), "{metrics}");
+    assert!(metrics.contains("zendesk_token_revocation_calls_total{outcome=\"failed\"} 16\n"), "{metrics}");
+    let log = server.stop().log.join("\n");
+    assert!(!log.contains("jane@") && !log.contains("[31m"), "{log}");
+    drop(api);
+    let gone = LoginApi::start();
+    let server = serve(&gone, &[]);
+    drop(gone);
+    assert_eq!(ask(&server, &fresh(0)).refusal(), unavailable);
+}
+
+#[test]
+fn no_more_than_10_000_answers_are_remembered() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[("log.level", "warn"), ("login.revocation_cache", "10m")]);
+    let address = server.public;
+    let resident = || crate::harness::resident_kib(server.id());
+    let ask_many = |from: usize| {
+        thread::scope(|scope| {
+            for lane in 0..4 {
+                scope.spawn(move || (0..500).for_each(|turn| drop(ask_at(address, &fresh(from + lane * 500 + turn)))));
+            }
+        });
+    };
+    ask_many(0);
+    let first = resident();
+    for thousands in 1..7 {
+        ask_many(thousands * 2000);
+    }
+    assert_eq!(api.asked(VALIDATE_PATH), 14_000);
+    assert!(resident() < first + 12_000, "from {first} KiB to {} KiB", resident());
+    // Some of the first 2,000 had to make room.
+    let before = api.asked(VALIDATE_PATH);
+    (0..2000).for_each(|number| drop(ask(&server, &fresh(number))));
+    let again = api.asked(VALIDATE_PATH) - before;
+    assert!(again > 0, "14,000 answers are remembered");
+}
+
+#[test]
+fn rs256_tokens_are_asked_about_too() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let settings = rs256(&url, &[("login.check_revocation", "true")]);
+    let server = Server::run(crate::harness::command(&["serve"], &settings));
+    assert_eq!(ask(&server, &fixture("accepted/key_a.jwt")).status, 200);
+    api.reply(VALIDATE_PATH, Reply::Answer(401, REVOKED.to_owned()));
+    assert_eq!(ask(&server, &fixture("accepted/key_b.jwt")).refusal(), "401 00-01");
+    assert_eq!(api.asked(VALIDATE_PATH), 2);
+}
