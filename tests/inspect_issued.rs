@@ -24,8 +24,9 @@ fn good(product: &str) -> (Value, Value) {
     let header = json!({"alg": "HS256", "typ": "JWT"});
     match product {
         "chat" => (header, json!({"name": name, "email": email, "external_id": id, "iat": now(), "exp": now() + 300})),
-        "help-center" => (header, json!({"name": name, "email": email, "iat": now(), "jti": "7f3c9d1e"})),
-        "support-sdk" => (header, json!({"name": name, "email": email, "iat": now(), "jti": "7f3c9d1e"})),
+        "help-center" | "support-sdk" => {
+            (header, json!({"name": name, "email": email, "iat": now(), "jti": "7f3c9d1e"}))
+        }
         _ => (
             json!({"alg": "HS256", "typ": "JWT", "kid": KEY_ID}),
             json!({"scope": "user", "external_id": id, "name": name, "email": email, "email_verified": true, "exp": now() + 900}),
@@ -34,7 +35,7 @@ fn good(product: &str) -> (Value, Value) {
 }
 
 /// Sets members; null takes one out.
-fn changed(object: Value, changes: &Value) -> Value {
+fn changed(object: &Value, changes: &Value) -> Value {
     let mut object: Map<String, Value> = object.as_object().unwrap().clone();
     object.extend(changes.as_object().unwrap().clone());
     Value::Object(object.into_iter().filter(|(_, value)| !value.is_null()).collect())
@@ -43,7 +44,7 @@ fn changed(object: Value, changes: &Value) -> Value {
 /// Causes and mends that are told of a token with these changes.
 fn findings(product: &str, header: &Value, claims: &Value, signed_with: &str) -> (Option<i32>, String) {
     let (good_header, good_claims) = good(product);
-    let (header, claims) = (changed(good_header, header), changed(good_claims, claims));
+    let (header, claims) = (changed(&good_header, header), changed(&good_claims, claims));
     let token = sign(&header.to_string(), &claims.to_string(), signed_with.as_bytes());
     let secrets = SECRETS.map(|(_, key, secret)| (key, secret));
     let settings = [&secrets[..], &[("messaging.key_id", KEY_ID)]].concat();

@@ -27,6 +27,7 @@ mod hostile_clients;
 mod inspect;
 mod inspect_issued;
 mod key_sets;
+mod keys_unavailable;
 mod leaks;
 mod log_lines;
 mod log_readers;
@@ -36,6 +37,7 @@ mod published_keys;
 mod readme;
 
 mod reload;
+mod reload_settings;
 mod requests;
 mod revocation;
 mod secrets;

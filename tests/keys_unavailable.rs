@@ -1,0 +1,80 @@
+//! RS256 while the Login API is not of use.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use crate::client::Request;
+use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::published_keys::{INVALID, ask, is_ready, ready, serve, token, until};
+
+const UNAVAILABLE: &str = "503 00-07";
+
+#[test]
+fn a_start_without_the_api_works_once_it_is_there() {
+    // Addresses that no other test listens on, so that the port stays free meanwhile.
+    let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let server = serve(&format!("http://{address}"), &[]);
+    assert!(!is_ready(&server));
+    assert_eq!(Request::new(server.admin, "GET", "/live").send().status, 200);
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert_eq!(ask(&server, &token("key_a")).header("retry-after").as_deref(), Some("1"));
+    let _api = LoginApi::at(address);
+    until("ready", || is_ready(&server));
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+}
+
+#[test]
+fn old_keys_serve_while_the_api_is_down_and_then_no_more() {
+    let api = LoginApi::at(SocketAddr::from(([127, 0, 0, 3], 0)));
+    let address = api.address();
+    let server =
+        ready(&api, &[("login.keys_max_age", "1s"), ("login.keys_max_stale", "3s"), ("login.keys_cooldown", "100ms")]);
+    drop(api);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    assert_eq!(ask(&server, &fixture("refused/kid_unknown.jwt")).refusal(), UNAVAILABLE, "it may be a new key");
+    until("not ready", || !is_ready(&server));
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert_eq!(ask(&server, "garbage").refusal(), INVALID, "what no key could verify is still invalid");
+    let _api = LoginApi::at(address);
+    until("served", || ask(&server, &token("key_a")).status == 200);
+    assert!(is_ready(&server));
+}
+
+#[test]
+fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_cooldown", "100ms")]);
+    let trap = LoginApi::start();
+    for (reply, told) in [
+        (Reply::Answer(500, fixture("first.json")), "answered with status 500"),
+        (Reply::Answer(404, String::new()), "answered with status 404"),
+        (Reply::Answer(200, "<html>".to_owned()), "no key set"),
+        (Reply::Answer(200, fixture("kid_twice.json")), "two keys of one kid"),
+        (Reply::Answer(200, fixture("nothing_fit.json")), "none of the 8 keys"),
+        (Reply::Answer(200, " ".repeat(100 * 1024 + 1)), "over 100 KiB"),
+        (Reply::Redirect(format!("{}{}", trap.url(), keys_path())), "answered with status 302"),
+        (Reply::Huge, "over 100 KiB"),
+        (Reply::HangUp, "broke off or is no HTTP"),
+        (Reply::Noise, "broke off or is no HTTP"),
+        (Reply::Late(Duration::from_mins(1), 200, String::new()), "no answer within 5 s"),
+    ] {
+        let asked = api.asked(&keys_path());
+        api.reply(&keys_path(), reply);
+        until("asked", || {
+            assert_eq!(ask(&server, &fixture("refused/kid_unknown.jwt")).refusal(), UNAVAILABLE, "{told}");
+            api.asked(&keys_path()) > asked
+        });
+        assert_eq!(ask(&server, &token("key_a")).status, 200, "{told}");
+    }
+    assert_eq!(trap.asked(&keys_path()), 0, "no redirect is followed");
+    api.publish("rotated.json");
+    until("well again", || ask(&server, &token("key_c")).status == 200);
+    let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
+    let failed =
+        metrics.lines().find_map(|line| line.strip_prefix(r#"zendesk_token_key_fetches_total{outcome="failed"} "#));
+    assert!(failed.unwrap().parse::<u32>().unwrap() >= 11, "{metrics}");
+    let log = server.stop().log.join("\n");
+    for told in ["status 500", "status 302", "two keys of one kid", "over 100 KiB", "no answer within 5 s"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Settings that change while the service runs, and what goes on meanwhile.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command};
+use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_tokens::{LoginToken, PROJECT};
+use crate::published_keys::{rs256, until};
+use crate::reload::{Folder, NEW_SECRET, reloads, serve};
+
+fn settings_text(more: &str) -> String {
+    format!(
+        "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[chat]\nsecret = \"{CHAT_SECRET}\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\n{more}"
+    )
+}
+
+#[test]
+fn sighup_reloads_the_settings_file_and_says_what_takes_a_restart() {
+    let folder = Folder::new();
+    let cors = format!("[cors]\norigins = [\"{ORIGIN}\"]\n");
+    let file = folder.write("settings.toml", &settings_text(&cors));
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &[]));
+    let from = |origin: &str| {
+        let request = server.get("/generate/token").header("Origin", origin);
+        request.header("Authorization", format!("Bearer {}", LoginToken::valid().mint())).send()
+    };
+    assert_eq!(from("https://new.example.com").refusal(), "403 00-05");
+    assert_eq!(from(ORIGIN).refusal(), "401 00-00");
+    let more = "bearer = true\n[cors]\norigins = [\"https://new.example.com\"]\n[limits]\nconnections = 9\n[log]\nlevel = \"debug\"\n";
+    fs::write(&file, settings_text(more).replace("127.0.0.1:0\"\n[admin]", "127.0.0.1:1\"\n[admin]")).unwrap();
+    thread::sleep(Duration::from_millis(600));
+    assert_eq!(reloads(&server, "done"), 0, "a settings file may be half edited: it waits for the signal");
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") == 1);
+    assert_eq!(from("https://new.example.com").status, 200);
+    assert_eq!(from(ORIGIN).refusal(), "403 00-05");
+
+    fs::write(&file, "[login\n").unwrap();
+    server.signal("HUP");
+    until("refused", || reloads(&server, "failed") == 1);
+    assert_eq!(from("https://new.example.com").status, 200);
+    let log = server.stop().log;
+    for key in ["listen", "limits.connections", "log.level"] {
+        let told =
+            |line: &&String| line.contains("takes a restart") && line.contains(&format!("\"setting\":\"{key}\""));
+        assert_eq!(log.iter().filter(told).count(), 1, "{key}: {log:?}");
+    }
+    assert_eq!(log.iter().filter(|line| line.contains("takes a restart")).count(), 3, "{log:?}");
+}
+
+/// Asks on one connection for as long as it is told to; every answer must be a token.
+fn ask_on(address: SocketAddr, request: &str, is_over: &AtomicBool) -> usize {
+    let mut stream = crate::client::connect(address);
+    let (mut asked, mut answer) = (0, vec![0; 16 * 1024]);
+    while !is_over.load(Ordering::Relaxed) {
+        stream.write_all(request.as_bytes()).unwrap();
+        let read = stream.read(&mut answer).unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..read]));
+        asked += 1;
+    }
+    asked
+}
+
+#[test]
+fn no_request_fails_while_secrets_are_swapped_under_load() {
+    let folder = Folder::new();
+    let (current, previous) = (folder.write("login", LOGIN_SECRET), folder.write("previous", NEW_SECRET));
+    let server = serve(&current, &[("login.previous_secret_file", previous.to_str().unwrap()), ("log.level", "warn")]);
+    let (address, is_over) = (server.public, AtomicBool::new(false));
+    let request =
+        format!("GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token={}\r\n\r\n", LoginToken::valid().mint());
+    thread::scope(|scope| {
+        let lanes: Vec<_> = (0..8).map(|_| scope.spawn(|| ask_on(address, &request, &is_over))).collect();
+        for turn in 0..6 {
+            let (new, old) = if turn % 2 == 0 { (NEW_SECRET, LOGIN_SECRET) } else { (LOGIN_SECRET, NEW_SECRET) };
+            fs::rename(folder.write("new", new), &current).unwrap();
+            fs::rename(folder.write("new", old), &previous).unwrap();
+            until("swapped", || reloads(&server, "done") == turn + 1);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let asked: usize = lanes.into_iter().map(|lane| lane.join().unwrap()).sum();
+        assert!(asked > 100, "{asked}");
+    });
+    assert_eq!(reloads(&server, "failed"), 0);
+}
+
+#[test]
+fn keys_that_were_fetched_survive_a_reload_and_those_of_another_project_are_there_before_the_swap() {
+    let (folder, api) = (Folder::new(), LoginApi::start());
+    let other = "11111111-2222-3333-4444-555555555555";
+    let file = folder.write("settings.toml", "");
+    let url = api.url();
+    let mut settings = rs256(&url, &[("log.level", "warn")]);
+    settings.retain(|(key, _)| *key != "login.project_id");
+    let set_project = |project: &str| fs::write(&file, format!("[login]\nproject_id = \"{project}\"\n")).unwrap();
+    set_project(PROJECT);
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+    let token = fixture("accepted/key_a.jwt");
+    let ask = || server.get("/generate/token").cookie(&token).send();
+    until("ready", || ask().status == 200);
+    let before = api.asked(&keys_path());
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") == 1);
+    assert_eq!(ask().status, 200);
+    assert_eq!(api.asked(&keys_path()), before, "nothing was fetched for it");
+
+    // The new project's keys can't be had: the old ones stay.
+    set_project(other);
+    server.signal("HUP");
+    until("refused", || reloads(&server, "failed") == 1);
+    assert_eq!(ask().status, 200);
+
+    // They take their time: the old ones serve until then.
+    let others_path = format!("/api/projects/{other}/keys");
+    let asked = api.asked(&others_path);
+    api.reply(&others_path, Reply::Late(Duration::from_secs(2), 200, fixture("first.json")));
+    server.signal("HUP");
+    until("asked", || api.asked(&others_path) > asked);
+    for _ in 0..20 {
+        assert_eq!(ask().status, 200);
+    }
+    assert_eq!(reloads(&server, "done"), 1, "the fetch is still under way");
+    until("swapped", || reloads(&server, "done") == 2);
+    assert_eq!(ask().refusal(), "401 00-01", "a token of the old project");
+}
+
+#[test]
+fn a_closed_terminal_ends_the_demo_and_not_the_service() {
+    let demo = Server::run(command(&["demo", "--listen", "127.0.0.1:0"], &[]));
+    assert!(demo.stop_by("HUP").status.code().is_none());
+    let server = Server::start();
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") == 1);
+    assert_eq!(server.stop().status.code(), Some(0));
+}
