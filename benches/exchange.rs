@@ -1,40 +1,59 @@
-//! What does an exchange cost beside the two HMACs that it can't do without?
+//! What does an exchange cost beside the cryptography that it can't do without, and what do unknown keys?
 //!
-//! `cargo bench --bench exchange`. The yardstick signs as many bytes as the exchange verifies and
-//! signs, with keys made beforehand.
+//! `cargo bench --bench exchange`. The yardsticks verify and sign as many bytes as the exchange does, with
+//! keys made beforehand.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that meets the unexpected stops")]
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that meets the unexpected stops"
+)]
+
+#[path = "exchange/key_server.rs"]
+mod key_server;
 
 use std::ffi::OsString;
 use std::hint::black_box;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
 use futures_util::FutureExt;
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::runtime::Runtime;
 use zendesk_token::config::Config;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::login::token::LoginToken;
 use zendesk_token::login::verifier::Candidates;
 use zendesk_token::metrics::Metrics;
 
+use key_server::KeyServer;
+
 const LOGIN_SECRET: &str = "2f1d0c6b7a9e4835b6d2f0e1c3a597884d6e2b1f0a9c8d7e6f5a4b3c2d1e0f9a";
 const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
 const NOW: i64 = 1_800_000_000;
+const PROJECT: &str = "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77";
+const KEY_SET: &str = include_str!("../tests/fixtures/rs256/first.json");
+const RS256_TOKEN: &str = include_str!("../tests/fixtures/rs256/accepted/key_a.jwt");
 
 /// Rounds of which the fastest counts, and exchanges in each.
 const ROUNDS: usize = 60;
-const EXCHANGES: u32 = 5_000;
+const EXCHANGES: u32 = 2_000;
 
-fn exchange() -> Exchange {
-    let settings = [
-        ("ZENDESK_TOKEN_LOGIN__SECRET", LOGIN_SECRET),
-        ("ZENDESK_TOKEN_CHAT__SECRET", CHAT_SECRET),
-        ("ZENDESK_TOKEN_CORS__ORIGINS", "https://shop.example.com"),
-    ];
-    let environment = settings.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+/// Login tokens with keys that nobody knows, and how many of them come at once.
+const UNKNOWN: usize = 10_000;
+const AT_ONCE: usize = 100;
+
+fn exchange(login: &[(&str, &str)]) -> Exchange {
+    let common = [("CHAT__SECRET", CHAT_SECRET), ("CORS__ORIGINS", "https://shop.example.com")];
+    let settings = login.iter().chain(&common);
+    let environment = settings.map(|(name, value)| (OsString::from(format!("ZENDESK_TOKEN_{name}")), value.into()));
     Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
 }
 
@@ -48,38 +67,86 @@ fn login_token() -> String {
 }
 
 /// Nanoseconds that one call takes in the fastest of all rounds: the noise of a shared machine only adds.
-fn fastest(rounds: usize, mut work: impl FnMut()) -> f64 {
+fn fastest(mut work: impl FnMut()) -> f64 {
     let round = |work: &mut dyn FnMut()| {
         let started = Instant::now();
         (0..EXCHANGES).for_each(|_| work());
         started.elapsed().as_secs_f64() * 1e9 / f64::from(EXCHANGES)
     };
-    (0..rounds).map(|_| round(&mut work)).fold(f64::INFINITY, f64::min)
+    (0..ROUNDS).map(|_| round(&mut work)).fold(f64::INFINITY, f64::min)
+}
+
+/// Measures the exchange of `token` beside the signatures of its two tokens, `verify` being the first.
+fn compare(criterion: &mut Criterion, name: &str, exchange: &Exchange, token: &str, verify: impl Fn()) -> f64 {
+    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
+    // With keys at hand there is nothing to wait for.
+    let run = || exchange.run(black_box(&candidates), NOW).now_or_never().unwrap().unwrap();
+    let issued = run().token;
+    let (key, signed) = (Key::new(HMAC_SHA256, CHAT_SECRET.as_bytes()), issued.as_str().rsplit_once('.').unwrap().0);
+    let yardstick = || {
+        verify();
+        black_box(sign(&key, black_box(signed.as_bytes())));
+    };
+    criterion.bench_function(&format!("{name}: its signatures alone"), |bencher| bencher.iter(yardstick));
+    criterion.bench_function(&format!("{name}: exchange"), |bencher| bencher.iter(run));
+    let (alone, whole) = (
+        fastest(yardstick),
+        fastest(|| {
+            black_box(run());
+        }),
+    );
+    println!("{name}: signatures alone {alone:.0} ns, exchange {whole:.0} ns: {:.2} times", whole / alone);
+    whole
+}
+
+/// Sends tokens of unknown keys, and counts what the Login API is asked.
+async fn flood(exchange: &Exchange, server: &KeyServer) {
+    let before = server.asked.load(Ordering::Relaxed);
+    let payload = RS256_TOKEN.split_once('.').unwrap().1;
+    let started = Instant::now();
+    for first in (0..UNKNOWN).step_by(AT_ONCE) {
+        let tokens = (first..first + AT_ONCE).map(|number| {
+            format!("{}.{payload}", URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"RS256","kid":"unknown-{number}"}}"#)))
+        });
+        join_all(tokens.map(|token| async move {
+            let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
+            assert!(exchange.run(&candidates, NOW).await.is_err());
+        }))
+        .await;
+    }
+    let (asked, took) = (server.asked.load(Ordering::Relaxed) - before, started.elapsed());
+    println!(
+        "{UNKNOWN} tokens with as many unknown kids, {AT_ONCE} at once: {asked} fetch(es) in {took:?}, cooldown 30s"
+    );
+    assert!(asked <= 1, "more than one fetch in a cooldown");
 }
 
 fn main() {
-    let (exchange, token) = (exchange(), login_token());
-    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
-    let issued = exchange.run(&candidates, NOW).now_or_never().unwrap().unwrap().token;
-    let keys = [LOGIN_SECRET, CHAT_SECRET].map(|secret| Key::new(HMAC_SHA256, secret.as_bytes()));
-    let verified = token.rsplit_once('.').unwrap().0.as_bytes();
-    let signed = issued.as_str().rsplit_once('.').unwrap().0.as_bytes();
-    let two_hmacs = || {
-        black_box(sign(&keys[0], black_box(verified)));
-        black_box(sign(&keys[1], black_box(signed)));
-    };
-    let one_exchange = || {
-        black_box(exchange.run(black_box(&candidates), NOW).now_or_never().unwrap().unwrap());
-    };
-
     let mut criterion = Criterion::default().configure_from_args();
-    criterion.bench_function("two HMACs", |bencher| bencher.iter(two_hmacs));
-    criterion.bench_function("exchange", |bencher| bencher.iter(one_exchange));
-    criterion.final_summary();
+    let runtime = Runtime::new().unwrap();
 
-    let (yardstick, exchange) = (fastest(ROUNDS, two_hmacs), fastest(ROUNDS, one_exchange));
+    let (secret, token) = (exchange(&[("LOGIN__SECRET", LOGIN_SECRET)]), login_token());
+    let key = Key::new(HMAC_SHA256, LOGIN_SECRET.as_bytes());
+    let verified = token.rsplit_once('.').unwrap().0.as_bytes();
+    let hs256 = compare(&mut criterion, "HS256", &secret, &token, || {
+        black_box(sign(&key, black_box(verified)));
+    });
+
+    let server = KeyServer::start(KEY_SET);
+    let url = [("LOGIN__ALGORITHM", "RS256"), ("LOGIN__PROJECT_ID", PROJECT), ("LOGIN__API_URL", &server.url)];
+    let published = exchange(&url);
+    runtime.block_on(published.fetch_keys()).unwrap();
+    let key: Value = serde_json::from_str::<Vec<Value>>(KEY_SET).unwrap().remove(0);
+    let key = RsaPublicKeyComponents { n: hex::decode(key["n"].as_str().unwrap()).unwrap(), e: vec![1, 0, 1] };
+    let (message, signature) = RS256_TOKEN.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let rs256 = compare(&mut criterion, "RS256", &published, RS256_TOKEN, || {
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, black_box(message.as_bytes()), &signature).unwrap();
+    });
+    criterion.final_summary();
     println!(
-        "two HMACs {yardstick:.0} ns, exchange {exchange:.0} ns: {:.2} times, aim at most 6",
-        exchange / yardstick
+        "an RS256 exchange costs {:.1} times an HS256 exchange; aim for HS256: at most 6 times its HMACs",
+        rs256 / hs256
     );
+    runtime.block_on(flood(&published, &server));
 }

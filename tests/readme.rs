@@ -5,6 +5,7 @@ use std::path::Path;
 
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::refusal::REFUSALS;
+use zendesk_token::metrics::Metrics;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
 use crate::login_tokens::LoginToken;
@@ -77,6 +78,16 @@ fn the_table_of_routes_is_what_is_served() {
         let address = if row[1] == "admin" { server.admin } else { server.public };
         assert_eq!(crate::client::Request::new(address, "GET", path).cookie(&token).send().status, 200, "{path}");
     }
+}
+
+#[test]
+fn the_table_of_metrics_is_what_is_counted() {
+    let text = Metrics::new().text();
+    let help = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+    let counted: Vec<_> =
+        help.map(|(name, help)| vec![format!("`{name}_total`"), help.trim_end_matches('.').to_owned()]).collect();
+    assert_eq!(table("Metric"), counted);
+    assert!(text.lines().all(|line| line.starts_with('#') || line.contains("{outcome=\"")), "{text}");
 }
 
 #[test]
