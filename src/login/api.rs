@@ -1,12 +1,14 @@
 //! What does the Login API say?
 
+use std::error::Error;
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, redirect};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
 use crate::config::login::Api;
 
@@ -30,16 +32,19 @@ pub struct LoginApi {
 }
 
 /// The client can't be made; of the settings, only the authorities can be the reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 #[error("login.ca_file: holds a certificate that can't be read; give the authority's certificate in PEM")]
 pub struct ClientError;
 
 /// Why the Login API gave no answer to go by. Says nothing of what it sent but numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 pub enum ApiError {
     /// No connection, or it broke.
     #[error("the Login API can't be reached")]
     Unreachable,
+    /// No agreement on TLS, mostly over the certificate.
+    #[error("the Login API's certificate is of no authority that is believed, or its TLS is too old")]
+    Untrusted,
     /// No whole answer in 5 s.
     #[error("the Login API gave no answer within 5 s")]
     TimedOut,
@@ -199,13 +204,25 @@ async fn body(mut response: Response) -> Result<Vec<u8>, ApiError> {
 }
 
 fn broken(error: &reqwest::Error) -> ApiError {
-    if error.is_timeout() {
-        ApiError::TimedOut
-    } else if error.is_connect() {
-        ApiError::Unreachable
-    } else {
-        ApiError::Broken
+    match error {
+        error if error.is_timeout() => ApiError::TimedOut,
+        error if error.is_connect() && is_over_tls(error) => ApiError::Untrusted,
+        error if error.is_connect() => ApiError::Unreachable,
+        _ => ApiError::Broken,
     }
+}
+
+/// Whether TLS is what failed: it tells so as invalid data, wrapped in an error of another kind.
+fn is_over_tls(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref());
+        if wrapped.is_some_and(|inner: &io::Error| inner.kind() == ErrorKind::InvalidData) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn date(response: &Response) -> Option<Timestamp> {
