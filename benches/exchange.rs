@@ -6,6 +6,7 @@
 #![expect(
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a benchmark that meets the unexpected stops"
 )]

@@ -20,6 +20,8 @@ mod load;
 #[path = "http/servers.rs"]
 mod servers;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use load::{Load, Measured};
@@ -50,6 +52,30 @@ fn main() {
         print(&format!("ours at {level}"), &turns.iter().map(|(_, ours)| ours).collect::<Vec<_>>(), ratio);
         println!("  aim at most {aim}; ours holds {:.1} MiB, was ready in {:?}", ours.resident_mib(), ours.ready_in);
     }
+    compare_reloads(&load);
+}
+
+/// The same server with and without a reload every 100 ms. Each answer has to be a token, and none should wait.
+fn compare_reloads(load: &Load) {
+    let server = Server::ours("warn");
+    let turns: Vec<(Measured, Measured)> = (0..TURNS)
+        .map(|_| {
+            let is_over = AtomicBool::new(false);
+            let calm = load.run(&server);
+            let reloading = thread::scope(|scope| {
+                let reloads = scope.spawn(|| server.reload(Duration::from_millis(100), &is_over));
+                let measured = load.run(&server);
+                is_over.store(true, Ordering::Relaxed);
+                assert!(reloads.join().unwrap() > 10);
+                measured
+            });
+            (calm, reloading)
+        })
+        .collect();
+    let ratio = median(turns.iter().map(|(calm, reloading)| reloading.p99 / calm.p99));
+    print("without reloads", &turns.iter().map(|(calm, _)| calm).collect::<Vec<_>>(), 1.0);
+    print("10 reloads/s", &turns.iter().map(|(_, reloading)| reloading).collect::<Vec<_>>(), ratio);
+    println!("  the ratio is of the two p99: what a reload makes requests wait");
 }
 
 fn print(name: &str, turns: &[&Measured], ratio: f64) {

@@ -8,7 +8,9 @@ use zendesk_token::config::Config;
 use zendesk_token::login::token;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, usual, variable};
+use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
+use crate::published_keys::rs256;
 use crate::requests::WITH_LOG;
 use crate::verification::{NOW, exchange, fixtures, run};
 
@@ -57,6 +59,60 @@ fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
         let mut errors = String::new();
         stderr.read_to_string(&mut errors).unwrap();
         assert_absent(&errors, &secrets);
+    }
+}
+
+#[test]
+fn nothing_that_passes_to_and_from_the_login_api_is_printed() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let asking = [
+        ("login.check_revocation", "true"),
+        ("login.revocation_cache", "0s"),
+        ("login.bearer", "true"),
+        ("login.keys_cooldown", "100ms"),
+        ("log.level", "trace"),
+    ];
+    let secret = usual(&[&asking[..], &[("login.api_url", &url)]].concat());
+    for settings in [secret, rs256(&url, &asking)] {
+        let is_rs256 = settings.contains(&("login.algorithm", "RS256"));
+        api.publish("first.json");
+        let mut serve = command(&["serve"], &settings);
+        serve.stderr(Stdio::piped());
+        let mut server = Server::run(serve);
+        let mut stderr = server.take_stderr();
+        let modulus = serde_json::from_str::<serde_json::Value>(&fixture("first.json")).unwrap()[0]["n"].to_string();
+        let marker = r#"{"error":{"code":"marker","description":"marker jane@example.com"}}"#;
+        let mut secrets = [LOGIN_SECRET, CHAT_SECRET, EMAIL, SUB, "marker"].map(str::to_owned).to_vec();
+        secrets.push(modulus.trim_matches('"').to_owned());
+        for (number, (path, reply)) in [
+            (VALIDATE_PATH, Reply::Answer(204, String::new())),
+            (VALIDATE_PATH, Reply::Answer(401, marker.to_owned())),
+            (VALIDATE_PATH, Reply::Answer(500, marker.to_owned())),
+            (VALIDATE_PATH, Reply::Answer(204, String::new())),
+            (&keys_path(), Reply::Answer(200, "marker".to_owned())),
+            (&keys_path(), Reply::Redirect("http://marker.example/marker".to_owned())),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            api.reply(path, reply);
+            let hs256 = LoginToken::valid().claim("number", number).mint();
+            for token in [hs256, fixture("accepted/key_a.jwt"), fixture("refused/kid_path.jwt")] {
+                secrets.extend(token.split('.').filter(|part| part.len() > 40).map(str::to_owned));
+                server.get("/generate/token").header("Authorization", format!("Bearer {token}")).send();
+                server.get("/generate/token").cookie(&token).header("Authorization", "Basic marker").send();
+            }
+        }
+        let metrics = crate::client::Request::new(server.admin, "GET", "/metrics").send().body;
+        let log = server.stop().log.join("\n");
+        assert!(log.contains("refuses the token") && log.contains("status 500"), "the log is there to be searched");
+        assert_eq!(log.contains("login keys fetched"), is_rs256);
+        let mut errors = String::new();
+        stderr.read_to_string(&mut errors).unwrap();
+        for text in [log, errors, metrics] {
+            assert_absent(&text, &secrets);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,18 @@ impl Server {
             assert!(started.elapsed() < Duration::from_secs(10), "no server on {address}");
         }
         Self { child, address, ready_in: started.elapsed() }
+    }
+
+    /// Has the settings reloaded so often until `is_over`; gives how many times it was.
+    pub fn reload(&self, pause: Duration, is_over: &AtomicBool) -> usize {
+        let mut count = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            let hangup = format!("kill -HUP {}", self.child.id());
+            assert!(Command::new("sh").args(["-c", &hangup]).status().unwrap().success());
+            count += 1;
+            thread::sleep(pause);
+        }
+        count
     }
 
     /// CPU time that the process has used, in user and kernel mode.

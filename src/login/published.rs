@@ -241,7 +241,9 @@ fn pause(failed: u32) -> Duration {
 
 /// The API's clock counts as right; ours may be the one that lets login tokens end early or live on.
 fn report_skew(skew_s: i64) {
-    if skew_s.abs() >= SKEW_TO_WARN_OF {
+    if skew_s.abs() < SKEW_TO_WARN_OF {
+        tracing::debug!(skew_s, "this machine's clock agrees with the Login API's");
+    } else {
         tracing::warn!(skew_s, "this machine's clock differs from the Login API's; is NTP running?");
     }
 }
