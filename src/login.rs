@@ -3,6 +3,7 @@
 pub mod strict_json;
 pub mod key_set;
 pub mod api;
+pub mod fetches;
 pub mod published;
 pub mod keys;
 pub mod claims;

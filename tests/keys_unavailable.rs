@@ -24,6 +24,17 @@ fn a_start_without_the_api_works_once_it_is_there() {
 }
 
 #[test]
+fn a_start_with_an_api_that_says_nothing_is_told_in_time() {
+    let api = LoginApi::start();
+    api.reply(&keys_path(), Reply::Late(Duration::from_mins(1), 200, String::new()));
+    let server = serve(&api.url(), &[]);
+    until("asked", || api.asked(&keys_path()) == 1);
+    // It waits for the fetch that is under way and for no other: two would take as long as request_timeout.
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert_eq!(api.asked(&keys_path()), 1);
+}
+
+#[test]
 fn old_keys_serve_while_the_api_is_down_and_then_no_more() {
     let api = LoginApi::at(SocketAddr::from(([127, 0, 0, 3], 0)));
     let address = api.address();

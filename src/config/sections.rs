@@ -6,12 +6,16 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::load::Reader;
+use super::login::Signature;
 use super::origin::OriginPattern;
 use super::watched::WatchedFiles;
 use super::{Chat, Config, Limits, Log, login, products};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
+
+/// What a request may need that waits for the Login API: its 5 s and a little.
+const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 
 /// Longest life of a Chat token that Zendesk accepts: `exp` at most 420 s after `iat`
 /// (support.zendesk.com, article 4408838925082).
@@ -34,6 +38,14 @@ pub fn read(reader: &mut Reader) -> Config {
     };
     if config.listen == config.admin_listen && config.listen.port() != 0 {
         reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
+    }
+    let asks_api =
+        config.login.revocation_cache.is_some() || matches!(config.login.signature, Signature::Published { .. });
+    if asks_api && config.limits.request_timeout < LOGIN_API_TIME {
+        reader.warn(
+            "limits.request_timeout",
+            "is less than 6s: while the Login API is slow, players get 408 and not 503",
+        );
     }
     products::check_secrets(reader, &config.login, &config.chat);
     config

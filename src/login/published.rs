@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::DecodingKey;
@@ -15,15 +14,8 @@ use crate::metrics::Metrics;
 
 use super::Timestamp;
 use super::api::{ApiError, ClientError, Dated, LoginApi};
+use super::fetches::Fetches;
 use super::key_set::KeySet;
-
-/// Share of `login.keys_max_age` after which the keys are fetched anew, so that a slow answer or a
-/// failed try still leaves time.
-const REFRESH_PERCENT: u32 = 80;
-
-/// First pause after a fetch that failed; each further one doubles it, up to [`MAX_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Most requests that wait for a fetch at once. An attacker makes up key ids at will; while the
 /// Login API is slow they would otherwise take up all of `limits.requests_in_flight`, and players
@@ -70,17 +62,6 @@ pub enum FindKeyError {
 struct Held {
     keys: KeySet,
     since: Instant,
-}
-
-/// What came of the fetches so far.
-#[derive(Debug, Clone, Copy, Default)]
-struct Fetches {
-    /// When the last one ended.
-    last: Option<Instant>,
-    /// When an unknown key id last caused one.
-    caused: Option<Instant>,
-    /// How many have failed since the last that did not.
-    failed: u32,
 }
 
 impl PublishedKeys {
@@ -140,11 +121,7 @@ impl PublishedKeys {
     fn settled(&self) -> Option<bool> {
         let is_idle = self.flight.try_lock().is_ok();
         let fetches = *self.fetches();
-        (is_idle && self.is_cooling(fetches)).then_some(fetches.failed > 0)
-    }
-
-    fn is_cooling(&self, fetches: Fetches) -> bool {
-        fetches.caused.is_some_and(|caused| caused.elapsed() < self.settings.caching.cooldown)
+        (is_idle && fetches.are_cooling(self.settings.caching)).then_some(fetches.have_failed())
     }
 
     async fn wait_for_fetch(self: &Arc<Self>, seen: Option<Instant>) -> Result<bool, FindKeyError> {
@@ -156,15 +133,18 @@ impl PublishedKeys {
     }
 
     /// Fetches for an id that keys of that time lack, unless others did meanwhile or the cooldown
-    /// runs. Says whether the last fetch failed.
+    /// runs. Says whether the last fetch failed. Where another's failed a moment ago this one would
+    /// too, and the request would wait twice as long for the same answer.
     async fn fetch_after(&self, seen: Option<Instant>) -> bool {
+        let arrived = Instant::now();
         let _flight = self.flight.lock().await;
+        let fetches = *self.fetches();
         let is_seen = self.usable().map(|held| held.since) == seen;
-        if is_seen && !self.is_cooling(*self.fetches()) {
-            self.fetches().caused = Some(Instant::now());
+        if is_seen && !fetches.have_failed_since(arrived) && !fetches.are_cooling(self.settings.caching) {
+            self.fetches().begin_caused();
             let _ = self.fetch().await;
         }
-        self.fetches().failed > 0
+        self.fetches().have_failed()
     }
 
     /// Fetches now, whatever is at hand. Gives the API's clock.
@@ -192,31 +172,23 @@ impl PublishedKeys {
     }
 
     fn next_fetch(&self) -> Instant {
-        let fetches = *self.fetches();
-        match (fetches.last, self.held.load().as_ref()) {
-            (Some(last), _) if fetches.failed > 0 => last + pause(fetches.failed),
-            (_, Some(held)) => held.since + self.settings.caching.max_age * REFRESH_PERCENT / 100,
-            (_, None) => Instant::now(),
-        }
+        let held_since = self.held.load().as_ref().map(|held| held.since);
+        self.fetches().next(held_since, self.settings.caching)
     }
 
     /// Fetches, with the flight in hand.
     async fn fetch(&self) -> Result<Option<Timestamp>, ApiError> {
         let answer = self.api.keys(&self.settings.project_id).await;
         self.metrics.count_key_fetch(answer.is_ok());
-        let now = Instant::now();
-        let mut fetches = self.fetches();
-        fetches.last = Some(now);
+        self.fetches().end(answer.is_ok());
         match answer {
             Ok(Dated { answer: keys, date }) => {
                 let (count, ignored) = keys.counts();
+                self.held.store(Some(Arc::new(Held { keys, since: Instant::now() })));
                 tracing::info!(keys = count, ignored, "login keys fetched");
-                fetches.failed = 0;
-                self.held.store(Some(Arc::new(Held { keys, since: now })));
                 Ok(date)
             }
             Err(error) => {
-                fetches.failed = fetches.failed.saturating_add(1);
                 let age_s = self.held.load().as_ref().map(|held| held.since.elapsed().as_secs());
                 tracing::warn!(cause = %error, age_s, usable = self.are_usable(), "login keys not fetched");
                 Err(error)
@@ -231,12 +203,6 @@ impl PublishedKeys {
     fn usable(&self) -> Option<Arc<Held>> {
         self.held.load_full().filter(|held| held.since.elapsed() <= self.settings.caching.max_stale)
     }
-}
-
-/// 1 s, 2 s, 4 s and so on, up to the longest.
-fn pause(failed: u32) -> Duration {
-    let doubled = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
-    FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE)
 }
 
 /// The API's clock counts as right; ours may be the one that lets login tokens end early or live on.
