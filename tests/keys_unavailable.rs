@@ -3,6 +3,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use tokio::time::Instant;
+use zendesk_token::config::login::KeyCaching;
+use zendesk_token::login::fetches::Fetches;
+
 use crate::client::Request;
 use crate::login_api::{LoginApi, Reply, fixture, keys_path};
 use crate::published_keys::{INVALID, ask, is_ready, ready, serve, token, until};
@@ -32,6 +36,22 @@ fn a_start_with_an_api_that_says_nothing_is_told_in_time() {
     // It waits for the fetch that is under way and for no other: two would take as long as request_timeout.
     assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
     assert_eq!(api.asked(&keys_path()), 1);
+}
+
+#[test]
+fn pauses_between_failed_fetches_double_up_to_half_a_minute() {
+    let minute = Duration::from_mins(1);
+    let caching = KeyCaching { max_age: minute * 10, max_stale: minute * 60, cooldown: minute / 2 };
+    let mut fetches = Fetches::default();
+    let pause = |fetches: &Fetches| fetches.next(Some(Instant::now()), caching).duration_since(Instant::now());
+    for seconds in [1, 2, 4, 8, 16, 30, 30] {
+        fetches.end(false);
+        assert_eq!(pause(&fetches).as_millis().div_ceil(1000), seconds);
+    }
+    (0..100).for_each(|_| fetches.end(false));
+    assert_eq!(pause(&fetches).as_millis().div_ceil(1000), 30);
+    fetches.end(true);
+    assert_eq!(pause(&fetches).as_millis().div_ceil(1000), 480, "80 percent of 10 minutes");
 }
 
 #[test]
