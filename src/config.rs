@@ -178,7 +178,8 @@ impl Config {
         let mut reader = Reader::new(file, environment);
         let keys = products::keys(&mut reader, product);
         let [key, file_key] = product.secret_keys();
-        reader.problems.retain(|problem| [file::PROBLEM_KEY, key, file_key].contains(&problem.key.as_str()));
+        let own = [file::PROBLEM_KEY, key, file_key, "messaging.key_id", "allow_weak_secrets"];
+        reader.problems.retain(|problem| own.contains(&problem.key.as_str()));
         if reader.problems.is_empty() { Ok(keys) } else { Err(ConfigError(reader.problems)) }
     }
 

@@ -1,13 +1,13 @@
 //! Which Zendesk token does this login get?
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::config::Config;
 use crate::login::Timestamp;
-use crate::login::api::ApiError;
 use crate::login::keys::{KeysError, VerifiedBy};
+use crate::login::published::PublishedKeys;
 use crate::login::verifier::{Candidates, LoginError, LoginVerifier};
 use crate::metrics::Metrics;
 use crate::zendesk::chat::{Chat, ChatError};
@@ -102,17 +102,10 @@ impl Exchange {
         self.verifier.keys().are_usable()
     }
 
-    /// Fetches the login keys now, where they are fetched at all. Gives the Login API's clock.
-    ///
-    /// # Errors
-    /// See [`ApiError`].
-    pub async fn fetch_keys(&self) -> Result<Option<Timestamp>, ApiError> {
-        self.verifier.keys().refresh().await
-    }
-
-    /// Keeps the login keys fresh, for ever. `now` tells the time.
-    pub async fn keep(&self, now: fn() -> Timestamp) -> Infallible {
-        self.verifier.keys().keep(now).await
+    /// The login keys that somebody has to keep fresh; nothing where secrets verify.
+    #[must_use]
+    pub const fn published_keys(&self) -> Option<&Arc<PublishedKeys>> {
+        self.verifier.keys().published()
     }
 
     /// Exchanges the login that the candidates agree on for a Chat token.

@@ -38,6 +38,9 @@ use admin::Readiness;
 use observe::Seen;
 use refusal::Cause;
 
+/// For an answer of the admin listener, which has nothing to wait for.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Everything that answers on one listener. Clones are the same app.
 #[derive(Clone)]
 pub struct App(Kind);
@@ -54,7 +57,8 @@ struct Site {
     routes: Router,
     origins: Vec<OriginPattern>,
     takes_bearer: bool,
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
+    most_in_flight: usize,
     request_timeout: Duration,
 }
 
@@ -82,7 +86,22 @@ impl App {
     /// under way end with those they began with.
     pub fn swap(&self, exchange: Arc<Exchange>, config: &Config) {
         if let Kind::Public(site) = &self.0 {
-            site.store(Arc::new(Site::new(routes(exchange), config)));
+            let mut new = Site::new(routes(exchange), config);
+            let old = site.load_full();
+            if old.most_in_flight == new.most_in_flight {
+                // Requests under way count on.
+                new.in_flight = Arc::clone(&old.in_flight);
+            }
+            site.store(Arc::new(new));
+        }
+    }
+
+    /// How long an answer may take now.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        match &self.0 {
+            Kind::Public(site) => site.load().request_timeout,
+            Kind::Admin(_) => ADMIN_TIMEOUT,
         }
     }
 
@@ -119,7 +138,8 @@ impl Site {
             routes,
             origins: config.origins.clone(),
             takes_bearer: config.login.bearer,
-            in_flight: Semaphore::new(config.limits.requests_in_flight),
+            in_flight: Arc::new(Semaphore::new(config.limits.requests_in_flight)),
+            most_in_flight: config.limits.requests_in_flight,
             request_timeout: config.limits.request_timeout,
         }
     }

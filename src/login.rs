@@ -2,6 +2,7 @@
 
 pub mod strict_json;
 pub mod key_set;
+pub mod connection;
 pub mod api;
 pub mod fetches;
 pub mod published;

@@ -62,6 +62,10 @@ fn an_api_of_no_use_is_a_failure_with_its_reason() {
         assert!(told.contains("login.api_url: ") && told.contains(cause), "{told}");
     }
     drop(api);
+    for url in ["https://foo.0x1", "https://xn--a"] {
+        let (status, told) = check(&rs256(url, &[]));
+        assert!(status == Some(2) && told.starts_with("login.api_url"), "{told}");
+    }
     assert!(check(&rs256(&url, &[])).1.contains("can't be reached"));
     let (status, told) = check(&[("login.algorithm", "RS256")]);
     assert_eq!(status, Some(2), "{told}");
@@ -130,17 +134,19 @@ fn a_private_authority_is_believed_when_it_is_named_and_otherwise_not() {
     let url = format!("https://127.0.0.2:{}", api.port);
     assert_eq!(check(&rs256(&url, &[("login.ca_file", authority)])).0, Some(1));
 
-    let url = format!("https://localhost:{}", api.port);
     let garbage = api.folder.join("garbage.pem");
     for text in [
         "",
         "no certificate",
+        "It begins with -----BEGIN CERTIFICATE-----, they say.",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
     ] {
         fs::write(&garbage, text).unwrap();
-        let (code, told) = check(&rs256(&url, &[("login.ca_file", garbage.to_str().unwrap())]));
-        assert_eq!(code, Some(2), "{text}: {told}");
-        assert!(told.contains("login.ca_file"), "{told}");
+        // Told at once, and where nothing is asked of the API yet too.
+        let result = output(&["check"], &usual(&[("login.ca_file", garbage.to_str().unwrap())]));
+        let told = String::from_utf8(result.stderr).unwrap();
+        assert_eq!(result.status.code(), Some(2), "{text}: {told}");
+        assert!(told.starts_with("login.ca_file"), "{told}");
     }
 }

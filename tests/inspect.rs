@@ -149,13 +149,10 @@ fn the_signature_is_never_printed_and_nothing_moves_the_cursor() {
             assert!(!printed.contains(signature) && !printed.contains(&signature[..16]), "the signature stands there");
             assert!(!printed.contains(LOGIN_SECRET));
             let is_safe = |letter: char| !letter.is_control() || letter == '\n';
-            assert!(arguments == ["--json"] || printed.chars().all(is_safe), "{printed:?}");
-            assert!(arguments == ["--json"] || !printed.contains(['\u{202e}', '\u{200b}']), "{printed:?}");
+            assert!(printed.chars().all(is_safe) && !printed.contains(['\u{202e}', '\u{200b}']), "{printed:?}");
+            assert!(arguments.is_empty() || serde_json::from_str::<Value>(&told.out).is_ok(), "{printed:?}");
         }
     }
-    // A signature in another place is no signature, and is not printed either.
-    let told = inspect(&[], &[("login.secret", LOGIN_SECRET)], format!("Bearer {}", LoginToken::valid().mint()));
-    assert!(told.out.contains("give the token alone"), "{}", told.out);
 }
 
 #[test]

@@ -167,6 +167,24 @@ fn it_needs_that_products_secret_and_no_other() {
         assert_eq!(told.status, Some(2));
         assert!(told.err.starts_with(key) && told.err.lines().count() == 1, "{}", told.err);
     }
+    for (settings, key) in [
+        (&[("chat.secret", "")][..], "chat.secret"),
+        (&[("chat.secret", "short")], "chat.secret"),
+        (&[("chat.secret", CHAT_SECRET), ("allow_weak_secrets", "maybe")], "allow_weak_secrets"),
+    ] {
+        let told = inspect(&["--zendesk", "chat"], settings, &token);
+        assert_eq!(told.status, Some(2), "{}", told.out);
+        assert!(told.err.starts_with(key), "{}", told.err);
+    }
+    let told =
+        inspect(&["--zendesk", "messaging"], &[("messaging.secret", CHAT_SECRET), ("messaging.key_id", "")], &token);
+    assert!(told.err.starts_with("messaging.key_id"), "{}", told.err);
+    let weak = [("chat.secret", "short"), ("allow_weak_secrets", "true")];
+    assert_eq!(inspect(&["--zendesk", "chat"], &weak, &token).status, Some(1));
+
+    let twice = sign(r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"email":"a@b.c","email":"d@e.f"}"#, CHAT_SECRET.as_bytes());
+    let told = inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], twice);
+    assert!(told.out.contains("has a member twice"), "{}", told.out);
     let told = inspect(&["--zendesk", "chat", "--json"], &[("chat.secret", CHAT_SECRET)], "no token");
     let json: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(

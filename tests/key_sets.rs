@@ -131,6 +131,26 @@ fn the_shape_says_how_numbers_are_written_and_never_their_looks() {
 }
 
 #[test]
+fn a_key_that_makes_no_sense_is_left_out_alone() {
+    for odd in [json!({"e": 65537}), json!({"kid": 5}), json!({"use": ["sig"]}), json!({"n": ["1"], "kid": "other"})] {
+        let odd = key(&changed(&odd));
+        assert_eq!(read(&json!([key(&json!({})), odd])).unwrap().counts(), (1, 1), "{odd}");
+    }
+    for odd in [json!(null), json!("text"), json!(7), json!([])] {
+        assert_eq!(read(&json!([odd, key(&json!({}))])).unwrap().counts(), (1, 1), "{odd}");
+    }
+}
+
+/// The changes, and another kid where they name none.
+fn changed(changes: &Value) -> Value {
+    let mut changes = changes.clone();
+    if changes.get("kid").is_none() {
+        changes["kid"] = json!("other");
+    }
+    changes
+}
+
+#[test]
 fn what_is_no_key_set_is_refused() {
     for text in [
         "",

@@ -39,6 +39,29 @@ fn a_start_with_an_api_that_says_nothing_is_told_in_time() {
 }
 
 #[test]
+fn a_request_waits_for_the_fetch_that_is_under_way_and_causes_no_other() {
+    let api = LoginApi::start();
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(1), 200, fixture("first.json")));
+    let server = serve(&api.url(), &[]);
+    until("asked", || api.asked(&keys_path()) == 1);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    assert_eq!(api.asked(&keys_path()), 1);
+}
+
+#[test]
+fn our_trouble_with_one_cookie_outweighs_what_is_wrong_with_another() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    drop(api);
+    let unknown = fixture("refused/kid_unknown.jwt");
+    for cookies in [format!("token=garbage; token={unknown}"), format!("token={unknown}; token=garbage")] {
+        assert_eq!(server.get("/generate/token").header("Cookie", cookies).send().refusal(), UNAVAILABLE);
+    }
+    let beside_a_good_one = format!("token={unknown}; token={}", token("key_a"));
+    assert_eq!(server.get("/generate/token").header("Cookie", beside_a_good_one).send().status, 200);
+}
+
+#[test]
 fn pauses_between_failed_fetches_double_up_to_half_a_minute() {
     let minute = Duration::from_mins(1);
     let caching = KeyCaching { max_age: minute * 10, max_stale: minute * 60, cooldown: minute / 2 };

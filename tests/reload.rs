@@ -1,8 +1,9 @@
 //! Secrets and settings that change while the service runs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -143,6 +144,37 @@ fn a_bad_file_keeps_the_old_secret_and_says_so() {
     }
     assert!(log.iter().any(|line| line.contains("settings reloaded")));
     assert!(!log.iter().any(|line| line.contains(CHAT_SECRET) || line.contains("\"short\"")));
+}
+
+#[test]
+fn a_file_that_was_given_to_the_service_or_kept_its_time_is_noticed() {
+    let folder = Folder::new();
+    let secret = folder.write("secret", LOGIN_SECRET);
+    let server = serve(&secret, &[]);
+    // As `cp -p` and `rsync --times --inplace` leave it: as long, and written at the same time.
+    let written = fs::metadata(&secret).unwrap().modified().unwrap();
+    fs::write(&secret, NEW_SECRET).unwrap();
+    fs::File::options().write(true).open(&secret).unwrap().set_modified(written).unwrap();
+    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    // Permissions that change change what can be read.
+    let before = reloads(&server, "done");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o400)).unwrap();
+    until("reloaded", || reloads(&server, "done") > before);
+}
+
+#[test]
+fn a_file_that_never_ends_fails_the_reload_and_not_the_service() {
+    let folder = Folder::new();
+    let secret = folder.write("secret", LOGIN_SECRET);
+    let server = serve(&secret, &[]);
+    fs::remove_file(&secret).unwrap();
+    assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
+    until("given up", || reloads(&server, "failed") > 0);
+    assert_eq!(ask(&server, LOGIN_SECRET).status, 200);
+    fs::remove_file(&secret).unwrap();
+    folder.write("secret", NEW_SECRET);
+    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    assert_eq!(server.stop().status.code(), Some(0));
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command};
-use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::client::Request;
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, usual};
+use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{LoginToken, PROJECT};
 use crate::published_keys::{rs256, until};
 use crate::reload::{Folder, NEW_SECRET, reloads, serve};
@@ -127,6 +128,103 @@ fn keys_that_were_fetched_survive_a_reload_and_those_of_another_project_are_ther
     assert_eq!(reloads(&server, "done"), 1, "the fetch is still under way");
     until("swapped", || reloads(&server, "done") == 2);
     assert_eq!(ask().refusal(), "401 00-01", "a token of the old project");
+}
+
+#[test]
+fn keys_of_another_project_that_could_not_be_had_are_asked_for_again() {
+    let (folder, api) = (Folder::new(), LoginApi::start());
+    let other = "11111111-2222-3333-4444-555555555555";
+    let file = folder.write("settings.toml", &format!("[login]\nproject_id = \"{PROJECT}\"\n"));
+    let url = api.url();
+    let mut settings = rs256(&url, &[]);
+    settings.retain(|(key, _)| *key != "login.project_id");
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+    let token = fixture("accepted/key_a.jwt");
+    let ask = || server.get("/generate/token").cookie(&token).send();
+    until("ready", || ask().status == 200);
+    fs::write(&file, format!("[login]\nproject_id = \"{other}\"\n")).unwrap();
+    server.signal("HUP");
+    until("refused", || reloads(&server, "failed") == 1);
+    api.reply(&format!("/api/projects/{other}/keys"), Reply::Answer(200, fixture("first.json")));
+    // Nobody asks for another reload.
+    until("reloaded", || reloads(&server, "done") == 1);
+    assert_eq!(ask().refusal(), "401 00-01");
+}
+
+#[test]
+fn signals_without_end_and_other_timing_cost_no_key() {
+    let (folder, api) = (Folder::new(), LoginApi::start());
+    let file = folder.write("settings.toml", "[login]\nkeys_max_stale = \"1h\"\n");
+    let url = api.url();
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(1), 200, fixture("first.json")));
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &rs256(&url, &[])));
+    let token = fixture("accepted/key_a.jwt");
+    let ready = || Request::new(server.admin, "GET", "/ready").send().status == 200;
+    until("ready", || {
+        server.signal("HUP");
+        thread::sleep(Duration::from_millis(100));
+        ready()
+    });
+    assert_eq!(api.asked(&keys_path()), 1, "no reload ends a fetch");
+    // The API is down, and the keys are to serve for longer.
+    api.reply(&keys_path(), Reply::Answer(503, String::new()));
+    let done = reloads(&server, "done");
+    fs::write(&file, "[login]\nkeys_max_stale = \"2h\"\n").unwrap();
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") > done);
+    assert_eq!(server.get("/generate/token").cookie(&token).send().status, 200);
+    assert_eq!(reloads(&server, "failed"), 0);
+}
+
+#[test]
+fn limits_count_on_over_a_reload_and_the_time_for_an_answer_changes_with_it() {
+    let (folder, api) = (Folder::new(), LoginApi::start());
+    let text = |timeout: &str| {
+        format!("[limits]\nrequests_in_flight = 8\nrequest_timeout = \"{timeout}\"\nidle_timeout = \"300ms\"\n")
+    };
+    let file = folder.write("settings.toml", &text("300ms"));
+    let url = api.url();
+    let settings = usual(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+    fs::write(&file, text("10s")).unwrap();
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") == 1);
+    api.reply(VALIDATE_PATH, Reply::Late(Duration::from_secs(2), 204, String::new()));
+    let (address, token) = (server.public, LoginToken::valid().mint());
+    let ask = |token: &str| Request::new(address, "GET", "/generate/token").cookie(token).send();
+    thread::scope(|scope| {
+        // Two of eight may wait for the Login API: the house has room for players it has nothing to ask about.
+        let waiting: Vec<_> = (0..2)
+            .map(|number| scope.spawn(move || ask(&LoginToken::valid().claim("number", number).mint()).status))
+            .collect();
+        until("asked", || api.asked(VALIDATE_PATH) == 2);
+        server.signal("HUP");
+        until("reloaded", || reloads(&server, "done") == 2);
+        assert_eq!(ask(&token).refusal(), "503 00-07");
+        assert_eq!(ask("garbage").refusal(), "401 00-01");
+        for answer in waiting {
+            assert_eq!(answer.join().unwrap(), 200, "it has 10 s now");
+        }
+    });
+}
+
+#[test]
+fn requests_under_way_count_on_over_a_reload() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let limit = [("limits.requests_in_flight", "1"), ("login.check_revocation", "true"), ("login.api_url", &url)];
+    let server = Server::with(&limit);
+    api.reply(VALIDATE_PATH, Reply::Late(Duration::from_secs(2), 204, String::new()));
+    let address = server.public;
+    thread::scope(|scope| {
+        let token = LoginToken::valid().mint();
+        let waiting = scope.spawn(move || Request::new(address, "GET", "/generate/token").cookie(token).send().status);
+        until("asked", || api.asked(VALIDATE_PATH) == 1);
+        server.signal("HUP");
+        until("reloaded", || reloads(&server, "done") == 1);
+        assert_eq!(server.get("/generate/token").cookie("garbage").send().refusal(), "503 00-11");
+        assert_eq!(waiting.join().unwrap(), 200);
+    });
 }
 
 #[test]

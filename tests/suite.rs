@@ -12,6 +12,7 @@
 
 mod client;
 mod harness;
+mod house;
 mod login_api;
 mod login_tokens;
 
@@ -25,6 +26,7 @@ mod drain;
 mod generate_token;
 mod hostile_clients;
 mod inspect;
+mod inspect_input;
 mod inspect_issued;
 mod key_sets;
 mod keys_unavailable;

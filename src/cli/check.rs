@@ -14,7 +14,8 @@ use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
 use crate::http::token::now;
 use crate::login::Timestamp;
-use crate::login::api::{ApiError, Dated, LoginApi};
+use crate::login::api::{Dated, LoginApi};
+use crate::login::connection::ApiError;
 use crate::metrics::Metrics;
 
 /// Arguments of `check`.
@@ -43,21 +44,21 @@ fn ask(login: &Login) -> anyhow::Result<()> {
     let answer = runtime.block_on(async {
         match &login.signature {
             Signature::Published { project_id, .. } => {
-                let Dated { answer: keys, date } = api.keys(project_id).await?;
+                let Dated { answer: keys, clock } = api.keys(project_id).await?;
                 let (fit, left_out) = keys.counts();
-                Ok((format!("{fit} key(s) to verify with, {left_out} left out"), date))
+                Ok((format!("{fit} key(s) to verify with, {left_out} left out"), clock))
             }
-            Signature::Secret { .. } => Ok(("answers".to_owned(), api.date().await?)),
+            Signature::Secret { .. } => Ok(("answers".to_owned(), api.clock().await?)),
         }
     });
     runtime.shutdown_background();
-    let (told, date) = answer.map_err(|error: ApiError| {
+    let (told, api_clock) = answer.map_err(|error: ApiError| {
         anyhow!(
             "login.api_url: {error} ({}); are it and login.project_id right, and is the way there open?",
             login.api.url
         )
     })?;
-    let skew = date.map(|date| now() - date);
+    let skew = api_clock.map(|clock| clock.behind(now()));
     writeln!(io::stdout(), "\nLogin API {}\n  {told}\n  {}", login.api.url, clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
     ensure!(
@@ -70,7 +71,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
 /// The `Date` header counts whole seconds and travels for a while, so one second is no difference.
 fn clock(skew: Option<Timestamp>) -> String {
     match skew {
-        None => "its answer has no Date, so the clocks can't be compared".to_owned(),
+        None => "its answer has no Date, or comes from a cache, so the clocks can't be compared".to_owned(),
         Some(-1..=1) => "this machine's clock agrees with it".to_owned(),
         Some(skew @ 2..) => format!("this machine's clock is {skew} s ahead of it"),
         Some(skew) => format!("this machine's clock is {} s behind it", -skew),

@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 use crate::login::Timestamp;
 
 use super::opened::{Opened, seconds};
-use super::words::{date, printable, time_claim};
+use super::words::{date, printable, printable_json, time_claim};
+
+/// Widest column of names; longer names push their values aside.
+const MAX_WIDTH: usize = 40;
 
 /// Everything that is said of one token. Its JSON is what `--json` prints.
 #[derive(Serialize)]
@@ -91,7 +94,7 @@ impl Explanation {
     /// # Errors
     /// None that a person could cause.
     pub fn json(&self) -> serde_json::Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
+        Ok(printable_json(&serde_json::to_string_pretty(self)?) + "\n")
     }
 
     /// For a person.
@@ -126,7 +129,7 @@ impl Explanation {
             return;
         };
         let _ = writeln!(text, "{title}");
-        let width = members.keys().map(|name| printable(name).chars().count()).max().unwrap_or_default();
+        let width = members.keys().map(|name| printable(name).chars().count()).max().unwrap_or_default().min(MAX_WIDTH);
         for (name, value) in members {
             let _ = write!(text, "  {:<width$}  {}", printable(name), shown(value));
             if let Some(time) = self.times.iter().find(|time| title == "Claims" && time.claim == *name) {

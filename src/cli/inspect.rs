@@ -25,7 +25,7 @@ use crate::zendesk::signing_key::is_signed_with;
 use super::UsageError;
 use super::explanation::{Explanation, Finding, Verdict};
 use super::mends;
-use super::opened::Opened;
+use super::opened::{self, Opened};
 
 /// What `inspect --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -88,15 +88,15 @@ impl ProductName {
     }
 }
 
-/// Standard input without white space at its ends.
-fn read_token() -> anyhow::Result<String> {
+/// The token on standard input.
+fn read_token() -> anyhow::Result<Vec<u8>> {
     let mut input = io::stdin().lock();
     if input.is_terminal() {
         writeln!(io::stderr(), "Paste the token, then press Enter and Ctrl-D.")?;
     }
     let mut bytes = Vec::new();
     input.by_ref().take(MAX_BYTES).read_to_end(&mut bytes)?;
-    let token = String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+    let token = opened::unwrapped(&bytes);
     if token.is_empty() {
         Err(UsageError("no token on standard input; inspect --help shows how").into())
     } else {
@@ -105,9 +105,9 @@ fn read_token() -> anyhow::Result<String> {
 }
 
 /// Judges a login token by the exchange that serves.
-fn explain_login(token: &str, config: &Config) -> anyhow::Result<Explanation> {
+fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
-    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
+    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token)] };
     let runtime = Runtime::new()?;
     let outcome = runtime.block_on(exchange.run(&candidates, now()));
     runtime.shutdown_background();
@@ -118,7 +118,7 @@ fn explain_login(token: &str, config: &Config) -> anyhow::Result<Explanation> {
     match outcome {
         Ok(issued) => {
             explanation.signed_with = Some(issued.verified_by.word());
-            let claims = Opened::read(issued.token.as_str()).claims.unwrap_or_default();
+            let claims = Opened::read(issued.token.as_str().as_bytes()).claims.unwrap_or_default();
             let names = ["name", "email", "external_id"];
             explanation.agent_sees =
                 Some(claims.into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect());
@@ -136,13 +136,14 @@ fn explain_login(token: &str, config: &Config) -> anyhow::Result<Explanation> {
 
 /// Judges an issued token by its product's rules.
 fn explain_issued(
-    token: &str,
+    token: &[u8],
     product: Product,
     word: &'static str,
     key: &ProductKey,
     others: &[(Product, Secret)],
 ) -> Explanation {
     let (opened, now) = (Opened::read(token), now());
+    let token = &String::from_utf8_lossy(token);
     let mut findings = Vec::new();
     let signed_with = is_signed_with(key.secret.bytes(), token).then(|| product.secret_keys()[0]);
     if let (Some(header), Some(claims)) = (&opened.header, &opened.claims) {
@@ -150,6 +151,10 @@ fn explain_issued(
             findings.push(wrong_secret(token, product, key, others));
         }
         let breaches = rules::breaches(product, header, claims, key.key_id.as_deref(), now);
+        if opened.has_member_twice {
+            let mend = "send each once: readers disagree on which of the two counts";
+            findings.push(Finding { cause: "has a member twice".to_owned(), mend: mend.to_owned() });
+        }
         findings
             .extend(breaches.into_iter().map(|breach| Finding { cause: breach.cause, mend: breach.mend.to_owned() }));
     } else {

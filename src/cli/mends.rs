@@ -24,7 +24,9 @@ pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding 
         ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
             told(&error, "the player signed out, or was signed out; they have to sign in again")
         }
-        ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_), _)) => told(&error, API_MEND),
+        ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _)) => {
+            told(&error, API_MEND)
+        }
         ExchangeError::Identify(error, _) => identify(error),
         ExchangeError::Issue(ChatError::EmailNotAscii, _) => {
             told(&error, "Chat refuses such an address; the player needs another one")
@@ -97,6 +99,7 @@ fn no_key(error: NoKeyError, login: &Login, opened: &Opened) -> Finding {
 
 fn secret_mend(project: Option<&str>, opened: &Opened) -> String {
     match project {
+        _ if opened.has_blank => "it has a blank or a line break inside; give it on one line".to_owned(),
         _ if opened.claim("external_id").is_some() => {
             "this looks like a token for Zendesk and not like a login token; try --zendesk chat".to_owned()
         }

@@ -7,9 +7,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use crate::login::Timestamp;
+use crate::login::strict_json::{Members, StrictJsonError};
 
 /// A token's two readable parts, as far as they can be read.
 pub struct Opened {
+    /// Whether white space stands inside, as where a line was wrapped.
+    pub has_blank: bool,
+    /// Whether a member stands twice in one of the two; the last is the one shown.
+    pub has_member_twice: bool,
     /// The header's members.
     pub header: Option<Map<String, Value>>,
     /// The claims.
@@ -19,11 +24,20 @@ pub struct Opened {
 impl Opened {
     /// Opens a compact token of three parts (RFC 7515 §7.1); anything else shows nothing.
     #[must_use]
-    pub fn read(token: &str) -> Self {
-        let parts: Vec<&str> = token.split('.').collect();
-        match parts.as_slice() {
-            [header, claims, _signature] => Self { header: object(header), claims: object(claims) },
-            _ => Self { header: None, claims: None },
+    pub fn read(token: &[u8]) -> Self {
+        let parts: Vec<&[u8]> = token.split(|byte| *byte == b'.').collect();
+        let [header, claims] = match parts.as_slice() {
+            [header, claims, _signature] => {
+                [header, claims].map(|part| URL_SAFE_NO_PAD.decode(part).unwrap_or_default())
+            }
+            _ => [Vec::new(), Vec::new()],
+        };
+        let is_twice = |json: &[u8]| matches!(Members::read(json), Err(StrictJsonError::Duplicate));
+        Self {
+            has_blank: token.iter().any(u8::is_ascii_whitespace),
+            has_member_twice: is_twice(&header) || is_twice(&claims),
+            header: serde_json::from_slice(&header).ok(),
+            claims: serde_json::from_slice(&claims).ok(),
         }
     }
 
@@ -54,7 +68,27 @@ pub fn seconds(value: &Value) -> Option<Timestamp> {
     value.as_i64().or_else(|| value.as_f64().filter(in_reason).map(|number| number.floor() as Timestamp))
 }
 
-fn object(part: &str) -> Option<Map<String, Value>> {
-    let json = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
-    serde_json::from_slice(&json).ok()
+/// The token out of what people copy: the JSON of an answer, an Authorization header's value, a cookie with
+/// its name, or quotes and white space around it.
+#[must_use]
+pub fn unwrapped(text: &[u8]) -> Vec<u8> {
+    let text = text.trim_ascii();
+    let answer: Option<Map<String, Value>> = serde_json::from_slice(text).ok();
+    let member = |name| answer.as_ref().and_then(|answer| answer.get(name)?.as_str());
+    if let Some(token) = member("token").or_else(|| member("jwt")) {
+        return token.as_bytes().to_vec();
+    }
+    let text = match text.split_at_checked("Bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token.trim_ascii(),
+        _ => text,
+    };
+    let text = match text.iter().position(|byte| *byte == b'=') {
+        // A name before it, and not padding behind a part.
+        Some(at) if !text.iter().take(at).any(|byte| *byte == b'.') => text.get(at + 1..).unwrap_or_default(),
+        _ => text,
+    };
+    match text {
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner.to_vec(),
+        _ => text.to_vec(),
+    }
 }

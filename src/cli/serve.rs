@@ -1,5 +1,6 @@
 //! How does the service run?
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,15 +9,15 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Limits, environment};
 use crate::exchange::Exchange;
 use crate::http::App;
 use crate::http::admin::Readiness;
-use crate::http::token::now;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::server::reload::{Load, Reload};
+use crate::server::reload::{Load, Reload, hangup};
 use crate::server::{self, Listener};
 
 /// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at
@@ -30,32 +31,39 @@ const BACKLOG: u32 = 1024;
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
-    let config = load()?;
-    let _log = logging::start(config.log.format, config.log.level);
     let runtime = Runtime::new()?;
     let served = runtime.block_on(async {
+        // First of all: a reload that is asked for while the service starts must not end it.
+        let hangup = hangup()?;
+        let config = load()?;
+        let _log = logging::start(config.log.format, config.log.level);
         let public = listen(config.listen, "listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
-        serve(config, Some(load), public, admin).await
+        serve(config, Some((load, hangup)), public, admin).await
     });
     // A look-up of the Login API's name may be under way, which nothing can end.
     runtime.shutdown_background();
     served
 }
 
-/// Serves on sockets that are bound already. `load` gives the settings anew; without it they
-/// stay, and SIGHUP ends the process as a closed terminal should.
+/// Serves on sockets that are bound already. `reload` gives the settings anew when the signal comes;
+/// without it they stay, and SIGHUP ends the process as a closed terminal should.
 ///
 /// # Errors
 /// The exchange can't be built or the signals can't be caught.
-pub async fn serve(config: Config, load: Option<Load>, public: TcpListener, admin: TcpListener) -> anyhow::Result<()> {
+pub async fn serve(
+    config: Config,
+    reload: Option<(Load, Signal)>,
+    public: TcpListener,
+    admin: TcpListener,
+) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
     let app = App::public(Arc::clone(&exchange), &config);
     let stop = server::stop_signal()?;
     let reload =
-        load.map(|load| Reload::new(load, app.clone(), Arc::clone(&readiness), metrics.clone())).transpose()?;
+        reload.map(|(load, hangup)| Reload::new(load, hangup, app.clone(), Arc::clone(&readiness), metrics.clone()));
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -76,7 +84,7 @@ pub async fn serve(config: Config, load: Option<Load>, public: TcpListener, admi
     let upkeep = async {
         match reload {
             Some(reload) => reload.run(config, exchange).await,
-            None => exchange.keep(now).await,
+            None => pending().await,
         }
     };
     server::run(public, admin, readiness, stop, upkeep).await;

@@ -1,5 +1,6 @@
 //! How does a person call a time, and how is a text from outside shown to one?
 
+use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::login::Timestamp;
@@ -24,7 +25,7 @@ pub fn span(seconds: i64) -> String {
 /// What a time claim says at `now`: `expired 3 hours ago`. Nothing for claims that are no times.
 #[must_use]
 pub fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
-    let distance = span(at - now);
+    let distance = span(at.saturating_sub(now));
     Some(match (name, at <= now) {
         ("exp", true) => format!("expired {distance} ago"),
         ("exp", false) => format!("expires in {distance}"),
@@ -48,10 +49,29 @@ pub fn date(at: Timestamp) -> Option<String> {
 /// the direction of writing or not be seen is written as an escape.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let is_unseen = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-    };
     let shown = |letter: char| if is_unseen(letter) { letter.escape_unicode().to_string() } else { letter.to_string() };
     text.chars().map(shown).collect()
+}
+
+/// The same for JSON, whose own escapes it uses.
+#[must_use]
+pub fn printable_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is_unseen(letter) && letter != '\n' {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// What does not show, or changes how other letters show.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }

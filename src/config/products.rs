@@ -50,6 +50,10 @@ const NOT_ISSUED: [Product; 3] = [Product::Messaging, Product::HelpCenter, Produ
 pub fn keys(reader: &mut Reader, wanted: Product) -> (ProductKey, Vec<(Product, Secret)>) {
     let [key, file_key] = wanted.secret_keys();
     let secret = reader.required_secret(key, file_key);
+    let allow_weak = reader.flag("allow_weak_secrets");
+    if reader.was_read(key) || reader.was_read(file_key) {
+        check_secret(reader, if reader.has(key) { key } else { file_key }, &secret, allow_weak);
+    }
     let others = PRODUCTS.into_iter().filter(|product| *product != wanted);
     let others = others.filter_map(|product| {
         let [key, file_key] = product.secret_keys();
@@ -104,7 +108,7 @@ fn unissued(reader: &mut Reader, product: Product) -> Option<Secret> {
 }
 
 /// Judges one secret alone.
-pub fn check_secret(reader: &mut Reader, key: &'static str, secret: &Secret, allow_weak: bool) {
+fn check_secret(reader: &mut Reader, key: &'static str, secret: &Secret, allow_weak: bool) {
     match secret.weakness() {
         Some(weakness) if weakness.may_be_allowed() && allow_weak => {
             reader.warn(key, format!("WEAK SECRET: {weakness}"));

@@ -24,13 +24,14 @@ const CHAT_MAX_LIFETIME: Duration = Duration::from_mins(7);
 /// Reads every section. What is wrong is left in `reader.problems`, with a stand-in in its place, so
 /// the result counts only when there are none.
 pub fn read(reader: &mut Reader) -> Config {
+    let limits = limits(reader);
     let config = Config {
         listen: address(reader, "listen"),
         admin_listen: address(reader, "admin.listen"),
-        login: login::read(reader),
+        login: login::read(reader, limits.requests_in_flight),
         origins: origins(reader),
         chat: chat(reader),
-        limits: limits(reader),
+        limits,
         log: log(reader),
         files: WatchedFiles::default(),
         warnings: Vec::new(),

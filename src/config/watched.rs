@@ -12,12 +12,12 @@ const MAX_LINKS: usize = 40;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WatchedFiles(Vec<(PathBuf, Option<Stamp>)>);
 
-/// What tells one state of a file from the next: which file it is, when it was written, how long it is.
+/// What tells one state of a file from the next: which file it is, and when its content, owner or
+/// permissions last changed. That time can't be set to another, as the time of writing can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     file: (u64, u64),
-    written: (i64, i64),
-    bytes: u64,
+    changed: (i64, i64),
 }
 
 impl WatchedFiles {
@@ -57,7 +57,7 @@ impl WatchedFiles {
 
 fn stamp(path: &Path) -> Option<Stamp> {
     let file = fs::metadata(path).ok()?;
-    Some(Stamp { file: (file.dev(), file.ino()), written: (file.mtime(), file.mtime_nsec()), bytes: file.len() })
+    Some(Stamp { file: (file.dev(), file.ino()), changed: (file.ctime(), file.ctime_nsec()) })
 }
 
 fn folder(path: &Path) -> PathBuf {

@@ -153,9 +153,10 @@ impl Cause {
             Self::Exchange(ExchangeError::Login(LoginError::Verify(error))) if error.is_ours() => {
                 Refusal::LoginUnavailable
             }
-            Self::Exchange(ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_), _))) => {
-                Refusal::LoginUnavailable
-            }
+            Self::Exchange(ExchangeError::Login(LoginError::Revocation(
+                RevocationError::Unknown(_) | RevocationError::TooManyAsk,
+                _,
+            ))) => Refusal::LoginUnavailable,
             Self::TooManyLoginCookies(_) | Self::AuthorizationUnusable | Self::Exchange(ExchangeError::Login(_)) => {
                 Refusal::TokenInvalid
             }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use thiserror::Error;
 
 /// Bits of a modulus. RFC 7518 §3.3 asks for 2048 at least; the signature library takes no more than 8192.
@@ -60,7 +61,7 @@ struct Published {
 
 #[derive(Deserialize)]
 struct Jwks {
-    keys: Vec<Published>,
+    keys: Vec<Value>,
 }
 
 impl KeySet {
@@ -75,14 +76,16 @@ impl KeySet {
             Some(b'[') => (serde_json::from_slice(json).map_err(|_| KeySetError::Shape)?, Encoding::Hexadecimal),
             _ => (serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys, Encoding::Base64Url),
         };
-        let published: Vec<Published> = published;
-        let mut ids: Vec<&str> = published.iter().filter_map(|key| key.kid.as_deref()).collect();
+        let published: Vec<Value> = published;
+        let mut ids: Vec<&str> = published.iter().filter_map(|key| key.get("kid")?.as_str()).collect();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| matches!(pair, [left, right] if left == right)) {
             return Err(KeySetError::KidTwice);
         }
         let all = published.len();
-        let keys: HashMap<_, _> = published.into_iter().filter_map(|key| key.fit(encoding)).collect();
+        // A key that makes no sense is left out alone (RFC 7517 §5).
+        let read = published.into_iter().filter_map(|key| serde_json::from_value::<Published>(key).ok());
+        let keys: HashMap<_, _> = read.filter_map(|key| key.fit(encoding)).collect();
         if keys.is_empty() { Err(KeySetError::NoneFit(all)) } else { Ok(Self { ignored: all - keys.len(), keys }) }
     }
 
@@ -90,6 +93,11 @@ impl KeySet {
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&DecodingKey> {
         self.keys.get(id)
+    }
+
+    /// The ids of all keys, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
     }
 
     /// How many keys there are, and how many were left out.

@@ -1,7 +1,5 @@
 //! Which key may verify a login token?
 
-use std::convert::Infallible;
-use std::future::pending;
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
@@ -10,8 +8,7 @@ use thiserror::Error;
 use crate::config::login::{Login, Signature};
 use crate::metrics::Metrics;
 
-use super::Timestamp;
-use super::api::{ApiError, ClientError};
+use super::connection::ClientError;
 use super::published::{FindKeyError, PublishedKeys, Settings};
 
 /// The keys that login tokens are verified with. Their kind decides on the one algorithm: whoever
@@ -83,9 +80,15 @@ impl LoginKeys {
             Signature::Published { project_id, caching } => (project_id.clone(), *caching),
         };
         let settings = Settings { api: login.api.clone(), project_id, caching };
-        match old {
-            Some(Self::Published(keys)) if *keys.settings() == settings => Ok(Self::Published(Arc::clone(keys))),
-            _ => Ok(Self::Published(Arc::new(PublishedKeys::new(settings, metrics)?))),
+        Ok(Self::Published(PublishedKeys::new(settings, metrics, old.and_then(Self::published))?))
+    }
+
+    /// The published keys, which somebody has to keep fresh.
+    #[must_use]
+    pub const fn published(&self) -> Option<&Arc<PublishedKeys>> {
+        match self {
+            Self::Secrets { .. } => None,
+            Self::Published(keys) => Some(keys),
         }
     }
 
@@ -129,25 +132,6 @@ impl LoginKeys {
         match self {
             Self::Secrets { .. } => true,
             Self::Published(keys) => keys.are_usable(),
-        }
-    }
-
-    /// Fetches published keys now. Gives the Login API's clock.
-    ///
-    /// # Errors
-    /// See [`ApiError`].
-    pub async fn refresh(&self) -> Result<Option<Timestamp>, ApiError> {
-        match self {
-            Self::Secrets { .. } => Ok(None),
-            Self::Published(keys) => keys.refresh().await,
-        }
-    }
-
-    /// Keeps published keys fresh, for ever.
-    pub async fn keep(&self, now: fn() -> Timestamp) -> Infallible {
-        match self {
-            Self::Secrets { .. } => pending().await,
-            Self::Published(keys) => keys.keep(now).await,
         }
     }
 }

@@ -13,14 +13,10 @@ use crate::config::login::{Api, KeyCaching};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiError, ClientError, Dated, LoginApi};
+use super::api::{Clock, Dated, LoginApi};
+use super::connection::{ApiError, ClientError};
 use super::fetches::Fetches;
 use super::key_set::KeySet;
-
-/// Most requests that wait for a fetch at once. An attacker makes up key ids at will; while the
-/// Login API is slow they would otherwise take up all of `limits.requests_in_flight`, and players
-/// whose key is at hand would be turned away.
-const MAX_WAITING: usize = 128;
 
 /// Says when the clock is so far off that login tokens are in danger, in seconds.
 const SKEW_TO_WARN_OF: i64 = 10;
@@ -33,11 +29,13 @@ pub struct PublishedKeys {
     fetches: Mutex<Fetches>,
     /// Held during a fetch: there is one at a time.
     flight: tokio::sync::Mutex<()>,
-    waiting: Semaphore,
+    /// Places for requests that wait for one. An attacker makes up key ids at will; while the Login API
+    /// is slow they would otherwise fill the house, and players whose key is at hand would be turned away.
+    waiting: Arc<Semaphore>,
     metrics: Metrics,
 }
 
-/// What the keys hang on. Two sets of keys with the same settings are the same keys.
+/// What the keys hang on, and how they are fetched.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where they are published.
@@ -46,6 +44,12 @@ pub struct Settings {
     pub project_id: String,
     /// For how long they serve.
     pub caching: KeyCaching,
+}
+
+impl Settings {
+    fn names_the_same_keys(&self, other: &Self) -> bool {
+        self.api.url == other.api.url && self.project_id == other.project_id
+    }
 }
 
 /// Why there is no key of an id.
@@ -65,26 +69,26 @@ struct Held {
 }
 
 impl PublishedKeys {
-    /// Keys that are still to be fetched.
+    /// Keys that are still to be fetched, or `old` where the settings are the same. Where they say only
+    /// otherwise how the same keys are fetched, those at hand are taken over.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn new(settings: Settings, metrics: &Metrics) -> Result<Self, ClientError> {
-        Ok(Self {
+    pub fn new(settings: Settings, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
+        let old = old.filter(|old| old.settings.names_the_same_keys(&settings));
+        match old {
+            Some(old) if old.settings == settings => return Ok(Arc::clone(old)),
+            Some(_) | None => {}
+        }
+        Ok(Arc::new(Self {
             api: LoginApi::new(&settings.api)?,
-            settings,
-            held: ArcSwapOption::empty(),
+            held: ArcSwapOption::new(old.and_then(|old| old.held.load_full())),
             fetches: Mutex::default(),
             flight: tokio::sync::Mutex::default(),
-            waiting: Semaphore::new(MAX_WAITING),
+            waiting: Arc::new(Semaphore::new(settings.api.most_waiting)),
+            settings,
             metrics: metrics.clone(),
-        })
-    }
-
-    /// What these keys hang on.
-    #[must_use]
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
+        }))
     }
 
     /// Whether there are keys that may still serve.
@@ -125,10 +129,13 @@ impl PublishedKeys {
     }
 
     async fn wait_for_fetch(self: &Arc<Self>, seen: Option<Instant>) -> Result<bool, FindKeyError> {
-        let _place = self.waiting.try_acquire().map_err(|_| FindKeyError::Unavailable)?;
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| FindKeyError::Unavailable)?;
         let this = Arc::clone(self);
         // A task of its own: a client that hangs up must not end what others wait for.
-        let fetch = tokio::spawn(async move { this.fetch_after(seen).await });
+        let fetch = tokio::spawn(async move {
+            let _place = place;
+            this.fetch_after(seen).await
+        });
         fetch.await.map_err(|_| FindKeyError::Unavailable)
     }
 
@@ -147,13 +154,13 @@ impl PublishedKeys {
         self.fetches().have_failed()
     }
 
-    /// Fetches now, whatever is at hand. Gives the API's clock.
+    /// Fetches now, whatever is at hand.
     ///
     /// # Errors
     /// See [`ApiError`].
-    pub async fn refresh(&self) -> Result<Option<Timestamp>, ApiError> {
+    pub async fn refresh(&self) -> Result<(), ApiError> {
         let _flight = self.flight.lock().await;
-        self.fetch().await
+        self.fetch().await.map(|_| ())
     }
 
     /// Fetches the keys, and fetches them again before they are too old, for ever. `now` tells the
@@ -164,9 +171,9 @@ impl PublishedKeys {
             let _flight = self.flight.lock().await;
             // Another's fetch may have come before.
             if self.next_fetch() <= Instant::now()
-                && let Ok(Some(date)) = self.fetch().await
+                && let Ok(Some(clock)) = self.fetch().await
             {
-                report_skew(now() - date);
+                report_skew(clock.behind(now()));
             }
         }
     }
@@ -177,16 +184,16 @@ impl PublishedKeys {
     }
 
     /// Fetches, with the flight in hand.
-    async fn fetch(&self) -> Result<Option<Timestamp>, ApiError> {
+    async fn fetch(&self) -> Result<Option<Clock>, ApiError> {
         let answer = self.api.keys(&self.settings.project_id).await;
         self.metrics.count_key_fetch(answer.is_ok());
         self.fetches().end(answer.is_ok());
         match answer {
-            Ok(Dated { answer: keys, date }) => {
+            Ok(Dated { answer: keys, clock }) => {
                 let (count, ignored) = keys.counts();
                 self.held.store(Some(Arc::new(Held { keys, since: Instant::now() })));
                 tracing::info!(keys = count, ignored, "login keys fetched");
-                Ok(date)
+                Ok(clock)
             }
             Err(error) => {
                 let age_s = self.held.load().as_ref().map(|held| held.since.elapsed().as_secs());

@@ -8,13 +8,15 @@ use moka::Expiry;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::config::login::{Api, Login};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiCode, ApiError, ClientError, LoginApi, Validity};
+use super::api::{ApiCode, LoginApi, Validity};
 use super::claims::LoginClaims;
+use super::connection::{ApiError, ClientError};
 
 /// Most answers that are remembered, 100 bytes or so each; more players than that come in half a minute
 /// to no shop of one machine.
@@ -23,16 +25,13 @@ const MAX_ANSWERS: u64 = 10_000;
 /// Asks the Login API about tokens, and remembers what it said.
 pub struct Revocation {
     api: LoginApi,
-    settings: Settings,
-    answers: Cache<[u8; 32], Answer>,
-    metrics: Metrics,
-}
-
-/// What the answers hang on.
-#[derive(Debug, PartialEq, Eq)]
-struct Settings {
-    api: Api,
+    settings: Api,
     remember: Duration,
+    answers: Cache<[u8; 32], Answer>,
+    /// Places for requests that wait for the API. While it is slow they would otherwise fill the house,
+    /// and players whose answer is remembered would be turned away.
+    waiting: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 /// Why a token that verifies is not taken.
@@ -41,6 +40,9 @@ pub enum RevocationError {
     /// The Login API refuses it.
     #[error("the Login API refuses the token{}", code(*.0))]
     Revoked(Option<ApiCode>),
+    /// More requests wait for the Login API than may.
+    #[error("too many requests wait for the Login API")]
+    TooManyAsk,
     /// The Login API did not say.
     #[error(transparent)]
     Unknown(#[from] ApiError),
@@ -54,23 +56,29 @@ struct Answer {
 
 impl Revocation {
     /// Builds the client from the settings; nothing when the API is not to be asked. What `old`
-    /// remembers is taken over where the settings are the same.
+    /// remembers is taken over where it is the same API's word, for the same time.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn new(login: &Login, metrics: &Metrics, old: Option<Arc<Self>>) -> Result<Option<Arc<Self>>, ClientError> {
+    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Option<Arc<Self>>, ClientError> {
         let Some(remember) = login.revocation_cache else { return Ok(None) };
-        let settings = Settings { api: login.api.clone(), remember };
-        if let Some(old) = old.filter(|old| old.settings == settings) {
-            return Ok(Some(old));
+        let old = old.filter(|old| old.remember == remember && old.settings.url == login.api.url);
+        match old {
+            Some(old) if old.settings == login.api => return Ok(Some(Arc::clone(old))),
+            Some(_) | None => {}
         }
-        let api = LoginApi::new(&login.api)?;
-        let answers = Cache::builder()
-            .max_capacity(MAX_ANSWERS)
-            .eviction_policy(EvictionPolicy::lru())
-            .expire_after(AsLongAsItSays)
-            .build();
-        Ok(Some(Arc::new(Self { api, settings, answers, metrics: metrics.clone() })))
+        let empty = || {
+            let answers = Cache::builder().max_capacity(MAX_ANSWERS).eviction_policy(EvictionPolicy::lru());
+            answers.expire_after(AsLongAsItSays).build()
+        };
+        Ok(Some(Arc::new(Self {
+            api: LoginApi::new(&login.api)?,
+            settings: login.api.clone(),
+            remember,
+            answers: old.map_or_else(empty, |old| old.answers.clone()),
+            waiting: Arc::new(Semaphore::new(login.api.most_waiting)),
+            metrics: metrics.clone(),
+        })))
     }
 
     /// Asks about `token`, whose claims are `login`, unless the answer is remembered: at most as long
@@ -78,19 +86,41 @@ impl Revocation {
     ///
     /// # Errors
     /// See [`RevocationError`].
-    pub async fn check(&self, token: &str, login: &LoginClaims, now: Timestamp) -> Result<(), RevocationError> {
+    pub async fn check(
+        self: &Arc<Self>,
+        token: &str,
+        login: &LoginClaims,
+        now: Timestamp,
+    ) -> Result<(), RevocationError> {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        let lives = u64::try_from(login.honoured_until() - now).map_or(Duration::ZERO, Duration::from_secs);
-        let ask = async {
-            let validity = self.api.validate(token).await;
-            self.metrics.count_revocation_call(validity.is_ok());
-            validity.map(|validity| Answer { validity, remember: self.settings.remember.min(lives) })
+        let answer = if let Some(answer) = self.answers.get(&hash).await {
+            answer
+        } else {
+            let lives = u64::try_from(login.honoured_until() - now).map_or(Duration::ZERO, Duration::from_secs);
+            self.ask(hash, token, self.remember.min(lives)).await?
         };
-        match self.answers.try_get_with(hash, ask).await.map_err(|error| *error)?.validity {
+        match answer.validity {
             Validity::Valid => Ok(()),
             Validity::Revoked(code) => Err(RevocationError::Revoked(code)),
         }
+    }
+
+    /// Waits for the API's word, if there is a place to wait.
+    async fn ask(self: &Arc<Self>, hash: [u8; 32], token: &str, remember: Duration) -> Result<Answer, RevocationError> {
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| RevocationError::TooManyAsk)?;
+        let (this, token) = (Arc::clone(self), token.to_owned());
+        // A task of its own: a client that hangs up must not end what others wait for.
+        let asked = tokio::spawn(async move {
+            let _place = place;
+            let ask = async {
+                let validity = this.api.validate(&token).await;
+                this.metrics.count_revocation_call(validity.is_ok());
+                validity.map(|validity| Answer { validity, remember })
+            };
+            this.answers.try_get_with(hash, ask).await.map_err(|error| *error)
+        });
+        Ok(asked.await.map_err(|_| ApiError::Broken)??)
     }
 }
 

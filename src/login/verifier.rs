@@ -9,6 +9,7 @@ use crate::metrics::Metrics;
 
 use super::Timestamp;
 use super::claims::{LoginClaims, LoginRules};
+use super::connection;
 use super::keys::{KeysError, LoginKeys, VerifiedBy};
 use super::revocation::{Revocation, RevocationError};
 use super::token::{LoginToken, VerifyError};
@@ -50,7 +51,9 @@ impl LoginVerifier {
     /// # Errors
     /// See [`KeysError`].
     pub fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, KeysError> {
-        let old_revocation = old.and_then(|old| old.revocation.clone());
+        // Also where nothing is asked of it yet: a wrong setting is told at once.
+        connection::check(&login.api).map_err(KeysError::Client)?;
+        let old_revocation = old.and_then(|old| old.revocation.as_ref());
         Ok(Self {
             keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,
             rules: LoginRules::new(login),

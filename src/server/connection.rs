@@ -86,7 +86,7 @@ async fn answer(
     hyper::Response<impl Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static>,
     Infallible,
 > {
-    pulse.answering();
+    pulse.answering(app.request_timeout());
     let has_body = !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING);
     let mut response = app.answer(request, peer).await;
     if pulse.answered() || has_body {
@@ -145,10 +145,10 @@ impl Pulse {
 
     /// The headers are in. The request timeout ends the answer; this is for a client that then does
     /// not take it.
-    fn answering(&self) {
+    fn answering(&self, request_timeout: Duration) {
         let mut state = self.state();
         state.phase = Phase::Answering;
-        state.deadline = Instant::now() + self.limits.request_timeout + self.limits.idle_timeout;
+        state.deadline = Instant::now() + request_timeout + self.limits.idle_timeout;
     }
 
     /// The answer is on its way; whether the connection must end with it.
