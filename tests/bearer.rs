@@ -34,6 +34,14 @@ fn a_bearer_token_is_taken_when_the_settings_say_so() {
     let without = Server::start();
     assert_eq!(bearer(&without, &token).refusal(), "401 00-00", "nobody looks at the header");
     assert_eq!(ask(&without).header("Authorization", "Basic eA==").cookie(&token).send().status, 200);
+    assert_eq!(ask(&without).send().refusal(), "401 00-00");
+    let log = [server, without].map(|server| server.stop().log.join("\n"));
+    assert!(log[0].contains("neither a cookie of the name in login.cookie nor an Authorization header"), "{}", log[0]);
+    assert!(
+        log[1].contains("login.bearer is off") && log[1].contains("no cookie of the name in login.cookie\""),
+        "{}",
+        log[1]
+    );
 }
 
 #[test]

@@ -72,6 +72,12 @@ pub enum Cause {
     /// No cookie has the name of the login cookie.
     #[error("no cookie of the name in login.cookie")]
     LoginCookieMissing,
+    /// The same, where a header would have done as well.
+    #[error("neither a cookie of the name in login.cookie nor an Authorization header")]
+    LoginTokenMissing,
+    /// No such cookie, but a header that nobody looks at.
+    #[error("no cookie of the name in login.cookie; an Authorization header came, but login.bearer is off")]
+    BearerIgnored,
     /// More login cookies than are looked at.
     #[error("{0} different login cookies")]
     TooManyLoginCookies(usize),
@@ -133,6 +139,8 @@ impl Cause {
         match self {
             Self::Exchange(error) => error.verified_by(),
             Self::LoginCookieMissing
+            | Self::LoginTokenMissing
+            | Self::BearerIgnored
             | Self::TooManyLoginCookies(_)
             | Self::AuthorizationUnusable
             | Self::OriginForeign
@@ -149,7 +157,7 @@ impl Cause {
     #[must_use]
     pub fn refusal(self) -> Refusal {
         match self {
-            Self::LoginCookieMissing => Refusal::TokenMissing,
+            Self::LoginCookieMissing | Self::LoginTokenMissing | Self::BearerIgnored => Refusal::TokenMissing,
             Self::Exchange(ExchangeError::Login(LoginError::Verify(error))) if error.is_ours() => {
                 Refusal::LoginUnavailable
             }

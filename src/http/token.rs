@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -33,9 +33,12 @@ pub async fn chat(State(exchange): State<Arc<Exchange>>, headers: HeaderMap) -> 
 /// The login tokens of both kinds; one of the two is enough.
 fn candidates<'a>(exchange: &Exchange, headers: &'a HeaderMap) -> Result<Candidates<'a>, Cause> {
     let bearer = if exchange.takes_bearer() { bearer::read(headers)? } else { None };
-    match login_cookie::read(headers, exchange.login_cookie()) {
-        Err(Cause::LoginCookieMissing) if bearer.is_some() => Ok(Candidates { bearer, cookies: Vec::new() }),
-        cookies => Ok(Candidates { bearer, cookies: cookies? }),
+    let cookies = login_cookie::read(headers, exchange.login_cookie())?;
+    match (cookies.is_empty() && bearer.is_none(), exchange.takes_bearer()) {
+        (false, _) => Ok(Candidates { bearer, cookies }),
+        (true, true) => Err(Cause::LoginTokenMissing),
+        (true, false) if headers.contains_key(AUTHORIZATION) => Err(Cause::BearerIgnored),
+        (true, false) => Err(Cause::LoginCookieMissing),
     }
 }
 
