@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::{output, skip, usual};
-use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::PROJECT;
 use crate::published_keys::rs256;
 
@@ -21,7 +21,10 @@ fn it_counts_the_keys_and_compares_the_clocks() {
     let url = api.url();
     let (status, told) = check(&rs256(&url, &[]));
     assert_eq!(status, Some(0), "{told}");
-    assert!(told.contains(&format!("Login API {url}\n  2 key(s) to verify with, 8 left out\n")), "{told}");
+    assert!(
+        told.contains(&format!("Login API {url}\n  2 key(s) to verify with (key-a, key-b), 8 left out\n")),
+        "{told}"
+    );
     assert!(told.contains("this machine's clock agrees with it"), "{told}");
     for (ahead, told_as, expected) in
         [(30, "s behind it", 0), (-30, "s ahead of it", 0), (300, "s behind it", 1), (-300, "s ahead of it", 1)]
@@ -44,6 +47,23 @@ fn with_a_secret_there_are_no_keys_to_fetch_but_a_clock_to_compare() {
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains("answers\n  this machine's clock agrees with it"), "{told}");
     assert_eq!(api.asked(&keys_path()), 0);
+    assert_eq!(api.asked(VALIDATE_PATH), 0);
+    for (reply, told_as) in [
+        (
+            Reply::Answer(401, r#"{"error":{"code":"003-061","description":""}}"#.to_owned()),
+            "answers when it is asked about revocation",
+        ),
+        (
+            Reply::Answer(500, String::new()),
+            "asked about revocation of an empty token: the Login API answered with status 500",
+        ),
+    ] {
+        api.reply(VALIDATE_PATH, reply);
+        let (status, told) = check(&usual(&[("login.api_url", &url), ("login.check_revocation", "true")]));
+        assert_eq!(status, Some(0), "{told}");
+        assert!(told.contains(told_as), "{told}");
+        assert_eq!(api.last(VALIDATE_PATH), ("POST".to_owned(), r#"{"token":""}"#.to_owned()));
+    }
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn rs256_and_revocation_are_asked_of_the_login_api() {
     let other = inspect(&[], &[("login.secret", LOGIN_SECRET)], fixture("accepted/key_a.jwt"));
     assert!(other.out.contains("RS256, but login.algorithm is HS256"), "{}", other.out);
     let unknown = inspect(&[], &rs256, fixture("refused/kid_unknown.jwt"));
-    assert!(unknown.out.contains("header kid names no key that the login project publishes"), "{}", unknown.out);
+    assert!(unknown.out.contains("header kid names no key that the login project published"), "{}", unknown.out);
 
     let revocation =
         [("login.secret", LOGIN_SECRET), ("login.check_revocation", "true"), ("login.api_url", url.as_str())];

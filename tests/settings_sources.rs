@@ -9,7 +9,7 @@ use zendesk_token::config::Config;
 use zendesk_token::config::login::Signature;
 use zendesk_token::config::settings::SETTINGS;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, usual, variable};
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, command, usual, variable};
 use crate::settings::{SettingsFile, load, problems};
 
 #[test]
@@ -46,6 +46,25 @@ fn strange_variables_are_not_read() {
     let known = usual(&[]).into_iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
     let environment = known.chain(strays.into_iter().map(|(name, value)| (name.into(), value.into())));
     assert!(Config::load(None, environment).is_ok());
+}
+
+#[test]
+fn a_variable_that_looks_like_a_setting_and_is_none_is_told() {
+    let check = |name: &str| {
+        let mut command = command(&["check"], &usual(&[]));
+        let output = command.env(name, "true").output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = check("ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON");
+    let warning = "Warning: environment (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean ZENDESK_TOKEN_LOGIN__CHECK_REVOCATION?";
+    assert!(told.contains(warning) && told.ends_with("1 warning(s).\n"), "{told}");
+    assert!(check("ZENDESK_TOKEN_XYZ__QQQ").contains("(ZENDESK_TOKEN_XYZ__QQQ): is not a setting; drop it"));
+    for stray in ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST", "OTHER__THING", "zendesk_token_a__b"] {
+        assert!(check(stray).ends_with(" 0 warning(s).\n"), "{stray}");
+    }
+    let odd = check("ZENDESK_TOKEN_A__\u{1b}[31mA");
+    assert!(odd.contains("environment (a variable): is not a setting"), "{odd}");
 }
 
 #[test]

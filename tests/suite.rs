@@ -44,5 +44,6 @@ mod requests;
 mod revocation;
 mod secrets;
 mod settings;
+mod settings_login;
 mod settings_sources;
 mod verification;

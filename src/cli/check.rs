@@ -18,6 +18,8 @@ use crate::login::api::{Dated, LoginApi};
 use crate::login::connection::ApiError;
 use crate::metrics::Metrics;
 
+use super::words::printable;
+
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -42,22 +44,31 @@ fn ask(login: &Login) -> anyhow::Result<()> {
     let api = LoginApi::new(&login.api)?;
     let runtime = Runtime::new()?;
     let answer = runtime.block_on(async {
+        let revocation = match login.revocation_cache {
+            // No token, so the API should refuse it; how it does so is its own affair.
+            Some(_) => match api.validate("").await {
+                Ok(_) => "\n  answers when it is asked about revocation".to_owned(),
+                Err(error) => format!("\n  asked about revocation of an empty token: {error}"),
+            },
+            None => String::new(),
+        };
         match &login.signature {
             Signature::Published { project_id, .. } => {
                 let Dated { answer: keys, clock } = api.keys(project_id).await?;
                 let (fit, left_out) = keys.counts();
-                Ok((format!("{fit} key(s) to verify with, {left_out} left out"), clock))
+                let mut ids: Vec<String> = keys.ids().map(printable).collect();
+                ids.sort_unstable();
+                Ok((
+                    format!("{fit} key(s) to verify with ({}), {left_out} left out{revocation}", ids.join(", ")),
+                    clock,
+                ))
             }
-            Signature::Secret { .. } => Ok(("answers".to_owned(), api.clock().await?)),
+            Signature::Secret { .. } => Ok((format!("answers{revocation}"), api.clock().await?)),
         }
     });
     runtime.shutdown_background();
-    let (told, api_clock) = answer.map_err(|error: ApiError| {
-        anyhow!(
-            "login.api_url: {error} ({}); are it and login.project_id right, and is the way there open?",
-            login.api.url
-        )
-    })?;
+    let (told, api_clock) =
+        answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", mend(error, login)))?;
     let skew = api_clock.map(|clock| clock.behind(now()));
     writeln!(io::stdout(), "\nLogin API {}\n  {told}\n  {}", login.api.url, clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
@@ -66,6 +77,23 @@ fn ask(login: &Login) -> anyhow::Result<()> {
         "this machine's clock is off by more than login.leeway; set it (NTP), or login tokens are misjudged"
     );
     Ok(())
+}
+
+/// What a person can do about it.
+fn mend(error: ApiError, login: &Login) -> String {
+    let url = &login.api.url;
+    match error {
+        ApiError::Unreachable | ApiError::TimedOut => {
+            format!("see that {url} can be reached from here (names, firewall)")
+        }
+        ApiError::Untrusted => format!("see that {url} is the Login API, and login.ca_file its authority"),
+        ApiError::Status(404) => {
+            "see that login.project_id is the id of a login project that signs with RS256".to_owned()
+        }
+        ApiError::Status(500..) => format!("{url} is in trouble; try again later"),
+        ApiError::Status(_) | ApiError::TooLarge | ApiError::Broken => format!("see that {url} is the Login API"),
+        ApiError::KeySet(_) => "see what the login project publishes there".to_owned(),
+    }
 }
 
 /// The `Date` header counts whole seconds and travels for a while, so one second is no difference.
@@ -93,6 +121,12 @@ fn report(config: &Config) -> anyhow::Result<String> {
         "  http://{}/live, /ready, /metrics   for the orchestrator, never for the public",
         place(config.admin_listen)
     )?;
+    if config.login.bearer {
+        writeln!(
+            text,
+            "\nThe login token may come as Authorization: Bearer, from apps and from pages whose cookie can't"
+        )?;
+    }
     writeln!(text, "\nThe login cookie only gets here when")?;
     writeln!(text, "  - the page asks with credentials: fetch(url, {{ credentials: \"include\" }})")?;
     writeln!(text, "  - service and shop share a registrable domain, or the cookie is SameSite=None; Secure")?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::file::{self, Entry, Written};
 use super::problem::{Problem, Source};
 use super::secret::MIN_BYTES;
-use super::settings::{self, FILE_VARIABLE, SETTINGS, Setting};
+use super::settings::{self, FILE_VARIABLE, PREFIX, SETTINGS, Setting};
 
 /// A written value and its place.
 pub struct Found {
@@ -23,6 +23,8 @@ pub struct Layers {
     pub found: BTreeMap<&'static str, Found>,
     /// What is wrong with the file, its keys and the variables.
     pub problems: Vec<Problem>,
+    /// Variables that look like settings and are none.
+    pub warnings: Vec<Problem>,
 }
 
 impl Layers {
@@ -34,7 +36,7 @@ impl Layers {
             let text = setting.default?.to_owned();
             Some((setting.key, Found { written: Written::Untyped(text.into()), source: Source::Default }))
         });
-        let mut layers = Self { found: defaults.collect(), problems: Vec::new() };
+        let mut layers = Self { found: defaults.collect(), problems: Vec::new(), warnings: Vec::new() };
         let mut environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
         let named = environment.get(&OsString::from(FILE_VARIABLE)).filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(file) = file.map(Path::to_path_buf).or(named) {
@@ -45,7 +47,25 @@ impl Layers {
                 layers.read_variable(setting, value);
             }
         }
+        layers.warn_of_strangers(environment.keys());
         layers
+    }
+
+    /// Warns of variables that are written as only settings are: Kubernetes puts strays under any prefix,
+    /// but none with two underscores together.
+    fn warn_of_strangers<'a>(&mut self, left: impl Iterator<Item = &'a OsString>) {
+        for name in left.filter_map(|name| name.to_str()) {
+            let Some(key) = name.strip_prefix(PREFIX).filter(|key| key.contains("__")) else { continue };
+            let near = settings::nearest(&key.replace("__", ".").to_lowercase()).and_then(settings::find);
+            let mend = near.map_or("drop it".to_owned(), |near| format!("did you mean {}?", near.variable()));
+            let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && key.len() < 64;
+            let source = Source::Variable(if is_plain { name.to_owned() } else { "a variable".to_owned() });
+            self.warnings.push(Problem {
+                key: "environment".to_owned(),
+                source,
+                what: format!("is not a setting; {mend}"),
+            });
+        }
     }
 
     fn read_variable(&mut self, setting: &'static Setting, value: OsString) {

@@ -13,9 +13,6 @@ use super::secret::Secret;
 use super::settings::{self, Setting};
 use super::watched::WatchedFiles;
 
-/// What a file that can't be read is told as.
-const UNREADABLE: &str = "names a file that can't be read";
-
 /// Reads typed values out of what was found, and gathers every problem on the way.
 pub struct Reader {
     found: BTreeMap<&'static str, Found>,
@@ -32,8 +29,8 @@ pub struct Reader {
 impl Reader {
     /// Takes what file and environment say; see [`Layers::read`].
     pub fn new(file: Option<&Path>, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let Layers { found, problems } = Layers::read(file, environment);
-        Self { found, secret_bytes: BTreeMap::new(), files: WatchedFiles::default(), problems, warnings: Vec::new() }
+        let Layers { found, problems, warnings } = Layers::read(file, environment);
+        Self { found, secret_bytes: BTreeMap::new(), files: WatchedFiles::default(), problems, warnings }
     }
 
     /// Notes a problem with the value of `key`, wherever it stands.
@@ -158,7 +155,10 @@ impl Reader {
             None => {
                 let path = self.path(file_key)?;
                 let secret = Secret::from_file(&path);
-                secret.map_err(|error| self.reject(file_key, format!("{UNREADABLE}: {error}"))).ok()
+                let told = |error| {
+                    format!("names a file that can't be read: {error}; is it mounted, and may this user read it?")
+                };
+                secret.map_err(|error| self.reject(file_key, told(error))).ok()
             }
         }?;
         self.secret_bytes.insert(if self.has(key) { key } else { file_key }, secret.bytes().len());

@@ -84,6 +84,12 @@ pub struct Api {
 /// Reads `[login]`, where so many requests are answered at once.
 pub fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
     let project_id = reader.parsed("login.project_id", |text| Ok(text.to_owned()));
+    if project_id.as_ref().is_some_and(|id| !is_uuid(id)) {
+        reader.warn(
+            "login.project_id",
+            "is no UUID in lower case, as the ids of login projects are; is it copied whole?",
+        );
+    }
     let checks_revocation = reader.flag("login.check_revocation");
     let revocation_cache = reader.duration("login.revocation_cache", Duration::ZERO..=MAX_REVOCATION_CACHE);
     Login {
@@ -97,6 +103,12 @@ pub fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
         revocation_cache: revocation_cache.filter(|_| checks_revocation),
         api: api(reader, requests_in_flight),
     }
+}
+
+/// 32 hexadecimal digits in lower case, in groups of 8, 4, 4, 4 and 12 (RFC 9562 §4).
+fn is_uuid(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || is_digit(byte))
 }
 
 /// A token of RFC 9110 §5.6.2, which RFC 6265 §4.1.1 asks a cookie's name to be.
@@ -115,8 +127,15 @@ fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
     if is_published == Some(true) {
         return published(reader, project_id, caching);
     }
+    let [key, file_key] = ["login.secret", "login.secret_file"];
+    // Whether a secret is needed is for a right algorithm to say.
+    if is_published.is_some() && !reader.has(key) && !reader.has(file_key) {
+        let or_file = format!("is needed; give it, or in {file_key} the path of a file that holds it");
+        reader.reject(key, or_file + "; for a project that signs with RS256 set login.algorithm instead");
+    }
+    let current = reader.secret(key, file_key);
     Signature::Secret {
-        current: reader.required_secret("login.secret", "login.secret_file"),
+        current: current.unwrap_or_else(|| Secret::new(Vec::new())),
         previous: reader.secret("login.previous_secret", "login.previous_secret_file"),
     }
 }
@@ -148,8 +167,10 @@ fn caching(reader: &mut Reader) -> KeyCaching {
         cooldown: reader.duration("login.keys_cooldown", SECOND / 10..=HOUR).unwrap_or_default(),
     };
     if caching.max_stale < caching.max_age && caching.max_stale > Duration::ZERO {
-        reader
-            .reject("login.keys_max_stale", "is less than login.keys_max_age; keys would end before they are renewed");
+        reader.reject(
+            "login.keys_max_stale",
+            "is less than login.keys_max_age, so keys would end before they are renewed; raise it, or lower that",
+        );
     }
     caching
 }

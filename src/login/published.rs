@@ -56,10 +56,10 @@ impl Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FindKeyError {
     /// The login project publishes no such key.
-    #[error("header kid names no key that the login project publishes")]
+    #[error("header kid names no key that the login project published when last asked")]
     Unknown,
     /// The keys at hand are too old or lack this one, and the Login API can't be asked.
-    #[error("login keys are not to be had from the Login API")]
+    #[error("the Login API gives no keys, and none at hand will do")]
     Unavailable,
 }
 
