@@ -84,11 +84,18 @@ impl Reload {
         let mut keeper = Keeper::of(&exchange);
         let (mut exchange, mut files, mut is_owed) = (exchange, started.files.clone(), false);
         loop {
-            tokio::select! {
-                changed = until_changed(files.clone()) => files = changed,
-                _ = self.hangup.recv() => files = files.as_they_are(),
-                () = sleep(RETRY), if is_owed => {}
-            }
+            let trigger = tokio::select! {
+                changed = until_changed(files.clone()) => {
+                    files = changed;
+                    "file"
+                }
+                _ = self.hangup.recv() => {
+                    files = files.as_they_are();
+                    "SIGHUP"
+                }
+                () = sleep(RETRY), if is_owed => "retry",
+            };
+            tracing::info!(trigger, "reloading settings");
             let reloaded = self.reload(&started, &exchange).await;
             self.metrics.count_reload(reloaded.is_ok());
             is_owed = matches!(reloaded, Err(NotReloaded::NoKeys));
