@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use zendesk_token::config::watched::WatchedFiles;
+
 use crate::client::{Answer, Request};
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server, command, usual};
 use crate::login_tokens::{LoginToken, open};
@@ -113,6 +115,12 @@ fn a_file_behind_links_in_other_folders_is_watched_too() {
     further.write("secret", LOGIN_SECRET);
     symlink(further.path("secret"), elsewhere.path("link")).unwrap();
     symlink(elsewhere.path("link"), folder.path("login")).unwrap();
+    let mut watched = WatchedFiles::default();
+    watched.add(folder.path("login"));
+    let folders: Vec<PathBuf> = watched.folders().into_iter().collect();
+    let mut expected = [&folder, &elsewhere, &further].map(|folder| folder.0.canonicalize().unwrap());
+    expected.sort();
+    assert_eq!(folders, expected);
     let server = serve(&folder.path("login"), &[]);
     further.write("secret", NEW_SECRET);
     until_swapped(&server, LOGIN_SECRET, NEW_SECRET);

@@ -39,6 +39,7 @@ mod published_keys;
 mod readme;
 
 mod reload;
+mod reload_keys;
 mod reload_settings;
 mod requests;
 mod revocation;
