@@ -123,6 +123,25 @@ fn limits_count_on_over_a_reload_and_the_time_for_an_answer_changes_with_it() {
 }
 
 #[test]
+fn what_the_login_api_said_is_remembered_over_a_reload() {
+    let (folder, api) = (Folder::new(), LoginApi::start());
+    let file = folder.write("settings.toml", "[limits]\nrequests_in_flight = 8\n");
+    let url = api.url();
+    let settings = usual(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+    let token = LoginToken::valid().mint();
+    let ask = || server.get("/generate/token").cookie(&token).send().status;
+    assert_eq!(ask(), 200);
+    for (count, limit) in [8, 9].into_iter().enumerate() {
+        fs::write(&file, format!("[limits]\nrequests_in_flight = {limit}\n")).unwrap();
+        server.signal("HUP");
+        until("reloaded", || reloads(&server, "done") == count + 1);
+        assert_eq!(ask(), 200);
+    }
+    assert_eq!(api.asked(VALIDATE_PATH), 1);
+}
+
+#[test]
 fn requests_under_way_count_on_over_a_reload() {
     let api = LoginApi::start();
     let url = api.url();
