@@ -125,12 +125,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
         let config = sections::read(&mut reader);
-        if reader.problems.iter().any(|problem| problem.key == file::PROBLEM_KEY) {
-            // What was read of a broken file, and what was not, would only add problems that nobody has.
-            let is_real =
-                |problem: &Problem| problem.key == file::PROBLEM_KEY || matches!(problem.source, Source::Variable(_));
-            reader.problems.retain(is_real);
-        }
+        drop_false_problems(&mut reader.problems);
         let effective = SETTINGS.iter().map(|setting| Effective {
             key: setting.key,
             value: reader.shown(setting),
@@ -155,6 +150,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
         let mut config = sections::read(&mut reader);
+        drop_false_problems(&mut reader.problems);
         let is_chat_unset = !reader.has("chat.secret") && !reader.has("chat.secret_file");
         reader.problems.retain(|problem| {
             let is_own = ["login.", "chat."].iter().any(|section| problem.key.starts_with(section));
@@ -177,6 +173,7 @@ impl Config {
     ) -> Result<(ProductKey, Vec<(Product, Secret)>), ConfigError> {
         let mut reader = Reader::new(file, environment);
         let keys = products::keys(&mut reader, product);
+        drop_false_problems(&mut reader.problems);
         let [key, file_key] = product.secret_keys();
         let own = [file::PROBLEM_KEY, key, file_key, "messaging.key_id", "allow_weak_secrets"];
         reader.problems.retain(|problem| own.contains(&problem.key.as_str()));
@@ -195,6 +192,14 @@ impl Config {
         reader.problems.retain(|problem| [file::PROBLEM_KEY, "admin.listen"].contains(&problem.key.as_str()));
         let listen = sections::address(&mut reader, "admin.listen");
         if reader.problems.is_empty() { Ok(listen) } else { Err(ConfigError(reader.problems)) }
+    }
+}
+
+/// What was read of a broken file, and what was not, would only add problems that nobody has.
+fn drop_false_problems(problems: &mut Vec<Problem>) {
+    let is_of_file = |problem: &Problem| problem.key == file::PROBLEM_KEY;
+    if problems.iter().any(is_of_file) {
+        problems.retain(|problem| is_of_file(problem) || matches!(problem.source, Source::Variable(_)));
     }
 }
 

@@ -204,6 +204,10 @@ fn it_needs_the_login_settings_and_no_others() {
         without.err
     );
     assert_eq!(without.err.lines().count(), 1);
+    for arguments in [&["--config", "/nowhere/at/all"][..], &["--config", "/nowhere/at/all", "--zendesk", "chat"]] {
+        let told = inspect(arguments, &[], &token);
+        assert!(told.err.starts_with("config file (/nowhere/at/all)") && told.err.lines().count() == 1, "{}", told.err);
+    }
     for (input, arguments) in [("", &[][..]), (" \n", &[]), (&token, &["--zendesk", "sso"]), (&token, &[&token])] {
         let told = inspect(arguments, &[("login.secret", LOGIN_SECRET)], input);
         assert_eq!(told.status, Some(2), "{}{}", told.out, told.err);
