@@ -1,6 +1,7 @@
 //! RS256 while the Login API is not of use.
 
 use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +10,7 @@ use zendesk_token::login::fetches::Fetches;
 
 use crate::client::Request;
 use crate::login_api::{LoginApi, Reply, fixture, keys_path};
-use crate::published_keys::{INVALID, ask, is_ready, ready, serve, token, until};
+use crate::published_keys::{INVALID, ask, ask_at, is_ready, ready, serve, token, until};
 
 const UNAVAILABLE: &str = "503 00-07";
 
@@ -46,6 +47,25 @@ fn a_request_waits_for_the_fetch_that_is_under_way_and_causes_no_other() {
     until("asked", || api.asked(&keys_path()) == 1);
     assert_eq!(ask(&server, &token("key_a")).status, 200);
     assert_eq!(api.asked(&keys_path()), 1);
+}
+
+#[test]
+fn made_up_kids_leave_room_for_players_while_the_api_is_slow() {
+    let api = LoginApi::start();
+    // Two of eight may wait for keys.
+    let server = ready(&api, &[("limits.requests_in_flight", "8")]);
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(3), 200, fixture("first.json")));
+    let (address, unknown) = (server.public, fixture("refused/kid_unknown.jwt"));
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| ask_at(address, &unknown).refusal())).collect();
+        until("asked", || api.asked(&keys_path()) == 2);
+        // The second may be on its way still; from the third on there is no place.
+        let turned_away = || (0..8).all(|_| ask(&server, &unknown).refusal() == UNAVAILABLE);
+        until("full", || turned_away() || api.asked(&keys_path()) > 2);
+        assert_eq!(ask(&server, &token("key_a")).status, 200);
+        assert!(waiting.into_iter().all(|answer| [INVALID, UNAVAILABLE].contains(&answer.join().unwrap().as_str())));
+    });
+    assert_eq!(api.asked(&keys_path()), 2);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub fn ask(server: &Server, token: &str) -> Answer {
     ask_at(server.public, token)
 }
 
-fn ask_at(address: SocketAddr, token: &str) -> Answer {
+pub fn ask_at(address: SocketAddr, token: &str) -> Answer {
     Request::new(address, "GET", "/generate/token").cookie(token).send()
 }
 
