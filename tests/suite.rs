@@ -43,6 +43,7 @@ mod reload_keys;
 mod reload_settings;
 mod requests;
 mod revocation;
+mod revocation_memory;
 mod secrets;
 mod settings;
 mod settings_login;

@@ -131,6 +131,11 @@ impl Expiry<[u8; 32], Answer> for AsLongAsItSays {
     fn expire_after_create(&self, _: &[u8; 32], answer: &Answer, _: Instant) -> Option<Duration> {
         Some(answer.remember)
     }
+
+    /// A new answer in the place of one that is past its time counts as an update while that is there.
+    fn expire_after_update(&self, _: &[u8; 32], answer: &Answer, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(answer.remember)
+    }
 }
 
 fn code(code: Option<ApiCode>) -> String {

@@ -1,0 +1,38 @@
+//! How much is remembered of what the Login API said.
+
+use std::thread;
+
+use crate::login_api::{LoginApi, VALIDATE_PATH};
+use crate::login_tokens::{LoginToken, now};
+use crate::revocation::{ask, ask_at, serve};
+
+#[test]
+fn no_more_than_10_000_answers_are_remembered() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[("log.level", "warn"), ("login.revocation_cache", "10m")]);
+    let (address, start) = (server.public, now());
+    // The same token for the same number, whenever it is made.
+    let numbered = move |number: usize| LoginToken::at(start).claim("number", number).mint();
+    let resident = || crate::harness::resident_kib(server.id());
+    let ask_many = |from: usize| {
+        thread::scope(|scope| {
+            for lane in 0..4 {
+                scope.spawn(move || {
+                    (0..250).for_each(|turn| drop(ask_at(address, &numbered(from + lane * 250 + turn))));
+                });
+            }
+        });
+    };
+    ask_many(0);
+    let first = resident();
+    for thousand in 1..12 {
+        ask_many(thousand * 1000);
+    }
+    assert_eq!(api.asked(VALIDATE_PATH), 12_000);
+    assert!(resident() < first + 12_000, "from {first} KiB to {} KiB", resident());
+    // Some of the first 1,000 had to make room.
+    let before = api.asked(VALIDATE_PATH);
+    (0..1000).for_each(|number| drop(ask(&server, &numbered(number))));
+    let again = api.asked(VALIDATE_PATH) - before;
+    assert!(again > 0, "12,000 answers are remembered");
+}
