@@ -92,7 +92,10 @@ impl ProductName {
 fn read_token() -> anyhow::Result<Vec<u8>> {
     let mut input = io::stdin().lock();
     if input.is_terminal() {
-        writeln!(io::stderr(), "Paste the token, then press Enter and Ctrl-D.")?;
+        writeln!(
+            io::stderr(),
+            "Paste the token, then press Enter and Ctrl-D. A terminal cuts lines at 4,095 letters; longer ones need a file."
+        )?;
     }
     let mut bytes = Vec::new();
     input.by_ref().take(MAX_BYTES).read_to_end(&mut bytes)?;
