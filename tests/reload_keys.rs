@@ -113,3 +113,28 @@ fn a_service_without_keys_is_ready_once_its_settings_need_none() {
     until("ready", is_ready);
     assert_eq!(server.get("/generate/token").cookie(LoginToken::valid().mint()).send().status, 200);
 }
+
+#[test]
+fn keys_that_a_reload_brings_are_kept_fresh_and_those_it_drops_are_not() {
+    let (folder, api) = (Folder::new(), LoginApi::start());
+    let hs256 = format!("[login]\nsecret = \"{LOGIN_SECRET}\"\n");
+    let url = api.url();
+    let rs256 = format!(
+        "[login]\nalgorithm = \"RS256\"\nproject_id = \"{PROJECT}\"\napi_url = \"{url}\"\nkeys_max_age = \"300ms\"\n"
+    );
+    let file = folder.write("settings.toml", &hs256);
+    let mut settings = usual(&[]);
+    settings.retain(|(key, _)| *key != "login.secret");
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+    fs::write(&file, rs256).unwrap();
+    server.signal("HUP");
+    until("kept fresh", || api.asked(&keys_path()) >= 4);
+    assert_eq!(server.get("/generate/token").cookie(fixture("accepted/key_a.jwt")).send().status, 200);
+    fs::write(&file, hs256).unwrap();
+    let done = reloads(&server, "done");
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") > done);
+    let asked = api.asked(&keys_path());
+    thread::sleep(Duration::from_secs(1));
+    assert!(api.asked(&keys_path()) <= asked + 1, "one may have been under way");
+}
