@@ -40,6 +40,17 @@ fn it_counts_the_keys_and_compares_the_clocks() {
 }
 
 #[test]
+fn the_date_of_an_answer_from_a_cache_is_no_clock() {
+    let api = LoginApi::start();
+    api.set_clock_ahead(-300);
+    api.put_behind_a_cache();
+    let url = api.url();
+    let (status, told) = check(&rs256(&url, &[]));
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("comes from a cache, so the clocks can't be compared"), "{told}");
+}
+
+#[test]
 fn with_a_secret_there_are_no_keys_to_fetch_but_a_clock_to_compare() {
     let api = LoginApi::start();
     let url = api.url();

@@ -56,6 +56,8 @@ struct Shared {
     asked: Mutex<Vec<(String, String, String)>>,
     /// How far its clock is ahead of ours, in seconds.
     ahead: Mutex<i64>,
+    /// Whether a cache has kept its answers for a while.
+    is_cached: AtomicBool,
     is_stopping: AtomicBool,
 }
 
@@ -101,6 +103,10 @@ impl LoginApi {
 
     pub fn set_clock_ahead(&self, seconds: i64) {
         *self.shared.ahead.lock().unwrap() = seconds;
+    }
+
+    pub fn put_behind_a_cache(&self) {
+        self.shared.is_cached.store(true, Ordering::Relaxed);
     }
 
     /// How often a path was asked for.
@@ -156,8 +162,10 @@ impl Shared {
         let shift = Duration::from_secs(ahead.unsigned_abs());
         let now = SystemTime::now();
         let date = httpdate::fmt_http_date(if ahead < 0 { now - shift } else { now + shift });
+        let age = if self.is_cached.load(Ordering::Relaxed) { "Age: 300\r\n" } else { "" };
         let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        let head = format!("HTTP/1.1 {status} X\r\nDate: {date}\r\nConnection: close\r\n{length}{header}\r\n{body}");
+        let head =
+            format!("HTTP/1.1 {status} X\r\nDate: {date}\r\n{age}Connection: close\r\n{length}{header}\r\n{body}");
         let _ = stream.write_all(head.as_bytes());
     }
 }
