@@ -1,6 +1,7 @@
 //! How does the service start, take connections, and stop?
 
 mod connection;
+mod file_changes;
 pub mod reload;
 
 use std::convert::Infallible;
@@ -144,14 +145,7 @@ pub fn fit_connections(wanted: usize) -> usize {
 
 /// Serves both listeners until `stop` resolves, then drains the public one while the admin listener
 /// goes on answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
-/// `upkeep` goes on all the while.
-pub async fn run(
-    public: Listener,
-    admin: Listener,
-    readiness: Arc<Readiness>,
-    stop: impl Future<Output = ()>,
-    upkeep: impl Future<Output = Infallible>,
-) {
+pub async fn run(public: Listener, admin: Listener, readiness: Arc<Readiness>, stop: impl Future<Output = ()>) {
     let until_drained = async {
         tokio::select! {
             never = public.accept() => match never {},
@@ -165,7 +159,6 @@ pub async fn run(
     };
     tokio::select! {
         never = admin.accept() => match never {},
-        never = upkeep => match never {},
         () = until_drained => {}
     }
 }

@@ -32,7 +32,7 @@ pub const FOLDERS: [(&str, &[&str]); 7] = [
     ),
     ("zendesk", &["identity", "signing_key", "chat", "rules"]),
     ("http", &["refusal", "login_cookie", "bearer", "origin_gate", "accept", "token", "observe", "admin"]),
-    ("server", &["connection", "reload"]),
+    ("server", &["connection", "file_changes", "reload"]),
     (
         "cli",
         &[
@@ -67,7 +67,7 @@ pub const HOMES: [(&str, &[&str]); 27] = [
     ("hyper_util", &["server"]),
     ("jsonwebtoken", &["login", "zendesk/signing_key.rs"]),
     ("moka", &["login/revocation.rs"]),
-    ("notify", &["server/reload.rs"]),
+    ("notify", &["server/file_changes.rs"]),
     ("prometheus_client", &["metrics.rs"]),
     ("reqwest", &["login/connection.rs", "login/api.rs"]),
     ("rlimit", &["server.rs"]),

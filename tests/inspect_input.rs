@@ -19,6 +19,9 @@ fn what_people_copy_around_a_token_is_taken_off() {
         let told = inspect(&[], &[("login.secret", LOGIN_SECRET)], &text);
         assert_eq!(told.status, Some(0), "{text}: {}{}", told.out, told.err);
     }
+    let (header, rest) = token.split_once('.').unwrap();
+    let padded = inspect(&[], &[("login.secret", LOGIN_SECRET)], format!("{header}=.{rest}"));
+    assert!(padded.out.contains("header is not base64url"), "{}", padded.out);
     let (head, tail) = token.split_at(token.len() / 2);
     let wrapped = inspect(&[], &[("login.secret", LOGIN_SECRET)], format!("{head}\n{tail}"));
     assert_eq!(wrapped.status, Some(1));

@@ -179,6 +179,15 @@ fn a_file_that_never_ends_fails_the_reload_and_not_the_service() {
     assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
     until("given up", || reloads(&server, "failed") > 0);
     assert_eq!(ask(&server, LOGIN_SECRET).status, 200);
+    let threads = || fs::read_dir(format!("/proc/{}/task", server.id())).unwrap().count();
+    let before = threads();
+    for _ in 0..3 {
+        server.signal("HUP");
+    }
+    until("given up again", || reloads(&server, "failed") > 1);
+    assert!(threads() <= before + 1, "one stuck reader is enough");
+    // What it waits for comes, and then the file is another: nobody has to ask for a reload.
+    fs::write(&secret, LOGIN_SECRET).unwrap();
     fs::remove_file(&secret).unwrap();
     folder.write("secret", NEW_SECRET);
     until_swapped(&server, LOGIN_SECRET, NEW_SECRET);

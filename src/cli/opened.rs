@@ -84,11 +84,18 @@ pub fn unwrapped(text: &[u8]) -> Vec<u8> {
     };
     let text = match text.iter().position(|byte| *byte == b'=') {
         // A name before it, and not padding behind a part.
-        Some(at) if !text.iter().take(at).any(|byte| *byte == b'.') => text.get(at + 1..).unwrap_or_default(),
+        Some(at) if is_name(text.get(..at)) && !matches!(text.get(at + 1), None | Some(b'.' | b'=')) => {
+            text.get(at + 1..).unwrap_or_default()
+        }
         _ => text,
     };
     match text {
         [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner.to_vec(),
         _ => text.to_vec(),
     }
+}
+
+/// Whether no dot stands in it: a token's first part has one behind it.
+fn is_name(text: Option<&[u8]>) -> bool {
+    text.is_some_and(|text| !text.contains(&b'.'))
 }

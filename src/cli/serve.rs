@@ -1,6 +1,5 @@
 //! How does the service run?
 
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -81,13 +80,8 @@ pub async fn serve(
     let limits = Limits { connections, ..config.limits };
     let public = Listener::public(public, app, limits);
     let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness), metrics), config.limits);
-    let upkeep = async {
-        match reload {
-            Some(reload) => reload.run(config, exchange).await,
-            None => pending().await,
-        }
-    };
-    server::run(public, admin, readiness, stop, upkeep).await;
+    let _reloading = reload.map(|reload| reload.start(config, exchange));
+    server::run(public, admin, readiness, stop).await;
     Ok(())
 }
 

@@ -58,7 +58,8 @@ impl Layers {
             let Some(key) = name.strip_prefix(PREFIX).filter(|key| key.contains("__")) else { continue };
             let near = settings::nearest(&key.replace("__", ".").to_lowercase()).and_then(settings::find);
             let mend = near.map_or("drop it".to_owned(), |near| format!("did you mean {}?", near.variable()));
-            let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && key.len() < 64;
+            let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && key.split("__").all(|part| part.len() < MIN_BYTES);
             let source = Source::Variable(if is_plain { name.to_owned() } else { "a variable".to_owned() });
             self.warnings.push(Problem {
                 key: "environment".to_owned(),

@@ -39,7 +39,7 @@ pub enum ApiError {
     #[error("the Login API can't be reached")]
     Unreachable,
     /// No agreement on TLS, mostly over the certificate.
-    #[error("the Login API's certificate is of no authority that is believed, or its TLS is too old")]
+    #[error("no TLS with the Login API: its certificate is not believed, or it speaks none, or one too old")]
     Untrusted,
     /// No whole answer in 5 s.
     #[error("the Login API gave no answer within 5 s")]

@@ -55,13 +55,14 @@ impl Fetches {
         self.have_failed() && self.last.is_some_and(|last| last >= time)
     }
 
-    /// When the next is due for keys that were fetched then, or never.
+    /// When the next is due for keys that were fetched then, or never. At once where none has been made
+    /// yet: keys that were taken over from other settings are soon fetched as these say.
     #[must_use]
     pub fn next(&self, held_since: Option<Instant>, caching: KeyCaching) -> Instant {
         match (self.last, held_since) {
             (Some(last), _) if self.have_failed() => last + pause(self.failed),
-            (_, Some(since)) => since + caching.max_age * REFRESH_PERCENT / 100,
-            (_, None) => Instant::now(),
+            (Some(_), Some(since)) => since + caching.max_age * REFRESH_PERCENT / 100,
+            (None, _) | (_, None) => Instant::now(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::DecodingKey;
 use thiserror::Error;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::login::{Api, KeyCaching};
 use crate::metrics::Metrics;
@@ -27,8 +27,10 @@ pub struct PublishedKeys {
     settings: Settings,
     held: ArcSwapOption<Held>,
     fetches: Mutex<Fetches>,
-    /// Held during a fetch: there is one at a time.
-    flight: tokio::sync::Mutex<()>,
+    /// One permit, taken for a fetch: there is one at a time.
+    flight: Semaphore,
+    /// Tells the keeper that the next fetch is due sooner than it thought.
+    due_sooner: Notify,
     /// Places for requests that wait for one. An attacker makes up key ids at will; while the Login API
     /// is slow they would otherwise fill the house, and players whose key is at hand would be turned away.
     waiting: Arc<Semaphore>,
@@ -84,7 +86,8 @@ impl PublishedKeys {
             api: LoginApi::new(&settings.api)?,
             held: ArcSwapOption::new(old.and_then(|old| old.held.load_full())),
             fetches: Mutex::default(),
-            flight: tokio::sync::Mutex::default(),
+            flight: Semaphore::new(1),
+            due_sooner: Notify::new(),
             waiting: Arc::new(Semaphore::new(settings.api.most_waiting)),
             settings,
             metrics: metrics.clone(),
@@ -123,7 +126,7 @@ impl PublishedKeys {
 
     /// Whether the last fetch failed, when none is under way and none is due for an unknown id.
     fn settled(&self) -> Option<bool> {
-        let is_idle = self.flight.try_lock().is_ok();
+        let is_idle = self.flight.available_permits() > 0;
         let fetches = *self.fetches();
         (is_idle && fetches.are_cooling(self.settings.caching)).then_some(fetches.have_failed())
     }
@@ -144,12 +147,14 @@ impl PublishedKeys {
     /// too, and the request would wait twice as long for the same answer.
     async fn fetch_after(&self, seen: Option<Instant>) -> bool {
         let arrived = Instant::now();
-        let _flight = self.flight.lock().await;
+        let _flight = self.flight.acquire().await;
         let fetches = *self.fetches();
         let is_seen = self.usable().map(|held| held.since) == seen;
         if is_seen && !fetches.have_failed_since(arrived) && !fetches.are_cooling(self.settings.caching) {
             self.fetches().begin_caused();
-            let _ = self.fetch().await;
+            if self.fetch().await.is_err() {
+                self.due_sooner.notify_one();
+            }
         }
         self.fetches().have_failed()
     }
@@ -159,7 +164,7 @@ impl PublishedKeys {
     /// # Errors
     /// See [`ApiError`].
     pub async fn refresh(&self) -> Result<(), ApiError> {
-        let _flight = self.flight.lock().await;
+        let _flight = self.flight.acquire().await;
         self.fetch().await.map(|_| ())
     }
 
@@ -167,8 +172,10 @@ impl PublishedKeys {
     /// time, which the API's clock is held against.
     pub async fn keep(&self, now: fn() -> Timestamp) -> Infallible {
         loop {
-            sleep_until(self.next_fetch()).await;
-            let _flight = self.flight.lock().await;
+            if timeout_at(self.next_fetch(), self.due_sooner.notified()).await.is_ok() {
+                continue;
+            }
+            let _flight = self.flight.acquire().await;
             // Another's fetch may have come before.
             if self.next_fetch() <= Instant::now()
                 && let Ok(Some(clock)) = self.fetch().await

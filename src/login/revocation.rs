@@ -62,7 +62,8 @@ impl Revocation {
     /// See [`ClientError`].
     pub fn new(login: &Login, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Option<Arc<Self>>, ClientError> {
         let Some(remember) = login.revocation_cache else { return Ok(None) };
-        let old = old.filter(|old| old.remember == remember && old.settings.url == login.api.url);
+        let is_same_api = |old: &Api| old.url == login.api.url && old.authorities == login.api.authorities;
+        let old = old.filter(|old| old.remember == remember && is_same_api(&old.settings));
         match old {
             Some(old) if old.settings == login.api => return Ok(Some(Arc::clone(old))),
             Some(_) | None => {}

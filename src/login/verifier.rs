@@ -85,7 +85,8 @@ impl LoginVerifier {
     /// put an attacker's login before the player's own.
     ///
     /// The bearer token has to verify, whatever the cookies say: a client that names a player and is
-    /// answered for another would mix the two up.
+    /// answered for another would mix the two up. And where one can't be judged now there is no login
+    /// at all: it may be the player's own, and the one that verifies the attacker's.
     async fn settle<'a>(
         &self,
         candidates: &Candidates<'a>,
@@ -98,21 +99,13 @@ impl LoginVerifier {
         let mut refused = None;
         for candidate in &candidates.cookies {
             match (candidate.verify(&self.keys, &self.rules, now).await, &settled) {
-                (Err(error), _) => refused = Some(graver(refused, error)),
+                (Err(error), _) if error.is_ours() => return Err(error.into()),
+                (Err(error), _) => refused = refused.or(Some(error)),
                 (Ok(login), Some((other, _))) if login.sub() != other.sub() => return Err(LoginError::Settle),
                 (Ok(login), Some((other, _))) if login.expires_at() <= other.expires_at() => {}
                 (Ok(login), _) => settled = Some((login, *candidate)),
             }
         }
         settled.ok_or(LoginError::Verify(refused.unwrap_or(VerifyError::Empty)))
-    }
-}
-
-/// The first error, unless a later one is our own trouble: a player whose token can't be judged now
-/// must not hear that it is invalid.
-fn graver(first: Option<VerifyError>, next: VerifyError) -> VerifyError {
-    match first {
-        Some(first) if first.is_ours() || !next.is_ours() => first,
-        Some(_) | None => next,
     }
 }

@@ -6,16 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
-use tokio::task::{AbortHandle, spawn_blocking};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 use crate::config::problem::ConfigError;
 use crate::config::settings;
-use crate::config::watched::WatchedFiles;
 use crate::exchange::Exchange;
 use crate::http::App;
 use crate::http::admin::Readiness;
@@ -23,19 +20,7 @@ use crate::http::token::now;
 use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
 
-/// How long no file must have changed before they are read: whoever writes two of them, or one in two
-/// steps, should be done.
-const QUIET: Duration = Duration::from_millis(250);
-
-/// Longest wait for that.
-const QUIET_LIMIT: Duration = Duration::from_secs(2);
-
-/// How often the files are looked at without word of a change: some file systems send none, and a
-/// link further up a path changes unseen.
-const LOOK: Duration = Duration::from_secs(15);
-
-/// Least time between two looks, however busy a folder is.
-const PACE: Duration = Duration::from_millis(50);
+use super::file_changes::until_changed;
 
 /// Longest time that reading the settings may take: a file of a network that is gone never ends.
 const LOAD_LIMIT: Duration = Duration::from_secs(5);
@@ -53,14 +38,25 @@ pub struct Reload {
     app: App,
     readiness: Arc<Readiness>,
     metrics: Metrics,
+    /// A load that took too long and is still under way. Another beside it would be stuck as well.
+    stuck: Option<JoinHandle<Result<Config, ConfigError>>>,
 }
 
 /// Why the old exchange stays.
 enum NotReloaded {
     /// The settings are wrong: somebody has to mend them.
     Wrong,
-    /// The Login API gave no keys for the new ones: it may, later.
-    NoKeys,
+    /// They can't be read now, or the Login API gives no keys for them: later, perhaps.
+    Later,
+}
+
+/// A task that ends with its owner.
+pub struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The signal that asks for a reload, caught from this call on.
@@ -75,40 +71,46 @@ impl Reload {
     /// What `load` gives goes to `app` and `readiness`, on `hangup` and when a file has changed.
     #[must_use]
     pub const fn new(load: Load, hangup: Signal, app: App, readiness: Arc<Readiness>, metrics: Metrics) -> Self {
-        Self { load, hangup, app, readiness, metrics }
+        Self { load, hangup, app, readiness, metrics, stuck: None }
     }
 
-    /// Keeps the login keys fresh, and swaps in what changed, for ever. What is wrong is logged, and the
-    /// old exchange stays.
-    pub async fn run(mut self, started: Config, exchange: Arc<Exchange>) -> Infallible {
+    /// Keeps the login keys fresh, and swaps in what changed. What is wrong is logged, and the old
+    /// exchange stays. In a task of its own: nothing that a file system does may keep the service from
+    /// taking connections or from stopping.
+    #[must_use]
+    pub fn start(self, started: Config, exchange: Arc<Exchange>) -> Task {
+        Task(tokio::spawn(self.run(started, exchange)).abort_handle())
+    }
+
+    async fn run(mut self, started: Config, mut exchange: Arc<Exchange>) -> Infallible {
         let mut keeper = Keeper::of(&exchange);
-        let (mut exchange, mut files, mut is_owed) = (exchange, started.files.clone(), false);
+        let mut is_owed = false;
+        // One watch until it has something to tell: each holds a thread while a file system hangs.
+        let mut changed = Box::pin(until_changed(started.files.clone()));
         loop {
             let trigger = tokio::select! {
-                changed = until_changed(files.clone()) => {
-                    files = changed;
+                files = &mut changed => {
+                    changed = Box::pin(until_changed(files));
                     "file"
                 }
-                _ = self.hangup.recv() => {
-                    files = files.as_they_are();
-                    "SIGHUP"
-                }
+                _ = self.hangup.recv() => "SIGHUP",
                 () = sleep(RETRY), if is_owed => "retry",
             };
             tracing::info!(trigger, "reloading settings");
             let reloaded = self.reload(&started, &exchange).await;
             self.metrics.count_reload(reloaded.is_ok());
-            is_owed = matches!(reloaded, Err(NotReloaded::NoKeys));
+            is_owed = matches!(reloaded, Err(NotReloaded::Later));
             if let Ok((config, new)) = reloaded {
                 keeper.turn_to(&new);
-                (exchange, files) = (new, config.files);
+                exchange = new;
+                changed = Box::pin(until_changed(config.files));
                 tracing::info!("settings reloaded");
             }
         }
     }
 
     /// Loads settings, builds an exchange from them and puts it in the old one's place.
-    async fn reload(&self, started: &Config, old: &Arc<Exchange>) -> Result<(Config, Arc<Exchange>), NotReloaded> {
+    async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<(Config, Arc<Exchange>), NotReloaded> {
         let config = self.load().await?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| refuse(&error))?);
@@ -116,7 +118,7 @@ impl Reload {
             // Of another login project: they have to be there before anybody asks for them.
             keys.refresh().await.map_err(|error| {
                 refuse(&error);
-                NotReloaded::NoKeys
+                NotReloaded::Later
             })?;
         }
         report(started, &config);
@@ -126,9 +128,15 @@ impl Reload {
     }
 
     /// Loads settings off the runtime's threads, since a file system may be slow.
-    async fn load(&self) -> Result<Config, NotReloaded> {
+    async fn load(&mut self) -> Result<Config, NotReloaded> {
+        if let Some(mut stuck) = self.stuck.take()
+            && timeout(LOAD_LIMIT, &mut stuck).await.is_err()
+        {
+            return Err(self.put_off(stuck));
+        }
         let load = Arc::clone(&self.load);
-        match timeout(LOAD_LIMIT, spawn_blocking(move || load())).await {
+        let mut loading = spawn_blocking(move || load());
+        match timeout(LOAD_LIMIT, &mut loading).await {
             Ok(Ok(Ok(config))) => Ok(config),
             Ok(Ok(Err(ConfigError(problems)))) => {
                 for problem in &problems {
@@ -137,8 +145,14 @@ impl Reload {
                 Err(NotReloaded::Wrong)
             }
             Ok(Err(_)) => Err(refuse(&"reading the settings panicked")),
-            Err(_) => Err(refuse(&"the settings and their files could not be read within 5 s")),
+            Err(_) => Err(self.put_off(loading)),
         }
+    }
+
+    fn put_off(&mut self, loading: JoinHandle<Result<Config, ConfigError>>) -> NotReloaded {
+        self.stuck = Some(loading);
+        refuse(&"the settings and their files could not be read within 5 s");
+        NotReloaded::Later
     }
 }
 
@@ -150,14 +164,15 @@ fn refuse(cause: &dyn Display) -> NotReloaded {
 /// Keeps the published keys of an exchange fresh, in a task of its own: no reload may hold it up.
 struct Keeper {
     keys: Option<Arc<PublishedKeys>>,
-    task: Option<AbortHandle>,
+    _task: Option<Task>,
 }
 
 impl Keeper {
     fn of(exchange: &Exchange) -> Self {
         let keys = exchange.published_keys().cloned();
-        let task = keys.clone().map(|keys| tokio::spawn(async move { keys.keep(now).await }).abort_handle());
-        Self { keys, task }
+        let keep = |keys: Arc<PublishedKeys>| tokio::spawn(async move { keys.keep(now).await });
+        let task = keys.clone().map(|keys| Task(keep(keys).abort_handle()));
+        Self { keys, _task: task }
     }
 
     /// Goes on with the keys of another exchange, which may well be the same.
@@ -173,14 +188,6 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-}
-
 /// Says what to look at twice, and what is not as the settings say until the next start.
 fn report(started: &Config, config: &Config) {
     for warning in &config.warnings {
@@ -191,49 +198,4 @@ fn report(started: &Config, config: &Config) {
             tracing::warn!(setting = new.key, "has changed, which takes a restart; until then it stays as it was");
         }
     }
-}
-
-/// Resolves once one of the files is another than it was, to the files as they are then.
-async fn until_changed(files: WatchedFiles) -> WatchedFiles {
-    let event = Arc::new(Notify::new());
-    let _watcher = watch(&files, &event);
-    // A look first: a change before the watch was set sends no word.
-    while look(&files).await == files {
-        let _ = timeout(LOOK, event.notified()).await;
-        sleep(PACE).await;
-    }
-    let start = Instant::now();
-    while start.elapsed() < QUIET_LIMIT && timeout(QUIET, event.notified()).await.is_ok() {}
-    look(&files).await
-}
-
-/// The files as they are now; off the runtime's threads, since a file system may be slow.
-async fn look(files: &WatchedFiles) -> WatchedFiles {
-    let files = files.clone();
-    let before = files.clone();
-    spawn_blocking(move || files.as_they_are()).await.unwrap_or(before)
-}
-
-/// Watches the folders of the files; nothing where that can't be, for the files are looked at anyway.
-fn watch(files: &WatchedFiles, event: &Arc<Notify>) -> Option<RecommendedWatcher> {
-    let folders = files.folders();
-    if folders.is_empty() {
-        return None;
-    }
-    let told = Arc::clone(event);
-    let watcher = recommended_watcher(move |event: notify::Result<Event>| {
-        // Reading a file is no change of it.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            told.notify_one();
-        }
-    });
-    let watching = watcher.and_then(|mut watcher| {
-        folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
-        Ok(watcher)
-    });
-    watching
-        .inspect_err(
-            |error| tracing::warn!(cause = %error, "secret files can't be watched; they are looked at every 15 s"),
-        )
-        .ok()
 }
