@@ -9,8 +9,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::exchange::ExchangeError;
-use crate::login::keys::VerifiedBy;
+use crate::login::keys::{NoKeyError, VerifiedBy};
+use crate::login::published::FindKeyError;
 use crate::login::revocation::RevocationError;
+use crate::login::token::VerifyError;
 use crate::login::verifier::LoginError;
 use crate::zendesk::chat::ChatError;
 use crate::zendesk::identity::IdentityError;
@@ -155,19 +157,18 @@ impl Cause {
 
     /// What the client is told.
     #[must_use]
-    pub fn refusal(self) -> Refusal {
+    pub const fn refusal(self) -> Refusal {
         match self {
             Self::LoginCookieMissing | Self::LoginTokenMissing | Self::BearerIgnored => Refusal::TokenMissing,
-            Self::Exchange(ExchangeError::Login(LoginError::Verify(error))) if error.is_ours() => {
-                Refusal::LoginUnavailable
-            }
-            Self::Exchange(ExchangeError::Login(LoginError::Revocation(
-                RevocationError::Unknown(_) | RevocationError::TooManyAsk,
-                _,
-            ))) => Refusal::LoginUnavailable,
-            Self::TooManyLoginCookies(_) | Self::AuthorizationUnusable | Self::Exchange(ExchangeError::Login(_)) => {
-                Refusal::TokenInvalid
-            }
+            Self::Exchange(ExchangeError::Login(
+                LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
+                | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
+            )) => Refusal::LoginUnavailable,
+            Self::TooManyLoginCookies(_)
+            | Self::AuthorizationUnusable
+            | Self::Exchange(ExchangeError::Login(
+                LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),
+            )) => Refusal::TokenInvalid,
             Self::Exchange(ExchangeError::Identify(IdentityError::SubMissing, _)) => Refusal::SubMissing,
             Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing, _)) => Refusal::EmailMissing,
             Self::Exchange(
