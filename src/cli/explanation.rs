@@ -13,6 +13,9 @@ use super::words::{date, printable, printable_json, time_claim};
 /// Widest column of names; longer names push their values aside.
 const MAX_WIDTH: usize = 40;
 
+/// What is said of a number that is no time in seconds.
+const NO_TIME: &str = "no time between 1970 and 9999; in milliseconds?";
+
 /// Everything that is said of one token. Its JSON is what `--json` prints.
 #[derive(Serialize)]
 pub struct Explanation {
@@ -68,13 +71,9 @@ impl Explanation {
     pub fn new(judged_as: &'static str, opened: Opened, now: Timestamp) -> Self {
         let times = opened.claims.iter().flatten().filter_map(|(claim, value)| {
             let at = seconds(value)?;
-            let in_words = match date(at) {
-                Some(_) => time_claim(claim, at, now)?,
-                None => {
-                    time_claim(claim, at, now).map(|_| "no time between 1970 and 9999; in milliseconds?".to_owned())?
-                }
-            };
-            Some(Time { claim: claim.clone(), at: date(at), in_words })
+            let (in_words, date) = (time_claim(claim, at, now)?, date(at));
+            let in_words = if date.is_some() { in_words } else { NO_TIME.to_owned() };
+            Some(Time { claim: claim.clone(), at: date, in_words })
         });
         Self {
             judged_as,
