@@ -45,10 +45,10 @@ impl Reader {
         self.warnings.push(Problem { key: key.to_owned(), source, what: what.into() });
     }
 
-    /// Whether a secret came out of `key`.
+    /// Which of the two keys a secret came out of.
     #[must_use]
-    pub fn was_read(&self, key: &str) -> bool {
-        self.secret_bytes.contains_key(key)
+    pub fn read_from(&self, keys: [&'static str; 2]) -> Option<&'static str> {
+        keys.into_iter().find(|key| self.secret_bytes.contains_key(key))
     }
 
     /// Whether anybody set `key`, or it has a default.
@@ -139,7 +139,7 @@ impl Reader {
     }
 
     /// Reads a secret from `key`, or from the file that `file_key` names; both is an error.
-    pub fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<Secret> {
+    pub fn secret(&mut self, [key, file_key]: [&'static str; 2]) -> Option<Secret> {
         if self.has(key) && self.has(file_key) {
             let other = self.source(file_key);
             self.reject(key, format!("is set and so is {file_key} ({other}); keep one of the two"));
@@ -165,12 +165,14 @@ impl Reader {
         Some(secret)
     }
 
-    /// Reads a secret that must be there; an empty one when it is not, or is wrong.
-    pub fn required_secret(&mut self, key: &'static str, file_key: &'static str) -> Secret {
+    /// Reads a secret that must be there; an empty one when it is not, or is wrong. `otherwise` says what
+    /// else a person could do about a missing one.
+    pub fn required_secret(&mut self, [key, file_key]: [&'static str; 2], otherwise: &str) -> Secret {
         if !self.has(key) && !self.has(file_key) {
-            self.reject(key, format!("is needed; give it, or in {file_key} the path of a file that holds it"));
+            let what = format!("is needed; give it, or in {file_key} the path of a file that holds it{otherwise}");
+            self.reject(key, what);
         }
-        self.secret(key, file_key).unwrap_or_else(|| Secret::new(Vec::new()))
+        self.secret([key, file_key]).unwrap_or_else(|| Secret::new(Vec::new()))
     }
 
     /// Reads the file that `key` names; nothing when unset or unreadable.

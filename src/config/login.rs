@@ -10,6 +10,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
+/// The setting that holds the login project's secret, and the one that names a file instead.
+pub const SECRET: [&str; 2] = ["login.secret", "login.secret_file"];
+/// The same of the secret before a reset.
+pub const PREVIOUS_SECRET: [&str; 2] = ["login.previous_secret", "login.previous_secret_file"];
+
 /// Longest leeway. Clocks further apart are broken, and an ended login would live on too long.
 const MAX_LEEWAY: Duration = Duration::from_mins(5);
 
@@ -127,21 +132,16 @@ fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
     if is_published == Some(true) {
         return published(reader, project_id, caching);
     }
-    let [key, file_key] = ["login.secret", "login.secret_file"];
-    // Whether a secret is needed is for a right algorithm to say.
-    if is_published.is_some() && !reader.has(key) && !reader.has(file_key) {
-        let or_file = format!("is needed; give it, or in {file_key} the path of a file that holds it");
-        reader.reject(key, or_file + "; for a project that signs with RS256 set login.algorithm instead");
-    }
-    let current = reader.secret(key, file_key);
-    Signature::Secret {
-        current: current.unwrap_or_else(|| Secret::new(Vec::new())),
-        previous: reader.secret("login.previous_secret", "login.previous_secret_file"),
-    }
+    let current = match is_published {
+        Some(_) => reader.required_secret(SECRET, "; for a project that signs with RS256 set login.algorithm instead"),
+        // Whether a secret is needed is for a right algorithm to say.
+        None => reader.secret(SECRET).unwrap_or_else(|| Secret::new(Vec::new())),
+    };
+    Signature::Secret { current, previous: reader.secret(PREVIOUS_SECRET) }
 }
 
 fn published(reader: &mut Reader, project_id: Option<String>, caching: KeyCaching) -> Signature {
-    for key in ["login.secret", "login.secret_file", "login.previous_secret", "login.previous_secret_file"] {
+    for key in [SECRET, PREVIOUS_SECRET].into_iter().flatten() {
         if reader.has(key) {
             reader.warn(key, "is not used, since login.algorithm is RS256; drop it");
         }

@@ -1,8 +1,10 @@
 //! Which secrets do Zendesk's products have, and is each in its own place?
 
+use std::time::Duration;
+
 use super::Chat;
 use super::load::Reader;
-use super::login::{Login, Signature};
+use super::login::{Login, PREVIOUS_SECRET, SECRET, Signature};
 use super::secret::Secret;
 
 /// A Zendesk product that takes tokens. Each has its own secret and its own claims.
@@ -17,6 +19,10 @@ pub enum Product {
     /// The Support SDK in apps
     SupportSdk,
 }
+
+/// Longest life of a Chat token that Zendesk accepts: `exp` at most 420 s after `iat`
+/// (support.zendesk.com, article 4408838925082).
+pub const CHAT_MAX_LIFETIME: Duration = Duration::from_mins(7);
 
 /// Every product.
 pub const PRODUCTS: [Product; 4] = [Product::Chat, Product::Messaging, Product::HelpCenter, Product::SupportSdk];
@@ -48,18 +54,13 @@ const NOT_ISSUED: [Product; 3] = [Product::Messaging, Product::HelpCenter, Produ
 
 /// Reads what the products' tokens are signed with, `wanted` first, which has to be there.
 pub fn keys(reader: &mut Reader, wanted: Product) -> (ProductKey, Vec<(Product, Secret)>) {
-    let [key, file_key] = wanted.secret_keys();
-    let secret = reader.required_secret(key, file_key);
+    let secret = reader.required_secret(wanted.secret_keys(), "");
     let allow_weak = reader.flag("allow_weak_secrets");
-    if reader.was_read(key) || reader.was_read(file_key) {
-        check_secret(reader, if reader.has(key) { key } else { file_key }, &secret, allow_weak);
+    if let Some(key) = reader.read_from(wanted.secret_keys()) {
+        check_secret(reader, key, &secret, allow_weak);
     }
     let others = PRODUCTS.into_iter().filter(|product| *product != wanted);
-    let others = others.filter_map(|product| {
-        let [key, file_key] = product.secret_keys();
-        Some((product, reader.secret(key, file_key)?))
-    });
-    let others = others.collect();
+    let others = others.filter_map(|product| Some((product, reader.secret(product.secret_keys())?))).collect();
     (ProductKey { secret, key_id: key_id(reader) }, others)
 }
 
@@ -78,15 +79,12 @@ pub fn check_secrets(reader: &mut Reader, login: &Login, chat: &Chat) {
         Signature::Published { .. } => (None, None),
     };
     let others = NOT_ISSUED.map(|product| (product.secret_keys(), unissued(reader, product)));
+    // Nobody needs it here, but a wrong one is told.
     let _ = key_id(reader);
-    let own = [
-        (["login.secret", "login.secret_file"], current),
-        (["login.previous_secret", "login.previous_secret_file"], previous),
-        (Product::Chat.secret_keys(), Some(&chat.secret)),
-    ];
+    let own = [(SECRET, current), (PREVIOUS_SECRET, previous), (Product::Chat.secret_keys(), Some(&chat.secret))];
     let mut seen: Vec<(&str, &Secret)> = Vec::new();
     for (keys, secret) in own.into_iter().chain(others.iter().map(|(keys, secret)| (*keys, secret.as_ref()))) {
-        let Some((key, secret)) = keys.into_iter().find(|key| reader.was_read(key)).zip(secret) else { continue };
+        let Some((key, secret)) = reader.read_from(keys).zip(secret) else { continue };
         check_secret(reader, key, secret, allow_weak);
         if let Some((twin, _)) = seen.iter().find(|(_, other)| other.bytes() == secret.bytes()) {
             reader
@@ -98,11 +96,9 @@ pub fn check_secrets(reader: &mut Reader, login: &Login, chat: &Chat) {
 
 /// Reads the secret of a product that no tokens are issued for.
 fn unissued(reader: &mut Reader, product: Product) -> Option<Secret> {
-    let [key, file_key] = product.secret_keys();
-    let secret = reader.secret(key, file_key);
-    if secret.is_some() {
-        let read = if reader.has(key) { key } else { file_key };
-        reader.warn(read, "only serves inspect: tokens for this product are not issued yet");
+    let secret = reader.secret(product.secret_keys());
+    if let Some(key) = reader.read_from(product.secret_keys()) {
+        reader.warn(key, "only serves inspect: tokens for this product are not issued yet");
     }
     secret
 }

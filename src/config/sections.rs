@@ -8,6 +8,7 @@ use tracing::Level;
 use super::load::Reader;
 use super::login::Signature;
 use super::origin::OriginPattern;
+use super::products::{CHAT_MAX_LIFETIME, Product};
 use super::watched::WatchedFiles;
 use super::{Chat, Config, Limits, Log, login, products};
 
@@ -16,10 +17,6 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// What a request may need that waits for the Login API: its 5 s and a little.
 const LOGIN_API_TIME: Duration = Duration::from_secs(6);
-
-/// Longest life of a Chat token that Zendesk accepts: `exp` at most 420 s after `iat`
-/// (support.zendesk.com, article 4408838925082).
-const CHAT_MAX_LIFETIME: Duration = Duration::from_mins(7);
 
 /// Reads every section. What is wrong is left in `reader.problems`, with a stand-in in its place, so
 /// the result counts only when there are none.
@@ -79,7 +76,7 @@ fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
 
 fn chat(reader: &mut Reader) -> Chat {
     Chat {
-        secret: reader.required_secret("chat.secret", "chat.secret_file"),
+        secret: reader.required_secret(Product::Chat.secret_keys(), ""),
         lifetime: reader.seconds("chat.lifetime", SECOND..=CHAT_MAX_LIFETIME).unwrap_or_default(),
         name_from: reader.list("chat.name_from"),
         fallback_email_domain: reader.parsed("chat.fallback_email_domain", domain),

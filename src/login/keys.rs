@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use thiserror::Error;
 
 use crate::config::login::{Login, Signature};
+use crate::config::secret::Secret;
 use crate::metrics::Metrics;
 
 use super::connection::ClientError;
@@ -74,7 +75,7 @@ impl LoginKeys {
         self_test()?;
         let (project_id, caching) = match &login.signature {
             Signature::Secret { current, previous } => {
-                let key = |secret: &crate::config::secret::Secret| DecodingKey::from_secret(secret.bytes());
+                let key = |secret: &Secret| DecodingKey::from_secret(secret.bytes());
                 return Ok(Self::Secrets { current: key(current), previous: previous.as_ref().map(key) });
             }
             Signature::Published { project_id, caching } => (project_id.clone(), *caching),

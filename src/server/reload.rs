@@ -25,7 +25,7 @@ use super::file_changes::until_changed;
 /// Longest time that reading the settings may take: a file of a network that is gone never ends.
 const LOAD_LIMIT: Duration = Duration::from_secs(5);
 
-/// Pause before a reload that failed over the Login API is tried again.
+/// Pause before a reload that could not be done then is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Loads the settings anew.

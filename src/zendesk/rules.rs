@@ -4,13 +4,12 @@
 //! it. The rules: support.zendesk.com, articles 4408838925082 (Chat), 4408843923610 (Help Center),
 //! 4411666638746 (Messaging), and developer.zendesk.com, *building-a-dedicated-jwt-endpoint-for-the-support-sdk*.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
-use crate::config::products::Product;
+use crate::config::products::{CHAT_MAX_LIFETIME, Product};
 use crate::login::Timestamp;
-
-/// Longest life of a Chat token, in seconds.
-const CHAT_LIFETIME: i64 = 420;
 
 /// Most characters of an external id.
 const MAX_EXTERNAL_ID: usize = 255;
@@ -44,7 +43,7 @@ pub fn breaches(
             check.texts(&["name", "email", "external_id"], &[]);
             check.ascii_email();
             check.issued_within(Some(120));
-            check.ends(Some(CHAT_LIFETIME));
+            check.ends(Some(CHAT_MAX_LIFETIME));
         }
         Product::HelpCenter => {
             check.texts(&["name", "email", "jti"], &["external_id"]);
@@ -159,7 +158,7 @@ impl Check<'_> {
     }
 
     /// `exp`, which may be missing.
-    fn ends(&mut self, lifetime: Option<i64>) {
+    fn ends(&mut self, lifetime: Option<Duration>) {
         let Some(expires_at) = self.time("exp", false) else { return };
         if expires_at <= self.now {
             self.add(
@@ -168,7 +167,10 @@ impl Check<'_> {
             );
         }
         let issued_at = self.claims.get("iat").and_then(Value::as_i64);
-        let (Some(lifetime), Some(issued_at)) = (lifetime, issued_at) else { return };
+        let (Some(lifetime), Some(issued_at)) = (lifetime.map(|lifetime| lifetime.as_secs()), issued_at) else {
+            return;
+        };
+        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX);
         if expires_at.saturating_sub(issued_at) > lifetime {
             self.add(
                 format!(
