@@ -29,6 +29,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use zendesk_token::config::Config;
+use zendesk_token::config::products::Product;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::login::token::LoginToken;
 use zendesk_token::login::verifier::Candidates;
@@ -81,7 +82,7 @@ fn fastest(mut work: impl FnMut()) -> f64 {
 fn compare(criterion: &mut Criterion, name: &str, exchange: &Exchange, token: &str, verify: impl Fn()) -> f64 {
     let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
     // With keys at hand there is nothing to wait for.
-    let run = || exchange.run(black_box(&candidates), NOW).now_or_never().unwrap().unwrap();
+    let run = || exchange.run(Product::Chat, black_box(&candidates), NOW).now_or_never().unwrap().unwrap();
     let issued = run().token;
     let (key, signed) = (Key::new(HMAC_SHA256, CHAT_SECRET.as_bytes()), issued.as_str().rsplit_once('.').unwrap().0);
     let yardstick = || {
@@ -111,7 +112,7 @@ async fn flood(exchange: &Exchange, server: &KeyServer) {
         });
         join_all(tokens.map(|token| async move {
             let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
-            assert!(exchange.run(&candidates, NOW).await.is_err());
+            assert!(exchange.run(Product::Chat, &candidates, NOW).await.is_err());
         }))
         .await;
     }

@@ -11,6 +11,7 @@ pub mod check;
 pub mod inspect;
 pub mod healthcheck;
 pub mod secret;
+pub mod openapi;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -70,6 +71,8 @@ enum Command {
     Healthcheck,
     /// Print a fresh secret of 256 random bits, as 64 hexadecimal digits
     Secret,
+    /// Print the OpenAPI document of the routes, which the service also answers at /openapi.json
+    Openapi,
 }
 
 /// Runs the command that the arguments name.
@@ -79,7 +82,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let config = arguments.config.as_deref();
-    if config.is_some() && matches!(arguments.command, Command::Demo(_) | Command::Secret) {
+    if config.is_some() && matches!(arguments.command, Command::Demo(_) | Command::Secret | Command::Openapi) {
         let message = "--config: this command reads no settings; drop it";
         Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
     }
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check::run(&check, config),
         Command::Healthcheck => healthcheck::run(config),
         Command::Secret => secret::run(),
+        Command::Openapi => openapi::run(),
     };
     result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
 }

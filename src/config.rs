@@ -12,6 +12,8 @@ pub mod layers;
 pub mod load;
 pub mod login;
 pub mod products;
+pub mod product_sections;
+pub mod secret_places;
 pub mod sections;
 
 use std::ffi::OsString;
@@ -27,8 +29,10 @@ use load::Reader;
 use login::Login;
 use origin::OriginPattern;
 use problem::{ConfigError, Problem, Source};
-use products::{Product, ProductKey};
+use product_sections::MissingSecret;
+use products::{PRODUCTS, Product, Section};
 use secret::Secret;
+use secret_places::ProductKey;
 use settings::SETTINGS;
 use watched::WatchedFiles;
 
@@ -43,8 +47,8 @@ pub struct Config {
     pub login: Login,
     /// `cors.origins`
     pub origins: Vec<OriginPattern>,
-    /// `[chat]`
-    pub chat: Chat,
+    /// `[chat]`, `[messaging]`, `[help_center]` and `[support_sdk]`, those that are there.
+    pub products: Vec<Section>,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`
@@ -55,19 +59,6 @@ pub struct Config {
     pub files: WatchedFiles,
     /// Every setting as it came out, for a person; secrets as their length.
     pub effective: Vec<Effective>,
-}
-
-/// `[chat]`: tokens for Zendesk Chat.
-#[derive(Debug)]
-pub struct Chat {
-    /// Chat's shared secret.
-    pub secret: Secret,
-    /// How long a token lives.
-    pub lifetime: Duration,
-    /// Login claims to take the name from, in this order.
-    pub name_from: Vec<String>,
-    /// Makes an email for players without one.
-    pub fallback_email_domain: Option<String>,
 }
 
 /// `[limits]`: what clients may take.
@@ -124,7 +115,7 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let config = sections::read(&mut reader);
+        let config = sections::read(&mut reader, MissingSecret::Reject);
         drop_false_problems(&mut reader.problems);
         let effective = SETTINGS.iter().map(|setting| Effective {
             key: setting.key,
@@ -139,8 +130,8 @@ impl Config {
         }
     }
 
-    /// Loads what `inspect` needs to judge a login token: the login side and the names that Chat gives
-    /// players. A Chat secret that nobody set is made up: the token is not for anybody.
+    /// Loads what `inspect` needs to judge a login token: the login side, and how the products name players.
+    /// A product's secret that nobody set is made up: the token is not for anybody.
     ///
     /// # Errors
     /// What is wrong with that.
@@ -149,16 +140,10 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let mut config = sections::read(&mut reader);
+        let config = sections::read(&mut reader, MissingSecret::MakeUp);
         drop_false_problems(&mut reader.problems);
-        let is_chat_unset = !reader.has("chat.secret") && !reader.has("chat.secret_file");
-        reader.problems.retain(|problem| {
-            let is_own = ["login.", "chat."].iter().any(|section| problem.key.starts_with(section));
-            problem.key == file::PROBLEM_KEY || is_own && !(is_chat_unset && problem.key == "chat.secret")
-        });
-        if is_chat_unset {
-            config.chat.secret = Secret::generate().unwrap_or_else(|_| Secret::new(Vec::new()));
-        }
+        let is_own = |key: &str| key.starts_with("login.") || PRODUCTS.into_iter().any(|own| own.has_setting(key));
+        reader.problems.retain(|problem| problem.key == file::PROBLEM_KEY || is_own(&problem.key));
         if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
     }
 
@@ -172,7 +157,7 @@ impl Config {
         product: Product,
     ) -> Result<(ProductKey, Vec<(Product, Secret)>), ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let keys = products::keys(&mut reader, product);
+        let keys = secret_places::keys(&mut reader, product);
         drop_false_problems(&mut reader.problems);
         let [key, file_key] = product.secret_keys();
         let own = [file::PROBLEM_KEY, key, file_key, "messaging.key_id", "allow_weak_secrets"];

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::config::products::Product;
 use crate::login::Timestamp;
 use crate::login::keys::{KeysError, VerifiedBy};
 use crate::login::published::PublishedKeys;
 use crate::login::verifier::{Candidates, LoginError, LoginVerifier};
 use crate::metrics::Metrics;
-use crate::zendesk::chat::{Chat, ChatError};
 use crate::zendesk::identity::{Identity, IdentityError};
 use crate::zendesk::signing_key::{SignError, ZendeskToken};
+use crate::zendesk::{IssueError, Zendesk};
 
 /// The whole use case: a login token in, a Zendesk token out.
 pub struct Exchange {
     login_cookie: String,
     takes_bearer: bool,
     verifier: LoginVerifier,
-    chat: Chat,
+    zendesk: Zendesk,
 }
 
 /// A token that was issued, and for whom.
@@ -36,6 +37,9 @@ pub struct Issued {
 /// The step that stopped, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExchangeError {
+    /// The product is not configured.
+    #[error("no secret is set for this product")]
+    NotServed,
     /// There is no login.
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -44,7 +48,7 @@ pub enum ExchangeError {
     Identify(IdentityError, VerifiedBy),
     /// The product refuses the player whose login that key verified.
     #[error("{0}")]
-    Issue(ChatError, VerifiedBy),
+    Issue(IssueError, VerifiedBy),
 }
 
 /// The exchange can't be built.
@@ -63,7 +67,7 @@ impl ExchangeError {
     #[must_use]
     pub const fn verified_by(self) -> Option<VerifiedBy> {
         match self {
-            Self::Login(LoginError::Verify(_) | LoginError::Settle) => None,
+            Self::NotServed | Self::Login(LoginError::Verify(_) | LoginError::Settle) => None,
             Self::Login(LoginError::Revocation(_, key)) | Self::Identify(_, key) | Self::Issue(_, key) => Some(key),
         }
     }
@@ -80,7 +84,7 @@ impl Exchange {
             login_cookie: config.login.cookie.clone(),
             takes_bearer: config.login.bearer,
             verifier: LoginVerifier::new(&config.login, metrics, old.map(|old| &old.verifier))?,
-            chat: Chat::new(&config.chat)?,
+            zendesk: Zendesk::new(&config.products)?,
         })
     }
 
@@ -108,16 +112,28 @@ impl Exchange {
         self.verifier.keys().published()
     }
 
-    /// Exchanges the login that the candidates agree on for a Chat token.
+    /// Whether tokens are issued for a product.
+    #[must_use]
+    pub fn serves(&self, product: Product) -> bool {
+        self.zendesk.issuer(product).is_some()
+    }
+
+    /// Exchanges the login that the candidates agree on for a product's token.
     ///
     /// # Errors
     /// The step that stopped.
-    pub async fn run(&self, candidates: &Candidates<'_>, now: Timestamp) -> Result<Issued, ExchangeError> {
+    pub async fn run(
+        &self,
+        product: Product,
+        candidates: &Candidates<'_>,
+        now: Timestamp,
+    ) -> Result<Issued, ExchangeError> {
+        let issuer = self.zendesk.issuer(product).ok_or(ExchangeError::NotServed)?;
         let login = self.verifier.verify(candidates, now).await?;
         let key = login.verified_by();
-        let identity = Identity::from_login(&login, self.chat.identity_rule());
+        let identity = Identity::from_login(&login, issuer.identity_rule());
         let identity = identity.map_err(|error| ExchangeError::Identify(error, key))?;
-        let token = self.chat.issue(&identity, now, login.honoured_until());
+        let token = issuer.issue(&identity, now, login.honoured_until());
         let token = token.map_err(|error| ExchangeError::Issue(error, key))?;
         Ok(Issued { token, external_id: identity.external_id().to_owned(), verified_by: key })
     }

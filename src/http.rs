@@ -10,6 +10,10 @@ pub mod bearer;
 pub mod origin_gate;
 pub mod accept;
 pub mod token;
+pub mod support_sdk;
+pub mod document;
+pub mod script;
+pub mod openapi;
 pub mod observe;
 pub mod admin;
 
@@ -22,8 +26,9 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, any, get, post};
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -31,7 +36,8 @@ use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::config::origin::OriginPattern;
-use crate::exchange::Exchange;
+use crate::config::products::{PRODUCTS, Product};
+use crate::exchange::{Exchange, ExchangeError};
 use crate::metrics::Metrics;
 
 use admin::Readiness;
@@ -67,7 +73,7 @@ impl App {
     #[must_use]
     pub fn public(exchange: Arc<Exchange>, config: &Config) -> Self {
         observe::warm_up();
-        Self::gated(routes(exchange), config)
+        Self::gated(routes(&exchange), config)
     }
 
     /// Any routes behind the same; tests bring routes that stall or panic.
@@ -86,7 +92,7 @@ impl App {
     /// under way end with those they began with.
     pub fn swap(&self, exchange: Arc<Exchange>, config: &Config) {
         if let Kind::Public(site) = &self.0 {
-            let mut new = Site::new(routes(exchange), config);
+            let mut new = Site::new(routes(&exchange), config);
             let old = site.load_full();
             if old.most_in_flight == new.most_in_flight {
                 // Requests under way count on.
@@ -123,13 +129,48 @@ impl App {
     }
 }
 
+/// Whom a path is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// Pages of the shop, and whatever sends no origin.
+    Page,
+    /// Zendesk's servers.
+    Server,
+    /// Anybody.
+    Anyone,
+}
+
+impl Asker {
+    fn of(path: &str) -> Self {
+        match path {
+            script::PATH | openapi::PATH => Self::Anyone,
+            path if path == token::path(Product::SupportSdk) => Self::Server,
+            _ => Self::Page,
+        }
+    }
+}
+
 /// The public routes.
-fn routes(exchange: Arc<Exchange>) -> Router {
-    Router::new()
-        .route(token::CHAT_PATH, get(token::chat))
-        .with_state(exchange)
-        .fallback(|| async { Cause::RouteUnknown })
-        .method_not_allowed_fallback(|| async { Cause::MethodUnknown })
+fn routes(exchange: &Arc<Exchange>) -> Router {
+    let routes = PRODUCTS.into_iter().fold(Router::new(), |routes, product| {
+        routes.route(token::path(product), product_route(product, Arc::clone(exchange)))
+    });
+    let documents = [(script::PATH, script::document()), (openapi::PATH, openapi::document())];
+    let routes = documents.into_iter().fold(routes, |routes, (path, document)| {
+        routes.route(path, get(move |headers: HeaderMap| async move { document.answer(&headers) }))
+    });
+    routes.fallback(|| async { Cause::RouteUnknown }).method_not_allowed_fallback(|| async { Cause::MethodUnknown })
+}
+
+/// What answers on a product's path.
+fn product_route(product: Product, exchange: Arc<Exchange>) -> MethodRouter {
+    if !exchange.serves(product) {
+        any(|| async { Cause::Exchange(ExchangeError::NotServed) })
+    } else if product.is_for_pages() {
+        get(move |headers| token::token(product, Arc::clone(&exchange), headers))
+    } else {
+        post(support_sdk::support_sdk).with_state(exchange)
+    }
 }
 
 impl Site {
@@ -144,14 +185,21 @@ impl Site {
         }
     }
 
-    /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer.
+    /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer to a page.
     async fn pass_origin(&self, request: Request) -> Response {
-        match origin_gate::allowed_origin(request.headers(), &self.origins) {
-            Err(cause) => origin_gate::name_origin(cause.into_response(), None),
-            Ok(Some(origin)) if origin_gate::is_preflight(&request) => {
+        let asker = Asker::of(request.uri().path());
+        if asker == Asker::Anyone {
+            return self.pass_limits(request).await;
+        }
+        match (origin_gate::allowed_origin(request.headers(), &self.origins), asker) {
+            (Err(cause), _) => origin_gate::name_origin(cause.into_response(), None),
+            (Ok(_), Asker::Server) => {
+                origin_gate::name_origin(support_sdk::worth_another_try(self.pass_limits(request).await), None)
+            }
+            (Ok(Some(origin)), _) if origin_gate::is_preflight(&request) => {
                 origin_gate::name_origin(origin_gate::preflight(self.takes_bearer), Some(origin))
             }
-            Ok(origin) => origin_gate::name_origin(self.pass_limits(request).await, origin),
+            (Ok(origin), _) => origin_gate::name_origin(self.pass_limits(request).await, origin),
         }
     }
 

@@ -1,6 +1,100 @@
-//! What does Zendesk want to hear of a player?
+//! What does Zendesk want to hear of a player, and which of its products are there to hear it?
 
 pub mod identity;
 pub mod signing_key;
+pub mod token_id;
 pub mod chat;
+pub mod messaging;
+pub mod help_center;
+pub mod support_sdk;
 pub mod rules;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::config::products::{ClaimSet, EmailRule, IdentityRule, Product, Section};
+use crate::login::Timestamp;
+
+use identity::Identity;
+use signing_key::{SignError, SigningKey, ZendeskToken};
+use token_id::TokenId;
+
+/// The products that tokens are issued for.
+pub struct Zendesk(Vec<Issuer>);
+
+/// Issues the tokens of one product.
+pub struct Issuer {
+    key: SigningKey,
+    identity: IdentityRule,
+    claims: ClaimSet,
+}
+
+/// Why a product's token can't be issued to a player who has an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum IssueError {
+    /// Chat refuses accented characters in emails.
+    #[error("claim email is not ASCII, which Chat refuses")]
+    EmailNotAscii,
+    /// Messaging wants an id that never changes.
+    #[error("claim sub is an email or a phone number, which Messaging does not take as an external id")]
+    ExternalIdIsContact,
+    /// The product needs a name and an email, and its rule did not ask for them; a fault of ours.
+    #[error("the player was identified without the name and email that the product needs")]
+    ContactMissing,
+    /// See [`SignError`].
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl Zendesk {
+    /// Builds the issuers from their sections.
+    ///
+    /// # Errors
+    /// See [`SigningKey::new`].
+    pub fn new(products: &[Section]) -> Result<Self, SignError> {
+        products.iter().map(Issuer::new).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The issuer of a product's tokens; nothing when the product is not configured.
+    #[must_use]
+    pub fn issuer(&self, product: Product) -> Option<&Issuer> {
+        self.0.iter().find(|issuer| issuer.claims.product() == product)
+    }
+}
+
+impl Issuer {
+    fn new(section: &Section) -> Result<Self, SignError> {
+        let key_id = match &section.claims {
+            ClaimSet::Messaging { key_id, .. } => Some(key_id.as_str()),
+            ClaimSet::Chat { .. } | ClaimSet::HelpCenter | ClaimSet::SupportSdk => None,
+        };
+        let key = SigningKey::new(&section.secret, key_id)?;
+        Ok(Self { key, identity: section.identity.clone(), claims: section.claims.clone() })
+    }
+
+    /// How the product wants a player named.
+    #[must_use]
+    pub const fn identity_rule(&self) -> &IdentityRule {
+        &self.identity
+    }
+
+    /// Issues a token that lives as long as the settings or the product say, and where it says so itself,
+    /// never beyond `until`.
+    ///
+    /// # Errors
+    /// See [`IssueError`].
+    pub fn issue(&self, player: &Identity, now: Timestamp, until: Timestamp) -> Result<ZendeskToken, IssueError> {
+        let end = |lifetime: Duration| until.min(now + i64::try_from(lifetime.as_secs()).unwrap_or_default());
+        Ok(match self.claims {
+            ClaimSet::Chat { lifetime } => self.key.sign(&chat::Claims::new(player, now, end(lifetime))?)?,
+            ClaimSet::Messaging { lifetime, .. } => {
+                let is_vouched_for = self.identity.email == EmailRule::Verified;
+                let id = TokenId::random()?;
+                self.key.sign(&messaging::Claims::new(player, is_vouched_for, &id, now, end(lifetime))?)?
+            }
+            ClaimSet::HelpCenter => self.key.sign(&help_center::Claims::new(player, &TokenId::random()?, now)?)?,
+            ClaimSet::SupportSdk => self.key.sign(&support_sdk::Claims::new(player, &TokenId::random()?, now)?)?,
+        })
+    }
+}

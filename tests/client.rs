@@ -16,12 +16,13 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 pub struct Request {
     address: SocketAddr,
     head: Vec<u8>,
+    body: Vec<u8>,
 }
 
 impl Request {
     pub fn new(address: SocketAddr, method: &str, path: &str) -> Self {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-        Self { address, head: head.into_bytes() }
+        Self { address, head: head.into_bytes(), body: Vec::new() }
     }
 
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
@@ -33,9 +34,14 @@ impl Request {
         self.header("Cookie", [b"token=", value.as_ref()].concat())
     }
 
-    pub fn send(mut self) -> Answer {
-        self.head.extend(b"\r\n");
-        send(self.address, &self.head)
+    /// Adds a body and its length.
+    pub fn body(self, body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        Self { body: body.to_vec(), ..self.header("Content-Length", body.len().to_string()) }
+    }
+
+    pub fn send(self) -> Answer {
+        send(self.address, &[&self.head[..], b"\r\n", &self.body].concat())
     }
 }
 

@@ -128,7 +128,6 @@ fn other_paths_are_not_found() {
         "/live",
         "/ready",
         "/metrics",
-        "/messaging/token",
         "/?token=x",
     ];
     for path in paths {

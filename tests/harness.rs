@@ -12,6 +12,10 @@ use crate::client::{self, Request};
 
 pub const LOGIN_SECRET: &str = include_str!("fixtures/login_secret").trim_ascii_end();
 pub const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
+pub const MESSAGING_SECRET: &str = "b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfef";
+pub const HELP_CENTER_SECRET: &str = "243f6a8885a308d313198a2e03707344a4093822299f31d0082efa98ec4e6c89";
+pub const SUPPORT_SDK_SECRET: &str = "6a09e667f3bcc908b2fb1366ea957d3e3adec17512775099da2f590b0667322a";
+pub const KEY_ID: &str = "app_5f0d1a7b3c11";
 pub const ORIGIN: &str = "https://shop.example.com";
 
 /// Longest that any single step of a test waits.
@@ -23,6 +27,14 @@ const USUAL: [(&str, &str); 5] = [
     ("login.secret", LOGIN_SECRET),
     ("chat.secret", CHAT_SECRET),
     ("cors.origins", ORIGIN),
+];
+
+/// What configures the other products beside Chat.
+pub const OTHER_PRODUCTS: [(&str, &str); 4] = [
+    ("messaging.secret", MESSAGING_SECRET),
+    ("messaging.key_id", KEY_ID),
+    ("help_center.secret", HELP_CENTER_SECRET),
+    ("support_sdk.secret", SUPPORT_SDK_SECRET),
 ];
 
 /// The binary, with no environment but the settings named.
@@ -74,6 +86,11 @@ impl Server {
 
     pub fn with(changes: &[(&str, &str)]) -> Self {
         Self::run(command(&["serve"], &usual(changes)))
+    }
+
+    /// All four products, with some settings changed.
+    pub fn with_all_products(changes: &[(&str, &str)]) -> Self {
+        Self::with(&[&OTHER_PRODUCTS[..], changes].concat())
     }
 
     /// Starts a command that serves, and waits until its log says where.

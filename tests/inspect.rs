@@ -44,8 +44,8 @@ fn a_good_token_is_explained_with_its_times_in_words_and_what_the_agent_sees() {
         "expires in 20 hours",
         "Good as a login token",
         "  signed with login.secret",
-        "  the agent sees name \"Jane Doe\"",
-        &format!("  the agent sees external_id \"{SUB}\""),
+        "  chat: the agent sees name \"Jane Doe\"",
+        &format!("  chat: the agent sees external_id \"{SUB}\""),
     ] {
         assert!(told.out.contains(line), "{line}\n{}", told.out);
     }

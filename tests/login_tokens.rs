@@ -11,7 +11,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::harness::LOGIN_SECRET;
+use zendesk_token::config::products::Product;
+use zendesk_token::zendesk::rules;
+
+use crate::harness::{KEY_ID, LOGIN_SECRET};
 
 pub const SUB: &str = "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11";
 pub const EMAIL: &str = "jane@example.com";
@@ -79,6 +82,15 @@ pub fn open(token: &str, secret: &str) -> (Value, Value) {
     let (header, payload) = message.split_once('.').unwrap();
     let json = |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
     (json(header), json(payload))
+}
+
+/// Header and claims of a token for `product`, once they are seen to be signed and to keep its rules.
+pub fn open_for(product: Product, token: &str, secret: &str) -> (Value, Value) {
+    let (header, claims) = open(token, secret);
+    let object = |json: &Value| json.as_object().unwrap().clone();
+    let breaches = rules::breaches(product, &object(&header), &object(&claims), Some(KEY_ID), now());
+    assert_eq!(breaches, []);
+    (header, claims)
 }
 
 fn hmac(secret: &[u8], message: &str) -> Hmac<Sha256> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
+use zendesk_token::config::products::ClaimSet;
 use zendesk_token::config::settings::FILE_VARIABLE;
 use zendesk_token::logging::Format;
 
@@ -58,8 +59,9 @@ fn the_environment_alone_is_enough() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8001");
     assert_eq!(config.login.cookie, "token");
     assert_eq!(config.login.leeway, Duration::from_mins(1));
-    assert_eq!(config.chat.lifetime, Duration::from_mins(5));
-    assert_eq!(config.chat.name_from, ["email"]);
+    let [chat] = config.products.as_slice() else { panic!("{:?}", config.products) };
+    assert_eq!(chat.claims, ClaimSet::Chat { lifetime: Duration::from_mins(5) });
+    assert_eq!(chat.identity.name_from, ["email"]);
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(75));
     assert_eq!(config.log.format, Format::Json);
     assert!(config.warnings.is_empty());

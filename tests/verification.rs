@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use futures_util::FutureExt;
 use zendesk_token::config::Config;
+use zendesk_token::config::products::Product;
 use zendesk_token::exchange::{Exchange, ExchangeError};
 use zendesk_token::http::refusal::Cause;
 use zendesk_token::login::token;
@@ -36,7 +37,7 @@ pub fn run_all(
     now: i64,
 ) -> Result<ZendeskToken, ExchangeError> {
     let candidates = Candidates { bearer: None, cookies };
-    exchange.run(&candidates, now).now_or_never().expect("waits").map(|issued| issued.token)
+    exchange.run(Product::Chat, &candidates, now).now_or_never().expect("waits").map(|issued| issued.token)
 }
 
 fn is_valid(changes: &[(&str, &str)], token: &LoginToken) -> bool {

@@ -1,6 +1,6 @@
 //! Are the settings right, and what would run with them?
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,9 +10,11 @@ use tokio::runtime::Runtime;
 
 use crate::config::login::{Login, Signature};
 use crate::config::problem::Source;
+use crate::config::products::Product;
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
-use crate::http::token::now;
+use crate::http::token::{now, path};
+use crate::http::{openapi, script};
 use crate::login::Timestamp;
 use crate::login::api::{Dated, LoginApi};
 use crate::login::connection::ApiError;
@@ -113,30 +115,58 @@ fn report(config: &Config) -> anyhow::Result<String> {
         writeln!(text, "  {key:<28} {value:<32} ({source})")?;
     }
     let unset: Vec<&str> = unset.iter().map(|setting| setting.key).collect();
-    writeln!(text, "  not set: {}", unset.join(", "))?;
-    writeln!(text, "\nWould serve")?;
-    writeln!(text, "  http://{}/generate/token   Zendesk Chat, Web Widget (Classic)", place(config.listen))?;
-    writeln!(
-        text,
-        "  http://{}/live, /ready, /metrics   for the orchestrator, never for the public",
-        place(config.admin_listen)
-    )?;
-    if config.login.bearer {
-        writeln!(
-            text,
-            "\nThe login token may come as Authorization: Bearer, from apps and from pages whose cookie can't"
-        )?;
+    writeln!(text, "  not set: {}\n", unset.join(", "))?;
+    write_routes(&mut text, config)?;
+    if config.products.iter().any(|section| section.claims.product().is_for_pages()) {
+        text.push_str(LOGIN_COOKIE);
+        write_script(&mut text)?;
     }
-    writeln!(text, "\nThe login cookie only gets here when")?;
-    writeln!(text, "  - the page asks with credentials: fetch(url, {{ credentials: \"include\" }})")?;
-    writeln!(text, "  - service and shop share a registrable domain, or the cookie is SameSite=None; Secure")?;
-    writeln!(text, "  - the cookie's Domain covers the service's host: Domain=example.com, not host-only")?;
-    writeln!(text)?;
+    if config.login.bearer {
+        text.push_str(
+            "The login token may come as Authorization: Bearer, from apps and from pages whose cookie can't\n\n",
+        );
+    }
     for warning in &config.warnings {
         writeln!(text, "Warning: {warning}")?;
     }
     writeln!(text, "No errors, {} warning(s).", config.warnings.len())?;
     Ok(text)
+}
+
+const LOGIN_COOKIE: &str = "\
+The login cookie only gets here when
+  - the page asks with credentials: fetch(url, { credentials: \"include\" }), as jwt_fn.js does
+  - service and shop share a registrable domain, or the cookie is SameSite=None; Secure
+  - the cookie's Domain covers the service's host: Domain=example.com, not host-only
+
+";
+
+fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
+    let public = place(config.listen);
+    writeln!(text, "Would serve")?;
+    for product in config.products.iter().map(|section| section.claims.product()) {
+        writeln!(text, "  http://{public}{:<20} {}", path(product), name(product))?;
+    }
+    writeln!(text, "  http://{public}{:<20} for pages, and {} for tools", script::PATH, openapi::PATH)?;
+    let admin = place(config.admin_listen);
+    writeln!(text, "  http://{admin}/live, /ready, /metrics   for the orchestrator, never for the public\n")
+}
+
+fn write_script(text: &mut String) -> fmt::Result {
+    let script = script::document();
+    writeln!(text, "A page may load the script by its hash, which changes with the release:")?;
+    writeln!(text, "  <script src=\"https://(the service's host){}\"", script::PATH)?;
+    writeln!(text, "          integrity=\"{}\" crossorigin=\"anonymous\"></script>\n", script.integrity())
+}
+
+/// What a product is called, and who asks for its tokens.
+const fn name(product: Product) -> &'static str {
+    match product {
+        Product::Chat => "Zendesk Chat, Web Widget (Classic)",
+        Product::Messaging => "Messaging, on the web and in apps",
+        Product::HelpCenter => "Help Center in the Web Widget (Classic)",
+        Product::SupportSdk => "Support SDK: Zendesk's servers POST here, set it as the JWT URL",
+    }
 }
 
 /// An address, or words for a port that is free only once it is bound.

@@ -10,9 +10,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::config::Config;
+use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
-use crate::http::token::now;
+use crate::http::token::{now, path};
 use crate::logging;
 use crate::login::Timestamp;
 use crate::zendesk::signing_key::SigningKey;
@@ -54,23 +55,23 @@ const LOGIN_LIFETIME: Timestamp = 86_400;
 /// An address that is not loopback or is taken.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let login_secret = Secret::generate()?;
-    let chat_secret = Secret::generate()?;
     let login_token = mint_login_token(&login_secret)?;
+    let secrets =
+        PRODUCTS.into_iter().map(|product| Ok((product, Secret::generate()?))).collect::<anyhow::Result<Vec<_>>>()?;
     Runtime::new()?.block_on(async {
         let public = bind_loopback(arguments.listen)?;
         let address = public.local_addr()?;
         let admin = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let origin = format!("http://{address}");
-        let config = Config::load(
-            None,
-            [
-                variable("login.secret", text(&login_secret)),
-                variable("chat.secret", text(&chat_secret)),
-                variable("cors.origins", &origin),
-                variable("log.format", "text"),
-            ],
-        )?;
-        write!(io::stdout(), "{}", greeting(&origin, &login_token, text(&chat_secret)))?;
+        let settings = [
+            variable("login.secret", text(&login_secret)),
+            variable("messaging.key_id", "app_demo"),
+            variable("cors.origins", &origin),
+            variable("log.format", "text"),
+        ];
+        let product_secrets = secrets.iter().map(|(product, secret)| variable(product.secret_keys()[0], text(secret)));
+        let config = Config::load(None, settings.into_iter().chain(product_secrets))?;
+        write!(io::stdout(), "{}", greeting(&origin, &login_token, &secrets))?;
         let _log = logging::start(config.log.format, config.log.level);
         serve(config, None, public, admin).await
     })
@@ -89,21 +90,31 @@ fn bind_loopback(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     }
 }
 
-fn greeting(origin: &str, login_token: &str, chat_secret: &str) -> String {
+fn greeting(origin: &str, login_token: &str, secrets: &[(Product, Secret)]) -> String {
+    let (chat, messaging, help_center, support_sdk) =
+        (path(Product::Chat), path(Product::Messaging), path(Product::HelpCenter), path(Product::SupportSdk));
+    let chat_secret =
+        secrets.iter().find(|(product, _)| *product == Product::Chat).map_or("", |(_, secret)| text(secret));
     format!(
         "Nothing of this leaves your machine. Jane Doe is signed in with Xsolla Login; her login token is in the cookie.
 
-Ask for her Zendesk token, as the widget does:
+Ask for her Zendesk Chat token, as the widget does:
 
-  curl --silent --cookie 'token={login_token}' {origin}/generate/token
+  curl --silent --cookie 'token={login_token}' {origin}{chat}
 
 Read it as Zendesk does, its signature checked with the Chat secret (pip install pyjwt):
 
-  curl --silent --cookie 'token={login_token}' --header 'Accept: text/plain' {origin}/generate/token | python3 -c 'import jwt, sys; print(jwt.decode(sys.stdin.read(), \"{chat_secret}\", algorithms=[\"HS256\"]))'
+  curl --silent --cookie 'token={login_token}' --header 'Accept: text/plain' {origin}{chat} | python3 -c 'import jwt, sys; print(jwt.decode(sys.stdin.read(), \"{chat_secret}\", algorithms=[\"HS256\"]))'
+
+The same for Messaging and the Help Center, and for the Support SDK as Zendesk's servers ask:
+
+  curl --silent --cookie 'token={login_token}' {origin}{messaging}
+  curl --silent --cookie 'token={login_token}' {origin}{help_center}
+  curl --silent --data 'user_token={login_token}' {origin}{support_sdk}
 
 Ask without the cookie, and see why the visitor would be anonymous:
 
-  curl --silent --include {origin}/generate/token
+  curl --silent --include {origin}{chat}
 
 Ctrl-C ends the demo. The log follows.
 
@@ -124,7 +135,7 @@ fn mint_login_token(secret: &Secret) -> anyhow::Result<String> {
         xsolla_login_project_id: "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77",
         r#type: "xsolla_login",
     };
-    Ok(SigningKey::new(secret)?.sign(&claims)?.as_str().to_owned())
+    Ok(SigningKey::new(secret, None)?.sign(&claims)?.as_str().to_owned())
 }
 
 fn variable(key: &str, value: &str) -> (OsString, OsString) {

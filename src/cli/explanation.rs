@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::config::products::Product;
 use crate::login::Timestamp;
 
 use super::opened::{Opened, seconds};
@@ -23,14 +24,14 @@ pub struct Explanation {
     pub judged_as: &'static str,
     /// Whether it is good.
     pub verdict: Verdict,
-    /// The code that the service would refuse it with.
+    /// The code that the service would refuse it with, for the first product that does.
     pub refusal: Option<&'static str>,
     /// The key that verified it: `current`, `previous`, `published`, or the setting of a product's secret.
     pub signed_with: Option<&'static str>,
     /// What speaks against it.
     pub findings: Vec<Finding>,
-    /// What the agent would see of the player, when the login is good.
-    pub agent_sees: Option<Map<String, Value>>,
+    /// What becomes of a login token, for each product that is configured.
+    products: Vec<Judged>,
     header: Option<Map<String, Value>>,
     claims: Option<Map<String, Value>>,
     times: Vec<Time>,
@@ -48,8 +49,18 @@ pub enum Verdict {
     Unknown,
 }
 
-/// One thing that speaks against a token.
+/// What one product makes of a login.
 #[derive(Serialize)]
+struct Judged {
+    product: &'static str,
+    /// The code that the service would refuse it with.
+    refusal: Option<&'static str>,
+    /// What the agent would see of the player.
+    agent_sees: Option<Map<String, Value>>,
+}
+
+/// One thing that speaks against a token.
+#[derive(PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What is wrong.
     pub cause: String,
@@ -81,10 +92,25 @@ impl Explanation {
             refusal: None,
             signed_with: None,
             findings: Vec::new(),
-            agent_sees: None,
+            products: Vec::new(),
             times: times.collect(),
             header: opened.header,
             claims: opened.claims,
+        }
+    }
+
+    /// Adds a product whose agents would see this of the player.
+    pub fn accept(&mut self, product: Product, agent_sees: Map<String, Value>) {
+        self.products.push(Judged { product: product.word(), refusal: None, agent_sees: Some(agent_sees) });
+    }
+
+    /// Adds a product that the player gets no token for, or that can't be judged now.
+    pub fn refuse(&mut self, product: Product, refusal: &'static str, is_unknown: bool, finding: Finding) {
+        self.products.push(Judged { product: product.word(), refusal: Some(refusal), agent_sees: None });
+        self.verdict = if is_unknown { Verdict::Unknown } else { Verdict::Refused };
+        self.refusal = self.refusal.or(Some(refusal));
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
         }
     }
 
@@ -110,14 +136,18 @@ impl Explanation {
         if let Some(key) = self.signed_with {
             let _ = writeln!(text, "  signed with {}", key_in_words(key));
         }
-        for (name, value) in self.agent_sees.iter().flatten() {
-            let _ = writeln!(text, "  the agent sees {name} {}", shown(value));
+        for Judged { product, agent_sees, .. } in &self.products {
+            for (name, value) in agent_sees.iter().flatten() {
+                let _ = writeln!(text, "  {product}: the agent sees {name} {}", shown(value));
+            }
         }
         for Finding { cause, mend } in &self.findings {
             let _ = writeln!(text, "  {}\n    → {}", printable(cause), printable(mend));
         }
-        if let Some(refusal) = self.refusal {
-            let _ = writeln!(text, "  the service answers {refusal}");
+        for Judged { product, refusal, .. } in &self.products {
+            if let Some(refusal) = refusal {
+                let _ = writeln!(text, "  {product}: the service answers {refusal}");
+            }
         }
         text
     }

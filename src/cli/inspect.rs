@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
+use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
-use crate::config::products::{Product, ProductKey};
+use crate::config::products::Product;
 use crate::config::secret::Secret;
+use crate::config::secret_places::ProductKey;
 use crate::config::{Config, environment};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, ExchangeError, Issued};
 use crate::http::refusal::{Cause, Refusal};
 use crate::http::token::now;
 use crate::login::keys::VerifiedBy;
@@ -65,9 +67,9 @@ enum ProductName {
 /// No token, wrong settings, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let explanation = if let Some(product) = arguments.zendesk {
-        let (product, word) = product.named();
+        let product = product.product();
         let (key, others) = Config::load_for_product(file, environment(), product)?;
-        explain_issued(&read_token()?, product, word, &key, &others)
+        explain_issued(&read_token()?, product, &key, &others)
     } else {
         let config = Config::load_for_login(file, environment())?;
         explain_login(&read_token()?, &config)?
@@ -78,12 +80,12 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCod
 }
 
 impl ProductName {
-    const fn named(self) -> (Product, &'static str) {
+    const fn product(self) -> Product {
         match self {
-            Self::Chat => (Product::Chat, "chat"),
-            Self::Messaging => (Product::Messaging, "messaging"),
-            Self::HelpCenter => (Product::HelpCenter, "help-center"),
-            Self::SupportSdk => (Product::SupportSdk, "support-sdk"),
+            Self::Chat => Product::Chat,
+            Self::Messaging => Product::Messaging,
+            Self::HelpCenter => Product::HelpCenter,
+            Self::SupportSdk => Product::SupportSdk,
         }
     }
 }
@@ -107,44 +109,45 @@ fn read_token() -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Judges a login token by the exchange that serves.
+/// Judges a login token by the exchange that serves, for each product that is configured.
 fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
     let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token)] };
-    let runtime = Runtime::new()?;
-    let outcome = runtime.block_on(exchange.run(&candidates, now()));
-    runtime.shutdown_background();
     let opened = Opened::read(token);
-    let against = outcome.as_ref().err().map(|error| mends::finding(*error, &config.login, &opened));
-    let mut explanation = Explanation::new("login", opened, now());
-    explanation.findings.extend(against);
-    match outcome {
-        Ok(issued) => {
-            explanation.signed_with = Some(issued.verified_by.word());
-            let claims = Opened::read(issued.token.as_str().as_bytes()).claims.unwrap_or_default();
-            let names = ["name", "email", "external_id"];
-            explanation.agent_sees =
-                Some(claims.into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect());
-        }
-        Err(error) => {
-            explanation.signed_with = error.verified_by().map(VerifiedBy::word);
-            let refusal = Cause::from(error).refusal();
-            let is_unknown = matches!(refusal, Refusal::LoginUnavailable | Refusal::Internal);
-            explanation.verdict = if is_unknown { Verdict::Unknown } else { Verdict::Refused };
-            explanation.refusal = Some(refusal.wire().1);
+    let mut explanation = Explanation::new("login", Opened::read(token), now());
+    let runtime = Runtime::new()?;
+    let mut no_login = None;
+    for product in config.products.iter().map(|section| section.claims.product()) {
+        let run = || runtime.block_on(exchange.run(product, &candidates, now()));
+        // Where there is no login, there is none for whichever product.
+        match no_login.map_or_else(run, Err) {
+            Ok(issued) => {
+                explanation.signed_with = Some(issued.verified_by.word());
+                explanation.accept(product, agent_sees(&issued));
+            }
+            Err(error) => {
+                explanation.signed_with = error.verified_by().map(VerifiedBy::word);
+                let refusal = Cause::from(error).refusal();
+                let is_unknown = matches!(refusal, Refusal::LoginUnavailable | Refusal::Internal);
+                let finding = mends::finding(error, &config.login, &opened);
+                explanation.refuse(product, refusal.wire().1, is_unknown, finding);
+                no_login = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
+            }
         }
     }
+    runtime.shutdown_background();
     Ok(explanation)
 }
 
+/// What an issued token tells of the player.
+fn agent_sees(issued: &Issued) -> Map<String, Value> {
+    let claims = Opened::read(issued.token.as_str().as_bytes()).claims.unwrap_or_default();
+    let told = ["name", "email", "email_verified", "external_id"];
+    claims.into_iter().filter(|(name, _)| told.contains(&name.as_str())).collect()
+}
+
 /// Judges an issued token by its product's rules.
-fn explain_issued(
-    token: &[u8],
-    product: Product,
-    word: &'static str,
-    key: &ProductKey,
-    others: &[(Product, Secret)],
-) -> Explanation {
+fn explain_issued(token: &[u8], product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Explanation {
     let (opened, now) = (Opened::read(token), now());
     let token = &String::from_utf8_lossy(token);
     let mut findings = Vec::new();
@@ -165,7 +168,7 @@ fn explain_issued(
         let mend = "give the token alone, as the answer holds it, without quotes around it";
         findings.push(Finding { cause: cause.to_owned(), mend: mend.to_owned() });
     }
-    let mut explanation = Explanation::new(word, opened, now);
+    let mut explanation = Explanation::new(product.word(), opened, now);
     explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
     (explanation.findings, explanation.signed_with) = (findings, signed_with);
     explanation

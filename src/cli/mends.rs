@@ -8,7 +8,7 @@ use crate::login::published::FindKeyError;
 use crate::login::revocation::RevocationError;
 use crate::login::token::VerifyError;
 use crate::login::verifier::LoginError;
-use crate::zendesk::chat::ChatError;
+use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
 
 use super::explanation::Finding;
@@ -28,12 +28,16 @@ pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding 
             told(&error, API_MEND)
         }
         ExchangeError::Identify(error, _) => identify(error),
-        ExchangeError::Issue(ChatError::EmailNotAscii, _) => {
+        ExchangeError::Issue(IssueError::EmailNotAscii, _) => {
             told(&error, "Chat refuses such an address; the player needs another one")
         }
-        ExchangeError::Issue(ChatError::Sign(_), _) => {
+        ExchangeError::Issue(IssueError::ExternalIdIsContact, _) => {
+            told(&error, "it is not one of Xsolla Login's user tokens; see who made it")
+        }
+        ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _) => {
             told(&error, "this is a fault of zendesk-token; please report it")
         }
+        ExchangeError::NotServed => told(&error, "set the product's secret"),
     }
 }
 
@@ -148,7 +152,7 @@ fn identify(error: IdentityError) -> Finding {
     let mend = match error {
         IdentityError::SubMissing => "it is not one of Xsolla Login's user tokens; see who made it",
         IdentityError::EmailMissing => {
-            "have Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set chat.fallback_email_domain"
+            "have Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section"
         }
         IdentityError::TooLong(..)
         | IdentityError::ControlCharacter(_)

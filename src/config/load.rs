@@ -57,6 +57,12 @@ impl Reader {
         self.found.contains_key(key)
     }
 
+    /// Whether anybody set a secret, or names a file that holds it.
+    #[must_use]
+    pub fn has_secret(&self, keys: [&str; 2]) -> bool {
+        keys.into_iter().any(|key| self.has(key))
+    }
+
     /// Where the value of `key` stands.
     #[must_use]
     pub fn source(&self, key: &str) -> Source {
@@ -168,7 +174,7 @@ impl Reader {
     /// Reads a secret that must be there; an empty one when it is not, or is wrong. `otherwise` says what
     /// else a person could do about a missing one.
     pub fn required_secret(&mut self, [key, file_key]: [&'static str; 2], otherwise: &str) -> Secret {
-        if !self.has(key) && !self.has(file_key) {
+        if !self.has_secret([key, file_key]) {
             let what = format!("is needed; give it, or in {file_key} the path of a file that holds it{otherwise}");
             self.reject(key, what);
         }

@@ -1,10 +1,7 @@
-//! Which secrets do Zendesk's products have, and is each in its own place?
+//! Which Zendesk products are there, and what can be set of each?
 
 use std::time::Duration;
 
-use super::Chat;
-use super::load::Reader;
-use super::login::{Login, PREVIOUS_SECRET, SECRET, Signature};
 use super::secret::Secret;
 
 /// A Zendesk product that takes tokens. Each has its own secret and its own claims.
@@ -24,10 +21,82 @@ pub enum Product {
 /// (support.zendesk.com, article 4408838925082).
 pub const CHAT_MAX_LIFETIME: Duration = Duration::from_mins(7);
 
+/// Longest life of a Messaging token. Zendesk sets no limit; ours is that of a login, a day by default,
+/// since whoever finds the token is the player for so long.
+pub const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
+
 /// Every product.
 pub const PRODUCTS: [Product; 4] = [Product::Chat, Product::Messaging, Product::HelpCenter, Product::SupportSdk];
 
+/// What is set of one product whose tokens are issued.
+#[derive(Debug)]
+pub struct Section {
+    /// The secret that its tokens are signed with.
+    pub secret: Secret,
+    /// How it wants a player named.
+    pub identity: IdentityRule,
+    /// What else goes into its tokens.
+    pub claims: ClaimSet,
+}
+
+/// What a product's claims hang on, besides the player.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimSet {
+    /// See [`Product::Chat`].
+    Chat {
+        /// How long a token lives.
+        lifetime: Duration,
+    },
+    /// See [`Product::Messaging`].
+    Messaging {
+        /// How long a token lives.
+        lifetime: Duration,
+        /// The id by which Zendesk knows the secret.
+        key_id: String,
+    },
+    /// See [`Product::HelpCenter`].
+    HelpCenter,
+    /// See [`Product::SupportSdk`].
+    SupportSdk,
+}
+
+/// How a product wants a player named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRule {
+    /// Login claims to take the name from, in this order.
+    pub name_from: Vec<String>,
+    /// What becomes of the email.
+    pub email: EmailRule,
+}
+
+/// What becomes of a player's email.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmailRule {
+    /// There has to be one, and it is the name where there is no other.
+    Needed {
+        /// Gives a player without an email `<sub>@<domain>`.
+        fallback_domain: Option<String>,
+    },
+    /// It is sent when there is one.
+    Unverified,
+    /// The same, and the shop vouches for it that it is the player's own.
+    Verified,
+    /// It is kept back, as a name too.
+    Omitted,
+}
+
 impl Product {
+    /// How a person names it, in arguments and reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Messaging => "messaging",
+            Self::HelpCenter => "help-center",
+            Self::SupportSdk => "support-sdk",
+        }
+    }
+
     /// The setting that holds its secret, and the one that names a file instead.
     #[must_use]
     pub const fn secret_keys(self) -> [&'static str; 2] {
@@ -38,81 +107,33 @@ impl Product {
             Self::SupportSdk => ["support_sdk.secret", "support_sdk.secret_file"],
         }
     }
-}
 
-/// What a product's tokens are signed with.
-#[derive(Debug)]
-pub struct ProductKey {
-    /// The shared secret.
-    pub secret: Secret,
-    /// The id by which Messaging knows the secret; the others have none.
-    pub key_id: Option<String>,
-}
-
-/// Products whose tokens are not issued yet, so that their secrets only serve to look into tokens.
-const NOT_ISSUED: [Product; 3] = [Product::Messaging, Product::HelpCenter, Product::SupportSdk];
-
-/// Reads what the products' tokens are signed with, `wanted` first, which has to be there.
-pub fn keys(reader: &mut Reader, wanted: Product) -> (ProductKey, Vec<(Product, Secret)>) {
-    let secret = reader.required_secret(wanted.secret_keys(), "");
-    let allow_weak = reader.flag("allow_weak_secrets");
-    if let Some(key) = reader.read_from(wanted.secret_keys()) {
-        check_secret(reader, key, &secret, allow_weak);
-    }
-    let others = PRODUCTS.into_iter().filter(|product| *product != wanted);
-    let others = others.filter_map(|product| Some((product, reader.secret(product.secret_keys())?))).collect();
-    (ProductKey { secret, key_id: key_id(reader) }, others)
-}
-
-fn key_id(reader: &mut Reader) -> Option<String> {
-    reader.parsed("messaging.key_id", |text| Ok(text.to_owned()))
-}
-
-/// Judges each secret alone and beside the others.
-///
-/// One secret in two places is one slot filled with the other's secret: whoever holds the weaker
-/// side's secret could then mint for both.
-pub fn check_secrets(reader: &mut Reader, login: &Login, chat: &Chat) {
-    let allow_weak = reader.flag("allow_weak_secrets");
-    let (current, previous) = match &login.signature {
-        Signature::Secret { current, previous } => (Some(current), previous.as_ref()),
-        Signature::Published { .. } => (None, None),
-    };
-    let others = NOT_ISSUED.map(|product| (product.secret_keys(), unissued(reader, product)));
-    // Nobody needs it here, but a wrong one is told.
-    let _ = key_id(reader);
-    let own = [(SECRET, current), (PREVIOUS_SECRET, previous), (Product::Chat.secret_keys(), Some(&chat.secret))];
-    let mut seen: Vec<(&str, &Secret)> = Vec::new();
-    for (keys, secret) in own.into_iter().chain(others.iter().map(|(keys, secret)| (*keys, secret.as_ref()))) {
-        let Some((key, secret)) = reader.read_from(keys).zip(secret) else { continue };
-        check_secret(reader, key, secret, allow_weak);
-        if let Some((twin, _)) = seen.iter().find(|(_, other)| other.bytes() == secret.bytes()) {
-            reader
-                .reject(key, format!("is the same secret as {twin}; each has its own, so one of the two is misplaced"));
+    /// Whether pages ask for its tokens; the others are asked for by Zendesk's servers.
+    #[must_use]
+    pub const fn is_for_pages(self) -> bool {
+        match self {
+            Self::Chat | Self::Messaging | Self::HelpCenter => true,
+            Self::SupportSdk => false,
         }
-        seen.push((key, secret));
+    }
+
+    /// Whether a setting stands in its section.
+    #[must_use]
+    pub fn has_setting(self, key: &str) -> bool {
+        let section = |key: &str| key.split('.').next().map(str::to_owned);
+        section(key) == section(self.secret_keys()[0])
     }
 }
 
-/// Reads the secret of a product that no tokens are issued for.
-fn unissued(reader: &mut Reader, product: Product) -> Option<Secret> {
-    let secret = reader.secret(product.secret_keys());
-    if let Some(key) = reader.read_from(product.secret_keys()) {
-        reader.warn(key, "only serves inspect: tokens for this product are not issued yet");
-    }
-    secret
-}
-
-/// Judges one secret alone.
-fn check_secret(reader: &mut Reader, key: &'static str, secret: &Secret, allow_weak: bool) {
-    match secret.weakness() {
-        Some(weakness) if weakness.may_be_allowed() && allow_weak => {
-            reader.warn(key, format!("WEAK SECRET: {weakness}"));
+impl ClaimSet {
+    /// The product whose claims they are.
+    #[must_use]
+    pub const fn product(&self) -> Product {
+        match self {
+            Self::Chat { .. } => Product::Chat,
+            Self::Messaging { .. } => Product::Messaging,
+            Self::HelpCenter => Product::HelpCenter,
+            Self::SupportSdk => Product::SupportSdk,
         }
-        Some(weakness) => reader.reject(key, weakness.to_string()),
-        None => {}
-    }
-    if secret.has_wrapping() {
-        reader.warn(key, "has white space or quotes around it, which count as part of it; is that meant?");
     }
 }

@@ -8,9 +8,10 @@ use tracing::Level;
 use super::load::Reader;
 use super::login::Signature;
 use super::origin::OriginPattern;
-use super::products::{CHAT_MAX_LIFETIME, Product};
+use super::product_sections::{self, MissingSecret};
+use super::products::Section;
 use super::watched::WatchedFiles;
-use super::{Chat, Config, Limits, Log, login, products};
+use super::{Config, Limits, Log, login, secret_places};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -20,14 +21,15 @@ const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 
 /// Reads every section. What is wrong is left in `reader.problems`, with a stand-in in its place, so
 /// the result counts only when there are none.
-pub fn read(reader: &mut Reader) -> Config {
+pub fn read(reader: &mut Reader, missing: MissingSecret) -> Config {
     let limits = limits(reader);
+    let products = product_sections::read(reader, missing);
     let config = Config {
         listen: address(reader, "listen"),
         admin_listen: address(reader, "admin.listen"),
         login: login::read(reader, limits.requests_in_flight),
-        origins: origins(reader),
-        chat: chat(reader),
+        origins: origins(reader, &products),
+        products,
         limits,
         log: log(reader),
         files: WatchedFiles::default(),
@@ -45,7 +47,7 @@ pub fn read(reader: &mut Reader) -> Config {
             "is less than 6s: while the Login API is slow, players get 408 and not 503",
         );
     }
-    products::check_secrets(reader, &config.login, &config.chat);
+    secret_places::check(reader, &config.login, &config.products);
     config
 }
 
@@ -56,7 +58,7 @@ pub fn address(reader: &mut Reader, key: &'static str) -> SocketAddr {
     address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
-fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
+fn origins(reader: &mut Reader, products: &[Section]) -> Vec<OriginPattern> {
     let key = "cors.origins";
     let mut origins = Vec::new();
     for (index, text) in reader.list(key).iter().enumerate() {
@@ -68,27 +70,12 @@ fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
     if origins.iter().any(OriginPattern::is_open_to_the_wire) {
         reader.warn(key, "has a plain http origin, whose tokens anyone on the wire can read");
     }
-    if origins.is_empty() && !reader.problems.iter().any(|problem| problem.key == key) {
-        reader.reject(key, "is needed, since browsers call for Chat; list the origins of the shop's pages");
+    // Whatever product a page could have been meant to ask for, where none was read.
+    let is_needed = products.is_empty() || products.iter().any(|section| section.claims.product().is_for_pages());
+    if is_needed && origins.is_empty() && !reader.problems.iter().any(|problem| problem.key == key) {
+        reader.reject(key, "is needed, since pages ask for tokens; list the origins of the shop's pages");
     }
     origins
-}
-
-fn chat(reader: &mut Reader) -> Chat {
-    Chat {
-        secret: reader.required_secret(Product::Chat.secret_keys(), ""),
-        lifetime: reader.seconds("chat.lifetime", SECOND..=CHAT_MAX_LIFETIME).unwrap_or_default(),
-        name_from: reader.list("chat.name_from"),
-        fallback_email_domain: reader.parsed("chat.fallback_email_domain", domain),
-    }
-}
-
-fn domain(text: &str) -> Result<String, String> {
-    let is_host = OriginPattern::parse(&format!("https://{text}")).is_ok_and(|origin| origin.is_exact());
-    let is_domain =
-        is_host && text.contains('.') && !text.contains(':') && text.ends_with(|last: char| !last.is_ascii_digit());
-    let needs = "needs a domain in lower case that is yours and takes no mail: players.example.com";
-    if is_domain { Ok(text.to_owned()) } else { Err(needs.to_owned()) }
 }
 
 fn limits(reader: &mut Reader) -> Limits {

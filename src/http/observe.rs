@@ -17,18 +17,27 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use crate::config::origin::OriginPattern;
+use crate::config::products::Product;
 use crate::exchange::Issued;
 use crate::login::keys::VerifiedBy;
 
 use super::refusal::Cause;
 use super::token;
+use super::{openapi, script};
 
 /// Longest request id that is taken from a client. Too short for a JWT or a generated secret, so that
 /// none gets into the log by this door.
 const MAX_ID_BYTES: usize = 63;
 
 /// Paths that the log names; any other is text of the client's choosing.
-const ROUTES: [&str; 1] = [token::CHAT_PATH];
+const ROUTES: [&str; 6] = [
+    token::path(Product::Chat),
+    token::path(Product::Messaging),
+    token::path(Product::HelpCenter),
+    token::path(Product::SupportSdk),
+    script::PATH,
+    openapi::PATH,
+];
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -93,7 +102,8 @@ impl Seen {
     pub fn finish(self, mut response: Response) -> Response {
         self.log(&response);
         let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Only a document that anybody may keep says so itself.
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_REQUEST_ID, self.id);
         response

@@ -14,11 +14,11 @@ use crate::login::published::FindKeyError;
 use crate::login::revocation::RevocationError;
 use crate::login::token::VerifyError;
 use crate::login::verifier::LoginError;
-use crate::zendesk::chat::ChatError;
+use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
 
 /// Seconds after which a client may try again when the trouble is ours.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// What a client is told. The first four are those of Xsolla's `login-zendesk-jwt-generation`, to the letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +47,14 @@ pub enum Refusal {
     Overloaded,
     /// The answer took too long.
     TimedOut,
+    /// The request's body is larger than any that is meant.
+    BodyTooLarge,
     /// A fault of ours.
     Internal,
 }
 
 /// Every refusal, for documents and tests.
-pub const REFUSALS: [Refusal; 13] = [
+pub const REFUSALS: [Refusal; 14] = [
     Refusal::TokenMissing,
     Refusal::TokenInvalid,
     Refusal::SubMissing,
@@ -65,6 +67,7 @@ pub const REFUSALS: [Refusal; 13] = [
     Refusal::BadRequest,
     Refusal::Overloaded,
     Refusal::TimedOut,
+    Refusal::BodyTooLarge,
     Refusal::Internal,
 ];
 
@@ -86,6 +89,27 @@ pub enum Cause {
     /// `Authorization` is there twice, is empty, or has another scheme than Bearer.
     #[error("Authorization header is not one Bearer token")]
     AuthorizationUnusable,
+    /// The body has no `user_token`.
+    #[error("the body has no user_token")]
+    UserTokenMissing,
+    /// The body has more than one `user_token`, or another member twice.
+    #[error("the body has user_token, or another member, twice")]
+    UserTokenTwice,
+    /// `user_token` is no string.
+    #[error("user_token is no string")]
+    UserTokenNotText,
+    /// The content type says JSON, the body does not.
+    #[error("the body is no JSON object")]
+    BodyNotJson,
+    /// Neither a form nor JSON.
+    #[error("the body is neither application/x-www-form-urlencoded nor application/json")]
+    BodyKindUnknown,
+    /// The body is over 16 KiB.
+    #[error("the body is larger than 16 KiB")]
+    BodyTooLarge,
+    /// The body ended before its end.
+    #[error("the body was cut off")]
+    BodyCutOff,
     /// The exchange stopped at one of its steps.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -129,6 +153,7 @@ impl Refusal {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "00-10", "Request is malformed"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "00-11", "Service is overloaded"),
             Self::TimedOut => (StatusCode::REQUEST_TIMEOUT, "00-12", "Request timed out"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "00-13", "Request body is too large"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "00-14", "Internal error"),
         }
     }
@@ -138,28 +163,16 @@ impl Cause {
     /// The key that verified the login token, when one did.
     #[must_use]
     pub const fn verified_by(self) -> Option<VerifiedBy> {
-        match self {
-            Self::Exchange(error) => error.verified_by(),
-            Self::LoginCookieMissing
-            | Self::LoginTokenMissing
-            | Self::BearerIgnored
-            | Self::TooManyLoginCookies(_)
-            | Self::AuthorizationUnusable
-            | Self::OriginForeign
-            | Self::OriginTwice
-            | Self::RouteUnknown
-            | Self::MethodUnknown
-            | Self::TooManyInFlight
-            | Self::TooSlow
-            | Self::Panicked => None,
-        }
+        if let Self::Exchange(error) = self { error.verified_by() } else { None }
     }
 
     /// What the client is told.
     #[must_use]
     pub const fn refusal(self) -> Refusal {
         match self {
-            Self::LoginCookieMissing | Self::LoginTokenMissing | Self::BearerIgnored => Refusal::TokenMissing,
+            Self::LoginCookieMissing | Self::LoginTokenMissing | Self::BearerIgnored | Self::UserTokenMissing => {
+                Refusal::TokenMissing
+            }
             Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
@@ -179,15 +192,22 @@ impl Cause {
                     | IdentityError::EmailForm,
                     _,
                 )
-                | ExchangeError::Issue(ChatError::EmailNotAscii, _),
+                | ExchangeError::Issue(IssueError::EmailNotAscii | IssueError::ExternalIdIsContact, _),
             ) => Refusal::ClaimUnusable,
             Self::OriginForeign => Refusal::OriginForbidden,
-            Self::OriginTwice => Refusal::BadRequest,
-            Self::RouteUnknown => Refusal::NotFound,
+            Self::OriginTwice
+            | Self::UserTokenTwice
+            | Self::UserTokenNotText
+            | Self::BodyNotJson
+            | Self::BodyKindUnknown
+            | Self::BodyCutOff => Refusal::BadRequest,
+            Self::BodyTooLarge => Refusal::BodyTooLarge,
+            Self::RouteUnknown | Self::Exchange(ExchangeError::NotServed) => Refusal::NotFound,
             Self::MethodUnknown => Refusal::MethodNotAllowed,
             Self::TooManyInFlight => Refusal::Overloaded,
             Self::TooSlow => Refusal::TimedOut,
-            Self::Exchange(ExchangeError::Issue(ChatError::Sign(_), _)) | Self::Panicked => Refusal::Internal,
+            Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
+            | Self::Panicked => Refusal::Internal,
         }
     }
 }

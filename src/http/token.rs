@@ -1,14 +1,14 @@
-//! How does a browser get its token?
+//! How does a page get its token?
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::config::products::Product;
 use crate::exchange::{Exchange, Issued};
 use crate::login::Timestamp;
 use crate::login::verifier::Candidates;
@@ -18,16 +18,24 @@ use super::bearer;
 use super::login_cookie;
 use super::refusal::Cause;
 
-/// Where browsers ask for a Chat token; the path of Xsolla's reference.
-pub const CHAT_PATH: &str = "/generate/token";
+/// Where a product's tokens are asked for; Chat's is the path of Xsolla's reference.
+#[must_use]
+pub const fn path(product: Product) -> &'static str {
+    match product {
+        Product::Chat => "/generate/token",
+        Product::Messaging => "/messaging/token",
+        Product::HelpCenter => "/help-center/token",
+        Product::SupportSdk => "/support-sdk/token",
+    }
+}
 
-/// `GET /generate/token`: the login cookie or bearer token in, a Chat token out.
+/// `GET` of a product's path: the login cookie or bearer token in, the product's token out.
 ///
 /// # Errors
 /// Whatever keeps the player from getting one.
-pub async fn chat(State(exchange): State<Arc<Exchange>>, headers: HeaderMap) -> Result<Response, Cause> {
-    let issued = exchange.run(&candidates(&exchange, &headers)?, now()).await?;
-    Ok(answer(issued, prefers_plain_text(&headers)))
+pub async fn token(product: Product, exchange: Arc<Exchange>, headers: HeaderMap) -> Result<Response, Cause> {
+    let issued = exchange.run(product, &candidates(&exchange, &headers)?, now()).await?;
+    Ok(answer(issued, product, prefers_plain_text(&headers)))
 }
 
 /// The login tokens of both kinds; one of the two is enough.
@@ -42,19 +50,22 @@ fn candidates<'a>(exchange: &Exchange, headers: &'a HeaderMap) -> Result<Candida
     }
 }
 
-/// The JSON answer: what the reference gives.
+/// The JSON answer: to pages what the reference gives, to Zendesk's servers what they read.
 #[derive(Serialize)]
-struct Body<'a> {
-    token: &'a str,
+#[serde(rename_all = "lowercase")]
+enum Body<'a> {
+    Token(&'a str),
+    Jwt(&'a str),
 }
 
 /// Writes the token, and leaves what was issued in the response's extensions for the log.
-fn answer(issued: Issued, is_plain: bool) -> Response {
+pub(super) fn answer(issued: Issued, product: Product, is_plain: bool) -> Response {
     let token = issued.token.as_str();
+    let body = if product.is_for_pages() { Body::Token(token) } else { Body::Jwt(token) };
     let (content_type, body) = if is_plain {
         ("text/plain; charset=utf-8", token.as_bytes().to_vec())
     } else {
-        ("application/json", serde_json::to_vec(&Body { token }).unwrap_or_default())
+        ("application/json", serde_json::to_vec(&body).unwrap_or_default())
     };
     let mut response = ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response();
     response.extensions_mut().insert(issued);

@@ -3,20 +3,11 @@
 //! Claims and limits: support.zendesk.com, article 4408838925082.
 
 use serde::Serialize;
-use thiserror::Error;
 
-use crate::config;
 use crate::login::Timestamp;
 
-use super::identity::{Identity, IdentityRule};
-use super::signing_key::{SignError, SigningKey, ZendeskToken};
-
-/// Issues tokens for Zendesk Chat.
-pub struct Chat {
-    key: SigningKey,
-    lifetime: i64,
-    rule: IdentityRule,
-}
+use super::IssueError;
+use super::identity::Identity;
 
 /// The claims of a Chat token.
 #[derive(Serialize)]
@@ -28,56 +19,16 @@ pub struct Claims<'a> {
     exp: Timestamp,
 }
 
-/// Why no Chat token can be issued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ChatError {
-    /// Chat refuses accented characters in emails.
-    #[error("claim email is not ASCII, which Chat refuses")]
-    EmailNotAscii,
-    /// See [`SignError`].
-    #[error(transparent)]
-    Sign(#[from] SignError),
-}
-
-impl Chat {
-    /// Builds the issuer from its section.
-    ///
-    /// # Errors
-    /// See [`SigningKey::new`].
-    pub fn new(chat: &config::Chat) -> Result<Self, SignError> {
-        let rule = IdentityRule {
-            name_from: chat.name_from.clone(),
-            fallback_email_domain: chat.fallback_email_domain.clone(),
-        };
-        let lifetime = i64::try_from(chat.lifetime.as_secs()).unwrap_or_default();
-        Ok(Self { key: SigningKey::new(&chat.secret)?, lifetime, rule })
-    }
-
-    /// How Chat wants a player named.
-    #[must_use]
-    pub const fn identity_rule(&self) -> &IdentityRule {
-        &self.rule
-    }
-
-    /// Issues a token that lives for the configured lifetime, and never beyond `until`.
-    ///
-    /// # Errors
-    /// See [`ChatError`].
-    pub fn issue(&self, identity: &Identity, now: Timestamp, until: Timestamp) -> Result<ZendeskToken, ChatError> {
-        let claims = Claims::new(identity, now, until.min(now + self.lifetime))?;
-        Ok(self.key.sign(&claims)?)
-    }
-}
-
 impl<'a> Claims<'a> {
     /// The claims of a token from `now` to `exp`.
     ///
     /// # Errors
     /// The email is one that Chat refuses.
-    pub fn new(identity: &'a Identity, now: Timestamp, exp: Timestamp) -> Result<Self, ChatError> {
-        if !identity.email().is_ascii() {
-            return Err(ChatError::EmailNotAscii);
+    pub fn new(player: &'a Identity, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
+        let contact = player.contact().ok_or(IssueError::ContactMissing)?;
+        if !contact.email.is_ascii() {
+            return Err(IssueError::EmailNotAscii);
         }
-        Ok(Self { name: identity.name(), email: identity.email(), external_id: identity.external_id(), iat: now, exp })
+        Ok(Self { name: contact.name, email: contact.email, external_id: contact.external_id, iat: now, exp })
     }
 }

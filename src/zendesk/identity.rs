@@ -4,6 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::config::products::{EmailRule, IdentityRule};
 use crate::login::claims::LoginClaims;
 
 /// Most bytes of an external id, name or email. Zendesk takes 255 characters of an external id
@@ -11,21 +12,23 @@ use crate::login::claims::LoginClaims;
 /// in good faith.
 const MAX_BYTES: usize = 255;
 
-/// How a product wants a player named.
-#[derive(Debug, Clone)]
-pub struct IdentityRule {
-    /// Login claims to take the name from, in this order; the email when none of them is there.
-    pub name_from: Vec<String>,
-    /// Gives a player without an email `<sub>@<domain>`.
-    pub fallback_email_domain: Option<String>,
-}
-
 /// A player as Zendesk knows people: bounded, without control characters, never partial.
 #[derive(PartialEq, Eq)]
 pub struct Identity {
     external_id: String,
-    name: String,
-    email: String,
+    name: Option<String>,
+    email: Option<String>,
+}
+
+/// A player who can be written to: what every product but Messaging needs.
+#[derive(Clone, Copy)]
+pub struct Contact<'a> {
+    /// What the agent sees.
+    pub name: &'a str,
+    /// The player's email, or one made of the external id.
+    pub email: &'a str,
+    /// See [`Identity::external_id`].
+    pub external_id: &'a str,
 }
 
 /// Why a player can't be named to Zendesk. Never quotes a claim.
@@ -59,18 +62,26 @@ impl Identity {
     /// See [`IdentityError`].
     pub fn from_login(login: &LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
         let sub = login.sub().ok_or(IdentityError::SubMissing)?;
-        let fallback = || rule.fallback_email_domain.as_ref().map(|domain| format!("{sub}@{domain}"));
-        let email = login.text("email").map(str::to_owned).or_else(fallback).ok_or(IdentityError::EmailMissing)?;
-        let claimed_name = rule.name_from.iter().find_map(|claim| login.text(claim).filter(|name| !is_blank(name)));
-        let name = claimed_name.map_or_else(|| email.clone(), str::to_owned);
+        let email = email(login, &rule.email, sub)?;
+        let is_kept_back = |claim: &str| rule.email == EmailRule::Omitted && claim == "email";
+        let claimed_name = rule.name_from.iter().filter(|claim| !is_kept_back(claim));
+        let claimed_name = claimed_name.filter_map(|claim| login.text(claim)).find(|name| !is_blank(name));
+        let name = claimed_name.map(str::to_owned).or_else(|| match rule.email {
+            EmailRule::Needed { .. } => email.clone(),
+            EmailRule::Unverified | EmailRule::Verified | EmailRule::Omitted => None,
+        });
 
         check("sub", sub)?;
         if sub.trim() != sub {
             return Err(IdentityError::OuterSpace);
         }
-        check("email", &email)?;
-        check_email(&email)?;
-        check("name", &name)?;
+        if let Some(email) = &email {
+            check("email", email)?;
+            check_email(email)?;
+        }
+        if let Some(name) = &name {
+            check("name", name)?;
+        }
         Ok(Self { external_id: sub.to_owned(), name, email })
     }
 
@@ -82,20 +93,39 @@ impl Identity {
 
     /// What the agent sees.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// The player's email, or one made of the external id.
     #[must_use]
-    pub fn email(&self) -> &str {
-        &self.email
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    /// Name, email and id; nothing where the rule asked for less and there was less.
+    #[must_use]
+    pub fn contact(&self) -> Option<Contact<'_>> {
+        Some(Contact { name: self.name()?, email: self.email()?, external_id: &self.external_id })
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity(external id of {} bytes)", self.external_id.len())
+    }
+}
+
+/// The email that goes to Zendesk.
+fn email(login: &LoginClaims, rule: &EmailRule, sub: &str) -> Result<Option<String>, IdentityError> {
+    let claimed = login.text("email").map(str::to_owned);
+    match rule {
+        EmailRule::Needed { fallback_domain } => {
+            let fallback = || fallback_domain.as_ref().map(|domain| format!("{sub}@{domain}"));
+            claimed.or_else(fallback).ok_or(IdentityError::EmailMissing).map(Some)
+        }
+        EmailRule::Unverified | EmailRule::Verified => Ok(claimed),
+        EmailRule::Omitted => Ok(None),
     }
 }
 

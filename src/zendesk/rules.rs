@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use crate::config::products::{CHAT_MAX_LIFETIME, Product};
 use crate::login::Timestamp;
 
+use super::messaging::is_contact;
+
 /// Most characters of an external id.
 const MAX_EXTERNAL_ID: usize = 255;
 
@@ -133,8 +135,8 @@ impl Check<'_> {
         if self.claims.get("scope").and_then(Value::as_str) != Some("user") {
             self.add("claim scope is not \"user\"", "send \"scope\": \"user\"");
         }
-        if self.claims.get("external_id").and_then(Value::as_str).is_some_and(|id| id.contains('@')) {
-            self.add("claim external_id is an email", "send an id that never changes; emails do");
+        if self.claims.get("external_id").and_then(Value::as_str).is_some_and(is_contact) {
+            self.add("claim external_id is an email or a phone number", "send an id that never changes; those do");
         }
         if self.claims.get("email_verified").is_some_and(|verified| !verified.is_boolean()) {
             self.add("claim email_verified is neither true nor false", "send true without quotes, or leave it out");

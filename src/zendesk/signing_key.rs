@@ -32,12 +32,12 @@ pub struct ZendeskToken(String);
 pub struct SignError;
 
 impl SigningKey {
-    /// Builds the key from a product's secret.
+    /// Builds the key from a product's secret, and from the id by which Zendesk knows it where it has one.
     ///
     /// # Errors
     /// The header could not be written.
-    pub fn new(secret: &Secret) -> Result<Self, SignError> {
-        let header = encode(&Header::new(ALGORITHM))?;
+    pub fn new(secret: &Secret, key_id: Option<&str>) -> Result<Self, SignError> {
+        let header = encode(&Header { kid: key_id.map(str::to_owned), ..Header::new(ALGORITHM) })?;
         Ok(Self { key: EncodingKey::from_secret(secret.bytes()), header })
     }
 

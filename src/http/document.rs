@@ -1,0 +1,68 @@
+//! How is a document answered that anybody may read and keep?
+
+use aws_lc_rs::digest::{SHA384, digest};
+use axum::body::Bytes;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Caches ask again after 5 minutes: a page that pins the script's hash waits no longer for a new release.
+const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// Lets pages that isolate themselves (`Cross-Origin-Embedder-Policy`) load it
+/// (fetch.spec.whatwg.org §3.7).
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// A document that is the same for everybody.
+#[derive(Debug, Clone)]
+pub struct Document {
+    content_type: &'static str,
+    body: Bytes,
+    integrity: String,
+    etag: HeaderValue,
+}
+
+impl Document {
+    /// Takes the text and its media type.
+    #[must_use]
+    pub fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
+        let body = text.into();
+        let integrity = format!("sha384-{}", STANDARD.encode(digest(&SHA384, &body)));
+        // Base64 is always fit for a header.
+        let etag = HeaderValue::try_from(format!("\"{integrity}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { content_type, body, integrity, etag }
+    }
+
+    /// Its hash as `integrity` attributes have it (W3C *Subresource Integrity* §3.1).
+    #[must_use]
+    pub fn integrity(&self) -> &str {
+        &self.integrity
+    }
+
+    /// The document, or 304 for a client that has it already.
+    #[must_use]
+    pub fn answer(&self, headers: &HeaderMap) -> Response {
+        let kept = [
+            (CACHE_CONTROL, KEEP),
+            (ETAG, self.etag.clone()),
+            (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
+        ];
+        if self.is_at(headers) {
+            (StatusCode::NOT_MODIFIED, kept).into_response()
+        } else {
+            (kept, [(CONTENT_TYPE, HeaderValue::from_static(self.content_type))], self.body.clone()).into_response()
+        }
+    }
+
+    /// Whether `If-None-Match` names this document (RFC 9110 §13.1.2).
+    fn is_at(&self, headers: &HeaderMap) -> bool {
+        let tags = headers.get_all(IF_NONE_MATCH).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        tags.map(<[u8]>::trim_ascii)
+            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes())
+    }
+}

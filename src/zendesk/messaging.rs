@@ -1,0 +1,66 @@
+//! What does a token for Messaging say?
+//!
+//! Claims and limits: support.zendesk.com, articles 4411666638746 and 8851239832090;
+//! developer.zendesk.com, *widget-messaging/web/authentication*.
+
+use serde::Serialize;
+
+use crate::login::Timestamp;
+
+use super::IssueError;
+use super::identity::Identity;
+use super::token_id::TokenId;
+
+/// The claims of a Messaging token; its header has the key's id as well.
+#[derive(Serialize)]
+pub struct Claims<'a> {
+    scope: &'static str,
+    external_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    /// Zendesk gives the player an email identity, and with it the conversations of that email, only when
+    /// this is `true`. Nothing in a login token says so: the shop does, by a setting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
+    jti: &'a TokenId,
+    iat: Timestamp,
+    exp: Timestamp,
+}
+
+impl<'a> Claims<'a> {
+    /// The claims of a token from `now` to `exp`. `is_vouched_for` says that an email, where there is one,
+    /// is the player's own.
+    ///
+    /// # Errors
+    /// The external id is one that Messaging refuses.
+    pub fn new(
+        player: &'a Identity,
+        is_vouched_for: bool,
+        id: &'a TokenId,
+        now: Timestamp,
+        exp: Timestamp,
+    ) -> Result<Self, IssueError> {
+        if is_contact(player.external_id()) {
+            return Err(IssueError::ExternalIdIsContact);
+        }
+        Ok(Self {
+            scope: "user",
+            external_id: player.external_id(),
+            name: player.name(),
+            email: player.email(),
+            email_verified: player.email().filter(|_| is_vouched_for).map(|_| true),
+            jti: id,
+            iat: now,
+            exp,
+        })
+    }
+}
+
+/// Whether an external id looks like an email or a phone number (E.164), which change hands.
+#[must_use]
+pub fn is_contact(external_id: &str) -> bool {
+    let is_phone = |number: &str| number.len() > 6 && number.bytes().all(|byte| byte.is_ascii_digit());
+    external_id.contains('@') || external_id.strip_prefix('+').is_some_and(is_phone)
+}

@@ -1,0 +1,50 @@
+//! `GET /help-center/token`: what a Help Center token says.
+
+use serde_json::{Value, json};
+use zendesk_token::config::products::Product;
+
+use crate::harness::{HELP_CENTER_SECRET, Server};
+use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open_for};
+
+fn claims(server: &Server, token: &LoginToken) -> Value {
+    let token = server.get("/help-center/token").cookie(token.mint()).send().token();
+    let (header, claims) = open_for(Product::HelpCenter, &token, HELP_CENTER_SECRET);
+    assert_eq!(header, json!({"typ": "JWT", "alg": "HS256"}));
+    claims
+}
+
+#[test]
+fn a_login_cookie_gives_a_help_center_token() {
+    let server = Server::with_all_products(&[]);
+    let before = now();
+    let told = claims(&server, &LoginToken::valid());
+    let (iat, jti) = (told["iat"].as_i64().unwrap(), told["jti"].as_str().unwrap());
+    assert!((before..=now()).contains(&iat));
+    assert!(jti.len() == 32 && jti.bytes().all(|byte| byte.is_ascii_hexdigit()), "{jti}");
+    assert_eq!(told, json!({"name": "Jane Doe", "email": EMAIL, "jti": jti, "iat": iat}));
+    assert_ne!(claims(&server, &LoginToken::valid())["jti"], told["jti"]);
+}
+
+#[test]
+fn the_email_is_needed_and_is_the_name_where_there_is_no_other() {
+    let server = Server::with_all_products(&[]);
+    let ask = |token: LoginToken| server.get("/help-center/token").cookie(token.mint()).send();
+    assert_eq!(ask(LoginToken::valid().without("email")).refusal(), "422 00-03");
+    assert_eq!(ask(LoginToken::valid().without("sub")).refusal(), "422 00-02");
+    assert_eq!(ask(LoginToken::valid().claim("email", "jane")).refusal(), "422 00-04");
+    assert_eq!(claims(&server, &LoginToken::valid().without("username"))["name"], EMAIL);
+    assert_eq!(claims(&server, &LoginToken::valid().claim("name", "Jane D."))["name"], "Jane D.");
+    assert_eq!(claims(&server, &LoginToken::valid().claim("email", "žofie@example.com"))["email"], "žofie@example.com");
+    let fallback = Server::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
+    let email = format!("{SUB}@players.example.com");
+    assert_eq!(claims(&fallback, &LoginToken::valid().without("email"))["email"], email);
+    let chat = fallback.get("/generate/token").cookie(LoginToken::valid().without("email").mint()).send();
+    assert_eq!(chat.refusal(), "422 00-03", "each product has its own");
+}
+
+#[test]
+fn the_name_comes_from_the_claims_of_its_own_setting() {
+    let server = Server::with_all_products(&[("help_center.name_from", "nickname,email")]);
+    assert_eq!(claims(&server, &LoginToken::valid().claim("nickname", "jd"))["name"], "jd");
+    assert_eq!(claims(&server, &LoginToken::valid())["name"], EMAIL);
+}

@@ -1,0 +1,208 @@
+//! `POST /support-sdk/token`: how Zendesk's servers ask, and what they are told.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+
+use serde_json::json;
+use zendesk_token::config::products::Product;
+
+use crate::client::{Answer, Request};
+use crate::harness::{ORIGIN, SUPPORT_SDK_SECRET, Server, usual};
+use crate::login_api::{LoginApi, Reply, VALIDATE_PATH};
+use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open_for};
+
+const PATH: &str = "/support-sdk/token";
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
+fn server() -> Server {
+    Server::with_all_products(&[])
+}
+
+fn post(server: &Server, content_type: &str, body: impl AsRef<[u8]>) -> Request {
+    server.request("POST", PATH).header("Content-Type", content_type).body(body)
+}
+
+fn form(token: &LoginToken) -> String {
+    format!("user_token={}", token.mint())
+}
+
+fn check(answer: &Answer) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("content-type").as_deref(), Some(JSON));
+    let body = answer.json();
+    assert_eq!(body.as_object().unwrap().len(), 1);
+    let (header, claims) = open_for(Product::SupportSdk, body["jwt"].as_str().unwrap(), SUPPORT_SDK_SECRET);
+    assert_eq!(header, json!({"typ": "JWT", "alg": "HS256"}));
+    let (iat, jti) = (claims["iat"].as_i64().unwrap(), claims["jti"].as_str().unwrap());
+    assert!((now() - 20..=now()).contains(&iat) && jti.len() == 32);
+    let expected = json!({"name": "Jane Doe", "email": EMAIL, "external_id": SUB, "jti": jti, "iat": iat});
+    assert_eq!(claims, expected);
+}
+
+#[test]
+fn a_form_or_a_json_object_gives_a_jwt() {
+    let server = server();
+    let token = LoginToken::valid().mint();
+    let escaped: String = token.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for (content_type, body) in [
+        (FORM, format!("user_token={token}")),
+        ("Application/X-WWW-Form-URLencoded ; charset=UTF-8", format!("a=b&user_token={token}&&c")),
+        (FORM, format!("user%5Ftoken={}", &escaped)),
+        (JSON, json!({"user_token": token}).to_string()),
+        ("APPLICATION/json;charset=utf-8", format!(" {{\"other\": null, \"user\\u005ftoken\": \"{token}\"}}\n")),
+    ] {
+        check(&post(&server, content_type, body).send());
+    }
+    check(&server.request("POST", PATH).body(format!("user_token={token}")).send());
+    // Whatever it says it would like, and whoever is signed in beside it.
+    let other = LoginToken::valid().claim("sub", "11111111-2222-3333-4444-555555555555").mint();
+    check(&post(&server, FORM, form(&LoginToken::valid())).header("Accept", "text/plain").cookie(other).send());
+}
+
+#[test]
+fn a_body_in_chunks_is_a_body() {
+    let server = server();
+    let body = form(&LoginToken::valid());
+    let (first, second) = body.split_at(10);
+    let request = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
+        first.len(),
+        second.len()
+    );
+    check(&crate::client::send(server.public, request.as_bytes()));
+}
+
+#[test]
+fn who_is_unknown_gets_a_401() {
+    let server = server();
+    let token = LoginToken::valid().mint();
+    for body in ["", "other=1", "user_tokens=1", "User_Token=1", "%", "{}", "user token=1"] {
+        assert_eq!(post(&server, FORM, body).send().refusal(), "401 00-00", "{body}");
+    }
+    for body in ["user_token", "user_token=", "user_token=x", "user_token=%ff%00"] {
+        assert_eq!(post(&server, FORM, body).send().refusal(), "401 00-01", "{body}");
+    }
+    assert_eq!(post(&server, JSON, "{}").send().refusal(), "401 00-00");
+    assert_eq!(post(&server, JSON, r#"{"user_token":""}"#).send().refusal(), "401 00-01");
+    // Not from anywhere else.
+    let elsewhere = server.request("POST", &format!("{PATH}?user_token={token}"));
+    let elsewhere = elsewhere.cookie(&token).header("Authorization", format!("Bearer {token}"));
+    assert_eq!(elsewhere.send().refusal(), "401 00-00");
+    for token in [
+        LoginToken::valid().claim("exp", now() - 3600),
+        LoginToken::valid().secret(SUPPORT_SDK_SECRET),
+        LoginToken::valid().without("exp"),
+    ] {
+        assert_eq!(post(&server, FORM, form(&token)).send().refusal(), "401 00-01");
+    }
+    assert_eq!(post(&server, FORM, form(&LoginToken::valid().without("sub"))).send().refusal(), "422 00-02");
+    assert_eq!(post(&server, FORM, form(&LoginToken::valid().without("email"))).send().refusal(), "422 00-03");
+    assert_eq!(post(&server, FORM, form(&LoginToken::valid().claim("email", "x"))).send().refusal(), "422 00-04");
+}
+
+#[test]
+fn a_body_that_contradicts_itself_is_malformed() {
+    let server = server();
+    let token = LoginToken::valid().mint();
+    for (content_type, body) in [
+        (FORM, format!("user_token={token}&user_token={token}")),
+        (FORM, format!("user_token={token}&user%5ftoken=")),
+        (JSON, format!(r#"{{"user_token":"{token}","user_token":"{token}"}}"#)),
+        (JSON, format!(r#"{{"user_token":"{token}","user\u005ftoken":"x"}}"#)),
+        (JSON, r#"{"user_token":null}"#.to_owned()),
+        (JSON, r#"{"user_token":7}"#.to_owned()),
+        (JSON, format!(r#"{{"user_token":["{token}"]}}"#)),
+        (JSON, format!(r#"["{token}"]"#)),
+        (JSON, format!("user_token={token}")),
+        (JSON, "[".repeat(9000)),
+        (JSON, String::new()),
+        ("text/plain", format!("user_token={token}")),
+        ("multipart/form-data; boundary=x", format!("--x\r\n\r\n{token}\r\n--x--\r\n")),
+        ("application/jsonp", format!(r#"{{"user_token":"{token}"}}"#)),
+    ] {
+        assert_eq!(post(&server, content_type, &body).send().refusal(), "400 00-10", "{content_type} {body:.40}");
+    }
+    assert_eq!(post(&server, JSON, b"{\"user_token\":\"\xff\"}").send().refusal(), "400 00-10");
+}
+
+#[test]
+fn a_body_over_16_kib_is_too_large_and_one_of_16_kib_is_not() {
+    let server = server();
+    let padded = |bytes: usize| {
+        let form = form(&LoginToken::valid());
+        format!("{form}&padding={}", "x".repeat(bytes - form.len() - "&padding=".len()))
+    };
+    check(&post(&server, FORM, padded(16 * 1024)).send());
+    for bytes in [16 * 1024 + 1, 64 * 1024, 1 << 20] {
+        assert_eq!(post(&server, FORM, padded(bytes)).send().refusal(), "413 00-13", "{bytes}");
+    }
+}
+
+#[test]
+fn a_body_that_does_not_come_is_worth_another_try() {
+    let server = Server::with_all_products(&[("limits.request_timeout", "300ms")]);
+    let mut stream = server.connect();
+    stream.write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nuser").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = Answer::read(&answer);
+    assert_eq!((answer.refusal().as_str(), answer.header("retry-after").as_deref()), ("503 00-12", Some("1")));
+    let mut stream = server.connect();
+    stream.write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nuser").as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(Answer::read(&answer).refusal(), "400 00-10");
+    check(&post(&server, FORM, form(&LoginToken::valid())).send());
+}
+
+#[test]
+fn trouble_of_ours_is_never_a_401() {
+    let api = LoginApi::start();
+    let settings =
+        [("login.check_revocation", "true"), ("login.api_url", &api.url()), ("login.revocation_cache", "0s")];
+    let server = Server::with_all_products(&settings);
+    for (reply, expected) in [
+        (Reply::Answer(500, String::new()), "503 00-07"),
+        (Reply::Answer(200, "?".to_owned()), "503 00-07"),
+        (Reply::Answer(401, r#"{"error":{"code":"003-061","description":"revoked"}}"#.to_owned()), "401 00-01"),
+    ] {
+        api.reply(VALIDATE_PATH, reply);
+        assert_eq!(post(&server, FORM, form(&LoginToken::valid())).send().refusal(), expected);
+    }
+}
+
+#[test]
+fn no_browser_calls_it() {
+    let server = server();
+    let answer = post(&server, FORM, form(&LoginToken::valid())).header("Origin", ORIGIN).send();
+    check(&answer);
+    let preflight =
+        server.request("OPTIONS", PATH).header("Origin", ORIGIN).header("Access-Control-Request-Method", "POST");
+    let preflight = preflight.send();
+    assert_eq!((preflight.refusal().as_str(), preflight.header("allow").as_deref()), ("405 00-09", Some("POST")));
+    let foreign = post(&server, FORM, form(&LoginToken::valid())).header("Origin", "https://evil.example").send();
+    assert_eq!(foreign.refusal(), "403 00-05");
+    for answer in [answer, preflight, foreign] {
+        let cors = answer.headers.iter().find(|(name, _)| name.starts_with("access-control-"));
+        assert_eq!(cors, None);
+        assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+        assert_eq!(answer.header("vary").as_deref(), Some("Origin"));
+    }
+    for method in ["GET", "HEAD", "PUT", "DELETE"] {
+        let answer = server.request(method, PATH).send();
+        assert_eq!((answer.status, answer.header("allow").as_deref()), (405, Some("POST")), "{method}");
+    }
+}
+
+#[test]
+fn alone_it_needs_no_origins() {
+    let mut settings = usual(&[("support_sdk.secret", SUPPORT_SDK_SECRET)]);
+    settings.retain(|(key, _)| !matches!(*key, "cors.origins" | "chat.secret"));
+    let server = Server::run(crate::harness::command(&["serve"], &settings));
+    check(&post(&server, FORM, form(&LoginToken::valid())).send());
+    assert_eq!(server.get("/generate/token").cookie(LoginToken::valid().mint()).send().refusal(), "404 00-08");
+    let refused = post(&server, FORM, form(&LoginToken::valid())).header("Origin", ORIGIN).send();
+    assert_eq!(refused.refusal(), "403 00-05");
+}
