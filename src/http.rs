@@ -71,9 +71,9 @@ struct Site {
 impl App {
     /// The public listener's routes, behind all that stands before them.
     #[must_use]
-    pub fn public(exchange: Arc<Exchange>, config: &Config) -> Self {
+    pub fn public(exchange: &Arc<Exchange>, config: &Config) -> Self {
         observe::warm_up();
-        Self::gated(routes(&exchange), config)
+        Self::gated(routes(exchange), config)
     }
 
     /// Any routes behind the same; tests bring routes that stall or panic.
@@ -90,9 +90,9 @@ impl App {
 
     /// Answers the public with another exchange and other settings from the next request on. Requests
     /// under way end with those they began with.
-    pub fn swap(&self, exchange: Arc<Exchange>, config: &Config) {
+    pub fn swap(&self, exchange: &Arc<Exchange>, config: &Config) {
         if let Kind::Public(site) = &self.0 {
-            let mut new = Site::new(routes(&exchange), config);
+            let mut new = Site::new(routes(exchange), config);
             let old = site.load_full();
             if old.most_in_flight == new.most_in_flight {
                 // Requests under way count on.

@@ -116,6 +116,7 @@ fn every_broken_rule_is_named() {
         (&messaging, json!({}), json!({"scope": null}), "claim scope is not \"user\""),
         (&messaging, json!({}), json!({"scope": "appUser"}), "claim scope is not \"user\""),
         (&messaging, json!({}), json!({"external_id": "jane@example.com"}), "external_id is an email"),
+        (&messaging, json!({}), json!({"external_id": "+4930123456"}), "or a phone number"),
         (&messaging, json!({}), json!({"email_verified": "true"}), "email_verified is neither"),
     ] {
         for product in products {

@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 use zendesk_token::config::Config;
 use zendesk_token::login::token;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, usual, variable};
+use crate::harness::{
+    CHAT_SECRET, HELP_CENTER_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, SUPPORT_SDK_SECRET,
+    Server, command, output, usual, variable,
+};
 use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
 use crate::published_keys::rs256;
@@ -27,8 +30,8 @@ fn assert_absent(output: &str, secrets: &[String]) {
 #[test]
 fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
     for format in ["json", "text"] {
-        let settings =
-            usual(&[("log.level", "trace"), ("log.format", format), ("login.previous_secret", PREVIOUS_SECRET)]);
+        let changes = [("log.level", "trace"), ("log.format", format), ("login.previous_secret", PREVIOUS_SECRET)];
+        let settings = usual(&[&OTHER_PRODUCTS[..], &changes].concat());
         let mut serve = command(&["serve"], &settings);
         serve.stderr(Stdio::piped());
         let mut server = Server::run(serve);
@@ -46,6 +49,8 @@ fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
                 secrets.extend(answer.token().split('.').skip(1).map(str::to_owned));
             }
         }
+        secrets.extend([MESSAGING_SECRET, HELP_CENTER_SECRET, SUPPORT_SDK_SECRET].map(str::to_owned));
+        secrets.extend(ask_other_products(&server));
         let token = LoginToken::valid().secret(PREVIOUS_SECRET).mint();
         server.get(&format!("/generate/token?token={token}&email={EMAIL}")).cookie(&token).send();
         server.get(&format!("/marker/{token}")).header("Authorization", format!("Bearer {token}")).send();
@@ -60,6 +65,26 @@ fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
         stderr.read_to_string(&mut errors).unwrap();
         assert_absent(&errors, &secrets);
     }
+}
+
+/// Asks for the tokens of the other products, in good and bad ways. What came and went is not to be printed.
+fn ask_other_products(server: &Server) -> Vec<String> {
+    let token = LoginToken::valid().claim("marker", "marker").mint();
+    let mut passed = vec![token.clone()];
+    for path in ["/messaging/token", "/help-center/token"] {
+        passed.push(server.get(path).cookie(&token).send().token());
+        server.get(path).cookie(LoginToken::valid().claim("email", "marker@").mint()).send();
+    }
+    for body in
+        [format!("user_token={token}"), format!("user_token={token}&user_token={token}"), format!("marker={token}")]
+    {
+        let answer = server.request("POST", "/support-sdk/token").body(&body).send();
+        passed.extend(answer.json()["jwt"].as_str().map(str::to_owned));
+        server.request("POST", "/support-sdk/token").header("Content-Type", "application/json").body(body).send();
+        server.request("POST", "/support-sdk/token").header("Content-Type", "text/marker").body(&token).send();
+    }
+    assert_eq!(passed.len(), 4);
+    passed.iter().flat_map(|token| token.split('.').skip(1).map(str::to_owned)).collect()
 }
 
 #[test]

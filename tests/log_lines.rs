@@ -153,3 +153,29 @@ fn the_level_decides_what_is_said() {
     server.get("/generate/token").send();
     assert_eq!(requests(&server.stop().log).len(), 1);
 }
+
+#[test]
+fn every_products_route_is_named_and_what_was_issued_there_is_told_apart() {
+    let server = Server::with_all_products(&[]);
+    let token = LoginToken::valid().mint();
+    let issued = [
+        server.get("/messaging/token").cookie(&token).send().token(),
+        server.get("/help-center/token").cookie(&token).send().token(),
+        server.request("POST", "/support-sdk/token").body(format!("user_token={token}")).send().json()["jwt"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+    ];
+    server.request("POST", "/support-sdk/token").body("user_token=a&user_token=b").send();
+    server.get("/jwt_fn.js").send();
+    server.get("/openapi.json").send();
+    let lines = requests(&server.stop().log);
+    let routes: Vec<&Value> = lines.iter().map(|line| &line["route"]).collect();
+    let products = ["/messaging/token", "/help-center/token", "/support-sdk/token", "/support-sdk/token"];
+    assert_eq!(routes, [&products[..], &["/jwt_fn.js", "/openapi.json"]].concat());
+    for (line, token) in lines.iter().zip(&issued) {
+        assert_eq!((&line["token_sha256"], &line["sub_sha256"]), (&sha256(token).into(), &sha256(SUB).into()));
+    }
+    assert_eq!((&lines[3]["refusal"], lines[3]["status"].as_u64()), (&"00-10".into(), Some(400)));
+    assert!(lines[3]["cause"].as_str().unwrap().contains("user_token, or another member, twice"));
+}

@@ -44,7 +44,7 @@ fn check(answer: &Answer) {
 fn a_form_or_a_json_object_gives_a_jwt() {
     let server = server();
     let token = LoginToken::valid().mint();
-    let escaped: String = token.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let escaped = token.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     for (content_type, body) in [
         (FORM, format!("user_token={token}")),
         ("Application/X-WWW-Form-URLencoded ; charset=UTF-8", format!("a=b&user_token={token}&&c")),

@@ -59,7 +59,7 @@ pub async fn serve(
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
-    let app = App::public(Arc::clone(&exchange), &config);
+    let app = App::public(&exchange, &config);
     let stop = server::stop_signal()?;
     let reload =
         reload.map(|(load, hangup)| Reload::new(load, hangup, app.clone(), Arc::clone(&readiness), metrics.clone()));

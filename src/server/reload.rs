@@ -122,7 +122,7 @@ impl Reload {
             })?;
         }
         report(started, &config);
-        self.app.swap(Arc::clone(&exchange), &config);
+        self.app.swap(&exchange, &config);
         self.readiness.swap(Arc::clone(&exchange));
         Ok((config, exchange))
     }

@@ -1,0 +1,160 @@
+//! Which products are served, and what is said of their settings.
+
+use std::time::Duration;
+
+use zendesk_token::config::Config;
+use zendesk_token::config::products::{ClaimSet, EmailRule, PRODUCTS, Product};
+use zendesk_token::http::token::path;
+
+use crate::harness::{
+    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET,
+    Server, command, output, usual,
+};
+use crate::login_tokens::LoginToken;
+use crate::settings::{load, problems};
+
+const SHARED: &str = "c0ffee5e7c1b4d0e8a436f1f4f0e9a770d5f2d5e7c1b4d0e8a436f1f4f0e9a77";
+
+/// The usual settings without Chat, and with some more.
+fn without_chat<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut settings = usual(&[]);
+    settings.retain(|(key, _)| *key != "chat.secret");
+    settings.extend(more);
+    settings
+}
+
+fn products(config: &Config) -> Vec<Product> {
+    config.products.iter().map(|section| section.claims.product()).collect()
+}
+
+#[test]
+fn a_product_is_served_when_it_has_a_secret() {
+    let key_id = ("messaging.key_id", KEY_ID);
+    for (settings, served) in [
+        (vec![("chat.secret", CHAT_SECRET)], vec![Product::Chat]),
+        (vec![("messaging.secret", MESSAGING_SECRET), key_id], vec![Product::Messaging]),
+        (vec![("help_center.secret", HELP_CENTER_SECRET)], vec![Product::HelpCenter]),
+        (vec![("support_sdk.secret", SUPPORT_SDK_SECRET)], vec![Product::SupportSdk]),
+        ([&OTHER_PRODUCTS[..], &[("chat.secret", CHAT_SECRET)]].concat(), PRODUCTS.to_vec()),
+    ] {
+        let settings = without_chat(&settings);
+        assert_eq!(products(&load(None, &settings).unwrap()), served);
+        let server = Server::run(command(&["serve"], &settings));
+        let report = String::from_utf8(output(&["check"], &settings).stdout).unwrap();
+        for product in PRODUCTS {
+            let path = path(product);
+            let method = if product.is_for_pages() { "GET" } else { "POST" };
+            let answer = server.request(method, path).send();
+            let expected = if served.contains(&product) { "401 00-00" } else { "404 00-08" };
+            assert_eq!(answer.refusal(), expected, "{path}");
+            assert_eq!(report.contains(path), served.contains(&product), "{path}\n{report}");
+            // A product that is not there has no methods to tell of either.
+            let other = server.request("DELETE", path).cookie(LoginToken::valid().mint()).send();
+            assert_eq!(other.status, if served.contains(&product) { 405 } else { 404 });
+        }
+        let log = server.stop().log.join("\n");
+        assert_eq!(log.contains("no secret is set for this product"), served.len() < 4, "the log says why");
+    }
+}
+
+#[test]
+fn one_product_is_needed() {
+    let told = load(None, &without_chat(&[])).unwrap_err().to_string();
+    let needed =
+        "chat.secret (ZENDESK_TOKEN_CHAT__SECRET, not set): is needed, or that of another product: messaging.secret, ";
+    assert!(told.starts_with(needed) && told.lines().count() == 1, "{told}");
+}
+
+#[test]
+fn a_product_that_something_is_set_of_needs_its_secret() {
+    for (key, value, needed) in [
+        ("messaging.key_id", KEY_ID, "messaging.secret"),
+        ("messaging.email", "omit", "messaging.secret"),
+        ("help_center.name_from", "name", "help_center.secret"),
+        ("support_sdk.fallback_email_domain", "players.example.com", "support_sdk.secret"),
+    ] {
+        let told = problems(&[(key, value)]);
+        let variable = crate::harness::variable(key);
+        assert!(told.contains(&format!("{needed} (ZENDESK_TOKEN_")), "{told}");
+        assert!(told.contains(&format!("is needed, since {key} ({variable}) is set")), "{told}");
+    }
+    let told = problems(&[("messaging.secret", MESSAGING_SECRET)]);
+    assert!(told.starts_with("messaging.key_id (") && told.contains("since messaging.secret ("), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn one_secret_in_two_products_is_refused() {
+    let keys = PRODUCTS.map(|product| product.secret_keys()[0]);
+    for (first, key) in keys.iter().enumerate() {
+        for twin in &keys[first + 1..] {
+            let shared = [(*key, SHARED), (*twin, SHARED)];
+            let told = problems(&[&OTHER_PRODUCTS[..], &shared].concat());
+            assert!(told.starts_with(&format!("{twin} (")) && told.lines().count() == 1, "{told}");
+            assert!(told.contains(&format!("is the same secret as {key}; each has its own")), "{told}");
+        }
+        let told = problems(&[&OTHER_PRODUCTS[..], &[(*key, LOGIN_SECRET)]].concat());
+        assert!(told.starts_with(&format!("{key} (")) && told.contains("is the same secret as login.secret"), "{told}");
+    }
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    for (key, wrong) in [
+        ("messaging.lifetime", vec!["", "0s", "1500ms", "86401s", "25h", "900"]),
+        ("messaging.email", vec!["", "true", "Verified", "none"]),
+        ("messaging.name_from", vec!["", ",", "a,,b"]),
+        ("messaging.key_id", vec!["", "app 1", "äpp", "a\tb", "\u{1b}"]),
+        ("messaging.secret", vec!["", "short", "secret"]),
+        ("help_center.secret", vec!["", "short"]),
+        ("help_center.fallback_email_domain", vec!["", "x", "https://x.example"]),
+        ("help_center.name_from", vec![""]),
+        ("support_sdk.secret", vec!["", "{\"keys\":[]}"]),
+        ("support_sdk.fallback_email_domain", vec!["", "1.2.3.4"]),
+    ] {
+        for value in wrong {
+            let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+            assert!(told.starts_with(&format!("{key} (")), "{key}={value}: {told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+    let taken = [("messaging.lifetime", "24h"), ("messaging.lifetime", "1s"), ("messaging.key_id", "act_5f~!")];
+    for change in taken {
+        assert!(load(None, &usual(&[&OTHER_PRODUCTS[..], &[change]].concat())).is_ok(), "{change:?}");
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_table() {
+    let config = load(None, &usual(&OTHER_PRODUCTS)).unwrap();
+    let [_, messaging, help_center, support_sdk] = config.products.as_slice() else { panic!("{config:?}") };
+    let lifetime = Duration::from_mins(15);
+    assert_eq!(messaging.claims, ClaimSet::Messaging { lifetime, key_id: KEY_ID.to_owned() });
+    assert_eq!(messaging.identity.email, EmailRule::Unverified);
+    for section in [messaging, help_center, support_sdk] {
+        assert_eq!(section.identity.name_from, ["name", "username", "email"]);
+    }
+    for section in [help_center, support_sdk] {
+        assert_eq!(section.identity.email, EmailRule::Needed { fallback_domain: None });
+    }
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn vouching_for_emails_is_warned_of() {
+    let config = load(None, &usual(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    assert!(warning.to_string().contains("vouches for every email"), "{warning}");
+}
+
+#[test]
+fn pages_need_origins() {
+    for needed in [("messaging.secret", MESSAGING_SECRET), ("help_center.secret", HELP_CENTER_SECRET)] {
+        let mut settings = without_chat(&[needed, ("messaging.key_id", KEY_ID)]);
+        settings.retain(|(key, _)| {
+            *key != "cors.origins" && (*key != "messaging.key_id" || needed.0 == "messaging.secret")
+        });
+        let told = load(None, &settings).unwrap_err().to_string();
+        assert!(told.starts_with("cors.origins (") && told.lines().count() == 1, "{told}");
+    }
+}
