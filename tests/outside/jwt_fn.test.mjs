@@ -1,0 +1,196 @@
+// Does jwt_fn.js call back with a token or not at all, whatever the service answers?
+//
+// node --test tests/outside/jwt_fn.test.mjs: the script as it is served, in a window of stubs.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import vm from "node:vm";
+
+const SCRIPT = readFileSync(new URL("../../src/http/script/jwt_fn.js", import.meta.url), "utf8");
+const SRC = "https://support-token.example.com/jwt_fn.js";
+const TOKEN = "header.claims.signature";
+const PATIENCE = 15000;
+
+const answer = (status, body, headers = {}) => async () => new Response(body, { status, headers });
+const token = (text = TOKEN) => answer(200, JSON.stringify({ token: text }));
+const refusal = (status, code, headers) => answer(status, JSON.stringify({ code, description: `about ${code}` }), headers);
+const network = async () => { throw new TypeError("Failed to fetch"); };
+const cutOff = async () => ({ ok: true, status: 200, headers: new Headers(), json: async () => { throw new TypeError("cut off"); } });
+// Never answers; ends when it is given up.
+const hang = (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+
+/** A window in which the script has run; `answers` come one a request, the last for ever. */
+function page(answers, src = SRC) {
+  const seen = { requests: [], pauses: [], events: [], warnings: [], errors: [], running: new Set() };
+  const globals = {
+    URL, AbortController, Response, Headers, JSON, Math, Promise, Object, parseInt,
+    document: { currentScript: src === null ? null : { src } },
+    CustomEvent: class { constructor(type, { detail }) { Object.assign(this, { type, detail }); } },
+    dispatchEvent: (event) => seen.events.push(event),
+    console: { warn: (...words) => seen.warnings.push(words.join(" ")), error: (...words) => seen.errors.push(words.join(" ")) },
+    fetch: (url, options) => {
+      const next = answers[Math.min(seen.requests.length, answers.length - 1)];
+      seen.requests.push({ url, options });
+      seen.running.add(options.signal);
+      return next(options.signal);
+    },
+    // Time passes at once: a pause is over, and whoever is silent has been silent for too long.
+    setTimeout: (done, milliseconds) => {
+      if (milliseconds !== PATIENCE) seen.pauses.push(milliseconds);
+      return setTimeout(done, milliseconds === PATIENCE ? 20 : 0);
+    },
+    clearTimeout,
+  };
+  globals.window = globals;
+  vm.runInNewContext(SCRIPT, globals);
+  return { ...seen, zendeskToken: globals.zendeskToken };
+}
+
+/** Asks once, and tells what the widget was called back with. */
+async function ask(answers, name = "jwtFn") {
+  const seen = page(answers);
+  const calls = [];
+  await seen.zendeskToken[name]((...args) => calls.push(args));
+  return { ...seen, calls };
+}
+
+function checkGivenUp({ calls, events, warnings, requests }, { product = "chat", status, code, tries }) {
+  assert.deepEqual(calls, []);
+  assert.equal(requests.length, tries);
+  assert.equal(events.length, 1);
+  assert.equal(events[0].type, "zendesk-token-refused");
+  const { detail } = events[0];
+  assert.deepEqual([detail.product, detail.status, detail.code, detail.tries], [product, status, code, tries]);
+  assert.equal(typeof detail.description, "string");
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], new RegExp(`anonymous in ${product}: `));
+  assert.ok(warnings[0].includes(detail.description) && (!code || warnings[0].includes(`${status} ${code}`)), warnings[0]);
+}
+
+test("a token is handed on, once, and fetched with credentials and past every cache", async () => {
+  for (const [name, path] of [["jwtFn", "generate/token"], ["helpCenterJwtFn", "help-center/token"]]) {
+    const { calls, requests, events, warnings } = await ask([token()], name);
+    assert.deepEqual(calls, [[TOKEN]]);
+    assert.equal(requests.length, 1);
+    const { url, options } = requests[0];
+    assert.equal(url, `https://support-token.example.com/${path}`);
+    assert.deepEqual([options.credentials, options.cache, options.headers.Accept], ["include", "no-store", "application/json"]);
+    assert.equal(options.method, undefined);
+    assert.deepEqual([events, warnings], [[], []]);
+  }
+});
+
+test("each time it asks anew", async () => {
+  const seen = page([token("a.b.1"), token("a.b.2"), token("a.b.3")]);
+  const calls = [];
+  for (let time = 0; time < 3; time++) await seen.zendeskToken.jwtFn((text) => calls.push(text));
+  assert.deepEqual(calls, ["a.b.1", "a.b.2", "a.b.3"]);
+});
+
+test("the base URL is the script's own, whatever stands before and behind its name", async () => {
+  for (const [src, url] of [
+    ["https://shop.example.com/support/jwt_fn.js?v=1#x", "https://shop.example.com/support/generate/token"],
+    ["http://127.0.0.1:8001/jwt_fn.js", "http://127.0.0.1:8001/generate/token"],
+  ]) {
+    const seen = page([token()], src);
+    await seen.zendeskToken.jwtFn(() => {});
+    assert.equal(seen.requests[0].url, url);
+  }
+});
+
+test("a 4xx is given up at once, and the page is told why", async () => {
+  for (const status of [400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 431, 451]) {
+    checkGivenUp(await ask([refusal(status, "00-03"), token()]), { status, code: "00-03", tries: 1 });
+  }
+  const bare = await ask([answer(431, "")]);
+  checkGivenUp(bare, { status: 431, code: undefined, tries: 1 });
+});
+
+test("a network failure and a 503 are tried again, with longer and longer pauses", async () => {
+  for (const bad of [network, refusal(503, "00-07"), answer(502, "<html>"), answer(504, ""), hang]) {
+    const saved = await ask([bad, bad, bad, token()]);
+    assert.deepEqual(saved.calls, [[TOKEN]]);
+    assert.equal(saved.requests.length, 4);
+    assert.deepEqual(saved.events, []);
+    const [first, second, third] = saved.pauses;
+    assert.ok(first >= 250 && first <= 750 && second >= 500 && second <= 1500 && third >= 1000 && third <= 3000, saved.pauses);
+  }
+  checkGivenUp(await ask([refusal(503, "00-11")]), { status: 503, code: "00-11", tries: 4 });
+  checkGivenUp(await ask([network]), { status: 0, code: undefined, tries: 4 });
+  checkGivenUp(await ask([refusal(503, "00-11"), refusal(401, "00-01"), token()]), { status: 401, code: "00-01", tries: 2 });
+});
+
+test("Retry-After is honoured, within reason", async () => {
+  const pauses = async (retryAfter) => (await ask([refusal(503, "00-07", { "Retry-After": retryAfter }), token()])).pauses[0];
+  assert.equal(await pauses("4"), 4000);
+  assert.equal(await pauses("86400"), 10000);
+  for (const odd of ["0", "-5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"]) assert.ok(await pauses(odd) <= 750, odd);
+});
+
+test("a 200 without a token is no token", async () => {
+  const odd = ["", "null", "[]", "{}", "7", '"a.b.c"', "<html>", TOKEN, '{"token":null}', '{"token":""}', '{"token":7}',
+    '{"token":{}}', '{"token":["a.b.c"]}', '{"jwt":"a.b.c"}'];
+  for (const body of odd) checkGivenUp(await ask([answer(200, body), token()]), { status: 200, code: undefined, tries: 1 });
+  checkGivenUp(await ask([cutOff, token()]), { status: 200, code: undefined, tries: 1 });
+});
+
+test("whatever comes, the widget is called back with a token once or never, and never with undefined", async () => {
+  const kinds = [network, hang, cutOff, token(), refusal(401, "00-00"), refusal(503, "00-07"), answer(200, ""), answer(200, "null"),
+    answer(500, "{}"), answer(200, '{"token":""}'), answer(204, null), answer(302, ""), refusal(429, "00-06", { "Retry-After": "1" })];
+  const pick = () => kinds[Math.floor(Math.random() * kinds.length)];
+  await Promise.all(Array.from({ length: 400 }, async () => {
+    const name = ["jwtFn", "helpCenterJwtFn"][Math.floor(Math.random() * 2)];
+    const { calls, events } = await ask([pick(), pick(), pick(), pick()], name);
+    assert.equal(calls.length + events.length, 1, "either a token or a reason");
+    for (const args of calls) assert.deepEqual(args, [TOKEN]);
+  }));
+});
+
+test("a callback that throws is the page's own, and nothing is fetched again", async () => {
+  const seen = page([token()]);
+  await assert.rejects(seen.zendeskToken.jwtFn(() => { throw new Error("of the page"); }), /of the page/);
+  assert.equal(seen.requests.length, 1);
+  assert.deepEqual(seen.events, []);
+});
+
+test("loginUser gives Messaging a token whenever it asks, and reports a login that failed", async () => {
+  const seen = page([token("a.b.1"), token("a.b.2"), refusal(401, "00-01")]);
+  const commands = [];
+  seen.zendeskToken.loginUser((...args) => commands.push(args));
+  const [[target, command, jwtCallback, loginCallback]] = commands;
+  assert.deepEqual([commands.length, target, command], [1, "messenger", "loginUser"]);
+  assert.equal(seen.requests.length, 0, "nothing is fetched before the widget asks");
+  const calls = [];
+  await jwtCallback((text) => calls.push(text));
+  await jwtCallback((text) => calls.push(text));
+  assert.deepEqual(calls, ["a.b.1", "a.b.2"]);
+  assert.equal(seen.requests[0].url, "https://support-token.example.com/messaging/token");
+  await jwtCallback((text) => calls.push(text));
+  assert.deepEqual([calls.length, seen.events[0].detail.code, seen.events[0].detail.product], [2, "00-01", "messaging"]);
+  loginCallback(null);
+  assert.equal(seen.events.length, 1);
+  loginCallback({ reason: "Conflict", message: "the email belongs to another user" });
+  assert.match(seen.warnings[1], /messaging: Conflict: the email belongs to another user/);
+});
+
+test("no token is ever told to the console or in an event", async () => {
+  const seen = page([token("SECRET.SECRET.SECRET"), answer(500, '{"token":"SECRET"}'), answer(401, '{"token":"SECRET"}')]);
+  for (let time = 0; time < 2; time++) await seen.zendeskToken.jwtFn(() => {});
+  assert.equal(seen.requests.length, 3);
+  assert.ok(!JSON.stringify([seen.warnings, seen.errors, seen.events]).includes("SECRET"));
+});
+
+test("a script that can't know where it came from says so", () => {
+  for (const src of [null, ""]) {
+    const seen = page([token()], src);
+    assert.equal(seen.zendeskToken, undefined);
+    assert.match(seen.errors[0], /load jwt_fn.js by <script src>/);
+  }
+});
+
+test("the page can't be tricked into other functions", () => {
+  const { zendeskToken } = page([token()]);
+  assert.ok(Object.isFrozen(zendeskToken));
+  assert.deepEqual(Object.keys(zendeskToken).sort(), ["helpCenterJwtFn", "jwtFn", "loginUser"]);
+});

@@ -1,0 +1,58 @@
+"""A running service for tests outside of Rust: its binary, its secrets, and login tokens for it."""
+
+import json
+import os
+import subprocess
+import time
+
+import jwt
+
+BINARY = os.path.join(os.path.dirname(__file__), "../../target/debug/zendesk-token")
+SUB = "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11"
+KEY_ID = "app_5f0d1a7b3c11"
+# Each start of a test has secrets of its own.
+SECRETS = {name: os.urandom(32).hex() for name in ("login", "chat", "messaging", "help_center", "support_sdk")}
+# Longest that any single step waits, in seconds.
+PATIENCE = 20
+
+
+def login_token(**changes):
+    """A login token of a player signed in a minute ago; a claim set to None is left out."""
+    now = int(time.time())
+    claims = {
+        "sub": SUB, "email": "jane@example.com", "username": "Jane Doe", "iss": "https://login.xsolla.com",
+        "iat": now - 60, "exp": now + 86_340, "groups": [], "type": "xsolla_login", **changes,
+    }
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, SECRETS["login"], "HS256")
+
+
+class Service:
+    """All four products on loopback; ends with its `with` block."""
+
+    def __init__(self, origins, listen="127.0.0.1:0"):
+        settings = {f"{name}__secret": secret for name, secret in SECRETS.items()}
+        settings |= {"messaging__key_id": KEY_ID, "cors__origins": origins, "listen": listen, "admin__listen": "127.0.0.1:0"}
+        environment = {f"ZENDESK_TOKEN_{name.upper()}": value for name, value in settings.items()}
+        self.process = subprocess.Popen([BINARY, "serve"], env=environment, stdout=subprocess.PIPE, text=True)
+        for line in self.process.stdout:
+            entry = json.loads(line)
+            if entry["message"] == "listening":
+                self.public, self.admin = entry["listen"], entry["admin_listen"]
+                break
+        else:
+            raise SystemExit("the service did not start")
+        # What nobody reads would fill the pipe, and the service drops what does not fit: as it should be.
+
+    def stop(self):
+        """Ends it as an orchestrator does, and sees it end well."""
+        self.process.terminate()
+        if self.process.wait(PATIENCE) != 0:
+            raise SystemExit("the service did not end well")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
