@@ -20,7 +20,11 @@ fn app(changes: &[(&str, &str)]) -> App {
     let routes = Router::new()
         .route("/never", get(std::future::pending::<()>))
         .route("/panic", get(|| async { assert!(std::hint::black_box(false), "jane@example.com") }))
-        .route("/fine", get(|| async { "fine" }));
+        .route("/fine", get(|| async { "fine" }))
+        .route(
+            "/support-sdk/token",
+            get(std::future::pending::<()>).post(|| async { assert!(std::hint::black_box(false)) }),
+        );
     let settings = usual(changes).into_iter().map(|(key, value)| (variable(key).into(), value.into()));
     App::gated(routes, &Config::load(None, settings).unwrap())
 }
@@ -80,5 +84,20 @@ fn a_panic_is_one_refusal_and_says_nothing() {
         let refusal = (500, r#"{"code":"00-14","description":"Internal error"}"#.to_owned());
         assert_eq!(read(ask(&app, "/panic").await).await, refusal);
         assert_eq!(read(ask(&app, "/fine").await).await, (200, "fine".to_owned()));
+    });
+}
+
+#[test]
+fn to_zendesks_servers_all_trouble_of_ours_is_worth_another_try() {
+    Runtime::new().unwrap().block_on(async {
+        let app = app(&[("limits.request_timeout", "100ms")]);
+        for (method, code) in [("GET", "00-12"), ("POST", "00-14")] {
+            let request = Request::builder().method(method).uri("/support-sdk/token").body(Body::empty()).unwrap();
+            let response = app.answer(request, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+            assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+            assert!(!response.headers().contains_key("access-control-allow-origin"));
+            let body = to_bytes(response.into_body(), 1024).await.unwrap();
+            assert!(body.starts_with(format!("{{\"code\":\"{code}\"").as_bytes()), "{body:?}");
+        }
     });
 }

@@ -110,7 +110,9 @@ impl Seen {
     }
 
     fn log(&self, response: &Response) {
-        match response.status() {
+        // Zendesk's servers are told 503 of everything; the log tells it apart.
+        let cause = response.extensions().get::<Cause>();
+        match cause.map_or(response.status(), |cause| cause.refusal().wire().0) {
             StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
                 log_line!(warn, self, response);
             }

@@ -75,8 +75,9 @@ pub(super) async fn serve(
 }
 
 /// Answers one request, and says so when it is the connection's last: while draining, and after a
-/// request with a body. No route takes one, and where its end is in doubt (`Transfer-Encoding`
-/// beside `Content-Length`) the rest would be read as a request that nobody sent.
+/// request with a body. Only Zendesk's servers have a reason to send one, and seldom; and where its end
+/// is in doubt (`Transfer-Encoding` beside `Content-Length`) the rest would be read as a request that
+/// nobody sent.
 async fn answer(
     app: &App,
     pulse: &Pulse,

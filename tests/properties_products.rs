@@ -1,0 +1,67 @@
+//! What must hold of every product's tokens, whatever the login claims.
+
+use futures_util::FutureExt;
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use serde_json::{Value, json};
+use zendesk_token::config::products::{PRODUCTS, Product};
+use zendesk_token::login::token;
+use zendesk_token::login::verifier::Candidates;
+use zendesk_token::zendesk::rules;
+
+use crate::harness::{CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET};
+use crate::login_tokens::{LoginToken, open};
+use crate::properties::check;
+use crate::verification::{NOW, exchange};
+
+/// What a claim could be, apt values more often.
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => "[a-zA-Z0-9 ]{1,20}".prop_map(Value::from),
+        4 => "[a-z]{1,10}@[a-z]{1,10}\\.example".prop_map(Value::from),
+        1 => "\\+?[0-9]{1,20}".prop_map(Value::from),
+        1 => ".{0,300}".prop_map(Value::from),
+        1 => vec(any::<char>(), 0..20).prop_map(|all| all.into_iter().collect::<String>().into()),
+        1 => prop_oneof![Just(json!(null)), Just(json!(7)), Just(json!(true)), Just(json!(["a@b.example"]))],
+    ]
+}
+
+#[test]
+fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
+    let exchanges = ["unverified", "verified", "omit"].map(|email| {
+        let settings = [&OTHER_PRODUCTS[..], &[("messaging.email", email)]].concat();
+        (email, exchange(&settings))
+    });
+    let secret = |product| match product {
+        Product::Chat => CHAT_SECRET,
+        Product::Messaging => MESSAGING_SECRET,
+        Product::HelpCenter => HELP_CENTER_SECRET,
+        Product::SupportSdk => SUPPORT_SDK_SECRET,
+    };
+    let issued = std::cell::Cell::new(0);
+    check(1000, &(value(), value(), value(), value(), -59..100_000_i64), |(sub, email, name, verified, left)| {
+        let login = LoginToken::at(NOW).claim("sub", sub.clone()).claim("email", email.clone()).claim("name", name);
+        let login = login.claim("email_verified", verified).claim("exp", NOW + left).mint();
+        let candidates = Candidates { bearer: None, cookies: vec![token::LoginToken::new(login.as_bytes())] };
+        for ((rule, exchange), product) in exchanges.iter().flat_map(|one| PRODUCTS.map(|product| (one, product))) {
+            let Ok(token) = exchange.run(product, &candidates, NOW).now_or_never().unwrap() else { continue };
+            issued.set(issued.get() + 1);
+            let (header, claims) = open(token.token.as_str(), secret(product));
+            let (header, claims) = (header.as_object().unwrap(), claims.as_object().unwrap());
+            assert_eq!(rules::breaches(product, header, claims, Some(KEY_ID), NOW), []);
+            for (claim, text) in claims.iter().filter_map(|(claim, value)| Some((claim, value.as_str()?))) {
+                assert!(!text.is_empty() && text.len() <= 255 && !text.contains(char::is_control), "{claim}");
+            }
+            if product == Product::Messaging {
+                let vouched = claims.get("email_verified");
+                assert_eq!(vouched.is_some(), *rule == "verified" && claims.contains_key("email"), "{claims:?}");
+                assert!(*rule != "omit" || !claims.contains_key("email"));
+            } else {
+                assert!(!claims.contains_key("email_verified") && claims["email"] == email, "{claims:?}");
+            }
+            assert!(claims.get("external_id").is_none_or(|id| *id == sub));
+            assert!(claims.get("exp").is_none_or(|exp| exp.as_i64().unwrap() <= NOW + left.max(60)));
+        }
+    });
+    assert!(issued.get() > 1000, "{}", issued.get());
+}
