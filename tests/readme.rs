@@ -8,7 +8,7 @@ use zendesk_token::http::refusal::REFUSALS;
 use zendesk_token::metrics::Metrics;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
-use crate::login_tokens::LoginToken;
+use crate::login_tokens::{LoginToken, PROJECT};
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -101,12 +101,16 @@ fn the_environment_file_of_the_readme_is_enough() {
     let settings: Vec<(String, String)> = lines
         .map(|(name, value)| {
             let value = value.split_whitespace().next().unwrap();
-            let secret = if name.contains("LOGIN") { LOGIN_SECRET } else { CHAT_SECRET };
+            let secret = match name {
+                "ZENDESK_TOKEN_LOGIN__SECRET" => LOGIN_SECRET,
+                "ZENDESK_TOKEN_LOGIN__PROJECT_ID" => PROJECT,
+                _ => CHAT_SECRET,
+            };
             let key = name.strip_prefix("ZENDESK_TOKEN_").unwrap().replace("__", ".").to_lowercase();
             (key, if value == "…" { secret.to_owned() } else { value.to_owned() })
         })
         .collect();
-    assert_eq!(settings.len(), 3);
+    assert_eq!(settings.len(), 4);
     let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let result = output(&["check"], &settings);
     assert_eq!(result.status.code(), Some(0), "{}", String::from_utf8_lossy(&result.stderr));

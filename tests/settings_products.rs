@@ -157,4 +157,18 @@ fn pages_need_origins() {
         let told = load(None, &settings).unwrap_err().to_string();
         assert!(told.starts_with("cors.origins (") && told.lines().count() == 1, "{told}");
     }
+    let mut settings = without_chat(&[("support_sdk.secret_file", "/nowhere")]);
+    settings.retain(|(key, _)| *key != "cors.origins");
+    let told = load(None, &settings).unwrap_err().to_string();
+    assert!(told.starts_with("support_sdk.secret_file (") && told.lines().count() == 1, "{told}");
+    let mut settings = without_chat(&[("messaging.secret", MESSAGING_SECRET), ("messaging.key_id", KEY_ID)]);
+    settings.extend([("login.bearer", "true")]);
+    settings.retain(|(key, _)| *key != "cors.origins");
+    let [warning] = load(None, &settings).unwrap().warnings.try_into().unwrap();
+    assert!(
+        warning.to_string().starts_with("cors.origins (") && warning.to_string().contains("only apps"),
+        "{warning}"
+    );
+    settings.push(("help_center.secret", HELP_CENTER_SECRET));
+    assert!(load(None, &settings).unwrap_err().to_string().starts_with("cors.origins ("));
 }

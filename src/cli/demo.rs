@@ -65,6 +65,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let origin = format!("http://{address}");
         let settings = [
             variable("login.secret", text(&login_secret)),
+            variable("login.bearer", "true"),
             variable("messaging.key_id", "app_demo"),
             variable("cors.origins", &origin),
             variable("log.format", "text"),

@@ -25,15 +25,17 @@ pub enum MissingSecret {
     MakeUp,
 }
 
-/// Reads the section of every product that anything is set of; there has to be one.
+/// Reads the section of every product that is wanted.
 pub fn read(reader: &mut Reader, missing: MissingSecret) -> Vec<Section> {
-    let is_any_set = PRODUCTS.into_iter().any(|product| first_set(reader, product).is_some());
-    let is_wanted = |reader: &Reader, product| match first_set(reader, product) {
-        Some(_) => true,
-        None => !is_any_set && product == Product::Chat,
-    };
-    let section = |product| if is_wanted(reader, product) { section(reader, product, missing) } else { None };
-    PRODUCTS.into_iter().filter_map(section).collect()
+    let wanted: Vec<Product> = wanted(reader).collect();
+    wanted.into_iter().filter_map(|product| section(reader, product, missing)).collect()
+}
+
+/// Every product that anything is set of; Chat where nothing is set of any, since there has to be one.
+pub fn wanted(reader: &Reader) -> impl Iterator<Item = Product> {
+    let is_set = |product: &Product| first_set(reader, *product).is_some();
+    let is_any_set = PRODUCTS.iter().any(is_set);
+    PRODUCTS.into_iter().filter(move |product| is_set(product) || !is_any_set && *product == Product::Chat)
 }
 
 /// The first setting of a product that anybody set.

@@ -9,7 +9,7 @@ use super::load::Reader;
 use super::login::Signature;
 use super::origin::OriginPattern;
 use super::product_sections::{self, MissingSecret};
-use super::products::Section;
+use super::products::Product;
 use super::watched::WatchedFiles;
 use super::{Config, Limits, Log, login, secret_places};
 
@@ -24,11 +24,12 @@ const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 pub fn read(reader: &mut Reader, missing: MissingSecret) -> Config {
     let limits = limits(reader);
     let products = product_sections::read(reader, missing);
+    let login = login::read(reader, limits.requests_in_flight);
     let config = Config {
         listen: address(reader, "listen"),
         admin_listen: address(reader, "admin.listen"),
-        login: login::read(reader, limits.requests_in_flight),
-        origins: origins(reader, &products),
+        origins: origins(reader, login.bearer),
+        login,
         products,
         limits,
         log: log(reader),
@@ -58,7 +59,7 @@ pub fn address(reader: &mut Reader, key: &'static str) -> SocketAddr {
     address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
-fn origins(reader: &mut Reader, products: &[Section]) -> Vec<OriginPattern> {
+fn origins(reader: &mut Reader, takes_bearer: bool) -> Vec<OriginPattern> {
     let key = "cors.origins";
     let mut origins = Vec::new();
     for (index, text) in reader.list(key).iter().enumerate() {
@@ -70,10 +71,13 @@ fn origins(reader: &mut Reader, products: &[Section]) -> Vec<OriginPattern> {
     if origins.iter().any(OriginPattern::is_open_to_the_wire) {
         reader.warn(key, "has a plain http origin, whose tokens anyone on the wire can read");
     }
-    // Whatever product a page could have been meant to ask for, where none was read.
-    let is_needed = products.is_empty() || products.iter().any(|section| section.claims.product().is_for_pages());
-    if is_needed && origins.is_empty() && !reader.problems.iter().any(|problem| problem.key == key) {
+    let is_unset = origins.is_empty() && !reader.problems.iter().any(|problem| problem.key == key);
+    let is_for_apps = |product| takes_bearer && product == Product::Messaging;
+    let for_pages: Vec<Product> = product_sections::wanted(reader).filter(|product| product.is_for_pages()).collect();
+    if is_unset && !for_pages.iter().all(|product| is_for_apps(*product)) {
         reader.reject(key, "is needed, since pages ask for tokens; list the origins of the shop's pages");
+    } else if is_unset && !for_pages.is_empty() {
+        reader.warn(key, "is not there, so that no page gets a Messaging token, but only apps");
     }
     origins
 }

@@ -71,7 +71,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "cors.origins",
         None,
-        "needed where pages ask: their origins, exact or https://*.example.com for one label",
+        "needed unless only apps ask: origins of the shop's pages, exact or https://*.example.com for one label",
     ),
     setting("chat.secret", None, "Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
     setting("chat.secret_file", None, "instead of it a file that holds it; one trailing newline is dropped"),
