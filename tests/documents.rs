@@ -38,6 +38,7 @@ fn the_documents_are_served_to_anybody_and_kept() {
             }
             assert_eq!(answer.header("access-control-allow-credentials"), None);
             assert_eq!(answer.header("vary"), None, "the same for every origin");
+            assert_eq!(answer.header("x-request-id"), None, "and for every request");
         }
         let head = server.request("HEAD", path).send();
         assert_eq!((head.status, head.body.as_str()), (200, ""));

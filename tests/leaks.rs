@@ -71,6 +71,8 @@ fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
 fn ask_other_products(server: &Server) -> Vec<String> {
     let token = LoginToken::valid().claim("marker", "marker").mint();
     let mut passed = vec![token.clone()];
+    server.get("/jwt_fn.js").header("Origin", &token).cookie(&token).send();
+    server.get(&format!("/openapi.json?{token}")).header("Origin", EMAIL).header("If-None-Match", &token).send();
     for path in ["/messaging/token", "/help-center/token"] {
         passed.push(server.get(path).cookie(&token).send().token());
         server.get(path).cookie(LoginToken::valid().claim("email", "marker@").mint()).send();

@@ -102,10 +102,12 @@ impl Seen {
     pub fn finish(self, mut response: Response) -> Response {
         self.log(&response);
         let headers = response.headers_mut();
-        // Only a document that anybody may keep says so itself.
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(X_REQUEST_ID, self.id);
+        // A document that caches keep says so itself, and is no answer to one request.
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(X_REQUEST_ID, self.id);
+        }
         response
     }
 
@@ -140,7 +142,7 @@ impl Seen {
     /// The origin when it is allowed or written as browsers write one.
     fn origin(&self, response: &Response) -> Option<&str> {
         let is_origin = |text: &&str| OriginPattern::parse(text).is_ok_and(|origin| origin.is_exact());
-        let is_allowed = response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
+        let is_allowed = response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN) == self.origin.as_ref();
         // Browsers write null for sandboxed pages and local files.
         let shown = |text: &&str| is_allowed || *text == "null" || is_origin(text);
         self.origin.as_ref().map(|origin| origin.to_str().ok().filter(shown).unwrap_or("malformed"))
