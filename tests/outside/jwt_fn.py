@@ -46,7 +46,9 @@ class Shop(http.server.BaseHTTPRequestHandler):
             "/no-email": [f"token={login_token(email=None)}; Domain=example.test; Path=/; HttpOnly; SameSite=Lax"],
             "/out": ["token=; Domain=example.test; Path=/; Max-Age=0"],
         }
-        page = f"""<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><h1>Shop</h1><output></output>
+        # What somebody may have put into a page who can't put a script there.
+        injected = '<img name="currentScript" src="data:,">' if self.path == "/tampered" else ""
+        page = f"""<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><h1>Shop</h1><output></output>{injected}
             <script src="{self.service}/jwt_fn.js" integrity="{self.integrity}" crossorigin="anonymous"></script>
             <script src="/widget.js"></script></html>"""
         self.answer("text/html; charset=utf-8", page, cookies.get(self.path, []))
@@ -152,10 +154,15 @@ def run(driver, service, origin, foreign, screenshot):
     assert "email" not in jwt.decode(calls[0][0], SECRETS["messaging"], algorithms=["HS256"])
     print("signed out, and without an email: no callback, and the console says why")
 
+    driver.get(f"{origin}/tampered")
+    assert driver.execute_script("return typeof window.zendeskToken") == "undefined"
+    assert any("load jwt_fn.js by" in entry["message"] for entry in console(driver) if entry["level"] == "SEVERE")
+    print("an image that takes the script's name: no token is asked for anywhere")
+
     driver.get(f"{foreign}/in")
     calls, events = ask(driver, "chat")
     assert calls == [] and [(event["status"], event["tries"]) for event in events] == [(0, 4)], events
-    assert "cors.origins" in events[0]["description"]
+    assert "cors.origins" in events[0]["description"], events
     print("a foreign origin: the script loads, no token does")
 
     driver.get(f"{origin}/in")

@@ -1,35 +1,39 @@
-// zendesk-token: fetches a fresh token for the Zendesk widget each time it asks. A visitor who gets none stays
-// anonymous; the console says why, and so does the window's event "zendesk-token-refused".
+// zendesk-token: a fresh token for the Zendesk widget each time it asks. Where there is none, the console and the
+// window's event "zendesk-token-refused" say why.
 (() => {
   "use strict";
-  const script = document.currentScript;
-  if (!script || !script.src) {
-    console.error("zendesk-token: load jwt_fn.js by <script src>, not as a module: it asks where it came from");
+  const script = document.currentScript; // or what an injected <img name="currentScript"> put there
+  if (!(script instanceof HTMLScriptElement && script.src)) {
+    console.error("zendesk-token: load jwt_fn.js by <script src>, not as a module");
     return;
   }
-  const ATTEMPTS = 4, PATIENCE = 15000, LONGEST_PAUSE = 10000; // the latter two in milliseconds
+  const HOME = script.src, ATTEMPTS = 4, PATIENCE = 15000, LONGEST = 10000; // ms
+  const text = (value) => (typeof value === "string" ? value : "");
 
   const pause = (tries, retryAfter) => {
     const backoff = 500 * 2 ** (tries - 1) * (0.5 + Math.random());
-    const asked = 1000 * parseInt(retryAfter, 10) || 0;
-    return new Promise((done) => setTimeout(done, Math.min(Math.max(backoff, asked), LONGEST_PAUSE)));
+    const asked = Math.max(1000 * parseInt(retryAfter, 10) || 0, 0);
+    return new Promise((done) => setTimeout(done, Math.min(asked + backoff, LONGEST)));
   };
 
-  // One attempt: a token, or why there is none.
+  // A token, or why not.
   const attempt = async (url) => {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), PATIENCE);
     try {
       const response = await fetch(url, {
-        credentials: "include", cache: "no-store", headers: { Accept: "application/json" }, signal: abort.signal,
+        credentials: "include", cache: "no-store", redirect: "error", signal: abort.signal,
+        headers: { Accept: "application/json" },
       });
-      const { token, code, description } = (await response.json().catch(() => null)) || {};
-      if (response.ok && token && typeof token === "string") return { token };
-      const why = { status: response.status, code, description: description || "the answer holds no token" };
+      const body = await response.text();
+      let answer;
+      try { answer = JSON.parse(body); } catch {}
+      const { token, code, description } = answer || {};
+      if (response.ok && text(token)) return { token };
+      const why = { status: response.status, code: text(code), description: text(description) || "no token in the answer" };
       return { why, again: response.status >= 500, retryAfter: response.headers.get("Retry-After") };
     } catch {
-      const description = "no answer that this page may read: the network, or its origin is not in cors.origins";
-      return { why: { status: 0, description }, again: true };
+      return { why: { status: 0, description: "no answer: network, or cors.origins" }, again: true };
     } finally {
       clearTimeout(timer);
     }
@@ -43,9 +47,8 @@
 
   // Calls back with a token, once, or never.
   const asker = (product, path) => async (callback) => {
-    const url = new URL(path, script.src).href;
     for (let tries = 1; ; tries++) {
-      const { token, why, again, retryAfter } = await attempt(url);
+      const { token, why, again, retryAfter } = await attempt(new URL(path, HOME).href);
       if (token) return callback(token);
       if (!again || tries === ATTEMPTS) return report(product, { ...why, tries });
       await pause(tries, retryAfter);
@@ -57,7 +60,7 @@
     jwtFn: asker("chat", "generate/token"),
     helpCenterJwtFn: asker("help-center", "help-center/token"),
     loginUser: (zE) => zE("messenger", "loginUser", messaging, (error) => {
-      if (error) report("messaging", { description: [error.reason, error.message].filter(Boolean).join(": ") });
+      if (error) report("messaging", { description: [error.reason, error.message].filter(text).join(": ") });
     }),
   });
 })();
