@@ -73,7 +73,7 @@ impl App {
     #[must_use]
     pub fn public(exchange: &Arc<Exchange>, config: &Config) -> Self {
         observe::warm_up();
-        Self::gated(routes(exchange), config)
+        Self::gated(routes(exchange, config), config)
     }
 
     /// Any routes behind the same; tests bring routes that stall or panic.
@@ -92,7 +92,7 @@ impl App {
     /// under way end with those they began with.
     pub fn swap(&self, exchange: &Arc<Exchange>, config: &Config) {
         if let Kind::Public(site) = &self.0 {
-            let mut new = Site::new(routes(exchange), config);
+            let mut new = Site::new(routes(exchange, config), config);
             let old = site.load_full();
             if old.most_in_flight == new.most_in_flight {
                 // Requests under way count on.
@@ -151,9 +151,9 @@ impl Asker {
 }
 
 /// The public routes.
-fn routes(exchange: &Arc<Exchange>) -> Router {
+fn routes(exchange: &Arc<Exchange>, config: &Config) -> Router {
     let routes = PRODUCTS.into_iter().fold(Router::new(), |routes, product| {
-        routes.route(token::path(product), product_route(product, Arc::clone(exchange)))
+        routes.route(token::path(product), product_route(product, Arc::clone(exchange), config))
     });
     let documents = [(script::PATH, script::document()), (openapi::PATH, openapi::document())];
     let routes = documents.into_iter().fold(routes, |routes, (path, document)| {
@@ -163,13 +163,14 @@ fn routes(exchange: &Arc<Exchange>) -> Router {
 }
 
 /// What answers on a product's path.
-fn product_route(product: Product, exchange: Arc<Exchange>) -> MethodRouter {
+fn product_route(product: Product, exchange: Arc<Exchange>, config: &Config) -> MethodRouter {
     if !exchange.serves(product) {
         any(|| async { Cause::Exchange(ExchangeError::NotServed) })
     } else if product.is_for_pages() {
         get(move |headers| token::token(product, Arc::clone(&exchange), headers))
     } else {
-        post(support_sdk::support_sdk).with_state(exchange)
+        let desk = support_sdk::Desk::new(exchange, config.limits.requests_in_flight);
+        post(support_sdk::token).with_state(Arc::new(desk))
     }
 }
 

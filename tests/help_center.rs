@@ -43,6 +43,26 @@ fn the_email_is_needed_and_is_the_name_where_there_is_no_other() {
 }
 
 #[test]
+fn nobody_claims_an_email_that_is_made_up_for_another() {
+    let domain = ("chat.fallback_email_domain", "players.example.com");
+    let server = Server::with_all_products(&[domain]);
+    for email in [format!("{SUB}@players.example.com"), "eve@Players.EXAMPLE.com".to_owned()] {
+        let eve = LoginToken::valid().claim("sub", "11111111-2222-3333-4444-555555555555").claim("email", email).mint();
+        for path in ["/generate/token", "/messaging/token", "/help-center/token"] {
+            assert_eq!(server.get(path).cookie(&eve).send().refusal(), "422 00-04", "{path}");
+        }
+        let app = server.request("POST", "/support-sdk/token").body(format!("user_token={eve}")).send();
+        assert_eq!(app.refusal(), "422 00-04");
+    }
+    for email in ["eve@sub.players.example.com", "eve@example.com", "players.example.com@example.com"] {
+        let eve = LoginToken::valid().claim("email", email).mint();
+        assert_eq!(server.get("/help-center/token").cookie(&eve).send().status, 200, "{email}");
+    }
+    let log = server.stop().log.join("\n");
+    assert!(log.contains("claim email is of the fallback email domain"), "{log}");
+}
+
+#[test]
 fn the_name_comes_from_the_claims_of_its_own_setting() {
     let server = Server::with_all_products(&[("help_center.name_from", "nickname,email")]);
     assert_eq!(claims(&server, &LoginToken::valid().claim("nickname", "jd"))["name"], "jd");

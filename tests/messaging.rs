@@ -68,6 +68,11 @@ fn a_player_without_email_or_name_is_no_stranger() {
     let kept_back = Server::with_all_products(&[("messaging.email", "omit")]);
     let told = claims(&kept_back, &LoginToken::valid().without("username")).to_string();
     assert!(!told.contains(EMAIL), "as a name too");
+    for claim in ["username", "name"] {
+        let told = claims(&kept_back, &LoginToken::valid().claim(claim, "Jane@Example.com")).to_string();
+        assert!(!told.contains('@'), "under whatever claim: {told}");
+    }
+    assert_eq!(claims(&kept_back, &LoginToken::valid().claim("name", "@jane"))["name"], "@jane");
 }
 
 #[test]

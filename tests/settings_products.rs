@@ -48,6 +48,8 @@ fn a_product_is_served_when_it_has_a_secret() {
             let expected = if served.contains(&product) { "401 00-00" } else { "404 00-08" };
             assert_eq!(answer.refusal(), expected, "{path}");
             assert_eq!(report.contains(path), served.contains(&product), "{path}\n{report}");
+            let is_told = report.contains("know a player by the email alone");
+            assert_eq!(is_told, served.contains(&Product::HelpCenter) || served.contains(&Product::SupportSdk));
             // A product that is not there has no methods to tell of either.
             let other = server.request("DELETE", path).cookie(LoginToken::valid().mint()).send();
             assert_eq!(other.status, if served.contains(&product) { 405 } else { 404 });

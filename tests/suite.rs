@@ -55,4 +55,5 @@ mod settings_login;
 mod settings_products;
 mod settings_sources;
 mod support_sdk;
+mod support_sdk_trouble;
 mod verification;

@@ -121,6 +121,9 @@ fn report(config: &Config) -> anyhow::Result<String> {
         text.push_str(LOGIN_COOKIE);
         write_script(&mut text)?;
     }
+    if config.products.iter().any(|section| is_known_by_email(section.claims.product())) {
+        text.push_str(EMAIL_IS_THE_PLAYER);
+    }
     if config.login.bearer {
         text.push_str(
             "The login token may come as Authorization: Bearer, from apps and from pages whose cookie can't\n\n",
@@ -140,6 +143,20 @@ The login cookie only gets here when
   - the cookie's Domain covers the service's host: Domain=example.com, not host-only
 
 ";
+
+const EMAIL_IS_THE_PLAYER: &str = "\
+Help Center and Support SDK know a player by the email alone, and nothing in a login token says that it was confirmed:
+see that the login project lets nobody in before it is, or whoever signs up with a player's email is that player there
+
+";
+
+/// Whether Zendesk takes the email of a product's token for the player.
+const fn is_known_by_email(product: Product) -> bool {
+    match product {
+        Product::HelpCenter | Product::SupportSdk => true,
+        Product::Chat | Product::Messaging => false,
+    }
+}
 
 fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
     let public = place(config.listen);

@@ -97,6 +97,7 @@ fn no_key(error: NoKeyError, login: &Login, opened: &Opened) -> Finding {
             };
             told(&error, mend)
         }
+        NoKeyError::Find(FindKeyError::NotAsked) => told(&error, "try again in a moment"),
         NoKeyError::Find(FindKeyError::Unavailable) => told(&error, API_MEND),
     }
 }
@@ -157,6 +158,7 @@ fn identify(error: IdentityError) -> Finding {
         IdentityError::TooLong(..)
         | IdentityError::ControlCharacter(_)
         | IdentityError::OuterSpace
+        | IdentityError::FallbackDomain
         | IdentityError::EmailForm => "Zendesk could not take it; have the player's account mended at the login side",
     };
     told(&error, mend)

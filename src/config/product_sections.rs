@@ -28,7 +28,21 @@ pub enum MissingSecret {
 /// Reads the section of every product that is wanted.
 pub fn read(reader: &mut Reader, missing: MissingSecret) -> Vec<Section> {
     let wanted: Vec<Product> = wanted(reader).collect();
-    wanted.into_iter().filter_map(|product| section(reader, product, missing)).collect()
+    let sections = wanted.into_iter().filter_map(|product| section(reader, product, missing));
+    let mut sections: Vec<Section> = sections.collect();
+    let fallback_domains: Vec<String> =
+        sections.iter().filter_map(|section| fallback_domain(section).cloned()).collect();
+    for section in &mut sections {
+        section.identity.fallback_domains.clone_from(&fallback_domains);
+    }
+    sections
+}
+
+const fn fallback_domain(section: &Section) -> Option<&String> {
+    match &section.identity.email {
+        EmailRule::Needed { fallback_domain } => fallback_domain.as_ref(),
+        EmailRule::Unverified | EmailRule::Verified | EmailRule::Omitted => None,
+    }
 }
 
 /// Every product that anything is set of; Chat where nothing is set of any, since there has to be one.
@@ -103,7 +117,7 @@ fn identity_rule(reader: &mut Reader, product: Product) -> IdentityRule {
         Product::HelpCenter => ("help_center.name_from", needed(reader, "help_center.fallback_email_domain")),
         Product::SupportSdk => ("support_sdk.name_from", needed(reader, "support_sdk.fallback_email_domain")),
     };
-    IdentityRule { name_from: reader.list(name_from), email }
+    IdentityRule { name_from: reader.list(name_from), email, fallback_domains: Vec::new() }
 }
 
 fn messaging_email(reader: &mut Reader) -> EmailRule {

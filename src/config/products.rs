@@ -67,6 +67,8 @@ pub struct IdentityRule {
     pub name_from: Vec<String>,
     /// What becomes of the email.
     pub email: EmailRule,
+    /// Every product's domain of made-up emails: whoever claims one as their own could be found as another player.
+    pub fallback_domains: Vec<String>,
 }
 
 /// What becomes of a player's email.

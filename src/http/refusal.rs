@@ -107,9 +107,15 @@ pub enum Cause {
     /// The body is over 16 KiB.
     #[error("the body is larger than 16 KiB")]
     BodyTooLarge,
+    /// The body is compressed, or otherwise not as it was written.
+    #[error("the body has a Content-Encoding or a Transfer-Encoding other than chunked")]
+    BodyEncoded,
     /// The body ended before its end.
     #[error("the body was cut off")]
     BodyCutOff,
+    /// The exchange stopped, for a reason that may be ours or gone in a moment, where a 401 would cost too much.
+    #[error("{0}; Zendesk's servers may ask again")]
+    NotJudged(ExchangeError),
     /// The exchange stopped at one of its steps.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -125,6 +131,9 @@ pub enum Cause {
     /// The route does not take this method.
     #[error("no such method on this route")]
     MethodUnknown,
+    /// A quarter of `limits.requests_in_flight` is still sending its body.
+    #[error("too many requests that are still sending their body")]
+    TooManyBodies,
     /// `limits.requests_in_flight` is reached.
     #[error("more requests than limits.requests_in_flight")]
     TooManyInFlight,
@@ -163,7 +172,7 @@ impl Cause {
     /// The key that verified the login token, when one did.
     #[must_use]
     pub const fn verified_by(self) -> Option<VerifiedBy> {
-        if let Self::Exchange(error) = self { error.verified_by() } else { None }
+        if let Self::Exchange(error) | Self::NotJudged(error) = self { error.verified_by() } else { None }
     }
 
     /// What the client is told.
@@ -173,7 +182,8 @@ impl Cause {
             Self::LoginCookieMissing | Self::LoginTokenMissing | Self::BearerIgnored | Self::UserTokenMissing => {
                 Refusal::TokenMissing
             }
-            Self::Exchange(ExchangeError::Login(
+            Self::NotJudged(_)
+            | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
             )) => Refusal::LoginUnavailable,
@@ -189,6 +199,7 @@ impl Cause {
                     IdentityError::TooLong(..)
                     | IdentityError::ControlCharacter(_)
                     | IdentityError::OuterSpace
+                    | IdentityError::FallbackDomain
                     | IdentityError::EmailForm,
                     _,
                 )
@@ -200,11 +211,12 @@ impl Cause {
             | Self::UserTokenNotText
             | Self::BodyNotJson
             | Self::BodyKindUnknown
+            | Self::BodyEncoded
             | Self::BodyCutOff => Refusal::BadRequest,
             Self::BodyTooLarge => Refusal::BodyTooLarge,
             Self::RouteUnknown | Self::Exchange(ExchangeError::NotServed) => Refusal::NotFound,
             Self::MethodUnknown => Refusal::MethodNotAllowed,
-            Self::TooManyInFlight => Refusal::Overloaded,
+            Self::TooManyInFlight | Self::TooManyBodies => Refusal::Overloaded,
             Self::TooSlow => Refusal::TimedOut,
             Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
             | Self::Panicked => Refusal::Internal,

@@ -2,23 +2,28 @@
 //!
 //! They post what the app calls its user token, which here is the login token. A 401 makes the app drop
 //! the player's history (developer.zendesk.com, *how-anonymous-identities-work*), so it is said only of a
-//! login that was judged and found wanting; whatever is our own trouble is a 503, to be tried again.
+//! login that was judged and found wanting, or is not there at all; whatever is or may be our own trouble
+//! is a 503, to be tried again.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
 
 use crate::config::products::Product;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, ExchangeError};
+use crate::login::claims::ClaimsError;
+use crate::login::keys::NoKeyError;
+use crate::login::published::FindKeyError;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
-use crate::login::token::LoginToken;
-use crate::login::verifier::Candidates;
+use crate::login::token::{LoginToken, VerifyError};
+use crate::login::verifier::{Candidates, LoginError};
 
 use super::refusal::{Cause, RETRY_AFTER_SECONDS};
 use super::token::{answer, now};
@@ -33,20 +38,50 @@ const MAX_DROPPED: usize = 1 << 20;
 /// The field that holds the login token.
 const FIELD: &str = "user_token";
 
+/// What the route needs.
+pub struct Desk {
+    exchange: Arc<Exchange>,
+    /// Places for bodies that are still to come. Nothing else lets a client keep a request under way at
+    /// will: without a bound of their own, bodies that never come would fill the house.
+    reading: Semaphore,
+}
+
+impl Desk {
+    /// Takes as many bodies at once as a quarter of the requests that are answered at once.
+    #[must_use]
+    pub fn new(exchange: Arc<Exchange>, requests_in_flight: usize) -> Self {
+        Self { exchange, reading: Semaphore::new((requests_in_flight / 4).max(1)) }
+    }
+}
+
 /// `POST /support-sdk/token`: the login token in a form's `user_token`, or a JSON object's, in; a Support
 /// SDK token out.
 ///
 /// # Errors
 /// Whatever keeps the player from getting one.
-pub async fn support_sdk(
-    State(exchange): State<Arc<Exchange>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Cause> {
-    let body = read(body).await?;
-    let user_token = user_token(&headers, &body)?;
+pub async fn token(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Body) -> Result<Response, Cause> {
+    let find = finder(&headers)?;
+    let body = {
+        let _place = desk.reading.try_acquire().map_err(|_| Cause::TooManyBodies)?;
+        read(body).await?
+    };
+    let user_token = find(&body)?;
     let candidates = Candidates { bearer: Some(LoginToken::new(user_token.as_bytes())), cookies: Vec::new() };
-    Ok(answer(exchange.run(Product::SupportSdk, &candidates, now()).await?, Product::SupportSdk, false))
+    let issued = desk.exchange.run(Product::SupportSdk, &candidates, now()).await;
+    Ok(answer(issued.map_err(cause)?, Product::SupportSdk, false))
+}
+
+/// Tells a login that is not good from one that may be, were our clock or our keys another.
+fn cause(error: ExchangeError) -> Cause {
+    match error {
+        ExchangeError::Login(LoginError::Verify(
+            VerifyError::Claims(ClaimsError::InFuture(..))
+            | VerifyError::NoKey(NoKeyError::Find(FindKeyError::NotAsked)),
+        )) => Cause::NotJudged(error),
+        ExchangeError::NotServed | ExchangeError::Login(_) | ExchangeError::Identify(..) | ExchangeError::Issue(..) => {
+            Cause::Exchange(error)
+        }
+    }
 }
 
 /// Says 503 of what is our trouble and has another status elsewhere; code and description stay.
@@ -76,13 +111,21 @@ async fn read(body: Body) -> Result<Vec<u8>, Cause> {
     if read <= MAX_BYTES { Ok(kept) } else { Err(Cause::BodyTooLarge) }
 }
 
-/// The one user token of a body, by its content type: a form unless it says otherwise.
-fn user_token<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, str>, Cause> {
+/// Finds the one user token of a body.
+type Finder = fn(&[u8]) -> Result<Cow<'_, str>, Cause>;
+
+/// How to find it, by the content type: a form unless it says otherwise.
+fn finder(headers: &HeaderMap) -> Result<Finder, Cause> {
+    let is_plain =
+        |name, plain: &[u8]| headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(plain));
+    if !is_plain(CONTENT_ENCODING, b"identity") || !is_plain(TRANSFER_ENCODING, b"chunked") {
+        return Err(Cause::BodyEncoded);
+    }
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     match media_type.to_ascii_lowercase().as_slice() {
-        b"" | b"application/x-www-form-urlencoded" => of_form(body),
-        b"application/json" => of_json(body),
+        b"" | b"application/x-www-form-urlencoded" => Ok(of_form),
+        b"application/json" => Ok(of_json),
         _ => Err(Cause::BodyKindUnknown),
     }
 }

@@ -60,6 +60,9 @@ pub enum FindKeyError {
     /// The login project publishes no such key.
     #[error("header kid names no key that the login project published when last asked")]
     Unknown,
+    /// The keys at hand lack it, and the cooldown keeps the login project from being asked.
+    #[error("header kid names no key at hand, and login.keys_cooldown keeps the Login API from being asked again")]
+    NotAsked,
     /// The keys at hand are too old or lack this one, and the Login API can't be asked.
     #[error("the Login API gives no keys, and none at hand will do")]
     Unavailable,
@@ -106,6 +109,7 @@ impl PublishedKeys {
     /// # Errors
     /// See [`FindKeyError`].
     pub async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
+        let arrived = Instant::now();
         let seen = self.usable();
         if let Some(key) = seen.as_ref().and_then(|held| held.keys.find(id)) {
             return Ok(key.clone());
@@ -119,6 +123,7 @@ impl PublishedKeys {
             Some(held) => match held.keys.find(id) {
                 Some(key) => Ok(key.clone()),
                 None if has_failed => Err(FindKeyError::Unavailable),
+                None if held.since < arrived => Err(FindKeyError::NotAsked),
                 None => Err(FindKeyError::Unknown),
             },
         }

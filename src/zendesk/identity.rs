@@ -49,6 +49,9 @@ pub enum IdentityError {
     /// A `sub` that begins or ends with white space: two of them could look the same to Zendesk.
     #[error("claim sub begins or ends with white space")]
     OuterSpace,
+    /// An email of the domain that makes up emails for players without one: it could be another's.
+    #[error("claim email is of the fallback email domain")]
+    FallbackDomain,
     /// An email without exactly one `@` between two parts, or with white space.
     #[error("claim email is not of the form local@domain")]
     EmailForm,
@@ -62,10 +65,10 @@ impl Identity {
     /// See [`IdentityError`].
     pub fn from_login(login: &LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
         let sub = login.sub().ok_or(IdentityError::SubMissing)?;
-        let email = email(login, &rule.email, sub)?;
-        let is_kept_back = |claim: &str| rule.email == EmailRule::Omitted && claim == "email";
-        let claimed_name = rule.name_from.iter().filter(|claim| !is_kept_back(claim));
-        let claimed_name = claimed_name.filter_map(|claim| login.text(claim)).find(|name| !is_blank(name));
+        let email = email(login, rule, sub)?;
+        let is_kept_back = |name: &str| rule.email == EmailRule::Omitted && check_email(name).is_ok();
+        let claimed_names = rule.name_from.iter().filter_map(|claim| login.text(claim));
+        let claimed_name = claimed_names.filter(|name| !is_blank(name)).find(|name| !is_kept_back(name));
         let name = claimed_name.map(str::to_owned).or_else(|| match rule.email {
             EmailRule::Needed { .. } => email.clone(),
             EmailRule::Unverified | EmailRule::Verified | EmailRule::Omitted => None,
@@ -117,16 +120,26 @@ impl fmt::Debug for Identity {
 }
 
 /// The email that goes to Zendesk.
-fn email(login: &LoginClaims, rule: &EmailRule, sub: &str) -> Result<Option<String>, IdentityError> {
-    let claimed = login.text("email").map(str::to_owned);
-    match rule {
-        EmailRule::Needed { fallback_domain } => {
-            let fallback = || fallback_domain.as_ref().map(|domain| format!("{sub}@{domain}"));
-            claimed.or_else(fallback).ok_or(IdentityError::EmailMissing).map(Some)
-        }
-        EmailRule::Unverified | EmailRule::Verified => Ok(claimed),
-        EmailRule::Omitted => Ok(None),
+fn email(login: &LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<String>, IdentityError> {
+    let claimed = login.text("email");
+    if rule.email == EmailRule::Omitted {
+        return Ok(None);
     }
+    if claimed.is_some_and(|email| is_made_up(email, &rule.fallback_domains)) {
+        return Err(IdentityError::FallbackDomain);
+    }
+    match (&rule.email, claimed) {
+        (_, Some(email)) => Ok(Some(email.to_owned())),
+        (EmailRule::Needed { fallback_domain: Some(domain) }, None) => Ok(Some(format!("{sub}@{domain}"))),
+        (EmailRule::Needed { fallback_domain: None }, None) => Err(IdentityError::EmailMissing),
+        (EmailRule::Unverified | EmailRule::Verified | EmailRule::Omitted, None) => Ok(None),
+    }
+}
+
+/// Whether an email could be one that was made up for another player.
+fn is_made_up(email: &str, fallback_domains: &[String]) -> bool {
+    let domain = email.rsplit_once('@').map(|(_, domain)| domain);
+    domain.is_some_and(|domain| fallback_domains.iter().any(|known| known.eq_ignore_ascii_case(domain)))
 }
 
 fn is_blank(text: &str) -> bool {

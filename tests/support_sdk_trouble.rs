@@ -1,0 +1,101 @@
+//! `POST /support-sdk/token`: what may be our own trouble is never told as a login that is not good.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Answer, Request};
+use crate::harness::{OTHER_PRODUCTS, PATIENCE, Server};
+use crate::login_api::{LoginApi, fixture};
+use crate::login_tokens::{LoginToken, now};
+use crate::published_keys::{ask, ready, token};
+
+const PATH: &str = "/support-sdk/token";
+
+fn post(server: &Server, token: &str) -> Answer {
+    server.request("POST", PATH).body(format!("user_token={token}")).send()
+}
+
+#[test]
+fn a_key_that_may_be_new_is_worth_another_try_while_the_api_is_not_to_be_asked() {
+    let api = LoginApi::start();
+    api.publish("first.json");
+    let server = ready(&api, &[&OTHER_PRODUCTS[..], &[("login.keys_cooldown", "3s")]].concat());
+    assert_eq!(
+        post(&server, &fixture("refused/kid_unknown.jwt")).refusal(),
+        "401 00-01",
+        "it was asked, and knows no such key"
+    );
+    api.publish("rotated.json");
+    let rotated = token("key_c");
+    assert_eq!(post(&server, &rotated).refusal(), "503 00-07");
+    assert_eq!(ask(&server, &rotated).refusal(), "401 00-01", "a page loses nothing by it");
+    let end = Instant::now() + PATIENCE;
+    while post(&server, &rotated).status != 200 {
+        assert!(Instant::now() < end, "the cooldown ends");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let log = server.stop().log.join("\n");
+    assert!(log.contains("keeps the Login API from being asked again; Zendesk's servers may ask again"), "{log}");
+}
+
+#[test]
+fn a_login_that_begins_later_is_worth_another_try() {
+    let server = Server::with_all_products(&[]);
+    for claim in ["iat", "nbf"] {
+        let early = LoginToken::valid().claim(claim, now() + 120).mint();
+        let answer = post(&server, &early);
+        assert_eq!((answer.refusal().as_str(), answer.header("retry-after").as_deref()), ("503 00-07", Some("1")));
+        assert_eq!(server.get("/messaging/token").cookie(&early).send().refusal(), "401 00-01");
+    }
+    // What nobody signed is no login, whenever it begins.
+    let forged = LoginToken::valid().claim("iat", now() + 120).secret("6f74686572206c6f67696e2073656372").mint();
+    assert_eq!(post(&server, &forged).refusal(), "401 00-01");
+}
+
+#[test]
+fn bodies_that_never_come_leave_room_for_everybody_else() {
+    let server = Server::with_all_products(&[("limits.requests_in_flight", "8")]);
+    let begin = |address| {
+        let mut stream: TcpStream = crate::client::connect(address);
+        stream
+            .write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nu").as_bytes())
+            .unwrap();
+        stream
+    };
+    let slow: Vec<TcpStream> = (0..20).map(|_| begin(server.public)).collect();
+    let login = LoginToken::valid().mint();
+    let end = Instant::now() + PATIENCE;
+    while post(&server, &login).status != 503 {
+        assert!(Instant::now() < end, "the places are taken");
+    }
+    for _ in 0..5 {
+        assert_eq!(server.get("/generate/token").cookie(&login).send().status, 200);
+        assert_eq!(server.get("/jwt_fn.js").send().status, 200);
+    }
+    assert_eq!(post(&server, &login).refusal(), "503 00-11");
+    let mut answer = Vec::new();
+    let refused = slow.into_iter().last().map(|mut stream| stream.read_to_end(&mut answer));
+    assert!(refused.is_some_and(|read| read.is_ok()));
+    assert_eq!(Answer::read(&answer).refusal(), "503 00-11");
+    while post(&server, &login).status != 200 {
+        assert!(Instant::now() < end, "the others are gone");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_as_it_was_written_is_malformed() {
+    let server = Server::with_all_products(&[]);
+    let body = format!("user_token={}", LoginToken::valid().mint());
+    let with = |name: &str, value: &str| -> Request { server.request("POST", PATH).header(name, value).body(&body) };
+    for encoding in ["gzip", "br", "x", "identity, gzip", ""] {
+        assert_eq!(with("Content-Encoding", encoding).send().refusal(), "400 00-10", "{encoding}");
+    }
+    assert_eq!(with("Content-Encoding", "Identity").send().status, 200);
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    for (encoding, status) in [("chunked", 200), ("Chunked", 200), ("gzip, chunked", 400)] {
+        let request = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {encoding}\r\n\r\n{chunked}");
+        assert_eq!(crate::client::send(server.public, request.as_bytes()).status, status, "{encoding}");
+    }
+}
