@@ -27,6 +27,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::HeaderMap;
+use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use futures_util::FutureExt;
@@ -189,10 +190,12 @@ impl Site {
     /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer to a page.
     async fn pass_origin(&self, request: Request) -> Response {
         let asker = Asker::of(request.uri().path());
-        if asker == Asker::Anyone {
-            return self.pass_limits(request).await;
-        }
         match (origin_gate::allowed_origin(request.headers(), &self.origins), asker) {
+            (origin, Asker::Anyone) => {
+                let response = self.pass_limits(request).await;
+                let is_document = response.headers().contains_key(ETAG);
+                if is_document { response } else { origin_gate::name_origin(response, origin.ok().flatten()) }
+            }
             (Err(cause), _) => origin_gate::name_origin(cause.into_response(), None),
             (Ok(_), Asker::Server) => {
                 origin_gate::name_origin(support_sdk::worth_another_try(self.pass_limits(request).await), None)

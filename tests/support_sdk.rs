@@ -137,6 +137,16 @@ fn a_body_over_16_kib_is_too_large_and_one_of_16_kib_is_not() {
     for bytes in [16 * 1024 + 1, 64 * 1024, 1 << 20] {
         assert_eq!(post(&server, FORM, padded(bytes)).send().refusal(), "413 00-13", "{bytes}");
     }
+    // One that never ends is not read for ever: the answer comes, though who goes on sending may miss it.
+    let mut stream = server.connect();
+    stream
+        .write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes())
+        .unwrap();
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(1 << 16));
+    let sent = (0..10_000).take_while(|_| stream.write_all(chunk.as_bytes()).is_ok()).count();
+    assert!((16..1000).contains(&sent), "{sent} chunks of 64 KiB");
+    let log = server.stop().log.join("\n");
+    assert_eq!(log.matches("the body is larger than 16 KiB").count(), 4, "{log}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request};
 use crate::harness::{OTHER_PRODUCTS, PATIENCE, Server};
-use crate::login_api::{LoginApi, fixture};
+use crate::login_api::{LoginApi, Reply, fixture, keys_path};
 use crate::login_tokens::{LoginToken, now};
-use crate::published_keys::{ask, ready, token};
+use crate::published_keys::{ask, ready, token, until};
 
 const PATH: &str = "/support-sdk/token";
 
@@ -31,13 +31,25 @@ fn a_key_that_may_be_new_is_worth_another_try_while_the_api_is_not_to_be_asked()
     let rotated = token("key_c");
     assert_eq!(post(&server, &rotated).refusal(), "503 00-07");
     assert_eq!(ask(&server, &rotated).refusal(), "401 00-01", "a page loses nothing by it");
-    let end = Instant::now() + PATIENCE;
-    while post(&server, &rotated).status != 200 {
-        assert!(Instant::now() < end, "the cooldown ends");
-        thread::sleep(Duration::from_millis(50));
-    }
+    until("out of the cooldown", || post(&server, &rotated).status == 200);
     let log = server.stop().log.join("\n");
     assert!(log.contains("keeps the Login API from being asked again; Zendesk's servers may ask again"), "{log}");
+}
+
+#[test]
+fn a_key_that_came_while_others_asked_is_worth_another_try() {
+    let api = LoginApi::start();
+    api.publish("first.json");
+    let server = ready(&api, &OTHER_PRODUCTS);
+    let asked = api.asked(&keys_path());
+    api.reply(&keys_path(), Reply::Late(Duration::from_millis(800), 200, fixture("first.json")));
+    let first = server.request("POST", PATH).body(format!("user_token={}", fixture("refused/kid_unknown.jwt")));
+    thread::scope(|scope| {
+        scope.spawn(|| first.send());
+        until("asked", || api.asked(&keys_path()) > asked);
+        // The answer that is on its way was given before this player came.
+        assert_eq!(post(&server, &token("key_c")).refusal(), "503 00-07");
+    });
 }
 
 #[test]

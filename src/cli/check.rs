@@ -121,7 +121,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
         text.push_str(LOGIN_COOKIE);
         write_script(&mut text)?;
     }
-    if config.products.iter().any(|section| is_known_by_email(section.claims.product())) {
+    if config.products.iter().any(|section| section.claims.product().knows_by_email()) {
         text.push_str(EMAIL_IS_THE_PLAYER);
     }
     if config.login.bearer {
@@ -149,14 +149,6 @@ Help Center and Support SDK know a player by the email alone, and nothing in a l
 see that the login project lets nobody in before it is, or whoever signs up with a player's email is that player there
 
 ";
-
-/// Whether Zendesk takes the email of a product's token for the player.
-const fn is_known_by_email(product: Product) -> bool {
-    match product {
-        Product::HelpCenter | Product::SupportSdk => true,
-        Product::Chat | Product::Messaging => false,
-    }
-}
 
 fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
     let public = place(config.listen);

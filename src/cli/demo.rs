@@ -49,7 +49,7 @@ struct LoginClaims {
 /// How long the demo's player stays signed in, in seconds: Xsolla Login's own default, a day.
 const LOGIN_LIFETIME: Timestamp = 86_400;
 
-/// Prints a ready `curl` line and serves until SIGTERM or SIGINT.
+/// Prints ready `curl` lines and serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// An address that is not loopback or is taken.
@@ -107,10 +107,10 @@ Read it as Zendesk does, its signature checked with the Chat secret (pip install
 
   curl --silent --cookie 'token={login_token}' --header 'Accept: text/plain' {origin}{chat} | python3 -c 'import jwt, sys; print(jwt.decode(sys.stdin.read(), \"{chat_secret}\", algorithms=[\"HS256\"]))'
 
-The same for Messaging and the Help Center, and for the Support SDK as Zendesk's servers ask:
+The same for the Help Center, for Messaging as an app asks, and for the Support SDK as Zendesk's servers do:
 
-  curl --silent --cookie 'token={login_token}' {origin}{messaging}
   curl --silent --cookie 'token={login_token}' {origin}{help_center}
+  curl --silent --header 'Authorization: Bearer {login_token}' {origin}{messaging}
   curl --silent --data 'user_token={login_token}' {origin}{support_sdk}
 
 Ask without the cookie, and see why the visitor would be anonymous:

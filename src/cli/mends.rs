@@ -155,10 +155,10 @@ fn identify(error: IdentityError) -> Finding {
         IdentityError::EmailMissing => {
             "have Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section"
         }
+        IdentityError::FallbackDomain => "nobody has mail there; the player needs an email of their own",
         IdentityError::TooLong(..)
         | IdentityError::ControlCharacter(_)
         | IdentityError::OuterSpace
-        | IdentityError::FallbackDomain
         | IdentityError::EmailForm => "Zendesk could not take it; have the player's account mended at the login side",
     };
     told(&error, mend)

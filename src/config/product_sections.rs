@@ -130,7 +130,8 @@ fn messaging_email(reader: &mut Reader) -> EmailRule {
     if email == Some(EmailRule::Verified) {
         reader.warn(
             "messaging.email",
-            "vouches for every email: see that the login project lets nobody in before the email is confirmed, or whoever signs up with a player's email reads their conversations",
+            "vouches for every email: see that the login project lets nobody in before the email is confirmed, or \
+             whoever signs up with a player's email reads their conversations",
         );
     }
     email.unwrap_or(EmailRule::Omitted)

@@ -119,6 +119,15 @@ impl Product {
         }
     }
 
+    /// Whether Zendesk takes the email of its tokens for the player; the others go by the external id.
+    #[must_use]
+    pub const fn knows_by_email(self) -> bool {
+        match self {
+            Self::HelpCenter | Self::SupportSdk => true,
+            Self::Chat | Self::Messaging => false,
+        }
+    }
+
     /// Whether a setting stands in its section.
     #[must_use]
     pub fn has_setting(self, key: &str) -> bool {

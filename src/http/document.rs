@@ -29,8 +29,8 @@ pub struct Document {
 impl Document {
     /// Takes the text and its media type.
     #[must_use]
-    pub fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
-        let body = text.into();
+    pub fn new(content_type: &'static str, text: &'static str) -> Self {
+        let body = Bytes::from_static(text.as_bytes());
         let integrity = format!("sha384-{}", STANDARD.encode(digest(&SHA384, &body)));
         // Base64 is always fit for a header.
         let etag = HeaderValue::try_from(format!("\"{integrity}\"")).unwrap_or(HeaderValue::from_static("\"\""));
@@ -52,7 +52,7 @@ impl Document {
             (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
         ];
-        if self.is_at(headers) {
+        if self.is_named_by(headers) {
             (StatusCode::NOT_MODIFIED, kept).into_response()
         } else {
             (kept, [(CONTENT_TYPE, HeaderValue::from_static(self.content_type))], self.body.clone()).into_response()
@@ -60,7 +60,7 @@ impl Document {
     }
 
     /// Whether `If-None-Match` names this document (RFC 9110 §13.1.2).
-    fn is_at(&self, headers: &HeaderMap) -> bool {
+    fn is_named_by(&self, headers: &HeaderMap) -> bool {
         let tags = headers.get_all(IF_NONE_MATCH).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         tags.map(<[u8]>::trim_ascii)
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes())

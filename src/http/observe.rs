@@ -112,7 +112,7 @@ impl Seen {
     }
 
     fn log(&self, response: &Response) {
-        // Zendesk's servers are told 503 of everything; the log tells it apart.
+        // Zendesk's servers are told 503 of all trouble of ours; the log tells it apart.
         let cause = response.extensions().get::<Cause>();
         match cause.map_or(response.status(), |cause| cause.refusal().wire().0) {
             StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {

@@ -35,7 +35,8 @@ pub enum Refusal {
     ClaimUnusable,
     /// The page's origin is not one of the shop's.
     OriginForbidden,
-    /// The Login API, which has to be asked, gives no answer.
+    /// The login can't be judged now: the Login API, which has to be asked, gives no answer, or to Zendesk's
+    /// servers for some other reason that may be ours.
     LoginUnavailable,
     /// No such route.
     NotFound,
@@ -92,9 +93,9 @@ pub enum Cause {
     /// The body has no `user_token`.
     #[error("the body has no user_token")]
     UserTokenMissing,
-    /// The body has more than one `user_token`, or another member twice.
+    /// The form has more than one `user_token`, or the JSON a member twice.
     #[error("the body has user_token, or another member, twice")]
-    UserTokenTwice,
+    MemberTwice,
     /// `user_token` is no string.
     #[error("user_token is no string")]
     UserTokenNotText,
@@ -207,7 +208,7 @@ impl Cause {
             ) => Refusal::ClaimUnusable,
             Self::OriginForeign => Refusal::OriginForbidden,
             Self::OriginTwice
-            | Self::UserTokenTwice
+            | Self::MemberTwice
             | Self::UserTokenNotText
             | Self::BodyNotJson
             | Self::BodyKindUnknown

@@ -2,8 +2,8 @@
 //!
 //! They post what the app calls its user token, which here is the login token. A 401 makes the app drop
 //! the player's history (developer.zendesk.com, *how-anonymous-identities-work*), so it is said only of a
-//! login that was judged and found wanting, or is not there at all; whatever is or may be our own trouble
-//! is a 503, to be tried again.
+//! login that was judged and found wanting, or is not there at all. Trouble of ours, a login that begins
+//! later and a key that we may not ask about yet are a 503, to be tried again.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::login::verifier::{Candidates, LoginError};
 use super::refusal::{Cause, RETRY_AFTER_SECONDS};
 use super::token::{answer, now};
 
-/// Most bytes of a body: a login token has 8 KiB at most, and percent-encoding can double it.
+/// Most bytes of a body: a login token has 8 KiB at most, and no letter that a form has to escape.
 const MAX_BYTES: usize = 16 * 1024;
 
 /// Most bytes of a larger body that are read and dropped before it is refused: a client that is still
@@ -135,13 +135,13 @@ fn of_form(body: &[u8]) -> Result<Cow<'_, str>, Cause> {
     match (values.next(), values.next()) {
         (None, _) => Err(Cause::UserTokenMissing),
         (Some(value), None) => Ok(value),
-        (Some(_), Some(_)) => Err(Cause::UserTokenTwice),
+        (Some(_), Some(_)) => Err(Cause::MemberTwice),
     }
 }
 
 fn of_json(body: &[u8]) -> Result<Cow<'_, str>, Cause> {
     let members = Members::read(body).map_err(|error| match error {
-        StrictJsonError::Duplicate => Cause::UserTokenTwice,
+        StrictJsonError::Duplicate => Cause::MemberTwice,
         StrictJsonError::Syntax | StrictJsonError::NotAnObject => Cause::BodyNotJson,
     })?;
     match members.find(FIELD) {

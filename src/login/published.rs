@@ -70,6 +70,9 @@ pub enum FindKeyError {
 
 struct Held {
     keys: KeySet,
+    /// When they were asked for: what was published later is not among them.
+    asked: Instant,
+    /// When they came.
     since: Instant,
 }
 
@@ -123,7 +126,7 @@ impl PublishedKeys {
             Some(held) => match held.keys.find(id) {
                 Some(key) => Ok(key.clone()),
                 None if has_failed => Err(FindKeyError::Unavailable),
-                None if held.since < arrived => Err(FindKeyError::NotAsked),
+                None if held.asked < arrived => Err(FindKeyError::NotAsked),
                 None => Err(FindKeyError::Unknown),
             },
         }
@@ -197,13 +200,14 @@ impl PublishedKeys {
 
     /// Fetches, with the flight in hand.
     async fn fetch(&self) -> Result<Option<Clock>, ApiError> {
+        let asked = Instant::now();
         let answer = self.api.keys(&self.settings.project_id).await;
         self.metrics.count_key_fetch(answer.is_ok());
         self.fetches().end(answer.is_ok());
         match answer {
             Ok(Dated { answer: keys, clock }) => {
                 let (count, ignored) = keys.counts();
-                self.held.store(Some(Arc::new(Held { keys, since: Instant::now() })));
+                self.held.store(Some(Arc::new(Held { keys, asked, since: Instant::now() })));
                 tracing::info!(keys = count, ignored, "login keys fetched");
                 Ok(clock)
             }

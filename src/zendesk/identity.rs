@@ -122,17 +122,13 @@ impl fmt::Debug for Identity {
 /// The email that goes to Zendesk.
 fn email(login: &LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<String>, IdentityError> {
     let claimed = login.text("email");
-    if rule.email == EmailRule::Omitted {
-        return Ok(None);
-    }
-    if claimed.is_some_and(|email| is_made_up(email, &rule.fallback_domains)) {
-        return Err(IdentityError::FallbackDomain);
-    }
+    let is_made_up = claimed.is_some_and(|email| is_made_up(email, &rule.fallback_domains));
     match (&rule.email, claimed) {
+        (EmailRule::Omitted, _) | (EmailRule::Unverified | EmailRule::Verified, None) => Ok(None),
+        (_, Some(_)) if is_made_up => Err(IdentityError::FallbackDomain),
         (_, Some(email)) => Ok(Some(email.to_owned())),
         (EmailRule::Needed { fallback_domain: Some(domain) }, None) => Ok(Some(format!("{sub}@{domain}"))),
         (EmailRule::Needed { fallback_domain: None }, None) => Err(IdentityError::EmailMissing),
-        (EmailRule::Unverified | EmailRule::Verified | EmailRule::Omitted, None) => Ok(None),
     }
 }
 

@@ -1,6 +1,6 @@
 """Does jwt_fn.js do its work in a real browser, across two origins and under a strict policy?
 
-jwt_fn.py CHROMIUM CHROMEDRIVER [SCREENSHOT]: a shop on one origin, the service on another of the same site, both on loopback.
+jwt_fn.py CHROMIUM CHROMEDRIVER: a shop on one origin, the service on another of the same site, both on loopback.
 """
 
 import http.server
@@ -18,7 +18,9 @@ from service import BINARY, KEY_ID, PATIENCE, SECRETS, SUB, Service, login_token
 
 # The stand-in for the widgets: it calls as Zendesk describes, and keeps what it is called back with.
 WIDGET = """
-const seen = { calls: [], events: [], violations: [] };
+const seen = { calls: [], events: [], violations: [], failures: 0 };
+const fetched = window.fetch;
+window.fetch = (...args) => fetched(...args).catch((error) => { seen.failures++; throw error; });
 window.addEventListener("zendesk-token-refused", (event) => seen.events.push(event.detail));
 document.addEventListener("securitypolicyviolation", (event) => seen.violations.push(event.violatedDirective + " " + event.blockedURI));
 const widget = {
@@ -90,10 +92,6 @@ def ask(driver, product):
     return seen["calls"], seen["events"]
 
 
-def console(driver):
-    return [entry for entry in driver.get_log("browser")]
-
-
 def verify(product, token):
     """Opens a token by PyJWT, as Zendesk would."""
     options = {"require": ["iat", "jti"]} if product != "chat" else {"require": ["iat", "exp", "external_id"]}
@@ -110,7 +108,7 @@ def verify(product, token):
     return claims
 
 
-def main(chromium, chromedriver, screenshot=None):
+def main(chromium, chromedriver):
     shop = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
     threading.Thread(target=shop.serve_forever, daemon=True).start()
     origin = f"http://shop.example.test:{shop.server_port}"
@@ -122,13 +120,14 @@ def main(chromium, chromedriver, screenshot=None):
         Shop.integrity = re.search(r'integrity="([^"]+)"', report)[1]
         driver = browser(chromium, chromedriver)
         try:
-            run(driver, service, origin, f"http://shop.evil.test:{shop.server_port}", screenshot)
+            run(driver, service, origin, f"http://shop.evil.test:{shop.server_port}")
         finally:
             driver.quit()
     shop.shutdown()
 
 
-def run(driver, service, origin, foreign, screenshot):
+def run(driver, service, origin, foreign):
+    console = lambda: driver.get_log("browser")  # what came since it was last asked for
     driver.get(f"{origin}/in")
     for product in ["chat", "help_center", "messaging"]:
         for _ in range(2):
@@ -137,15 +136,14 @@ def run(driver, service, origin, foreign, screenshot):
             verify(product, calls[-1][0])
     assert [len(call) for call in calls] == [1] * 6
     assert len({call[0] for call in calls[2:]}) == 4, "each time a fresh one"
-    assert console(driver) == [], console(driver)
-    if screenshot:
-        driver.save_screenshot(screenshot)
+    said = console()
+    assert said == [], said
     print("signed in: three products, each token verified by PyJWT, nothing in the console, no policy violated")
 
     driver.get(f"{origin}/out")
     calls, events = ask(driver, "chat")
     assert calls == [] and [(event["status"], event["code"], event["tries"]) for event in events] == [(401, "00-00", 1)], events
-    warned = [entry["message"] for entry in console(driver) if entry["level"] == "WARNING"]
+    warned = [entry["message"] for entry in console() if entry["level"] == "WARNING"]
     assert len(warned) == 1 and "anonymous in chat: 401 00-00 Token not passed" in warned[0], warned
     driver.get(f"{origin}/no-email")
     calls, events = ask(driver, "help_center")
@@ -156,7 +154,7 @@ def run(driver, service, origin, foreign, screenshot):
 
     driver.get(f"{origin}/tampered")
     assert driver.execute_script("return typeof window.zendeskToken") == "undefined"
-    assert any("load jwt_fn.js by" in entry["message"] for entry in console(driver) if entry["level"] == "SEVERE")
+    assert any("load jwt_fn.js by" in entry["message"] for entry in console() if entry["level"] == "SEVERE")
     print("an image that takes the script's name: no token is asked for anywhere")
 
     driver.get(f"{foreign}/in")
@@ -168,7 +166,9 @@ def run(driver, service, origin, foreign, screenshot):
     driver.get(f"{origin}/in")
     service.stop()
     driver.execute_script("window.answered = ask('chat')")
-    time.sleep(0.1)
+    end = time.monotonic() + PATIENCE
+    while driver.execute_script("return seen.failures") == 0:
+        assert time.monotonic() < end, "it asks, and nobody answers"
     with Service(origins=origin, listen=service.public):
         driver.execute_async_script("answered.finally(arguments[0])")
         seen = driver.execute_script("return seen")

@@ -29,10 +29,10 @@ def login_token(**changes):
 class Service:
     """All four products on loopback; ends with its `with` block."""
 
-    def __init__(self, origins, listen="127.0.0.1:0"):
+    def __init__(self, origins="https://shop.example.com", listen="127.0.0.1:0", **more):
         settings = {f"{name}__secret": secret for name, secret in SECRETS.items()}
-        settings |= {"messaging__key_id": KEY_ID, "cors__origins": origins, "listen": listen, "admin__listen": "127.0.0.1:0"}
-        environment = {f"ZENDESK_TOKEN_{name.upper()}": value for name, value in settings.items()}
+        settings |= {"messaging__key_id": KEY_ID, "cors__origins": origins, "listen": listen, "admin__listen": "127.0.0.1:0"} | more
+        environment = {f"ZENDESK_TOKEN_{name.upper()}": value for name, value in settings.items() if value}
         self.process = subprocess.Popen([BINARY, "serve"], env=environment, stdout=subprocess.PIPE, text=True)
         for line in self.process.stdout:
             entry = json.loads(line)

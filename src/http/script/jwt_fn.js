@@ -1,5 +1,5 @@
-// zendesk-token: a fresh token for the Zendesk widget each time it asks. Where there is none, the console and the
-// window's event "zendesk-token-refused" say why.
+// A fresh token for the Zendesk widget each time it asks. Where there is none, the console and the window's event
+// "zendesk-token-refused" say why.
 (() => {
   "use strict";
   const script = document.currentScript; // or what an injected <img name="currentScript"> put there
@@ -30,8 +30,9 @@
       try { answer = JSON.parse(body); } catch {}
       const { token, code, description } = answer || {};
       if (response.ok && text(token)) return { token };
-      const why = { status: response.status, code: text(code), description: text(description) || "no token in the answer" };
-      return { why, again: response.status >= 500, retryAfter: response.headers.get("Retry-After") };
+      const { status } = response;
+      const why = { status, code: text(code), description: text(description) || "no token in it" };
+      return { why, again: [502, 503, 504].includes(status), retryAfter: response.headers.get("Retry-After") };
     } catch {
       return { why: { status: 0, description: "no answer: network, or cors.origins" }, again: true };
     } finally {
@@ -41,7 +42,7 @@
 
   const report = (product, why) => {
     const words = [why.status, why.code, why.description].filter(Boolean).join(" ");
-    console.warn(`zendesk-token: the visitor stays anonymous in ${product}: ${words}`);
+    console.warn(`zendesk-token: a visitor stays anonymous in ${product}: ${words}`);
     dispatchEvent(new CustomEvent("zendesk-token-refused", { detail: { product, ...why } }));
   };
 

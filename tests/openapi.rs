@@ -1,0 +1,143 @@
+//! The OpenAPI document is true: of every route, method, parameter and refusal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use zendesk_token::config::products::PRODUCTS;
+use zendesk_token::http::refusal::REFUSALS;
+use zendesk_token::http::token::path;
+use zendesk_token::http::{openapi, script};
+
+use crate::client::Request;
+use crate::harness::{ORIGIN, Server};
+
+const OWN: &str = "00-11 00-12 00-14";
+const LOGIN: &str = "00-00 00-01 00-02 00-04 00-05 00-07 00-08 00-10";
+const ORIGIN_AND_ID: &str = "Origin X-Request-Id";
+
+/// Every operation, the refusals that it can answer with, and the headers that it looks at.
+fn operations() -> Vec<(&'static str, &'static str, String, &'static str)> {
+    let mut all = Vec::new();
+    for (path, more) in [("/generate/token", "00-03"), ("/messaging/token", ""), ("/help-center/token", "00-03")] {
+        for method in ["get", "head"] {
+            all.push((path, method, format!("{LOGIN} {OWN} {more}"), ORIGIN_AND_ID));
+        }
+        let asked = "Origin Access-Control-Request-Method X-Request-Id";
+        all.push((path, "options", "00-05 00-08 00-09 00-10".to_owned(), asked));
+    }
+    all.push(("/support-sdk/token", "post", format!("{LOGIN} {OWN} 00-03 00-13"), "X-Request-Id"));
+    for (path, method) in ["/jwt_fn.js", "/openapi.json"].into_iter().flat_map(|path| [(path, "get"), (path, "head")]) {
+        all.push((path, method, OWN.to_owned(), "If-None-Match X-Request-Id"));
+    }
+    for (path, method) in ["/live", "/ready", "/metrics"].into_iter().flat_map(|path| [(path, "get"), (path, "head")]) {
+        all.push((path, method, String::new(), ""));
+    }
+    all
+}
+
+fn document() -> Value {
+    serde_json::from_str(openapi::TEXT).unwrap()
+}
+
+/// Follows a `$ref` inside the document.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return value };
+    document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+}
+
+fn words(text: &str) -> BTreeSet<&str> {
+    text.split_whitespace().collect()
+}
+
+#[test]
+fn it_tells_the_operations_that_there_are_each_with_its_refusals_and_parameters() {
+    let document = document();
+    let mut told: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let methods = operations.as_object().unwrap().iter().filter(|(method, _)| *method != "servers");
+        told.extend(methods.map(|(method, operation)| ((path.as_str(), method.as_str()), operation)));
+    }
+    for (path, method, codes, parameters) in operations() {
+        let operation = told.remove(&(path, method)).unwrap_or_else(|| panic!("{method} {path} is not told"));
+        let is_for_servers = path == "/support-sdk/token";
+        let mut found = BTreeSet::new();
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            for (code, example) in examples(resolved(&document, answer)) {
+                let refusal = REFUSALS.into_iter().find(|refusal| refusal.wire().1 == code).expect(code);
+                let (real, _, description) = refusal.wire();
+                assert_eq!(example["value"], json!({"code": code, "description": description}));
+                let is_ours = real.is_server_error() || real.as_u16() == 408;
+                let expected = if is_for_servers && is_ours { "503" } else { real.as_str() };
+                assert_eq!(status, expected, "{method} {path} {code}");
+                found.insert(code);
+            }
+        }
+        assert_eq!(found, words(&codes), "{method} {path}");
+        let names = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {
+            let parameter = resolved(&document, parameter);
+            assert!(parameter["example"].is_string(), "{parameter}");
+            parameter["name"].as_str().unwrap()
+        });
+        assert_eq!(names.collect::<BTreeSet<_>>(), words(parameters), "{method} {path}");
+    }
+    assert!(told.is_empty(), "{:?}", told.keys());
+}
+
+/// The refusals that an answer has as examples.
+fn examples(answer: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let examples = answer.pointer("/content/application~1json/examples").and_then(Value::as_object);
+    examples.into_iter().flatten().map(|(code, example)| (code.as_str(), example))
+}
+
+#[test]
+fn it_tells_no_refusal_that_there_is_not_and_names_this_release() {
+    let document = document();
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(document["info"]["summary"], env!("CARGO_PKG_DESCRIPTION"));
+    let known: Vec<&str> = REFUSALS.iter().map(|refusal| refusal.wire().1).collect();
+    assert_eq!(document["components"]["schemas"]["Refusal"]["properties"]["code"]["enum"], json!(known));
+    let operations = operations();
+    let told: BTreeSet<&str> = operations.iter().flat_map(|(_, _, codes, _)| words(codes)).collect();
+    assert_eq!(told, known.into_iter().collect());
+    for answer in document["components"]["responses"].as_object().unwrap().values() {
+        assert!(examples(answer).count() > 0 && answer["description"].is_string(), "{answer}");
+    }
+}
+
+#[test]
+fn every_answer_with_a_body_has_an_example() {
+    let document = document();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap().iter().filter(|(method, _)| *method != "servers") {
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                for (media_type, content) in resolved(&document, answer)["content"].as_object().into_iter().flatten() {
+                    let has_example = content.get("example").is_some() || content.get("examples").is_some();
+                    assert!(has_example, "{method} {path} {status} {media_type}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_operations_are_those_of_the_service() {
+    let server = Server::with_all_products(&[]);
+    let operations = operations();
+    let admin = ["/live", "/ready", "/metrics"];
+    let paths = PRODUCTS.map(path).into_iter().chain([script::PATH, openapi::PATH]).chain(admin);
+    for path in paths {
+        let address = if admin.contains(&path) { server.admin } else { server.public };
+        for method in ["get", "head", "post", "put", "delete", "patch", "trace", "options"] {
+            let request = Request::new(address, &method.to_uppercase(), path).header("Origin", ORIGIN);
+            let status = request.header("Access-Control-Request-Method", "GET").send().status;
+            let is_told = operations.iter().any(|(known, told, _, _)| *known == path && *told == method);
+            assert_eq!(status != 405, is_told, "{method} {path}: {status}");
+            assert_ne!(status, 404, "{path}");
+        }
+    }
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let table = readme.lines().skip_while(|line| !line.starts_with("| Route |")).skip(2);
+    let rows = table.take_while(|line| line.starts_with('|'));
+    let told: BTreeSet<&str> = rows.map(|row| row.split(['`', ' ']).nth(3).unwrap()).collect();
+    assert_eq!(told, operations.iter().map(|(path, _, _, _)| *path).collect());
+}
