@@ -55,7 +55,7 @@ pub struct App(Kind);
 #[derive(Clone)]
 enum Kind {
     /// Swapped in whole when the settings change.
-    Public(Arc<ArcSwap<Site>>),
+    Public(Arc<ArcSwap<Site>>, Metrics),
     Admin(Router),
 }
 
@@ -72,15 +72,16 @@ struct Site {
 impl App {
     /// The public listener's routes, behind all that stands before them.
     #[must_use]
-    pub fn public(exchange: &Arc<Exchange>, config: &Config) -> Self {
+    pub fn public(exchange: &Arc<Exchange>, config: &Config, metrics: &Metrics) -> Self {
         observe::warm_up();
-        Self::gated(routes(exchange, config), config)
+        observe::expect(metrics);
+        Self::gated(routes(exchange, config), config, metrics)
     }
 
     /// Any routes behind the same; tests bring routes that stall or panic.
     #[must_use]
-    pub fn gated(routes: Router, config: &Config) -> Self {
-        Self(Kind::Public(Arc::new(ArcSwap::from_pointee(Site::new(routes, config)))))
+    pub fn gated(routes: Router, config: &Config, metrics: &Metrics) -> Self {
+        Self(Kind::Public(Arc::new(ArcSwap::from_pointee(Site::new(routes, config))), metrics.clone()))
     }
 
     /// The admin listener's routes.
@@ -92,7 +93,7 @@ impl App {
     /// Answers the public with another exchange and other settings from the next request on. Requests
     /// under way end with those they began with.
     pub fn swap(&self, exchange: &Arc<Exchange>, config: &Config) {
-        if let Kind::Public(site) = &self.0 {
+        if let Kind::Public(site, _) = &self.0 {
             let mut new = Site::new(routes(exchange, config), config);
             let old = site.load_full();
             if old.most_in_flight == new.most_in_flight {
@@ -107,7 +108,7 @@ impl App {
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         match &self.0 {
-            Kind::Public(site) => site.load().request_timeout,
+            Kind::Public(site, _) => site.load().request_timeout,
             Kind::Admin(_) => ADMIN_TIMEOUT,
         }
     }
@@ -121,10 +122,11 @@ impl App {
         let request = request.map(Body::new);
         match &self.0 {
             Kind::Admin(routes) => route(routes, request).await,
-            Kind::Public(site) => {
+            Kind::Public(site, metrics) => {
                 let seen = Seen::new(&request, peer);
+                let _counted = metrics.request();
                 let site = site.load_full();
-                seen.finish(site.pass_origin(request).await)
+                seen.finish(site.pass_origin(request).await, metrics)
             }
         }
     }

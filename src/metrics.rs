@@ -1,41 +1,61 @@
 //! What can be counted of this service, and how is it called?
+//!
+//! Every label is bounded: it is one of a few words of ours, never text from outside.
 
-use std::fmt::{self, Write};
+mod labels;
+mod process;
+
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use labels::{ExchangeLabels, KeyLabel, Labels, ListenerLabel, NoLabels, Outcome, ProductLabel};
+use process::ProcessCollector;
+
+/// Upper ends of the histogram's buckets, in seconds: an exchange takes some 50 µs, one that waits for
+/// the Login API up to seconds.
+const BUCKETS: [f64; 16] =
+    [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 
 /// Every metric. Clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    exchanges: Family<ExchangeLabels, Counter>,
+    durations: Family<ProductLabel, Histogram, fn() -> Histogram>,
+    verifications: Family<KeyLabel, Counter>,
+    /// Not there while there are no keys.
+    key_age: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    requests_in_flight: Gauge,
+    connections_open: Family<ListenerLabel, Gauge>,
+    connections_refused: Family<ListenerLabel, Counter>,
     reloads: Family<Labels, Counter>,
     key_fetches: Family<Labels, Counter>,
     revocation_calls: Family<Labels, Counter>,
 }
 
-/// How something ended. An enum and no text, so that no client can add to the labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Outcome {
-    Done,
-    Failed,
+/// Something that counts as long as it is there: a connection, or a request.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    outcome: Outcome,
-}
-
-impl EncodeLabelValue for Outcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        encoder.write_str(match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-        })
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -43,20 +63,101 @@ impl Metrics {
     /// All metrics at zero.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("zendesk_token");
-        let mut family = |name: &str, help: &str| {
-            let family = Family::<Labels, Counter>::default();
-            // Both are there from the start: a rate can't be taken of a series that begins at 1.
-            for outcome in [Outcome::Done, Outcome::Failed] {
-                drop(family.get_or_create(&Labels { outcome }));
+        let mut all = Registry::default();
+        all.register_collector(Box::new(ProcessCollector));
+        let registry = all.sub_registry_with_prefix("zendesk_token");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Release that runs", build);
+        let exchanges =
+            registered(registry, "exchanges", "Answers by product, and by outcome: issued, or a refusal's code");
+        let durations: Family<ProductLabel, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let help = "From the headers to the answer, by product";
+        registry.register("exchange_duration_seconds", help, durations.clone());
+        let verifications = registered(registry, "verifications", "Logins by the key that verified them");
+        let key_age = registered(registry, "key_age_seconds", "Age of the login project's published keys (RS256)");
+        let requests_in_flight = registered(registry, "requests_in_flight", "Requests that are being answered");
+        let connections_open = registered(registry, "connections_open", "Connections that are open");
+        let connections_refused =
+            registered(registry, "connections_refused", "Connections closed at once, since too many were open");
+        let reloads =
+            outcomes(registry, "reloads", "Reloads of settings and secrets; after a failed one the old ones serve");
+        let key_fetches = outcomes(registry, "key_fetches", "Fetches of the login project's published keys (RS256)");
+        let help = "Calls that ask the Login API whether a token was revoked";
+        let revocation_calls = outcomes(registry, "revocation_calls", help);
+        Self {
+            registry: Arc::new(all),
+            exchanges,
+            durations,
+            verifications,
+            key_age,
+            requests_in_flight,
+            connections_open,
+            connections_refused,
+            reloads,
+            key_fetches,
+            revocation_calls,
+        }
+    }
+
+    /// Has every series of the exchanges there from the start: a rate can't be taken of one that begins at 1.
+    pub fn expect_exchanges(&self, products: &[&'static str], outcomes: &[&'static str], keys: &[&'static str]) {
+        for product in products {
+            for outcome in outcomes {
+                drop(self.exchanges.get_or_create(&ExchangeLabels { product, outcome }));
             }
-            registry.register(name, help, family.clone());
-            family
-        };
-        let reloads = family("reloads", "Reloads of settings and secrets; after a failed one the old ones serve");
-        let key_fetches = family("key_fetches", "Fetches of the login project's published keys (RS256)");
-        let revocation_calls = family("revocation_calls", "Calls that ask the Login API whether a token was revoked");
-        Self { registry: Arc::new(registry), reloads, key_fetches, revocation_calls }
+            drop(self.durations.get_or_create(&ProductLabel { product }));
+        }
+        for key in keys {
+            drop(self.verifications.get_or_create(&KeyLabel { key }));
+        }
+    }
+
+    /// Counts the answer to whoever asked for a product's token: `issued` or a refusal's code, how long it
+    /// took, and the key that verified the login where one did.
+    pub fn count_exchange(
+        &self,
+        product: &'static str,
+        outcome: &'static str,
+        took: Duration,
+        key: Option<&'static str>,
+    ) {
+        self.exchanges.get_or_create(&ExchangeLabels { product, outcome }).inc();
+        self.durations.get_or_create(&ProductLabel { product }).observe(took.as_secs_f64());
+        if let Some(key) = key {
+            self.verifications.get_or_create(&KeyLabel { key }).inc();
+        }
+    }
+
+    /// Says how old the published keys are, or that there are none.
+    pub fn set_key_age(&self, age: Option<Duration>) {
+        match age {
+            Some(age) => drop(self.key_age.get_or_create(&[]).set(age.as_secs_f64())),
+            None => self.key_age.clear(),
+        }
+    }
+
+    /// Counts a request until the result is dropped.
+    #[must_use]
+    pub fn request(&self) -> Counted {
+        Counted::new(self.requests_in_flight.clone())
+    }
+
+    /// Counts a connection of a listener until the result is dropped.
+    #[must_use]
+    pub fn connection(&self, listener: &'static str) -> Counted {
+        Counted::new(self.connections_open.get_or_create_owned(&ListenerLabel { listener }))
+    }
+
+    /// Has a listener's series there from the start.
+    pub fn expect_connections(&self, listener: &'static str) {
+        drop(self.connections_open.get_or_create(&ListenerLabel { listener }));
+        drop(self.connections_refused.get_or_create(&ListenerLabel { listener }));
+    }
+
+    /// Counts a connection that was closed at once.
+    pub fn count_refused_connection(&self, listener: &'static str) {
+        self.connections_refused.get_or_create(&ListenerLabel { listener }).inc();
     }
 
     /// Counts a reload.
@@ -88,6 +189,25 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn registered<M: prometheus_client::registry::Metric + Default + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// A counter of what was done and what failed; both are there from the start.
+fn outcomes(registry: &mut Registry, name: &str, help: &str) -> Family<Labels, Counter> {
+    let family: Family<Labels, Counter> = registered(registry, name, help);
+    for outcome in [Outcome::Done, Outcome::Failed] {
+        drop(family.get_or_create(&Labels { outcome }));
+    }
+    family
 }
 
 fn count(family: &Family<Labels, Counter>, is_done: bool) {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::config::Limits;
 use crate::http::App;
 use crate::http::admin::Readiness;
+use crate::metrics::Metrics;
 
 /// Connections of the admin listener: a few probes, so a flood of them is a mistake.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -44,24 +45,26 @@ pub struct Listener {
     limits: Limits,
     free: Arc<Semaphore>,
     draining: watch::Sender<bool>,
+    metrics: Metrics,
 }
 
 impl Listener {
     /// The public listener, with as many connections as the settings allow.
     #[must_use]
-    pub fn public(socket: TcpListener, app: App, limits: Limits) -> Self {
-        Self::new("public", socket, app, limits)
+    pub fn public(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
+        Self::new("public", socket, app, limits, metrics)
     }
 
     /// The admin listener, with a fixed number of connections.
     #[must_use]
-    pub fn admin(socket: TcpListener, app: App, limits: Limits) -> Self {
-        Self::new("admin", socket, app, Limits { connections: ADMIN_CONNECTIONS, ..limits })
+    pub fn admin(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
+        Self::new("admin", socket, app, Limits { connections: ADMIN_CONNECTIONS, ..limits }, metrics)
     }
 
-    fn new(name: &'static str, socket: TcpListener, app: App, limits: Limits) -> Self {
+    fn new(name: &'static str, socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
+        metrics.expect_connections(name);
         let free = Arc::new(Semaphore::new(limits.connections));
-        Self { name, socket, app, limits, free, draining: watch::Sender::new(false) }
+        Self { name, socket, app, limits, free, draining: watch::Sender::new(false), metrics: metrics.clone() }
     }
 
     /// Takes connections for ever.
@@ -96,6 +99,7 @@ impl Listener {
     /// it was; the log hears of it once each time it comes to that.
     fn take(&self, stream: TcpStream, peer: SocketAddr, was_full: bool) -> bool {
         let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
+            self.metrics.count_refused_connection(self.name);
             if !was_full {
                 tracing::warn!(
                     listener = self.name,
@@ -113,9 +117,10 @@ impl Listener {
         // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
         let _ = stream.set_nodelay(true);
         let serving = connection::serve(stream, peer, self.app.clone(), self.limits, self.draining.subscribe());
+        let counted = self.metrics.connection(self.name);
         tokio::spawn(async move {
             serving.await;
-            drop(permit);
+            drop((permit, counted));
         });
     }
 

@@ -5,7 +5,8 @@ pub const ORDER: [&str; 10] =
     ["metrics", "logging", "config", "login", "zendesk", "exchange", "http", "server", "cli", "main"];
 
 /// The files of each folder in order; each names only those before it.
-pub const FOLDERS: [(&str, &[&str]); 7] = [
+pub const FOLDERS: [(&str, &[&str]); 8] = [
+    ("metrics", &["labels", "process"]),
     ("logging", &["writer"]),
     (
         "config",
@@ -80,7 +81,7 @@ pub const FOLDERS: [(&str, &[&str]); 7] = [
 ];
 
 /// Where each outside crate may be named: a file or folder below `src/`.
-pub const HOMES: [(&str, &[&str]); 28] = [
+pub const HOMES: [(&str, &[&str]); 29] = [
     ("anyhow", &["cli"]),
     ("arc_swap", &["http", "login/published.rs"]),
     (
@@ -117,7 +118,8 @@ pub const HOMES: [(&str, &[&str]); 28] = [
     ("jsonwebtoken", &["login", "zendesk/signing_key.rs"]),
     ("moka", &["login/revocation.rs"]),
     ("notify", &["server/file_changes.rs"]),
-    ("prometheus_client", &["metrics.rs"]),
+    ("procfs", &["metrics/process.rs"]),
+    ("prometheus_client", &["metrics"]),
     ("reqwest", &["login/connection.rs", "login/api.rs"]),
     ("rlimit", &["server.rs"]),
     ("secrecy", &["config"]),
@@ -136,7 +138,7 @@ pub const EFFECTS: [(&str, &[&str]); 9] = [
     ("SystemTime::now", &["http/token.rs"]),
     ("std::env::", &["config.rs"]),
     ("File::open", &["config"]),
-    ("fs::", &["config", "logging"]),
+    ("fs::", &["config", "logging", "metrics/process.rs"]),
     ("io::stdout", &["cli", "logging"]),
     ("io::stderr", &["cli"]),
     ("aws_lc_rs::rand", &["config/secret.rs", "zendesk/token_id.rs", "http/observe.rs"]),

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::refusal::REFUSALS;
-use zendesk_token::metrics::Metrics;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
+use crate::login_api::LoginApi;
 use crate::login_tokens::{LoginToken, PROJECT};
+use crate::published_keys::ready;
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -85,12 +86,36 @@ fn the_table_of_routes_is_what_is_served() {
 
 #[test]
 fn the_table_of_metrics_is_what_is_counted() {
-    let text = Metrics::new().text();
-    let help = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
-    let counted: Vec<_> =
-        help.map(|(name, help)| vec![format!("`{name}_total`"), help.trim_end_matches('.').to_owned()]).collect();
-    assert_eq!(table("Metric"), counted);
-    assert!(text.lines().all(|line| line.starts_with('#') || line.contains("{outcome=\"")), "{text}");
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    let text = crate::client::Request::new(server.admin, "GET", "/metrics").send().body;
+    let of = |word: &str| -> Vec<(String, String)> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(word)?.split_once(' '));
+        lines.map(|(name, what)| (name.to_owned(), what.trim_end_matches('.').to_owned())).collect()
+    };
+    let kinds = of("# TYPE ");
+    let mut counted: Vec<[String; 3]> = Vec::new();
+    for (name, help) in of("# HELP ") {
+        let kind = kinds.iter().find(|(known, _)| *known == name).map(|(_, kind)| kind.as_str());
+        let suffix = match kind {
+            Some("counter") => "_total",
+            Some("info") => "_info",
+            _ => "",
+        };
+        let line = text.lines().find(|line| line.starts_with(&name)).unwrap_or_default();
+        let labels = line.split_once('{').map_or("", |(_, rest)| rest.split_once('}').unwrap().0);
+        let labels: Vec<String> = labels
+            .split(',')
+            .filter_map(|label| Some(label.split_once('=')?.0))
+            .filter(|label| *label != "le")
+            .map(|label| format!("`{label}`"))
+            .collect();
+        counted.push([format!("`{name}{suffix}`"), labels.join(", "), help]);
+    }
+    counted.sort();
+    let mut told: Vec<[String; 3]> = table("Metric").into_iter().map(|row| row.try_into().unwrap()).collect();
+    told.sort();
+    assert_eq!(told, counted);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tracing::Level;
 use zendesk_token::config::Config;
 use zendesk_token::http::App;
 use zendesk_token::logging::{self, Format};
+use zendesk_token::metrics::Metrics;
 
 use crate::harness::{ORIGIN, usual, variable};
 
@@ -26,7 +27,7 @@ fn app(changes: &[(&str, &str)]) -> App {
             get(std::future::pending::<()>).post(|| async { assert!(std::hint::black_box(false)) }),
         );
     let settings = usual(changes).into_iter().map(|(key, value)| (variable(key).into(), value.into()));
-    App::gated(routes, &Config::load(None, settings).unwrap())
+    App::gated(routes, &Config::load(None, settings).unwrap(), &Metrics::new())
 }
 
 async fn ask(app: &App, path: &str) -> Response {

@@ -37,6 +37,7 @@ mod leaks;
 mod log_lines;
 mod log_readers;
 mod messaging;
+mod metrics;
 mod openapi;
 mod origins;
 mod properties;

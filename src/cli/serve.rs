@@ -59,7 +59,7 @@ pub async fn serve(
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
-    let app = App::public(&exchange, &config);
+    let app = App::public(&exchange, &config, &metrics);
     let stop = server::stop_signal()?;
     let reload =
         reload.map(|(load, hangup)| Reload::new(load, hangup, app.clone(), Arc::clone(&readiness), metrics.clone()));
@@ -78,8 +78,8 @@ pub async fn serve(
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }
     let limits = Limits { connections, ..config.limits };
-    let public = Listener::public(public, app, limits);
-    let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness), metrics), config.limits);
+    let public = Listener::public(public, app, limits, &metrics);
+    let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness), metrics.clone()), config.limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
     server::run(public, admin, readiness, stop).await;
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -35,6 +36,11 @@ impl Readiness {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// How old the published keys are, where there are any.
+    fn key_age(&self) -> Option<Duration> {
+        self.exchange.load().published_keys().and_then(|keys| keys.age())
+    }
+
     fn answer(&self) -> (StatusCode, &'static str) {
         if self.draining.load(Ordering::Relaxed) {
             (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -50,8 +56,15 @@ impl Readiness {
 pub(super) fn routes(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
     // The media type of the text format (OpenMetrics 1.0, "Content type").
     let text = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    let scrape = {
+        let readiness = Arc::clone(&readiness);
+        move || async move {
+            metrics.set_key_age(readiness.key_age());
+            (text, metrics.text())
+        }
+    };
     Router::new()
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(move || async move { readiness.answer() }))
-        .route("/metrics", get(move || async move { (text, metrics.text()) }))
+        .route("/metrics", get(scrape))
 }

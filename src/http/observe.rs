@@ -17,11 +17,12 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use crate::config::origin::OriginPattern;
-use crate::config::products::Product;
+use crate::config::products::{PRODUCTS, Product};
 use crate::exchange::Issued;
 use crate::login::keys::VerifiedBy;
+use crate::metrics::Metrics;
 
-use super::refusal::Cause;
+use super::refusal::{Cause, REFUSALS};
 use super::token;
 use super::{openapi, script};
 
@@ -39,6 +40,9 @@ const ROUTES: [&str; 6] = [
     openapi::PATH,
 ];
 
+/// The outcome of an exchange that gave a token; the others are refusals' codes.
+const ISSUED: &str = "issued";
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Has the library gather its first entropy, which takes it some 20 ms, before a request has to wait for it.
@@ -52,6 +56,7 @@ pub struct Seen {
     id: HeaderValue,
     method: Method,
     route: &'static str,
+    product: Option<Product>,
     origin: Option<HeaderValue>,
     client: IpAddr,
 }
@@ -71,10 +76,7 @@ macro_rules! log_line {
             duration_us = u64::try_from($seen.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($seen.client),
             origin = $seen.origin($response),
-            key = issued
-                .map(|issued| issued.verified_by)
-                .or(cause.and_then(|cause| cause.verified_by()))
-                .map(VerifiedBy::word),
+            key = verified_by($response),
             token_sha256 = issued.map(|issued| sha256(issued.token.as_str())),
             sub_sha256 = issued.map(|issued| sha256(&issued.external_id)),
             "request"
@@ -92,15 +94,17 @@ impl Seen {
             id: request_id(request.headers()),
             method: request.method().clone(),
             route: ROUTES.into_iter().find(|route| *route == path).unwrap_or("none"),
+            product: PRODUCTS.into_iter().find(|product| token::path(*product) == path),
             origin: request.headers().get(ORIGIN).cloned(),
             client: peer.ip().to_canonical(),
         }
     }
 
-    /// Logs the answer, and sets the headers that every answer has.
+    /// Logs and counts the answer, and sets the headers that every answer has.
     #[must_use]
-    pub fn finish(self, mut response: Response) -> Response {
+    pub fn finish(self, mut response: Response, metrics: &Metrics) -> Response {
         self.log(&response);
+        self.count(&response, metrics);
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // A document that caches keep says so itself, and is no answer to one request.
@@ -109,6 +113,16 @@ impl Seen {
             headers.insert(X_REQUEST_ID, self.id);
         }
         response
+    }
+
+    /// Counts what became of an exchange; a preflight is none.
+    fn count(&self, response: &Response, metrics: &Metrics) {
+        let cause = response.extensions().get::<Cause>();
+        let issued = response.extensions().get::<Issued>();
+        let outcome = cause.map(|cause| cause.refusal().wire().1).or(issued.map(|_| ISSUED));
+        if let (Some(product), Some(outcome)) = (self.product, outcome) {
+            metrics.count_exchange(product.word(), outcome, self.started.elapsed(), verified_by(response));
+        }
     }
 
     fn log(&self, response: &Response) {
@@ -147,6 +161,19 @@ impl Seen {
         let shown = |text: &&str| is_allowed || *text == "null" || is_origin(text);
         self.origin.as_ref().map(|origin| origin.to_str().ok().filter(shown).unwrap_or("malformed"))
     }
+}
+
+/// Has every series of the exchanges counted from zero.
+pub fn expect(metrics: &Metrics) {
+    let refusals = REFUSALS.map(|refusal| refusal.wire().1);
+    let outcomes: Vec<&str> = [ISSUED].into_iter().chain(refusals).collect();
+    metrics.expect_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word));
+}
+
+/// The word for the key that verified the login, where one did.
+fn verified_by(response: &Response) -> Option<&'static str> {
+    let issued = response.extensions().get::<Issued>().map(|issued| issued.verified_by);
+    issued.or(response.extensions().get::<Cause>().and_then(|cause| cause.verified_by())).map(VerifiedBy::word)
 }
 
 /// The client's own id when there is one and it is sane, else 128 random bits.

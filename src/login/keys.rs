@@ -138,7 +138,10 @@ impl LoginKeys {
 }
 
 impl VerifiedBy {
-    /// The word for it in the log.
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Current, Self::Previous, Self::Published];
+
+    /// The word for it in the log and the metrics.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::DecodingKey;
@@ -104,6 +105,12 @@ impl PublishedKeys {
     #[must_use]
     pub fn are_usable(&self) -> bool {
         self.usable().is_some()
+    }
+
+    /// How old the keys at hand are; nothing while there are none.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.held.load().as_ref().map(|held| held.since.elapsed())
     }
 
     /// The key of this id. An unknown id is asked for, once in each cooldown and by one request for
@@ -212,7 +219,7 @@ impl PublishedKeys {
                 Ok(clock)
             }
             Err(error) => {
-                let age_s = self.held.load().as_ref().map(|held| held.since.elapsed().as_secs());
+                let age_s = self.age().map(|age| age.as_secs());
                 tracing::warn!(cause = %error, age_s, usable = self.are_usable(), "login keys not fetched");
                 Err(error)
             }

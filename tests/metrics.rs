@@ -1,0 +1,167 @@
+//! What is counted, and that nothing from outside becomes a label.
+
+use std::io::Read;
+use std::time::Duration;
+
+use zendesk_token::http::refusal::REFUSALS;
+
+use crate::client::Request;
+use crate::harness::{ORIGIN, Server};
+use crate::login_api::LoginApi;
+use crate::login_tokens::LoginToken;
+use crate::published_keys::{ask, ready, token, until};
+
+fn scrape(server: &Server) -> String {
+    let answer = Request::new(server.admin, "GET", "/metrics").send();
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((answer.status, answer.header("content-type").as_deref()), (200, Some(content_type)));
+    assert!(answer.body.ends_with("# EOF\n"));
+    answer.body
+}
+
+/// The value of the one series of this name and these labels.
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
+}
+
+#[test]
+fn every_exchange_is_counted_by_product_and_outcome_from_zero_on() {
+    let server = Server::with_all_products(&[]);
+    let before = scrape(&server);
+    for product in ["chat", "messaging", "help-center", "support-sdk"] {
+        for outcome in ["issued"].into_iter().chain(REFUSALS.map(|refusal| refusal.wire().1)) {
+            let series = format!("zendesk_token_exchanges_total{{product=\"{product}\",outcome=\"{outcome}\"}}");
+            assert!(value(&before, &series).abs() < 0.5, "{series}");
+        }
+    }
+    let login = LoginToken::valid().mint();
+    let nameless = LoginToken::valid().without("email").mint();
+    for _ in 0..3 {
+        server.get("/generate/token").cookie(&login).send();
+    }
+    server.get("/generate/token").cookie(&nameless).send();
+    server.get("/messaging/token").send();
+    server.request("HEAD", "/messaging/token").cookie(&login).send();
+    server.get("/help-center/token").header("Origin", "https://evil.example").send();
+    server.request("POST", "/support-sdk/token").body(format!("user_token={login}")).send();
+    server.request("DELETE", "/support-sdk/token").send();
+    // None of these is an exchange.
+    for path in ["/nowhere", "/jwt_fn.js", "/openapi.json"] {
+        server.get(path).cookie(&login).send();
+    }
+    let preflight = server.request("OPTIONS", "/generate/token").header("Origin", ORIGIN);
+    preflight.header("Access-Control-Request-Method", "GET").send();
+    let text = scrape(&server);
+    for (product, outcome, count) in [
+        ("chat", "issued", 3.0),
+        ("chat", "00-03", 1.0),
+        ("messaging", "00-00", 1.0),
+        ("messaging", "issued", 1.0),
+        ("help-center", "00-05", 1.0),
+        ("support-sdk", "issued", 1.0),
+        ("support-sdk", "00-09", 1.0),
+    ] {
+        let series = format!("zendesk_token_exchanges_total{{product=\"{product}\",outcome=\"{outcome}\"}}");
+        assert!((value(&text, &series) - count).abs() < 0.5, "{series}");
+    }
+    let counted = |name: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    assert!((counted("zendesk_token_exchanges_total") - 9.0).abs() < 0.5);
+    assert!((counted("zendesk_token_exchange_duration_seconds_count") - 9.0).abs() < 0.5);
+    assert!((counted("zendesk_token_verifications_total{key=\"current\"}") - 6.0).abs() < 0.5, "refused logins too");
+    let all = "zendesk_token_exchange_duration_seconds_bucket{le=\"+Inf\",product=\"chat\"}";
+    assert!((value(&text, all) - 4.0).abs() < 0.5);
+    assert!(value(&text, "zendesk_token_exchange_duration_seconds_sum{product=\"chat\"}") > 0.0);
+    let longest = |line: &str| line.split("le=\"").nth(1)?.split('"').next()?.parse::<f64>().ok();
+    let ends: Vec<f64> = text.lines().filter(|line| line.contains("product=\"chat\"")).filter_map(longest).collect();
+    assert!(ends.contains(&0.000_05) && ends.contains(&1.0), "50 µs to 1 s: {ends:?}");
+}
+
+#[test]
+fn no_text_from_outside_becomes_a_label() {
+    let server = Server::with_all_products(&[]);
+    let before = scrape(&server).lines().count();
+    for path in ["/marker", "/generate/token/marker", "/generate/token?marker"] {
+        let request = server.request("MARKER", path).header("Origin", "https://marker.example").cookie("marker");
+        request.header("X-Request-Id", "marker").header("User-Agent", "marker").send();
+    }
+    let text = scrape(&server);
+    assert!(!text.contains("marker"), "{text}");
+    assert_eq!(text.lines().count(), before, "as many series as before");
+}
+
+#[test]
+fn connections_and_requests_are_counted_while_they_are_there() {
+    let server = Server::with(&[("limits.connections", "2"), ("limits.request_timeout", "10s")]);
+    let open = |count: f64| {
+        let series = "zendesk_token_connections_open{listener=\"public\"}";
+        until("counted", || (value(&scrape(&server), series) - count).abs() < 0.5);
+    };
+    open(0.0);
+    let held = [server.connect(), server.connect()];
+    open(2.0);
+    let mut refused = server.connect();
+    assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0, "closed at once");
+    let text = scrape(&server);
+    assert!((value(&text, "zendesk_token_connections_refused_total{listener=\"public\"}") - 1.0).abs() < 0.5);
+    assert!(value(&text, "zendesk_token_connections_refused_total{listener=\"admin\"}").abs() < 0.5);
+    assert!((value(&text, "zendesk_token_connections_open{listener=\"admin\"}") - 1.0).abs() < 0.5, "the scrape's own");
+    drop(held);
+    open(0.0);
+}
+
+#[test]
+fn requests_under_way_are_counted() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let server = Server::with(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
+    let in_flight = || value(&scrape(&server), "zendesk_token_requests_in_flight");
+    assert!(in_flight().abs() < 0.5);
+    let late = crate::login_api::Reply::Late(Duration::from_secs(2), 204, String::new());
+    api.reply(crate::login_api::VALIDATE_PATH, late);
+    let request = server.get("/generate/token").cookie(LoginToken::valid().mint());
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| request.send().status);
+        until("under way", || (in_flight() - 1.0).abs() < 0.5);
+        assert_eq!(asked.join().unwrap(), 200);
+    });
+    until("over", || in_flight().abs() < 0.5);
+    assert!((value(&scrape(&server), "zendesk_token_revocation_calls_total{outcome=\"done\"}") - 1.0).abs() < 0.5);
+}
+
+#[test]
+fn the_age_of_published_keys_is_told_where_there_are_any() {
+    let age = "zendesk_token_key_age_seconds";
+    assert!(!scrape(&Server::start()).lines().any(|line| line.starts_with(age)), "HS256 has none");
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    let text = scrape(&server);
+    let line = text.lines().find(|line| line.starts_with(age)).unwrap();
+    let seconds: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((0.0..60.0).contains(&seconds), "{line}");
+    assert!((value(&text, "zendesk_token_verifications_total{key=\"published\"}") - 1.0).abs() < 0.5);
+}
+
+#[test]
+fn the_process_and_its_release_are_told() {
+    let server = Server::start();
+    let text = scrape(&server);
+    let build = format!("zendesk_token_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    assert!((value(&text, &build) - 1.0).abs() < 0.5);
+    let resident = value(&text, "process_resident_memory_bytes");
+    assert!((1e6..1e9).contains(&resident), "{resident}");
+    assert!((5.0..500.0).contains(&value(&text, "process_open_fds")));
+    assert!(value(&text, "process_max_fds") > 100.0);
+    let started = value(&text, "process_start_time_seconds");
+    let now = f64::from(u32::try_from(crate::login_tokens::now()).unwrap());
+    assert!((now - 120.0..now + 5.0).contains(&started), "{started} {now}");
+    let spent = value(&text, "process_cpu_seconds_total");
+    for _ in 0..200 {
+        server.get("/generate/token").send();
+    }
+    until("spent", || value(&scrape(&server), "process_cpu_seconds_total") > spent);
+}
