@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,17 @@ impl Listener {
         let _ = timeout(self.limits.drain.min(BACKLOG_LIMIT), until_lull).await;
     }
 
+    /// Takes what the kernel completed since the lull was noticed, which on a busy machine can be a while.
+    /// Asks the kernel itself: the runtime hears of a connection only when it next looks.
+    fn accept_last(&self) {
+        let Ok(socket) = self.socket.as_fd().try_clone_to_owned() else { return };
+        let socket = std::net::TcpListener::from(socket);
+        while let Ok((stream, peer)) = socket.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let _ = stream.map(|stream| self.take(stream, peer, true));
+        }
+    }
+
     /// Takes one connection, and says whether the house was full.
     async fn accept_one(&self, was_full: bool) -> bool {
         match self.socket.accept().await {
@@ -129,9 +141,10 @@ impl Listener {
     async fn drain(self) -> usize {
         let end = Instant::now() + self.limits.drain;
         self.accept_backlog().await;
+        self.accept_last();
         let Self { socket, free, draining, limits, .. } = self;
-        draining.send_replace(true);
         drop(socket);
+        draining.send_replace(true);
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
         let _ = timeout_at(end, free.acquire_many(all)).await;
         limits.connections - free.available_permits()
