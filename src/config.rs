@@ -14,6 +14,7 @@ pub mod login;
 pub mod products;
 pub mod product_sections;
 pub mod secret_places;
+pub mod clients;
 pub mod sections;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ use tracing::Level;
 
 use crate::logging::Format;
 
+use clients::{Proxy, RateLimit};
 use load::Reader;
 use login::Login;
 use origin::OriginPattern;
@@ -49,6 +51,10 @@ pub struct Config {
     pub origins: Vec<OriginPattern>,
     /// `[chat]`, `[messaging]`, `[help_center]` and `[support_sdk]`, those that are there.
     pub products: Vec<Section>,
+    /// `[proxy]`
+    pub proxy: Proxy,
+    /// `[rate_limit]`, when it is on.
+    pub rate_limit: Option<RateLimit>,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`

@@ -1,10 +1,13 @@
 //! How does a request come in, and an answer go out?
 //!
-//! Outermost first: observe, origin, requests in flight, request timeout, panics, route. The origin
+//! Outermost first: observe, origin, rate limit, requests in flight, request timeout, panics, route. The origin
 //! stands outside of all that can refuse, so that a page can read every refusal. Plain calls instead
 //! of tower layers: each of those boxes a future for each request, and hides the order in a builder.
 
 pub mod refusal;
+pub mod cause;
+pub mod client_ip;
+pub mod rate_limit;
 pub mod login_cookie;
 pub mod bearer;
 pub mod origin_gate;
@@ -14,10 +17,11 @@ pub mod support_sdk;
 pub mod document;
 pub mod script;
 pub mod openapi;
+pub mod routes;
 pub mod observe;
 pub mod admin;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,24 +30,25 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, post};
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::config::Config;
+use crate::config::clients::Proxy;
 use crate::config::origin::OriginPattern;
-use crate::config::products::{PRODUCTS, Product};
-use crate::exchange::{Exchange, ExchangeError};
+use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
 use admin::Readiness;
+use cause::Cause;
+use client_ip::client_ip;
 use observe::Seen;
-use refusal::Cause;
+use rate_limit::RateLimit;
+use routes::Asker;
 
 /// For an answer of the admin listener, which has nothing to wait for.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +69,8 @@ struct Site {
     routes: Router,
     origins: Vec<OriginPattern>,
     takes_bearer: bool,
+    proxy: Proxy,
+    rate_limit: Option<Arc<RateLimit>>,
     in_flight: Arc<Semaphore>,
     most_in_flight: usize,
     request_timeout: Duration,
@@ -75,7 +82,7 @@ impl App {
     pub fn public(exchange: &Arc<Exchange>, config: &Config, metrics: &Metrics) -> Self {
         observe::warm_up();
         observe::expect(metrics);
-        Self::gated(routes(exchange, config), config, metrics)
+        Self::gated(routes::routes(exchange, config), config, metrics)
     }
 
     /// Any routes behind the same; tests bring routes that stall or panic.
@@ -94,11 +101,17 @@ impl App {
     /// under way end with those they began with.
     pub fn swap(&self, exchange: &Arc<Exchange>, config: &Config) {
         if let Kind::Public(site, _) = &self.0 {
-            let mut new = Site::new(routes(exchange, config), config);
+            let mut new = Site::new(routes::routes(exchange, config), config);
             let old = site.load_full();
             if old.most_in_flight == new.most_in_flight {
                 // Requests under way count on.
                 new.in_flight = Arc::clone(&old.in_flight);
+            }
+            if let (Some(limit), Some(settings)) = (&old.rate_limit, &config.rate_limit)
+                && limit.is_as(settings)
+            {
+                // And so do those that a client has sent.
+                new.rate_limit = Some(Arc::clone(limit));
             }
             site.store(Arc::new(new));
         }
@@ -123,57 +136,13 @@ impl App {
         match &self.0 {
             Kind::Admin(routes) => route(routes, request).await,
             Kind::Public(site, metrics) => {
-                let seen = Seen::new(&request, peer);
-                let _counted = metrics.request();
                 let site = site.load_full();
-                seen.finish(site.pass_origin(request).await, metrics)
+                let client = client_ip(request.headers(), peer.ip(), &site.proxy);
+                let seen = Seen::new(&request, client);
+                let _counted = metrics.request();
+                seen.finish(site.pass_origin(request, client).await, metrics)
             }
         }
-    }
-}
-
-/// Whom a path is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asker {
-    /// Pages of the shop, and whatever sends no origin.
-    Page,
-    /// Zendesk's servers.
-    Server,
-    /// Anybody.
-    Anyone,
-}
-
-impl Asker {
-    fn of(path: &str) -> Self {
-        match path {
-            script::PATH | openapi::PATH => Self::Anyone,
-            path if path == token::path(Product::SupportSdk) => Self::Server,
-            _ => Self::Page,
-        }
-    }
-}
-
-/// The public routes.
-fn routes(exchange: &Arc<Exchange>, config: &Config) -> Router {
-    let routes = PRODUCTS.into_iter().fold(Router::new(), |routes, product| {
-        routes.route(token::path(product), product_route(product, Arc::clone(exchange), config))
-    });
-    let documents = [(script::PATH, script::document()), (openapi::PATH, openapi::document())];
-    let routes = documents.into_iter().fold(routes, |routes, (path, document)| {
-        routes.route(path, get(move |headers: HeaderMap| async move { document.answer(&headers) }))
-    });
-    routes.fallback(|| async { Cause::RouteUnknown }).method_not_allowed_fallback(|| async { Cause::MethodUnknown })
-}
-
-/// What answers on a product's path.
-fn product_route(product: Product, exchange: Arc<Exchange>, config: &Config) -> MethodRouter {
-    if !exchange.serves(product) {
-        any(|| async { Cause::Exchange(ExchangeError::NotServed) })
-    } else if product.is_for_pages() {
-        get(move |headers| token::token(product, Arc::clone(&exchange), headers))
-    } else {
-        let desk = support_sdk::Desk::new(exchange, config.limits.requests_in_flight);
-        post(support_sdk::token).with_state(Arc::new(desk))
     }
 }
 
@@ -183,6 +152,8 @@ impl Site {
             routes,
             origins: config.origins.clone(),
             takes_bearer: config.login.bearer,
+            proxy: config.proxy.clone(),
+            rate_limit: config.rate_limit.map(|settings| Arc::new(RateLimit::new(settings))),
             in_flight: Arc::new(Semaphore::new(config.limits.requests_in_flight)),
             most_in_flight: config.limits.requests_in_flight,
             request_timeout: config.limits.request_timeout,
@@ -190,7 +161,7 @@ impl Site {
     }
 
     /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer to a page.
-    async fn pass_origin(&self, request: Request) -> Response {
+    async fn pass_origin(&self, request: Request, client: IpAddr) -> Response {
         let asker = Asker::of(request.uri().path());
         match (origin_gate::allowed_origin(request.headers(), &self.origins), asker) {
             (origin, Asker::Anyone) => {
@@ -205,7 +176,16 @@ impl Site {
             (Ok(Some(origin)), _) if origin_gate::is_preflight(&request) => {
                 origin_gate::name_origin(origin_gate::preflight(self.takes_bearer), Some(origin))
             }
-            (Ok(origin), _) => origin_gate::name_origin(self.pass_limits(request).await, origin),
+            (Ok(origin), _) => origin_gate::name_origin(self.pass_rate_limit(request, client).await, origin),
+        }
+    }
+
+    /// Refuses a client that asks too often. Documents cost nothing, and Zendesk's servers ask for all the
+    /// players there are from a few addresses: neither is counted.
+    async fn pass_rate_limit(&self, request: Request, client: IpAddr) -> Response {
+        match self.rate_limit.as_ref().map(|limit| limit.check(client)) {
+            Some(Err(seconds)) => Cause::TooManyRequests(seconds).into_response(),
+            Some(Ok(())) | None => self.pass_limits(request).await,
         }
     }
 

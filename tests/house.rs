@@ -23,6 +23,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "products",
             "product_sections",
             "secret_places",
+            "clients",
             "sections",
         ],
     ),
@@ -47,6 +48,9 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
         "http",
         &[
             "refusal",
+            "cause",
+            "client_ip",
+            "rate_limit",
             "login_cookie",
             "bearer",
             "origin_gate",
@@ -56,6 +60,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "document",
             "script",
             "openapi",
+            "routes",
             "observe",
             "admin",
         ],
@@ -81,7 +86,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Where each outside crate may be named: a file or folder below `src/`.
-pub const HOMES: [(&str, &[&str]); 29] = [
+pub const HOMES: [(&str, &[&str]); 31] = [
     ("anyhow", &["cli"]),
     ("arc_swap", &["http", "login/published.rs"]),
     (
@@ -115,8 +120,10 @@ pub const HOMES: [(&str, &[&str]); 29] = [
     ("humantime", &["config/load.rs", "cli/words.rs"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
+    ("governor", &["http/rate_limit.rs"]),
+    ("ipnet", &["config/clients.rs", "http/client_ip.rs"]),
     ("jsonwebtoken", &["login", "zendesk/signing_key.rs"]),
-    ("moka", &["login/revocation.rs"]),
+    ("moka", &["login/revocation.rs", "http/rate_limit.rs"]),
     ("notify", &["server/file_changes.rs"]),
     ("procfs", &["metrics/process.rs"]),
     ("prometheus_client", &["metrics"]),

@@ -20,7 +20,7 @@ fn operations() -> Vec<(&'static str, &'static str, String, &'static str)> {
     let mut all = Vec::new();
     for (path, more) in [("/generate/token", "00-03"), ("/messaging/token", ""), ("/help-center/token", "00-03")] {
         for method in ["get", "head"] {
-            all.push((path, method, format!("{LOGIN} {OWN} {more}"), ORIGIN_AND_ID));
+            all.push((path, method, format!("{LOGIN} {OWN} 00-06 {more}"), ORIGIN_AND_ID));
         }
         let asked = "Origin Access-Control-Request-Method X-Request-Id";
         all.push((path, "options", "00-05 00-08 00-09 00-10".to_owned(), asked));

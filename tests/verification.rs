@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use zendesk_token::config::Config;
 use zendesk_token::config::products::Product;
 use zendesk_token::exchange::{Exchange, ExchangeError};
-use zendesk_token::http::refusal::Cause;
+use zendesk_token::http::cause::Cause;
 use zendesk_token::login::token;
 use zendesk_token::login::verifier::Candidates;
 use zendesk_token::metrics::Metrics;

@@ -11,7 +11,7 @@ use super::origin::OriginPattern;
 use super::product_sections::{self, MissingSecret};
 use super::products::Product;
 use super::watched::WatchedFiles;
-use super::{Config, Limits, Log, login, secret_places};
+use super::{Config, Limits, Log, clients, login, secret_places};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -29,6 +29,8 @@ pub fn read(reader: &mut Reader, missing: MissingSecret) -> Config {
         listen: address(reader, "listen"),
         admin_listen: address(reader, "admin.listen"),
         origins: origins(reader, login.bearer),
+        proxy: clients::proxy(reader),
+        rate_limit: clients::rate_limit(reader),
         login,
         products,
         limits,

@@ -5,7 +5,7 @@ use axum::http::header::AUTHORIZATION;
 
 use crate::login::token::LoginToken;
 
-use super::refusal::Cause;
+use super::cause::Cause;
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110
 /// §11.1), or nothing when there is no such header.

@@ -8,7 +8,7 @@ use axum::http::header::COOKIE;
 
 use crate::login::token::LoginToken;
 
-use super::refusal::Cause;
+use super::cause::Cause;
 
 /// Most different login cookies that are looked at. A page has one, two where a stale one lingers
 /// under another path; a sibling subdomain could toss hundreds, each of which would cost an HMAC.

@@ -5,7 +5,7 @@
 //! written.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -22,7 +22,8 @@ use crate::exchange::Issued;
 use crate::login::keys::VerifiedBy;
 use crate::metrics::Metrics;
 
-use super::refusal::{Cause, REFUSALS};
+use super::cause::Cause;
+use super::refusal::REFUSALS;
 use super::token;
 use super::{openapi, script};
 
@@ -87,7 +88,7 @@ macro_rules! log_line {
 impl Seen {
     /// Takes what the answer's log line will need, and starts the clock.
     #[must_use]
-    pub fn new(request: &Request, peer: SocketAddr) -> Self {
+    pub fn new(request: &Request, client: IpAddr) -> Self {
         let path = request.uri().path();
         Self {
             started: Instant::now(),
@@ -96,7 +97,7 @@ impl Seen {
             route: ROUTES.into_iter().find(|route| *route == path).unwrap_or("none"),
             product: PRODUCTS.into_iter().find(|product| token::path(*product) == path),
             origin: request.headers().get(ORIGIN).cloned(),
-            client: peer.ip().to_canonical(),
+            client,
         }
     }
 

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::config::origin::OriginPattern;
 
-use super::refusal::Cause;
+use super::cause::Cause;
 
 /// Seconds for which a browser may remember a preflight: short enough that a changed `cors.origins`
 /// is felt within a visit.

@@ -25,7 +25,7 @@ use crate::login::strict_json::{Member, Members, StrictJsonError};
 use crate::login::token::{LoginToken, VerifyError};
 use crate::login::verifier::{Candidates, LoginError};
 
-use super::refusal::{Cause, RETRY_AFTER_SECONDS};
+use super::cause::{Cause, RETRY_AFTER_SECONDS};
 use super::token::{answer, now};
 
 /// Most bytes of a body: a login token has 8 KiB at most, and no letter that a form has to escape.

@@ -15,8 +15,8 @@ use crate::login::verifier::Candidates;
 
 use super::accept::prefers_plain_text;
 use super::bearer;
+use super::cause::Cause;
 use super::login_cookie;
-use super::refusal::Cause;
 
 /// Where a product's tokens are asked for; Chat's is the path of Xsolla's reference.
 #[must_use]

@@ -1,0 +1,81 @@
+//! Who is a client, and how much may one ask for?
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use ipnet::IpNet;
+
+use super::load::Reader;
+
+/// Most requests a second, and most at once, that can be set: past a million nothing is limited.
+const MOST: usize = 1_000_000;
+
+/// `[proxy]`: whose word on the client's address counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Networks of the reverse proxies.
+    pub trusted: Vec<IpNet>,
+    /// Where they name the client.
+    pub header: AddressHeader,
+}
+
+/// Where a proxy names the client it forwards for. One of the two: a proxy that writes one of them lets
+/// the client's own text of the other through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressHeader {
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+}
+
+/// `[rate_limit]`: how much one client may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests a second.
+    pub per_second: NonZeroU32,
+    /// Requests at once, when there were none for a while.
+    pub burst: NonZeroU32,
+}
+
+/// Reads `[proxy]`.
+pub fn proxy(reader: &mut Reader) -> Proxy {
+    let key = "proxy.trusted";
+    let mut trusted = Vec::new();
+    for (index, text) in reader.list(key).iter().enumerate() {
+        match network(text) {
+            Ok(network) => trusted.push(network),
+            Err(what) => reader.reject(key, format!("entry {} {what}", index + 1)),
+        }
+    }
+    let header = reader.parsed("proxy.header", |text| match text.to_ascii_lowercase().as_str() {
+        "x-forwarded-for" => Ok(AddressHeader::XForwardedFor),
+        "forwarded" => Ok(AddressHeader::Forwarded),
+        _ => Err("needs to be x-forwarded-for or forwarded, whichever the proxy writes".to_owned()),
+    });
+    Proxy { trusted, header: header.unwrap_or(AddressHeader::XForwardedFor) }
+}
+
+/// A network, or one address as a network of its own. Never everybody: who may name any address may
+/// be any client.
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    match network {
+        Ok(network) if network.prefix_len() == 0 => Err("trusts every address; name the proxy's network"),
+        Ok(network) => Ok(network),
+        Err(_) => Err("is no network; write it as 10.0.0.0/8, fd00::/8 or 127.0.0.1"),
+    }
+}
+
+/// Reads `[rate_limit]`.
+pub fn rate_limit(reader: &mut Reader) -> Option<RateLimit> {
+    let [per_second, burst] = ["rate_limit.per_second", "rate_limit.burst"].map(|key| {
+        let number = reader.has(key).then(|| reader.number(key, 1..=MOST));
+        number.and_then(|number| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)))
+    });
+    if per_second.is_none() && burst.is_some() {
+        reader.reject("rate_limit.burst", "is of no use without rate_limit.per_second; set that too, or drop this");
+    }
+    let per_second = per_second?;
+    Some(RateLimit { per_second, burst: burst.unwrap_or(per_second) })
+}

@@ -1,0 +1,65 @@
+//! Who is asking, behind the proxies that are trusted to say so?
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::HeaderMap;
+use axum::http::header::{FORWARDED, HeaderName};
+use ipnet::IpNet;
+
+use crate::config::clients::{AddressHeader, Proxy};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Most proxies that stand one behind another. A client can write a header of thousands of addresses.
+const MAX_HOPS: usize = 32;
+
+/// The client's address: the first from the right that no trusted proxy has, as each proxy appends whom it
+/// was asked by. What stands left of it is the client's own text, and what can't be read ends the walk at
+/// the last address that was believed.
+#[must_use]
+pub fn client_ip(headers: &HeaderMap, peer: IpAddr, proxy: &Proxy) -> IpAddr {
+    let is_trusted = |ip: IpAddr| proxy.trusted.iter().any(|network: &IpNet| network.contains(&ip));
+    let mut believed = peer.to_canonical();
+    if !is_trusted(believed) {
+        return believed;
+    }
+    let name = match proxy.header {
+        AddressHeader::XForwardedFor => X_FORWARDED_FOR,
+        AddressHeader::Forwarded => FORWARDED,
+    };
+    let values = headers.get_all(name).iter().map(axum::http::HeaderValue::as_bytes);
+    let elements: Vec<&[u8]> =
+        values.rev().flat_map(|value| value.rsplit(|byte| *byte == b',')).take(MAX_HOPS).collect();
+    for element in elements {
+        let named = match proxy.header {
+            AddressHeader::XForwardedFor => address(element.trim_ascii()),
+            AddressHeader::Forwarded => forwarded_for(element),
+        };
+        let Some(ip) = named else { break };
+        believed = ip;
+        if !is_trusted(ip) {
+            break;
+        }
+    }
+    believed
+}
+
+/// An address, with a port or without, IPv6 in brackets or not.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    bare.parse().ok().or_else(with_port).map(|ip: IpAddr| ip.to_canonical())
+}
+
+/// The address in the `for` parameter of one element (RFC 7239 §4): `for=192.0.2.60;proto=https`,
+/// `for="[2001:db8::17]:4711"`.
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let pairs = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let mut values = pairs.filter_map(|pair| match pair.split_at_checked("for=".len()) {
+        Some((name, value)) if name.eq_ignore_ascii_case(b"for=") => Some(value),
+        _ => None,
+    });
+    let value = values.next().filter(|_| values.next().is_none())?;
+    address(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
+}

@@ -1,0 +1,146 @@
+//! Who is asking, and whose word on it counts.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+use zendesk_token::http::client_ip::client_ip;
+
+use crate::client::Request;
+use crate::harness::{Server, usual};
+use crate::properties::check;
+use crate::settings::{load, problems};
+
+const TRUSTED: &str = "127.0.0.1,10.0.0.0/8,fd00::/8,::1";
+
+/// The client of a request with these headers from a peer.
+fn client(settings: &[(&str, &str)], peer: &str, headers: &[(&str, &str)]) -> String {
+    let config = load(None, &usual(settings)).unwrap();
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
+    }
+    client_ip(&map, peer.parse().unwrap(), &config.proxy).to_string()
+}
+
+#[test]
+fn by_default_nobody_is_believed() {
+    for header in ["X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP"] {
+        assert_eq!(client(&[], "127.0.0.1", &[(header, "192.0.2.1"), ("Forwarded", "for=192.0.2.1")]), "127.0.0.1");
+    }
+}
+
+#[test]
+fn x_forwarded_for_is_read_from_the_right_past_trusted_proxies_only() {
+    let trusted = [("proxy.trusted", TRUSTED)];
+    for (peer, header, expected) in [
+        ("127.0.0.1", "192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "6.6.6.6, 192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "6.6.6.6, 192.0.2.1, 10.1.2.3", "192.0.2.1"),
+        ("127.0.0.1", "6.6.6.6,192.0.2.1,10.1.2.3,10.9.9.9", "192.0.2.1"),
+        ("127.0.0.1", "10.1.2.3, 10.9.9.9", "10.1.2.3"),
+        ("192.0.2.9", "192.0.2.1", "192.0.2.9"),
+        ("11.0.0.1", "192.0.2.1, 10.0.0.1", "11.0.0.1"),
+        ("127.0.0.2", "192.0.2.1", "127.0.0.2"),
+        ("::ffff:127.0.0.1", "192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "::ffff:192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("::1", "[2001:db8::1]:443", "2001:db8::1"),
+        ("127.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+        ("127.0.0.1", "192.0.2.1:51234", "192.0.2.1"),
+        ("127.0.0.1", "\t192.0.2.1  ", "192.0.2.1"),
+        // What can't be read ends the walk at the last address that was believed.
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "192.0.2.1,", "127.0.0.1"),
+        ("127.0.0.1", "192.0.2.1, unknown, 10.1.2.3", "10.1.2.3"),
+        ("127.0.0.1", "192.0.2.1 10.1.2.3", "127.0.0.1"),
+        ("127.0.0.1", "192.0.2.300", "127.0.0.1"),
+        ("127.0.0.1", "0xC0000201", "127.0.0.1"),
+        ("127.0.0.1", "jane@example.com", "127.0.0.1"),
+        ("127.0.0.1", "fe80::1%eth0", "127.0.0.1"),
+    ] {
+        assert_eq!(client(&trusted, peer, &[("X-Forwarded-For", header)]), expected, "{peer} {header}");
+    }
+    let twice =
+        [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "192.0.2.1, 10.1.2.3"), ("Forwarded", "for=7.7.7.7")];
+    assert_eq!(client(&trusted, "127.0.0.1", &twice), "192.0.2.1", "the headers in their order");
+    let long = vec!["10.0.0.1"; 5000].join(", ");
+    assert_eq!(client(&trusted, "127.0.0.1", &[("X-Forwarded-For", &format!("192.0.2.1, {long}"))]), "10.0.0.1");
+}
+
+#[test]
+fn forwarded_is_read_when_it_is_the_one_that_is_set() {
+    let trusted = [("proxy.trusted", TRUSTED), ("proxy.header", "Forwarded")];
+    for (header, expected) in [
+        ("for=192.0.2.1", "192.0.2.1"),
+        ("For=\"192.0.2.1:4711\";proto=https;by=10.0.0.1", "192.0.2.1"),
+        ("proto=https; FOR=\"[2001:db8::17]:4711\"", "2001:db8::17"),
+        ("for=\"[2001:db8::17]\"", "2001:db8::17"),
+        ("for=6.6.6.6, for=192.0.2.1;proto=http, for=10.1.2.3", "192.0.2.1"),
+        ("for=\"6.6.6.6, for=7.7.7.7\", for=192.0.2.1", "192.0.2.1"),
+        ("for=unknown", "127.0.0.1"),
+        ("for=_hidden, for=10.1.2.3", "10.1.2.3"),
+        ("for=192.0.2.1;for=192.0.2.2", "127.0.0.1"),
+        ("by=192.0.2.1", "127.0.0.1"),
+        ("192.0.2.1", "127.0.0.1"),
+        ("for=\"192.0.2.1", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ] {
+        let headers = [("Forwarded", header), ("X-Forwarded-For", "7.7.7.7")];
+        assert_eq!(client(&trusted, "127.0.0.1", &headers), expected, "{header}");
+    }
+}
+
+#[test]
+fn what_a_client_writes_never_changes_who_it_is() {
+    let config = load(None, &usual(&[("proxy.trusted", TRUSTED)])).unwrap();
+    let byte = any::<u8>().prop_filter("no header", |byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f));
+    check(3000, &(vec(byte, 0..60), any::<[u8; 4]>()), |(forged, real)| {
+        let real = IpAddr::from([192, 0, real[2], real[3]]);
+        let mut headers = HeaderMap::new();
+        let text = [&forged[..], b", ", real.to_string().as_bytes()].concat();
+        headers.append("x-forwarded-for", HeaderValue::from_bytes(&text).unwrap());
+        assert_eq!(client_ip(&headers, [127, 0, 0, 1].into(), &config.proxy), real);
+        headers.clear();
+        headers.append("x-forwarded-for", HeaderValue::from_bytes(&forged).unwrap());
+        assert_eq!(client_ip(&headers, real, &config.proxy), real, "from an address that is not trusted");
+    });
+}
+
+#[test]
+fn the_log_names_the_client_and_never_its_text() {
+    let server = Server::with(&[("proxy.trusted", "127.0.0.0/8")]);
+    let ask =
+        |value: &str| Request::new(server.public, "GET", "/generate/token").header("X-Forwarded-For", value).send();
+    for value in ["6.6.6.6, 2001:db8::7", "jane@example.com", "eyJhbGciOiJIUzI1NiJ9"] {
+        ask(value);
+    }
+    let log = server.stop().log;
+    let clients: Vec<String> = log
+        .iter()
+        .filter_map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["client"].as_str().map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(clients, ["2001:db8::7", "127.0.0.1", "127.0.0.1"]);
+    assert!(!log.join("").contains("jane") && !log.join("").contains("eyJ"));
+}
+
+#[test]
+fn wrong_networks_are_refused() {
+    for (value, mend) in [
+        ("0.0.0.0/0", "trusts every address"),
+        ("::/0", "trusts every address"),
+        ("10.0.0.0/33", "is no network"),
+        ("10.0.0", "is no network"),
+        ("localhost", "is no network"),
+        ("127.0.0.1:80", "is no network"),
+        ("10.0.0.0/8,x", "entry 2 is no network"),
+        ("", "needs a list"),
+    ] {
+        let told = problems(&[("proxy.trusted", value)]);
+        assert!(told.starts_with("proxy.trusted (") && told.contains(mend) && told.lines().count() == 1, "{told}");
+    }
+    assert!(problems(&[("proxy.header", "X-Real-IP")]).contains("needs to be x-forwarded-for or forwarded"));
+}
