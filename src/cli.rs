@@ -23,6 +23,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::problem::ConfigError;
 use crate::exchange::BuildError;
 use crate::login::keys::KeysError;
+use crate::server::tls::TlsError;
 
 /// The arguments are right, but what should come with them is not.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +102,7 @@ pub fn run() -> ExitCode {
 /// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.
 fn report(error: &anyhow::Error) -> ExitCode {
     let is_authority = matches!(error.downcast_ref(), Some(BuildError::Keys(KeysError::Client(_))));
-    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || is_authority;
+    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || error.is::<TlsError>() || is_authority;
     let _ = writeln!(io::stderr(), "{error:#}");
     if is_settings { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::FAILURE }
 }

@@ -51,6 +51,8 @@ pub struct Config {
     pub origins: Vec<OriginPattern>,
     /// `[chat]`, `[messaging]`, `[help_center]` and `[support_sdk]`, those that are there.
     pub products: Vec<Section>,
+    /// `[tls]`, when it is on.
+    pub tls: Option<Tls>,
     /// `[proxy]`
     pub proxy: Proxy,
     /// `[rate_limit]`, when it is on.
@@ -65,6 +67,15 @@ pub struct Config {
     pub files: WatchedFiles,
     /// Every setting as it came out, for a person; secrets as their length.
     pub effective: Vec<Effective>,
+}
+
+/// `[tls]`: who the public listener is.
+#[derive(Debug)]
+pub struct Tls {
+    /// The certificate chain, in PEM.
+    pub certificate: Vec<u8>,
+    /// Its private key, in PEM.
+    pub key: Secret,
 }
 
 /// `[limits]`: what clients may take.

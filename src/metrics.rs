@@ -34,6 +34,8 @@ pub struct Metrics {
     verifications: Family<KeyLabel, Counter>,
     /// Not there while there are no keys.
     key_age: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    /// Not there without TLS.
+    certificate_expiry: Family<NoLabels, Gauge>,
     requests_in_flight: Gauge,
     connections_open: Family<ListenerLabel, Gauge>,
     connections_refused: Family<ListenerLabel, Counter>,
@@ -76,6 +78,8 @@ impl Metrics {
         registry.register("exchange_duration_seconds", help, durations.clone());
         let verifications = registered(registry, "verifications", "Logins by the key that verified them");
         let key_age = registered(registry, "key_age_seconds", "Age of the login project's published keys (RS256)");
+        let help = "When the certificate of the public listener ends, since 1970 (TLS)";
+        let certificate_expiry = registered(registry, "certificate_expiry_timestamp_seconds", help);
         let requests_in_flight = registered(registry, "requests_in_flight", "Requests that are being answered");
         let connections_open = registered(registry, "connections_open", "Connections that are open");
         let connections_refused =
@@ -91,6 +95,7 @@ impl Metrics {
             durations,
             verifications,
             key_age,
+            certificate_expiry,
             requests_in_flight,
             connections_open,
             connections_refused,
@@ -135,6 +140,11 @@ impl Metrics {
             Some(age) => drop(self.key_age.get_or_create(&[]).set(age.as_secs_f64())),
             None => self.key_age.clear(),
         }
+    }
+
+    /// Says when the certificate ends, in seconds since 1970.
+    pub fn set_certificate_expiry(&self, at: i64) {
+        self.certificate_expiry.get_or_create(&[]).set(at);
     }
 
     /// Counts a request until the result is dropped.

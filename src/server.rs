@@ -2,6 +2,7 @@
 
 mod connection;
 mod file_changes;
+pub mod tls;
 pub mod reload;
 
 use std::convert::Infallible;
@@ -16,11 +17,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::config::Limits;
 use crate::http::App;
 use crate::http::admin::Readiness;
 use crate::metrics::Metrics;
+
+use connection::LINGER;
+use tls::Tls;
 
 /// Connections of the admin listener: a few probes, so a flood of them is a mistake.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -47,13 +53,14 @@ pub struct Listener {
     free: Arc<Semaphore>,
     draining: watch::Sender<bool>,
     metrics: Metrics,
+    tls: Option<Tls>,
 }
 
 impl Listener {
     /// The public listener, with as many connections as the settings allow.
     #[must_use]
-    pub fn public(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
-        Self::new("public", socket, app, limits, metrics)
+    pub fn public(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics, tls: Option<Tls>) -> Self {
+        Self { tls, ..Self::new("public", socket, app, limits, metrics) }
     }
 
     /// The admin listener, with a fixed number of connections.
@@ -65,7 +72,16 @@ impl Listener {
     fn new(name: &'static str, socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
         metrics.expect_connections(name);
         let free = Arc::new(Semaphore::new(limits.connections));
-        Self { name, socket, app, limits, free, draining: watch::Sender::new(false), metrics: metrics.clone() }
+        Self {
+            name,
+            socket,
+            app,
+            limits,
+            free,
+            draining: watch::Sender::new(false),
+            metrics: metrics.clone(),
+            tls: None,
+        }
     }
 
     /// Takes connections for ever.
@@ -128,10 +144,18 @@ impl Listener {
     fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
         let _ = stream.set_nodelay(true);
-        let serving = connection::serve(stream, peer, self.app.clone(), self.limits, self.draining.subscribe());
+        let (app, limits, draining, tls) =
+            (self.app.clone(), self.limits, self.draining.subscribe(), self.tls.as_ref().map(Tls::acceptor));
         let counted = self.metrics.connection(self.name);
         tokio::spawn(async move {
-            serving.await;
+            match tls {
+                None => connection::serve(stream, peer, app, limits, draining).await,
+                Some(tls) => {
+                    if let Some(stream) = handshake(&tls, stream, limits, draining.clone()).await {
+                        connection::serve(stream, peer, app, limits, draining).await;
+                    }
+                }
+            }
             drop((permit, counted));
         });
     }
@@ -148,6 +172,25 @@ impl Listener {
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
         let _ = timeout_at(end, free.acquire_many(all)).await;
         limits.connections - free.available_permits()
+    }
+}
+
+/// The TLS handshake of a connection, if the client comes to its end in time.
+async fn handshake(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    limits: Limits,
+    mut draining: watch::Receiver<bool>,
+) -> Option<TlsStream<TcpStream>> {
+    let until_too_late = async {
+        let _ = timeout(limits.header_timeout, draining.wait_for(|is_draining| *is_draining)).await;
+        if *draining.borrow() {
+            sleep(LINGER).await;
+        }
+    };
+    tokio::select! {
+        shaken = tls.accept(stream) => shaken.map_err(|error| tracing::debug!(cause = %error, "no TLS handshake")).ok(),
+        () = until_too_late => None,
     }
 }
 

@@ -65,7 +65,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "admin",
         ],
     ),
-    ("server", &["connection", "file_changes", "reload"]),
+    ("server", &["connection", "file_changes", "tls", "reload"]),
     (
         "cli",
         &[
@@ -86,9 +86,9 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Where each outside crate may be named: a file or folder below `src/`.
-pub const HOMES: [(&str, &[&str]); 31] = [
+pub const HOMES: [(&str, &[&str]); 33] = [
     ("anyhow", &["cli"]),
-    ("arc_swap", &["http", "login/published.rs"]),
+    ("arc_swap", &["http", "login/published.rs", "server/tls.rs"]),
     (
         "aws_lc_rs",
         &[
@@ -134,10 +134,12 @@ pub const HOMES: [(&str, &[&str]); 31] = [
     ("serde_json", &["login", "zendesk", "http", "cli"]),
     ("strsim", &["config/settings.rs"]),
     ("tokio", &["login", "http", "server", "cli"]),
+    ("tokio_rustls", &["server.rs", "server/tls.rs"]),
     ("toml", &["config/file.rs"]),
     ("tower", &["http"]),
     ("tracing_subscriber", &["logging.rs"]),
     ("webpki_root_certs", &["login/connection.rs"]),
+    ("x509_cert", &["server/tls.rs"]),
 ];
 
 /// Where each side effect may happen.

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::refusal::REFUSALS;
+use zendesk_token::metrics::Metrics;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
-use crate::login_api::LoginApi;
 use crate::login_tokens::{LoginToken, PROJECT};
-use crate::published_keys::ready;
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -86,9 +86,12 @@ fn the_table_of_routes_is_what_is_served() {
 
 #[test]
 fn the_table_of_metrics_is_what_is_counted() {
-    let api = LoginApi::start();
-    let server = ready(&api, &[]);
-    let text = crate::client::Request::new(server.admin, "GET", "/metrics").send().body;
+    let metrics = Metrics::new();
+    metrics.set_key_age(Some(Duration::ZERO));
+    metrics.set_certificate_expiry(1);
+    metrics.expect_exchanges(&["chat"], &["issued"], &["current"]);
+    metrics.expect_connections("public");
+    let text = metrics.text();
     let of = |word: &str| -> Vec<(String, String)> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(word)?.split_once(' '));
         lines.map(|(name, what)| (name.to_owned(), what.trim_end_matches('.').to_owned())).collect()

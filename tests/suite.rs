@@ -60,4 +60,5 @@ mod settings_products;
 mod settings_sources;
 mod support_sdk;
 mod support_sdk_trouble;
+mod tls;
 mod verification;

@@ -19,6 +19,7 @@ use crate::login::Timestamp;
 use crate::login::api::{Dated, LoginApi};
 use crate::login::connection::ApiError;
 use crate::metrics::Metrics;
+use crate::server::tls::Identity;
 
 use super::words::printable;
 
@@ -37,6 +38,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
+    config.tls.as_ref().map(Identity::new).transpose()?;
     io::stdout().write_all(report(&config)?.as_bytes())?;
     if arguments.online { ask(&config.login) } else { Ok(()) }
 }
@@ -151,12 +153,13 @@ see that the login project lets nobody in before it is, or whoever signs up with
 ";
 
 fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
-    let public = place(config.listen);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let public = format!("{scheme}://{}", place(config.listen));
     writeln!(text, "Would serve")?;
     for product in config.products.iter().map(|section| section.claims.product()) {
-        writeln!(text, "  http://{public}{:<20} {}", path(product), name(product))?;
+        writeln!(text, "  {public}{:<20} {}", path(product), name(product))?;
     }
-    writeln!(text, "  http://{public}{:<20} for pages, and {} for tools", script::PATH, openapi::PATH)?;
+    writeln!(text, "  {public}{:<20} for pages, and {} for tools", script::PATH, openapi::PATH)?;
     let admin = place(config.admin_listen);
     writeln!(text, "  http://{admin}/live, /ready, /metrics   for the orchestrator, never for the public\n")
 }

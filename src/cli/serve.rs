@@ -17,6 +17,7 @@ use crate::http::admin::Readiness;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::server::reload::{Load, Reload, hangup};
+use crate::server::tls::{Identity, Tls};
 use crate::server::{self, Listener};
 
 /// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at
@@ -61,8 +62,10 @@ pub async fn serve(
     let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
     let app = App::public(&exchange, &config, &metrics);
     let stop = server::stop_signal()?;
-    let reload =
-        reload.map(|(load, hangup)| Reload::new(load, hangup, app.clone(), Arc::clone(&readiness), metrics.clone()));
+    let tls = config.tls.as_ref().map(Identity::new).transpose()?.map(Tls::new);
+    let reload = reload.map(|(load, hangup)| {
+        Reload::new(load, hangup, app.clone(), Arc::clone(&readiness), metrics.clone(), tls.clone())
+    });
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -78,7 +81,7 @@ pub async fn serve(
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }
     let limits = Limits { connections, ..config.limits };
-    let public = Listener::public(public, app, limits, &metrics);
+    let public = Listener::public(public, app, limits, &metrics, tls);
     let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness), metrics.clone()), config.limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
     server::run(public, admin, readiness, stop).await;

@@ -10,8 +10,9 @@ use super::login::Signature;
 use super::origin::OriginPattern;
 use super::product_sections::{self, MissingSecret};
 use super::products::Product;
+use super::secret::Secret;
 use super::watched::WatchedFiles;
-use super::{Config, Limits, Log, clients, login, secret_places};
+use super::{Config, Limits, Log, Tls, clients, login, secret_places};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -29,6 +30,7 @@ pub fn read(reader: &mut Reader, missing: MissingSecret) -> Config {
         listen: address(reader, "listen"),
         admin_listen: address(reader, "admin.listen"),
         origins: origins(reader, login.bearer),
+        tls: tls(reader),
         proxy: clients::proxy(reader),
         rate_limit: clients::rate_limit(reader),
         login,
@@ -82,6 +84,20 @@ fn origins(reader: &mut Reader, takes_bearer: bool) -> Vec<OriginPattern> {
         reader.warn(key, "is not there, so that no page gets a Messaging token, but only apps");
     }
     origins
+}
+
+/// Whether the two fit together is for the listener to say.
+fn tls(reader: &mut Reader) -> Option<Tls> {
+    for (key, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+        if !reader.has(key) && reader.has(other) {
+            let what =
+                format!("is needed, since {other} ({}) is set; give both files, or neither", reader.source(other));
+            reader.reject(key, what);
+        }
+    }
+    let certificate = reader.file("tls.certificate")?;
+    let key = reader.file("tls.key")?;
+    Some(Tls { certificate, key: Secret::new(key) })
 }
 
 fn limits(reader: &mut Reader) -> Limits {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::config::Config;
 use crate::config::problem::ConfigError;
@@ -21,9 +21,13 @@ use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
 
 use super::file_changes::until_changed;
+use super::tls::{Identity, Tls};
 
 /// Longest time that reading the settings may take: a file of a network that is gone never ends.
 const LOAD_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often somebody is told that the certificate ends soon.
+const DAY: Duration = Duration::from_hours(24);
 
 /// Pause before a reload that could not be done then is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -38,6 +42,7 @@ pub struct Reload {
     app: App,
     readiness: Arc<Readiness>,
     metrics: Metrics,
+    tls: Option<Tls>,
     /// A load that took too long and is still under way. Another beside it would be stuck as well.
     stuck: Option<JoinHandle<Result<Config, ConfigError>>>,
 }
@@ -70,8 +75,15 @@ pub fn hangup() -> io::Result<Signal> {
 impl Reload {
     /// What `load` gives goes to `app` and `readiness`, on `hangup` and when a file has changed.
     #[must_use]
-    pub const fn new(load: Load, hangup: Signal, app: App, readiness: Arc<Readiness>, metrics: Metrics) -> Self {
-        Self { load, hangup, app, readiness, metrics, stuck: None }
+    pub const fn new(
+        load: Load,
+        hangup: Signal,
+        app: App,
+        readiness: Arc<Readiness>,
+        metrics: Metrics,
+        tls: Option<Tls>,
+    ) -> Self {
+        Self { load, hangup, app, readiness, metrics, tls, stuck: None }
     }
 
     /// Keeps the login keys fresh, and swaps in what changed. What is wrong is logged, and the old
@@ -85,6 +97,7 @@ impl Reload {
     async fn run(mut self, started: Config, mut exchange: Arc<Exchange>) -> Infallible {
         let mut keeper = Keeper::of(&exchange);
         let mut is_owed = false;
+        let mut daily = interval(DAY);
         // One watch until it has something to tell: each holds a thread while a file system hangs.
         let mut changed = Box::pin(until_changed(started.files.clone()));
         loop {
@@ -94,6 +107,10 @@ impl Reload {
                     "file"
                 }
                 _ = self.hangup.recv() => "SIGHUP",
+                _ = daily.tick() => {
+                    self.report_tls();
+                    continue;
+                }
                 () = sleep(RETRY), if is_owed => "retry",
             };
             tracing::info!(trigger, "reloading settings");
@@ -112,6 +129,8 @@ impl Reload {
     /// Loads settings, builds an exchange from them and puts it in the old one's place.
     async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<(Config, Arc<Exchange>), NotReloaded> {
         let config = self.load().await?;
+        let identity = config.tls.as_ref().filter(|_| self.tls.is_some()).map(Identity::new);
+        let identity = identity.transpose().map_err(|error| refuse(&error))?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| refuse(&error))?);
         if let Some(keys) = exchange.published_keys().filter(|keys| !keys.are_usable() && old.is_ready()) {
@@ -122,9 +141,19 @@ impl Reload {
             })?;
         }
         report(started, &config);
+        if let (Some(tls), Some(identity)) = (&self.tls, identity) {
+            tls.swap(identity);
+            self.report_tls();
+        }
         self.app.swap(&exchange, &config);
         self.readiness.swap(Arc::clone(&exchange));
         Ok((config, exchange))
+    }
+
+    fn report_tls(&self) {
+        if let Some(tls) = &self.tls {
+            tls.report(&self.metrics, now());
+        }
     }
 
     /// Loads settings off the runtime's threads, since a file system may be slow.
@@ -192,6 +221,12 @@ impl Keeper {
 fn report(started: &Config, config: &Config) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    if started.tls.is_some() != config.tls.is_some() {
+        tracing::warn!(
+            setting = "tls.certificate",
+            "TLS is switched on and off by a restart; until then it stays as it was"
+        );
     }
     for (old, new) in started.effective.iter().zip(&config.effective) {
         if old.value != new.value && settings::needs_restart(new.key) {
