@@ -18,6 +18,7 @@ pub mod document;
 pub mod script;
 pub mod openapi;
 pub mod routes;
+pub mod trace;
 pub mod observe;
 pub mod admin;
 

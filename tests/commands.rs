@@ -145,6 +145,16 @@ fn healthcheck_says_by_its_status_whether_the_service_is_ready() {
 }
 
 #[test]
+fn healthcheck_finds_a_listener_on_either_kind_of_address() {
+    for (listens, asks) in [("[::1]:0", "[::1]"), ("[::]:0", "[::]"), ("0.0.0.0:0", "0.0.0.0")] {
+        let server = Server::with(&[("admin.listen", listens)]);
+        let asked = format!("{asks}:{}", server.admin.port());
+        let result = output(&["healthcheck"], &[("admin.listen", &asked)]);
+        assert_eq!(result.status.code(), Some(0), "{asked}: {}", stderr(&result));
+    }
+}
+
+#[test]
 fn healthcheck_gives_up_within_3_seconds_on_whatever_answers() {
     type Answer = fn(&mut std::net::TcpStream);
     let silent: Answer = |stream| drop(stream.read(&mut [0; 1]));

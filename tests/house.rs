@@ -61,6 +61,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "script",
             "openapi",
             "routes",
+            "trace",
             "observe",
             "admin",
         ],

@@ -182,3 +182,33 @@ fn every_products_route_is_named_and_what_was_issued_there_is_told_apart() {
     assert_eq!((&lines[3]["refusal"], lines[3]["status"].as_u64()), (&"00-10".into(), Some(400)));
     assert!(lines[3]["cause"].as_str().unwrap().contains("user_token, or another member, twice"));
 }
+
+#[test]
+fn the_trace_of_a_well_formed_traceparent_is_named_and_nothing_else() {
+    let server = Server::start();
+    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let good =
+        [format!("00-{trace}-{parent}-01"), format!("00-{trace}-{parent}-00"), format!("cc-{trace}-{parent}-01-more")];
+    let bad = [
+        String::new(),
+        "jane@example.com".to_owned(),
+        format!("00-{trace}-{parent}"),
+        format!("00-{trace}-{parent}-01-more"),
+        format!("ff-{trace}-{parent}-01"),
+        format!("00-{}-{parent}-01", "0".repeat(32)),
+        format!("00-{trace}-{}-01", "0".repeat(16)),
+        format!("00-{}-{parent}-01", trace.to_uppercase()),
+        format!("00-{trace}0-{parent}-01"),
+        format!("0-{trace}-{parent}-01"),
+        format!(" 00-{trace}-{parent}-01-"),
+    ];
+    for value in good.iter().chain(&bad) {
+        server.get("/generate/token").header("traceparent", value).send();
+    }
+    let twice = server.get("/generate/token").header("traceparent", &good[0]);
+    twice.header("traceparent", &good[0]).send();
+    let lines = requests(&server.stop().log);
+    assert_eq!(lines.len(), good.len() + bad.len() + 1);
+    assert!(lines[..good.len()].iter().all(|line| line["trace_id"] == trace), "{lines:?}");
+    assert!(lines[good.len()..].iter().all(|line| line.get("trace_id").is_none()), "{lines:?}");
+}

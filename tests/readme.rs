@@ -54,7 +54,8 @@ fn the_table_of_refusals_is_the_one_in_the_code() {
 fn the_table_of_log_fields_is_what_a_line_has() {
     let server = Server::start();
     server.get("/generate/token").cookie(LoginToken::valid().mint()).header("Origin", ORIGIN).send();
-    server.get("/generate/token").send();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    server.get("/generate/token").header("traceparent", trace).send();
     let log = server.stop().log;
     let mut written: Vec<String> = Vec::new();
     for line in log.iter().filter(|line| line.contains("duration_us")) {

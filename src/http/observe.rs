@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use super::cause::Cause;
 use super::refusal::REFUSALS;
 use super::token;
+use super::trace::trace_id;
 use super::{openapi, script};
 
 /// Longest request id that is taken from a client. Too short for a JWT or a generated secret, so that
@@ -55,6 +56,7 @@ pub fn warm_up() {
 pub struct Seen {
     started: Instant,
     id: HeaderValue,
+    trace_id: Option<String>,
     method: Method,
     route: &'static str,
     product: Option<Product>,
@@ -69,6 +71,7 @@ macro_rules! log_line {
         let issued = $response.extensions().get::<Issued>();
         tracing::$level!(
             request_id = $seen.id.to_str().unwrap_or_default(),
+            trace_id = $seen.trace_id,
             method = $seen.method(),
             route = $seen.route,
             status = $response.status().as_u16(),
@@ -93,6 +96,7 @@ impl Seen {
         Self {
             started: Instant::now(),
             id: request_id(request.headers()),
+            trace_id: trace_id(request.headers()).map(str::to_owned),
             method: request.method().clone(),
             route: ROUTES.into_iter().find(|route| *route == path).unwrap_or("none"),
             product: PRODUCTS.into_iter().find(|product| token::path(*product) == path),

@@ -1,0 +1,29 @@
+//! Which trace does this request belong to?
+//!
+//! W3C Trace Context, §3.2: `traceparent: 00-<trace id>-<parent id>-<flags>`.
+
+use axum::http::{HeaderMap, HeaderName};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The trace id of a request: 32 hexadecimal digits in lower case, not all zero; nothing where the header
+/// is not there, is there twice, or is written otherwise. Higher versions may have more behind the flags.
+#[must_use]
+pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+    let mut parts = value.split('-');
+    let [version, trace_id, parent_id, flags] = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+    let is_whole = is_hexadecimal(version, 2)
+        && is_hexadecimal(trace_id, 32)
+        && is_hexadecimal(parent_id, 16)
+        && is_hexadecimal(flags, 2)
+        && version != "ff"
+        && (version != "00" || parts.next().is_none())
+        && [trace_id, parent_id].iter().all(|id| id.bytes().any(|digit| digit != b'0'));
+    is_whole.then_some(trace_id)
+}
+
+fn is_hexadecimal(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
