@@ -21,7 +21,8 @@ struct Figures {
     virtual_bytes: u64,
     open_files: u64,
     most_files: u64,
-    start_seconds: f64,
+    /// Nothing where only processes are to be seen of `/proc` (systemd's `ProcSubset=pid`).
+    start_seconds: Option<f64>,
 }
 
 impl Collector for ProcessCollector {
@@ -34,7 +35,10 @@ impl Collector for ProcessCollector {
         tell("process_virtual_memory_bytes", "Bytes of address space", &gauge(figures.virtual_bytes))?;
         tell("process_open_fds", "File descriptors open", &gauge(figures.open_files))?;
         tell("process_max_fds", "File descriptors that may be open", &gauge(figures.most_files))?;
-        tell("process_start_time_seconds", "Start of the process, since 1970", &ConstGauge::new(figures.start_seconds))
+        match figures.start_seconds {
+            Some(at) => tell("process_start_time_seconds", "Start of the process, since 1970", &ConstGauge::new(at)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -70,7 +74,7 @@ impl Figures {
             virtual_bytes: stat.vsize,
             open_files: u64::try_from(process.fd_count()?).unwrap_or(u64::MAX),
             most_files,
-            start_seconds: procfs::boot_time_secs()? as f64 + stat.starttime as f64 / ticks,
+            start_seconds: procfs::boot_time_secs().ok().map(|boot| boot as f64 + stat.starttime as f64 / ticks),
         })
     }
 }

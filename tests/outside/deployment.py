@@ -1,0 +1,123 @@
+"""Are the manifests and the unit under config/ what Kubernetes, systemd and the service itself take?
+
+The manifests against the API's own schemas, against each other, and their settings against the service; the unit against systemd's
+judgement of how exposed it is.
+"""
+
+import glob
+import os
+import shutil
+import subprocess
+import tempfile
+
+import kubernetes_validate
+import yaml
+
+from service import BINARY
+
+CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../config")
+# The oldest release that the project of Kubernetes still keeps up, and the newest that the schemas know.
+RELEASES = ["1.34", kubernetes_validate.latest_version()]
+# Exposure that systemd may find, of 10.
+MOST_EXPOSURE = 2
+
+
+def manifests():
+    """Every object, under its kind and name, and the kustomization that puts them together."""
+    objects, files = {}, {}
+    for path in glob.glob(f"{CONFIG}/kubernetes/*.yaml"):
+        with open(path) as file:
+            files[os.path.basename(path)] = list(yaml.safe_load_all(file))
+    kustomization = files.pop("kustomization.yaml")[0]
+    assert sorted(kustomization["resources"]) == sorted(files), "each file is named, and is there"
+    for document in (document for documents in files.values() for document in documents):
+        key = document["kind"], document["metadata"]["name"]
+        assert key not in objects, key
+        objects[key] = document
+    return kustomization, objects
+
+
+def check_schemas(objects):
+    for (kind, _), document in objects.items():
+        if kind != "ServiceMonitor":  # the operator's own
+            for release in RELEASES:
+                kubernetes_validate.validate(document, release, strict=True)
+
+
+def check_pod(kustomization, objects):
+    """The pod is what it should be, and everything that points at it points at it."""
+    name = {"app.kubernetes.io/name": "zendesk-token"}
+    deployment = objects["Deployment", "zendesk-token"]["spec"]
+    template = deployment["template"]
+    pod, [container] = template["spec"], template["spec"]["containers"]
+    assert deployment["selector"]["matchLabels"] == template["metadata"]["labels"] == name
+    assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+    own = container["securityContext"]
+    assert own == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert not pod["automountServiceAccountToken"] and not pod["enableServiceLinks"]
+    assert {"requests", "limits"} <= set(container["resources"])
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": 8001, "admin": 9001}
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:
+        path = container[probe]["httpGet"]
+        assert path == {"path": "/ready" if probe == "readinessProbe" else "/live", "port": "admin"}
+    for service in ["zendesk-token", "zendesk-token-admin"]:
+        spec = objects["Service", service]["spec"]
+        assert spec["selector"] == name and spec["ports"][0]["targetPort"] in ports
+    public = objects["Service", "zendesk-token"]["spec"]["ports"]
+    assert [port["targetPort"] for port in public] == ["http"], "the admin listener is nobody's but Prometheus'"
+    assert objects["PodDisruptionBudget", "zendesk-token"]["spec"]["selector"]["matchLabels"] == name
+    policy = objects["NetworkPolicy", "zendesk-token"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == name and set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert all(rule["from"] and rule["ports"][0]["port"] in ports for rule in policy["ingress"])
+    target = objects["HorizontalPodAutoscaler", "zendesk-token"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", "zendesk-token")
+    monitor = objects["ServiceMonitor", "zendesk-token"]["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= objects["Service", "zendesk-token-admin"]["metadata"]["labels"].items()
+    assert container["image"] == kustomization["images"][0]["name"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["settings"]["configMap"]["name"] == kustomization["configMapGenerator"][0]["name"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    return container, {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def check_settings(container, mounts):
+    """The service itself takes the settings, with secrets where the pod has them."""
+    with tempfile.TemporaryDirectory() as folder, open(f"{CONFIG}/kubernetes/settings.toml") as file:
+        settings = file.read().replace(mounts["secrets"], folder)
+        assert folder in settings, "secrets are read where they are mounted"
+        for name in ["login_secret", "chat_secret"]:
+            with open(f"{folder}/{name}", "w") as secret:
+                secret.write(os.urandom(32).hex())
+        with open(f"{folder}/settings.toml", "w") as file:
+            file.write(settings)
+        environment = {entry["name"]: entry["value"] for entry in container["env"]}
+        assert os.path.dirname(environment["ZENDESK_TOKEN_CONFIG"]) == mounts["settings"]
+        environment["ZENDESK_TOKEN_CONFIG"] = f"{folder}/settings.toml"
+        checked = subprocess.run([BINARY, "check"], env=environment, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stderr
+        assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
+
+
+def check_unit():
+    unit = f"{CONFIG}/zendesk-token.service"
+    command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE * 10}", unit]
+    judged = subprocess.run(command, capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    return judged.stdout.strip().splitlines()[-1].lstrip("→ ")
+
+
+def main():
+    kustomization, objects = manifests()
+    check_schemas(objects)
+    container, mounts = check_pod(kustomization, objects)
+    check_settings(container, mounts)
+    print(f"{len(objects)} objects keep the schemas of Kubernetes {' and '.join(RELEASES)}, and fit together")
+    if shutil.which("kubectl"):
+        built = subprocess.run(["kubectl", "kustomize", f"{CONFIG}/kubernetes"], capture_output=True, text=True, check=True).stdout
+        assert len(list(yaml.safe_load_all(built))) == len(objects) + 1, "and the settings"
+    print(check_unit())
+
+
+if __name__ == "__main__":
+    main()
