@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 import time
 
 import jwt
@@ -41,7 +42,8 @@ class Service:
                 break
         else:
             raise SystemExit("the service did not start")
-        # What nobody reads would fill the pipe, and the service drops what does not fit: as it should be.
+        self.log = []
+        threading.Thread(target=lambda: self.log.extend(self.process.stdout), daemon=True).start()
 
     def stop(self):
         """Ends it as an orchestrator does, and sees it end well."""
