@@ -1,7 +1,7 @@
-"""Are the manifests and the unit under config/ what Kubernetes, systemd and the service itself take?
+"""Are the deployments under config/ what Kubernetes, Compose, systemd and the service itself take?
 
-The manifests against the API's own schemas, against each other, and their settings against the service; the unit against systemd's
-judgement of how exposed it is.
+The manifests against the API's own schemas, against each other, and their settings against the service; the composition by Compose and
+by the service; the unit against systemd's judgement of how exposed it is.
 """
 
 import glob
@@ -99,6 +99,37 @@ def check_settings(container, mounts):
         assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
 
 
+def check_compose():
+    """Compose takes the file, the service takes its settings, and Caddy is told of all the services and believed by them."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ["compose.yaml", "Caddyfile"]:
+            os.makedirs(f"{folder}/config", exist_ok=True)
+            shutil.copy(f"{CONFIG}/{name}", f"{folder}/config")
+        with open(f"{folder}/zendesk-token.env", "w") as file:
+            file.write(f"ZENDESK_TOKEN_LOGIN__SECRET={os.urandom(32).hex()}\nZENDESK_TOKEN_CHAT__SECRET={os.urandom(32).hex()}\n"
+                       "ZENDESK_TOKEN_LOGIN__PROJECT_ID=p\nZENDESK_TOKEN_CORS__ORIGINS=https://shop.example.com\n")
+        plugin = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0 if shutil.which("docker") else False
+        command = [*(["docker", "compose"] if plugin else ["docker-compose"]), "--file", f"{folder}/config/compose.yaml", "config"]
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "ZENDESK_TOKEN_SITE": "support-token.example.com"}
+        composed = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert composed.returncode == 0, composed.stderr
+    composition = yaml.safe_load(composed.stdout)
+    services = composition["services"]
+    caddy = services.pop("caddy")
+    assert caddy["environment"]["ZENDESK_TOKEN_UPSTREAMS"].split() == [f"{name}:8001" for name in services]
+    network = composition["networks"]["pages"]["ipam"]["config"][0]["subnet"]
+    for name, service in services.items():
+        assert "ports" not in service and service["read_only"] and service["cap_drop"] == ["ALL"], name
+        settings = service["environment"]
+        assert settings["ZENDESK_TOKEN_PROXY__TRUSTED"] == network
+        assert settings["ZENDESK_TOKEN_LOGIN__PROJECT_ID"] == "p", "the file of README.md"
+        # As the image has it.
+        settings["ZENDESK_TOKEN_LISTEN"] = "0.0.0.0:8001"
+        checked = subprocess.run([BINARY, "check"], env=settings, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stderr
+        assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
+
+
 def check_unit():
     unit = f"{CONFIG}/zendesk-token.service"
     command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE * 10}", unit]
@@ -116,6 +147,8 @@ def main():
     if shutil.which("kubectl"):
         built = subprocess.run(["kubectl", "kustomize", f"{CONFIG}/kubernetes"], capture_output=True, text=True, check=True).stdout
         assert len(list(yaml.safe_load_all(built))) == len(objects) + 1, "and the settings"
+    check_compose()
+    print("Compose and the service take the composition")
     print(check_unit())
 
 

@@ -1,0 +1,156 @@
+"""A reverse proxy on loopback, set up as config/ has it, with a certificate made for the day."""
+
+import http.client
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+
+from service import PATIENCE, Service
+
+CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../config")
+SITE = "support-token.example.com"
+# Where the browser is; the proxy is on 127.0.0.1, and believed.
+CLIENT = "127.0.0.2"
+HOSTS = ["127.0.0.1", "127.0.0.3"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Upstreams:
+    """Two services, each on an address of its own, as on two machines; they end with the `with` block."""
+
+    def __init__(self, **settings):
+        self.settings = settings
+        self.port, self.admin_port = free_port(), free_port()
+        self.addresses = [f"{host}:{self.port}" for host in HOSTS]
+        self.services = [self.start(index) for index in range(len(HOSTS))]
+
+    def start(self, index):
+        return Service(listen=self.addresses[index], admin__listen=f"{HOSTS[index]}:{self.admin_port}", **self.settings)
+
+    def restart(self, index):
+        self.services[index].stop()
+        time.sleep(0.3)
+        self.services[index] = self.start(index)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for service in self.services:
+            service.__exit__()
+
+
+def changed(name, changes):
+    """A file of config/ with the few changes that a test needs; each has to be possible in one place alone."""
+    with open(f"{CONFIG}/{name}") as file:
+        text = file.read()
+    for old, new in changes:
+        assert text.count(old) == 1, f"{name}: {old}"
+        text = text.replace(old, new)
+    return text
+
+
+def nginx(proxy, upstreams):
+    temporary = "".join(f"    {kind}_temp_path {proxy.folder}/{kind};\n" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
+    return changed("nginx.conf", [
+        ("#server 127.0.0.1:8002", f"server {upstreams.addresses[1]}"), ("server 127.0.0.1:8001", f"server {upstreams.addresses[0]}"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{proxy.port} ssl"), ("/etc/ssl/support-token.pem", f"{proxy.folder}/cert.pem"),
+        ("/etc/ssl/support-token.key", f"{proxy.folder}/cert.pem.key"),
+        # Temporary files and logs of a process that is not the machine's own.
+        ("http {", f"pid {proxy.folder}/nginx.pid;\ndaemon off;\nhttp {{\n    access_log off;\n{temporary}"),
+    ])
+
+
+def caddy(proxy, upstreams):
+    proxy.environment |= {
+        "ZENDESK_TOKEN_SITE": f"{SITE}:{proxy.port}", "ZENDESK_TOKEN_UPSTREAMS": " ".join(upstreams.addresses),
+        "ZENDESK_TOKEN_ADMIN_PORT": str(upstreams.admin_port),
+    }
+    # No certificate from outside, and no listener but the one.
+    offline = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tdefault_bind 127.0.0.1\n\tservers {"
+    return changed("Caddyfile", [
+        ("{\n\tservers {", offline), ("\t# Larger bodies", f"\ttls {proxy.folder}/cert.pem {proxy.folder}/cert.pem.key\n\t# Larger bodies"),
+    ])
+
+
+def haproxy(proxy, upstreams):
+    return changed("haproxy.cfg", [
+        ("#server second 127.0.0.1:8002", f"server second {upstreams.addresses[1]}"), ("127.0.0.1:8001", upstreams.addresses[0]),
+        ("bind :443", f"bind 127.0.0.1:{proxy.port}"), ("/etc/ssl/support-token.pem", f"{proxy.folder}/cert.pem"),
+    ])
+
+
+KINDS = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
+
+
+class Proxy:
+    """A program before two upstreams; ends with its `with` block."""
+
+    def __init__(self, program, folder, upstreams):
+        self.name = os.path.basename(program)
+        self.folder = f"{folder}/{self.name}"
+        self.port = free_port()
+        self.environment = {"PATH": os.environ["PATH"], "HOME": self.folder}
+        os.mkdir(self.folder)
+        # The key has a name that HAProxy looks for beside the chain.
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "cert.pem.key", "-out", "cert.pem", "-days", "2",
+             "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE}"],
+            cwd=self.folder, check=True, capture_output=True)
+        file = f"{self.folder}/config"
+        with open(file, "w") as config:
+            config.write(KINDS[self.name](self, upstreams))
+        self.command = {
+            "nginx": [program, "-e", f"{self.folder}/error.log", "-p", self.folder, "-c", file],
+            "caddy": [program, "run", "--adapter", "caddyfile", "--config", file],
+            "haproxy": [program, "-W", "-f", file],
+        }[self.name]
+        self.context = ssl.create_default_context(cafile=f"{self.folder}/cert.pem")
+        self.start()
+
+    def start(self):
+        with open(f"{self.folder}/output", "a") as output:
+            self.process = subprocess.Popen(self.command, env=self.environment, stdout=output, stderr=output)
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                assert time.monotonic() < end and self.process.poll() is None, f"{self.name} did not start: {self.said()}"
+                time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+    def said(self):
+        with open(f"{self.folder}/output") as output:
+            return re.sub(r"\s+", " ", output.read())[-2000:]
+
+    def connect(self):
+        """A connection as the browser makes it."""
+        raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(CLIENT, 0))
+        connection = http.client.HTTPConnection(f"{SITE}:{self.port}")
+        connection.sock = self.context.wrap_socket(raw, server_hostname=SITE)
+        return connection
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def ask(connection, path="/generate/token", method="GET", body=None, **headers):
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read().decode()
