@@ -6,6 +6,7 @@ by the service; the unit against systemd's judgement of how exposed it is.
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -131,7 +132,12 @@ def check_compose():
 
 
 def check_unit():
+    """The secrets are read where systemd puts them, and it finds little that the service could do to the machine."""
     unit = f"{CONFIG}/zendesk-token.service"
+    with open(unit) as file, open(f"{CONFIG}/zendesk-token.toml") as settings:
+        credentials = re.findall(r"^LoadCredential=(\w+):/etc/zendesk-token/\1$", file.read(), re.MULTILINE)
+        read = re.findall(r"/run/credentials/zendesk-token\.service/(\w+)", settings.read())
+    assert credentials == read and len(read) == 2, read
     command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE * 10}", unit]
     judged = subprocess.run(command, capture_output=True, text=True)
     assert judged.returncode == 0, judged.stdout + judged.stderr
