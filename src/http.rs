@@ -37,6 +37,7 @@ use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use crate::config::Config;
 use crate::config::clients::Proxy;
@@ -141,7 +142,8 @@ impl App {
                 let client = client_ip(request.headers(), peer.ip(), &site.proxy);
                 let seen = Seen::new(&request, client);
                 let _counted = metrics.request();
-                seen.finish(site.pass_origin(request, client).await, metrics)
+                let answer = site.pass_origin(request, client).instrument(seen.span());
+                seen.finish(answer.await, metrics)
             }
         }
     }

@@ -1,5 +1,8 @@
 //! How does the service speak of what it does?
 
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod spans;
 pub mod writer;
 
 use std::fs::File;
@@ -43,40 +46,60 @@ impl FromStr for Format {
 pub const ALWAYS: &str = concat!(env!("CARGO_CRATE_NAME"), "::always");
 
 /// The log, until the end of the process.
-pub struct Log(Option<Writer>);
+pub struct Log {
+    writer: Option<Writer>,
+    #[cfg(feature = "otlp")]
+    export: Option<otlp::Export>,
+}
 
 /// Sends log lines of at least `level` to standard output, for the rest of the process.
 ///
 /// Crates other than this one never speak below `warn`: what they would say of a request is not
-/// ours to vouch for. A second call changes nothing.
+/// ours to vouch for. Spans are not in it; with the feature `otlp` they go where the `OTEL_` variables
+/// say. A second call changes nothing.
 #[must_use]
 pub fn start(format: Format, level: Level) -> Log {
     panic::set_hook(Box::new(report_panic));
     // Whoever closed standard output wants no log.
     let stdout = io::stdout().as_fd().try_clone_to_owned();
-    let Ok(writer) = stdout.and_then(|stdout| Writer::start(File::from(stdout))) else { return Log(None) };
+    let writer = stdout.and_then(|stdout| Writer::start(File::from(stdout))).ok();
     let level = LevelFilter::from_level(level);
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_target(ALWAYS, level.max(LevelFilter::INFO));
-    let lines = fmt::layer()
-        .with_writer(Arc::new(writer.clone()))
-        .with_ansi(false)
-        .with_target(false)
-        .log_internal_errors(false);
-    let lines = match format {
-        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
-        Format::Text => lines.boxed(),
-    };
-    let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();
-    Log(Some(writer))
+    let lines = writer.clone().map(|writer| {
+        let lines =
+            fmt::layer().with_writer(Arc::new(writer)).with_ansi(false).with_target(false).log_internal_errors(false);
+        let lines = match format {
+            Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+            Format::Text => lines.boxed(),
+        };
+        lines.with_filter(targets)
+    });
+    let subscriber = tracing_subscriber::registry().with(lines);
+    #[cfg(feature = "otlp")]
+    let export = otlp::is_wanted().then(otlp::Export::start).flatten();
+    #[cfg(feature = "otlp")]
+    let subscriber = subscriber.with(export.as_ref().map(|export| export.layer(spans::TARGET)));
+    let _ = subscriber.try_init();
+    #[cfg(feature = "otlp")]
+    if otlp::is_wanted() && export.is_none() {
+        tracing::warn!("no spans are sent: the OTEL_EXPORTER_OTLP_ variables name no collector that there can be");
+    }
+    Log {
+        writer,
+        #[cfg(feature = "otlp")]
+        export,
+    }
 }
 
 impl Drop for Log {
     /// Waits for the last lines, but not for a reader that has stopped reading.
     fn drop(&mut self) {
-        if let Some(writer) = &self.0 {
+        #[cfg(feature = "otlp")]
+        drop(self.export.take());
+        if let Some(writer) = &self.writer {
             writer.finish();
         }
     }

@@ -7,7 +7,7 @@ pub const ORDER: [&str; 10] =
 /// The files of each folder in order; each names only those before it.
 pub const FOLDERS: [(&str, &[&str]); 8] = [
     ("metrics", &["labels", "process"]),
-    ("logging", &["writer"]),
+    ("logging", &["otlp", "spans", "writer"]),
     (
         "config",
         &[
@@ -87,7 +87,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Where each outside crate may be named: a file or folder below `src/`.
-pub const HOMES: [(&str, &[&str]); 33] = [
+pub const HOMES: [(&str, &[&str]); 37] = [
     ("anyhow", &["cli"]),
     ("arc_swap", &["http", "login/published.rs", "server/tls.rs"]),
     (
@@ -126,9 +126,12 @@ pub const HOMES: [(&str, &[&str]); 33] = [
     ("jsonwebtoken", &["login", "zendesk/signing_key.rs"]),
     ("moka", &["login/revocation.rs", "http/rate_limit.rs"]),
     ("notify", &["server/file_changes.rs"]),
+    ("opentelemetry", &["logging/otlp.rs"]),
+    ("opentelemetry_otlp", &["logging/otlp.rs"]),
+    ("opentelemetry_sdk", &["logging/otlp.rs"]),
     ("procfs", &["metrics/process.rs"]),
     ("prometheus_client", &["metrics"]),
-    ("reqwest", &["login/connection.rs", "login/api.rs"]),
+    ("reqwest", &["logging/otlp.rs", "login/connection.rs", "login/api.rs"]),
     ("rlimit", &["server.rs"]),
     ("secrecy", &["config"]),
     ("serde", &["login", "zendesk", "http", "cli"]),
@@ -138,15 +141,16 @@ pub const HOMES: [(&str, &[&str]); 33] = [
     ("tokio_rustls", &["server.rs", "server/tls.rs"]),
     ("toml", &["config/file.rs"]),
     ("tower", &["http"]),
-    ("tracing_subscriber", &["logging.rs"]),
-    ("webpki_root_certs", &["login/connection.rs"]),
+    ("tracing_opentelemetry", &["logging/otlp.rs"]),
+    ("tracing_subscriber", &["logging.rs", "logging/otlp.rs"]),
+    ("webpki_root_certs", &["logging/otlp.rs", "login/connection.rs"]),
     ("x509_cert", &["server/tls.rs"]),
 ];
 
 /// Where each side effect may happen.
 pub const EFFECTS: [(&str, &[&str]); 9] = [
     ("SystemTime::now", &["http/token.rs"]),
-    ("std::env::", &["config.rs"]),
+    ("std::env::", &["config.rs", "logging/otlp.rs"]),
     ("File::open", &["config"]),
     ("fs::", &["config", "logging", "metrics/process.rs"]),
     ("io::stdout", &["cli", "logging"]),

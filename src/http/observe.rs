@@ -15,17 +15,19 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
+use tracing::Span;
 
 use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::exchange::Issued;
+use crate::logging::spans;
 use crate::login::keys::VerifiedBy;
 use crate::metrics::Metrics;
 
 use super::cause::Cause;
 use super::refusal::REFUSALS;
 use super::token;
-use super::trace::trace_id;
+use super::trace::traceparent;
 use super::{openapi, script};
 
 /// Longest request id that is taken from a client. Too short for a JWT or a generated secret, so that
@@ -56,8 +58,9 @@ pub fn warm_up() {
 pub struct Seen {
     started: Instant,
     id: HeaderValue,
+    span: Span,
     trace_id: Option<String>,
-    method: Method,
+    method: &'static str,
     route: &'static str,
     product: Option<Product>,
     origin: Option<HeaderValue>,
@@ -72,7 +75,7 @@ macro_rules! log_line {
         tracing::$level!(
             request_id = $seen.id.to_str().unwrap_or_default(),
             trace_id = $seen.trace_id,
-            method = $seen.method(),
+            method = $seen.method,
             route = $seen.route,
             status = $response.status().as_u16(),
             refusal = cause.map(|cause| cause.refusal().wire().1),
@@ -93,16 +96,29 @@ impl Seen {
     #[must_use]
     pub fn new(request: &Request, client: IpAddr) -> Self {
         let path = request.uri().path();
+        let id = request_id(request.headers());
+        let method = known(request.method());
+        let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("none");
+        let span = spans::request(method, route, id.to_str().unwrap_or_default());
+        let parent = traceparent(request.headers());
+        let (parent, trace_id) = parent.unzip();
         Self {
             started: Instant::now(),
-            id: request_id(request.headers()),
-            trace_id: trace_id(request.headers()).map(str::to_owned),
-            method: request.method().clone(),
-            route: ROUTES.into_iter().find(|route| *route == path).unwrap_or("none"),
+            trace_id: spans::adopt(&span, parent).or(trace_id.map(str::to_owned)),
+            span,
+            id,
+            method,
+            route,
             product: PRODUCTS.into_iter().find(|product| token::path(*product) == path),
             origin: request.headers().get(ORIGIN).cloned(),
             client,
         }
+    }
+
+    /// What the answer's steps are part of.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// Logs and counts the answer, and sets the headers that every answer has.
@@ -110,6 +126,8 @@ impl Seen {
     pub fn finish(self, mut response: Response, metrics: &Metrics) -> Response {
         self.log(&response);
         self.count(&response, metrics);
+        let cause = response.extensions().get::<Cause>();
+        spans::end(&self.span, response.status().as_u16(), cause.map(|cause| cause.refusal().wire().1));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // A document that caches keep says so itself, and is no answer to one request.
@@ -142,22 +160,6 @@ impl Seen {
         }
     }
 
-    /// A method of RFC 9110 or RFC 5789; anything else is text of the client's choosing.
-    fn method(&self) -> &str {
-        match self.method {
-            Method::GET
-            | Method::HEAD
-            | Method::POST
-            | Method::PUT
-            | Method::DELETE
-            | Method::CONNECT
-            | Method::OPTIONS
-            | Method::TRACE
-            | Method::PATCH => self.method.as_str(),
-            _ => "other",
-        }
-    }
-
     /// The origin when it is allowed or written as browsers write one.
     fn origin(&self, response: &Response) -> Option<&str> {
         let is_origin = |text: &&str| OriginPattern::parse(text).is_ok_and(|origin| origin.is_exact());
@@ -165,6 +167,22 @@ impl Seen {
         // Browsers write null for sandboxed pages and local files.
         let shown = |text: &&str| is_allowed || *text == "null" || is_origin(text);
         self.origin.as_ref().map(|origin| origin.to_str().ok().filter(shown).unwrap_or("malformed"))
+    }
+}
+
+/// A method of RFC 9110 or RFC 5789; anything else is text of the client's choosing.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => "other",
     }
 }
 

@@ -6,10 +6,11 @@ use axum::http::{HeaderMap, HeaderName};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The trace id of a request: 32 hexadecimal digits in lower case, not all zero; nothing where the header
-/// is not there, is there twice, or is written otherwise. Higher versions may have more behind the flags.
+/// A request's `traceparent` and the trace id in it: 32 hexadecimal digits in lower case, not all zero; nothing
+/// where the header is not there, is there twice, or is written otherwise. Higher versions may have more behind
+/// the flags.
 #[must_use]
-pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
+pub fn traceparent(headers: &HeaderMap) -> Option<(&str, &str)> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
     let mut parts = value.split('-');
@@ -21,7 +22,7 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
         && version != "ff"
         && (version != "00" || parts.next().is_none())
         && [trace_id, parent_id].iter().all(|id| id.bytes().any(|digit| digit != b'0'));
-    is_whole.then_some(trace_id)
+    is_whole.then_some((value, trace_id))
 }
 
 fn is_hexadecimal(text: &str, digits: usize) -> bool {

@@ -6,8 +6,11 @@ use std::time::{Instant, UNIX_EPOCH};
 use reqwest::header::{AGE, CONTENT_TYPE, DATE};
 use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::config::login::Api;
+
+use crate::logging::spans;
 
 use super::Timestamp;
 use super::connection::{self, ApiError, ClientError, body, call};
@@ -81,7 +84,7 @@ impl LoginApi {
     /// See [`ApiError`].
     pub async fn keys(&self, project_id: &str) -> Result<Dated<KeySet>, ApiError> {
         let url = format!("{}/api/projects/{project_id}/keys", self.url);
-        let response = call(self.client.get(url)).await?;
+        let response = call(self.client.get(url)).instrument(spans::call("fetch login keys", "GET")).await?;
         match response.status() {
             StatusCode::OK => {
                 let clock = Clock::read(&response);
@@ -99,7 +102,7 @@ impl LoginApi {
         let question = serde_json::to_vec(&Question { token });
         let request = self.client.post(format!("{}/api/token/validate", self.url));
         let request = request.header(CONTENT_TYPE, "application/json").body(question.unwrap_or_default());
-        let response = call(request).await?;
+        let response = call(request).instrument(spans::call("ask for revocation", "POST")).await?;
         match response.status() {
             StatusCode::NO_CONTENT => Ok(Validity::Valid),
             // Neither says anything of the token.

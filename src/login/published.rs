@@ -9,6 +9,7 @@ use jsonwebtoken::DecodingKey;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use crate::config::login::{Api, KeyCaching};
 use crate::metrics::Metrics;
@@ -150,11 +151,11 @@ impl PublishedKeys {
         let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| FindKeyError::Unavailable)?;
         let this = Arc::clone(self);
         // A task of its own: a client that hangs up must not end what others wait for.
-        let fetch = tokio::spawn(async move {
+        let fetch = async move {
             let _place = place;
             this.fetch_after(seen).await
-        });
-        fetch.await.map_err(|_| FindKeyError::Unavailable)
+        };
+        tokio::spawn(fetch.in_current_span()).await.map_err(|_| FindKeyError::Unavailable)
     }
 
     /// Fetches for an id that keys of that time lack, unless others did meanwhile or the cooldown

@@ -9,6 +9,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use crate::config::login::{Api, Login};
 use crate::metrics::Metrics;
@@ -112,7 +113,7 @@ impl Revocation {
         let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| RevocationError::TooManyAsk)?;
         let (this, token) = (Arc::clone(self), token.to_owned());
         // A task of its own: a client that hangs up must not end what others wait for.
-        let asked = tokio::spawn(async move {
+        let asked = async move {
             let _place = place;
             let ask = async {
                 let validity = this.api.validate(&token).await;
@@ -120,8 +121,8 @@ impl Revocation {
                 validity.map(|validity| Answer { validity, remember })
             };
             this.answers.try_get_with(hash, ask).await.map_err(|error| *error)
-        });
-        Ok(asked.await.map_err(|_| ApiError::Broken)??)
+        };
+        Ok(tokio::spawn(asked.in_current_span()).await.map_err(|_| ApiError::Broken)??)
     }
 }
 

@@ -30,26 +30,29 @@ def login_token(**changes):
 class Service:
     """All four products on loopback; ends with its `with` block."""
 
-    def __init__(self, origins="https://shop.example.com", listen="127.0.0.1:0", **more):
+    def __init__(self, origins="https://shop.example.com", listen="127.0.0.1:0", environment=None, **more):
         settings = {f"{name}__secret": secret for name, secret in SECRETS.items()}
         settings |= {"messaging__key_id": KEY_ID, "cors__origins": origins, "listen": listen, "admin__listen": "127.0.0.1:0"} | more
-        environment = {f"ZENDESK_TOKEN_{name.upper()}": value for name, value in settings.items() if value}
+        environment = (environment or {}) | {f"ZENDESK_TOKEN_{name.upper()}": value for name, value in settings.items() if value}
         self.process = subprocess.Popen([BINARY, "serve"], env=environment, stdout=subprocess.PIPE, text=True)
+        self.log = []
         for line in self.process.stdout:
+            self.log.append(line)
             entry = json.loads(line)
             if entry["message"] == "listening":
                 self.public, self.admin = entry["listen"], entry["admin_listen"]
                 break
         else:
             raise SystemExit("the service did not start")
-        self.log = []
-        threading.Thread(target=lambda: self.log.extend(self.process.stdout), daemon=True).start()
+        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stdout), daemon=True)
+        self.reader.start()
 
     def stop(self):
         """Ends it as an orchestrator does, and sees it end well."""
         self.process.terminate()
         if self.process.wait(PATIENCE) != 0:
             raise SystemExit("the service did not end well")
+        self.reader.join(PATIENCE)
 
     def __enter__(self):
         return self

@@ -1,0 +1,145 @@
+"""Do spans reach a collector, as they should be and with nothing that is nobody's business?
+
+traces.py BINARY: the service built with the feature otlp, and a collector on loopback that reads what it sends.
+"""
+
+import http.client
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+import service
+from service import PATIENCE, SECRETS, SUB, Service, login_token
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+class Server:
+    """Answers POST with what `answer` makes of path and body, on loopback; ends with its `with` block."""
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                status = answer(self.path, self.rfile.read(int(self.headers["Content-Length"])), self.headers)
+                self.send_response(status)
+                if status != 204:
+                    self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def variables(endpoint):
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=k"}
+
+
+def ask(running, path="/generate/token", method="GET", **headers):
+    connection = http.client.HTTPConnection(running.public, timeout=PATIENCE)
+    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, answer.headers["X-Request-Id"]
+
+
+def attributes(of):
+    return {attribute.key: getattr(attribute.value, attribute.value.WhichOneof("value")) for attribute in of.attributes}
+
+
+def spans_arrive():
+    """A span for each request and for each call to the Login API, in the trace of the request's traceparent."""
+    bodies, spans, resources, statuses = [], [], [], [204]
+
+    def collect(path, body, headers):
+        assert (path, headers["x-key"]) == ("/v1/traces", "k"), path
+        bodies.append(body)
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            resources.append(attributes(resource.resource))
+            spans.extend(span for scope in resource.scope_spans for span in scope.spans)
+        return 200
+
+    token = login_token()
+    with Server(collect) as collector, Server(lambda *_: statuses[-1]) as login_api:
+        more = {"login__check_revocation": "true", "login__api_url": login_api.url, "login__revocation_cache": "0s"}
+        with Service(environment=variables(collector.url), **more) as running:
+            cookie = f"token={token}"
+            good, request_id = ask(running, Cookie=cookie, Origin="https://shop.example.com", traceparent=f"00-{TRACE}-{PARENT}-01")
+            assert good == 200
+            assert ask(running, "/messaging/token", Cookie="token=rubbish")[0] == 401
+            assert ask(running, "/secret-path?q=1", "BREW")[0] == 404
+            assert ask(running, Cookie=cookie, traceparent=f"00-{TRACE}-{PARENT}-00")[0] == 200, "not sampled"
+            statuses.append(500)
+            assert ask(running, Cookie=cookie)[0] == 503
+            running.stop()
+    found = {span.name: span for span in spans}
+    assert len(spans) == 6, [span.name for span in spans]
+    first = next(span for span in spans if span.trace_id.hex() == TRACE and span.kind == Span.SPAN_KIND_SERVER)
+    assert (first.name, first.parent_span_id.hex()) == ("GET /generate/token", PARENT)
+    assert attributes(first) == {
+        "http.request.method": "GET", "http.route": "/generate/token", "http.response.status_code": 200,
+        "zendesk_token.request_id": request_id,
+    }, attributes(first)
+    assert first.status.code == Status.STATUS_CODE_UNSET and not first.events
+    call = next(span for span in spans if span.parent_span_id == first.span_id)
+    assert (call.name, call.kind) == ("ask for revocation", Span.SPAN_KIND_CLIENT)
+    assert first.start_time_unix_nano <= call.start_time_unix_nano <= call.end_time_unix_nano <= first.end_time_unix_nano
+    refused = attributes(found["GET /messaging/token"])
+    assert (refused["http.response.status_code"], refused["zendesk_token.refusal"]) == (401, "00-01")
+    assert found["GET /messaging/token"].status.code == Status.STATUS_CODE_UNSET and "error.type" not in refused
+    unknown = attributes(found["_OTHER none"])
+    assert (unknown["http.request.method"], unknown["http.route"]) == ("_OTHER", "none")
+    failed = [span for span in spans if span.status.code == Status.STATUS_CODE_ERROR]
+    assert [attributes(span)["error.type"] for span in failed] == ["00-07"], failed
+    assert all(resource["service.name"] == "zendesk-token" for resource in resources)
+    for text in [token, SUB, "jane@example.com", "rubbish", "secret-path", "127.0.0.1", "shop.example.com", *SECRETS.values()]:
+        assert not any(text.encode() in body for body in bodies), f"{text} has left the house"
+    lines = [service.json.loads(line) for line in running.log]
+    logged = {line["request_id"]: line["trace_id"] for line in lines if line["message"] == "request"}
+    assert logged[request_id] == TRACE and len(logged) == 5 and all(re.fullmatch("[0-9a-f]{32}", trace) for trace in logged.values())
+    print(f"{len(spans)} spans, with the call to the Login API, and nothing of the player in {sum(map(len, bodies))} bytes")
+
+
+def nobody_waits_for_a_collector():
+    """Pages are answered, and the service stops in time, whatever the collector does."""
+    def hang(*_):
+        time.sleep(PATIENCE)
+        return 200
+
+    with Server(hang) as hanging, Server(lambda *_: 500) as failing:
+        for endpoint in ["http://127.0.0.1:1", "no address", hanging.url, failing.url]:
+            with Service(environment=variables(endpoint)) as running:
+                for _ in range(50):
+                    assert ask(running, Cookie=f"token={login_token()}")[0] == 200
+                started = time.monotonic()
+                running.stop()
+                assert time.monotonic() - started < 8, endpoint
+                told = [line for line in running.log if '"level":"WARN"' in line or '"level":"ERROR"' in line]
+                assert told or endpoint == hanging.url, f"nothing in the log of {endpoint}"
+                assert not any("x-key" in line for line in running.log)
+    print("a collector that is away, wrong, slow or broken stops nothing, and the log says so")
+
+
+if __name__ == "__main__":
+    service.BINARY = os.path.abspath(sys.argv[1])
+    spans_arrive()
+    nobody_waits_for_a_collector()
