@@ -23,6 +23,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def certificate(folder):
+    """A new certificate of the site in cert.pem, and its key under a name that HAProxy looks for beside it."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "cert.pem.key", "-out", "cert.pem", "-days", "2",
+         "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE}"],
+        cwd=folder, check=True, capture_output=True)
+
+
 class Upstreams:
     """Two services, each on an address of its own, as on two machines; they end with the `with` block."""
 
@@ -100,11 +108,7 @@ class Proxy:
         self.port = free_port()
         self.environment = {"PATH": os.environ["PATH"], "HOME": self.folder}
         os.mkdir(self.folder)
-        # The key has a name that HAProxy looks for beside the chain.
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "cert.pem.key", "-out", "cert.pem", "-days", "2",
-             "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE}"],
-            cwd=self.folder, check=True, capture_output=True)
+        certificate(self.folder)
         file = f"{self.folder}/config"
         with open(file, "w") as config:
             config.write(KINDS[self.name](self, upstreams))

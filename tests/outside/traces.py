@@ -4,50 +4,20 @@ traces.py BINARY: the service built with the feature otlp, and a collector on lo
 """
 
 import http.client
-import http.server
+import json
 import os
 import re
-import subprocess
 import sys
-import threading
 import time
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 import service
+from server import Server
 from service import PATIENCE, SECRETS, SUB, Service, login_token
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-
-
-class Server:
-    """Answers POST with what `answer` makes of path and body, on loopback; ends with its `with` block."""
-
-    def __init__(self, answer):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                status = answer(self.path, self.rfile.read(int(self.headers["Content-Length"])), self.headers)
-                self.send_response(status)
-                if status != 204:
-                    self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def variables(endpoint):
@@ -113,7 +83,7 @@ def spans_arrive():
     assert all(resource["service.name"] == "zendesk-token" for resource in resources)
     for text in [token, SUB, "jane@example.com", "rubbish", "secret-path", "127.0.0.1", "shop.example.com", *SECRETS.values()]:
         assert not any(text.encode() in body for body in bodies), f"{text} has left the house"
-    lines = [service.json.loads(line) for line in running.log]
+    lines = [json.loads(line) for line in running.log]
     logged = {line["request_id"]: line["trace_id"] for line in lines if line["message"] == "request"}
     assert logged[request_id] == TRACE and len(logged) == 5 and all(re.fullmatch("[0-9a-f]{32}", trace) for trace in logged.values())
     print(f"{len(spans)} spans, with the call to the Login API, and nothing of the player in {sum(map(len, bodies))} bytes")

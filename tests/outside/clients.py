@@ -1,0 +1,144 @@
+"""Clients of all kinds, for hours: good ones, whose every request has to be answered with a token, bad ones and slow ones."""
+
+import http.client
+import json
+import random
+import socket
+import ssl
+import threading
+import time
+
+import jwt
+
+from proxy import SITE
+
+# Longest that a client waits for anything, in seconds.
+PATIENCE = 20
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# What nobody may get a token for.
+RUBBISH = [
+    b"GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token=rubbish\r\n\r\n",
+    b"GET /generate/token HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\nCookie: token=a.b.c\r\n\r\n",
+    b"GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: " + b"x" * 60_000 + b"\r\n\r\n",
+    b"POST /support-sdk/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n[[[[",
+    b"POST /support-sdk/token HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 100_000,
+    b"GET /messaging/token HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0" * 1000, b"GET", b"",
+    b"GET /generate/token HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + b"1.2.3.4, " * 200 + b"\r\nCookie: token=.\r\n\r\n",
+]
+
+
+class Place:
+    """Where a service is reached. `down` has the time of its proxy's last restart, where there is one."""
+
+    def __init__(self, address, is_tls=False, down=None):
+        self.address, self.is_tls, self.down = address, is_tls, down
+
+    def raw(self):
+        host, port = self.address.rsplit(":", 1)
+        return socket.create_connection((host, int(port)), PATIENCE)
+
+    def connect(self):
+        connection = http.client.HTTPConnection(SITE)
+        connection.sock = self.raw()
+        if self.is_tls:
+            # Who it is that answers is asked by other tests: here the certificate changes every few seconds.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=SITE)
+        return connection
+
+    def was_down_since(self, begun):
+        return self.down is not None and self.down.value >= begun - 1
+
+
+def good(place, tokens, secrets, over, tally):
+    """Asks for tokens over connections that last for one request or for many; counts what was no token."""
+    while not over.is_set():
+        begun, kept = time.time(), random.choice([1, 5, 100])
+        try:
+            connection = place.connect()
+            for _ in range(kept):
+                begun, product = time.time(), random.choice(["chat", "messaging", "help_center", "support_sdk"])
+                answer = ask(connection, product, random.choice(tokens))
+                if answer[0] != 200 or not is_token(answer[1], secrets[product]):
+                    tally["failed"].append(f"{place.address} {product} {answer[0]} {answer[1][:100]!r}")
+                tally["good"] += 1
+                # A post is its connection's last request.
+                if over.wait(random.random() * 0.02) or connection.sock is None:
+                    break
+            connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            # Whoever's proxy is stopped has to ask again; nothing excuses an answer that is no token.
+            if place.was_down_since(begun):
+                tally["cut"] += 1
+                time.sleep(0.1)
+            else:
+                tally["failed"].append(f"{place.address} {error!r}")
+
+
+def ask(connection, product, token):
+    if product == "support_sdk":
+        connection.request("POST", "/support-sdk/token", f"user_token={token}", FORM)
+    else:
+        path = {"chat": "/generate/token", "messaging": "/messaging/token", "help_center": "/help-center/token"}[product]
+        connection.request("GET", path, headers={"Cookie": f"a=b; token={token}", "Origin": "https://shop.example.com"})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def is_token(body, secret):
+    """Whether it is signed as it should be; now and then, for that costs more than the request does."""
+    token = next(iter(json.loads(body).values()))
+    return token.count(".") == 2 and (random.random() > 0.01 or bool(jwt.decode(token, secret, ["HS256"])))
+
+
+def bad(place, over, tally):
+    """Sends rubbish, and hangs up at any time; a token in answer is a failure."""
+    while not over.wait(0.02):
+        try:
+            with place.raw() as raw:
+                raw.settimeout(2)
+                raw.sendall(random.choice(RUBBISH))
+                if random.random() < 0.7 and raw.recv(64).startswith(b"HTTP/1.1 200"):
+                    tally["failed"].append(f"{place.address} gave rubbish a token")
+        except OSError:
+            pass
+        tally["bad"] += 1
+
+
+def slow(place, over, tally):
+    """Sends a byte at a time, or nothing, or never reads; until the service has had enough."""
+    while not over.is_set():
+        try:
+            with place.raw() as raw:
+                kind = random.choice(["header", "idle", "half", "deaf"])
+                if kind == "half":
+                    raw.shutdown(socket.SHUT_WR)
+                elif kind == "deaf":
+                    raw.sendall(b"GET /jwt_fn.js HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+                end = time.monotonic() + random.uniform(5, 30)
+                while time.monotonic() < end and not over.wait(0.5):
+                    if kind == "header":
+                        raw.sendall(b"G")
+        except OSError:
+            pass
+        tally["slow"] += 1
+
+
+def run(places, tokens, secrets, seconds, counts, results):
+    """A process of clients: so many of each kind at each place. Puts the tally into `results`."""
+    over, tally = threading.Event(), {"good": 0, "cut": 0, "bad": 0, "slow": 0, "failed": []}
+    threads = []
+    for place in places:
+        kinds = [(good, (place, tokens, secrets, over, tally)), (bad, (place, over, tally)), (slow, (place, over, tally))]
+        for (kind, arguments), count in zip(kinds, counts):
+            threads += [threading.Thread(target=kind, args=arguments, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    over.set()
+    for thread in threads:
+        thread.join(2 * PATIENCE)
+        if thread.is_alive():
+            tally["failed"].append("a client waits for ever")
+    results.put(tally)

@@ -1,0 +1,33 @@
+"""What the service asks, for its tests."""
+
+import http.server
+import threading
+
+
+class Server:
+    """Answers POST with what `answer` makes of path and body, on loopback; ends with its `with` block."""
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                status = answer(self.path, self.rfile.read(int(self.headers["Content-Length"])), self.headers)
+                self.send_response(status)
+                if status != 204:
+                    self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()

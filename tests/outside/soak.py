@@ -1,0 +1,163 @@
+"""Does the service hold out: good, bad and slow clients, reloads and restarts of the proxies, all at once and for minutes?
+
+soak.py BINARY MINUTES PROXY…: two services behind each proxy, and one that speaks TLS itself. Fails when a good request fails, when
+memory grows, or when descriptors are left over.
+"""
+
+import http.client
+import multiprocessing
+import os
+import random
+import re
+import signal
+import statistics
+import sys
+import tempfile
+import time
+
+import clients
+import service
+from proxy import Proxy, Upstreams, certificate
+from server import Server
+from service import SECRETS, Service, login_token
+
+# Every so many seconds.
+RELOAD, RESTART = 3, 20
+# How far the last minute's memory may be from the second's, which has caches and threads as they will be.
+GROWTH = 0.05
+# The secret that the login's own takes turns with.
+OTHER = os.urandom(32).hex()
+
+
+def write(path, text):
+    """Swaps a file in whole, as those who rotate secrets should."""
+    with open(f"{path}.new", "w") as file:
+        file.write(text)
+    os.rename(f"{path}.new", path)
+
+
+class Watched:
+    """A running service, and what the kernel says of it."""
+
+    def __init__(self, running):
+        self.running, self.pid = running, running.process.pid
+        self.memory, self.idle_descriptors = [], self.descriptors()
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def look(self):
+        with open(f"/proc/{self.pid}/status") as file:
+            self.memory.append(int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024)
+        status, _ = self.admin("/ready")
+        assert status == 200, "not ready"
+
+    def admin(self, path):
+        connection = http.client.HTTPConnection(self.running.admin, timeout=clients.PATIENCE)
+        connection.request("GET", path, headers={"Connection": "close"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    def metric(self, name):
+        return sum(float(value) for value in re.findall(rf"^{re.escape(name)} (\S+)$", self.admin("/metrics")[1], re.MULTILINE))
+
+    def minutes(self):
+        """Memory in the second minute and in the last, in MiB."""
+        return [statistics.mean(part) for part in (self.memory[60:120], self.memory[-60:])]
+
+
+def reload(folder, watched, turn):
+    """Secrets swap places, the certificate is another, and once in a while the settings are wrong."""
+    if turn % 5 == 4:
+        write(f"{folder}/login", "short")
+    else:
+        current, previous = ("login", "other") if turn % 2 else ("other", "login")
+        values = {"login": SECRETS["login"], "other": OTHER}
+        write(f"{folder}/previous", values[previous])
+        write(f"{folder}/login", values[current])
+        certificate(f"{folder}/tls")
+    for service_ in watched:
+        service_.running.process.send_signal(signal.SIGHUP)
+
+
+def restart(proxies, downs):
+    index = random.randrange(len(proxies))
+    downs[index].value = time.time() + 3600
+    proxies[index].stop()
+    proxies[index].start()
+    downs[index].value = time.time()
+
+
+def soak(folder, minutes, programs):
+    os.mkdir(f"{folder}/tls")
+    certificate(f"{folder}/tls")
+    write(f"{folder}/login", SECRETS["login"])
+    write(f"{folder}/previous", OTHER)
+    settings = {
+        "login__secret": "", "login__secret_file": f"{folder}/login", "login__previous_secret_file": f"{folder}/previous",
+        "login__check_revocation": "true", "proxy__trusted": "127.0.0.1", "log__level": "info", "rate_limit__per_second": "100000",
+    }
+    tls = {"tls__certificate": f"{folder}/tls/cert.pem", "tls__key": f"{folder}/tls/cert.pem.key"}
+    with Server(lambda *_: 204) as login_api:
+        settings["login__api_url"] = login_api.url
+        with Upstreams(**settings) as upstreams, Service(**settings, **tls) as speaking_tls:
+            watched = [Watched(running) for running in [*upstreams.services, speaking_tls]]
+            proxies = [Proxy(program, folder, upstreams) for program in programs]
+            try:
+                tallies = under_load(folder, minutes, watched, proxies)
+            finally:
+                for proxy in proxies:
+                    proxy.stop()
+            judge(watched, tallies)
+
+
+def under_load(folder, minutes, watched, proxies):
+    context = multiprocessing.get_context("spawn")
+    downs = [context.Value("d", 0) for _ in proxies]
+    direct = [clients.Place(service_.running.public, is_tls) for service_, is_tls in zip(watched, [False, False, True])]
+    behind = [clients.Place(f"127.0.0.1:{proxy.port}", True, down) for proxy, down in zip(proxies, downs)]
+    tokens, results, seconds = [login_token(sub=f"player-{number}") for number in range(200)], context.Queue(), minutes * 60
+    # Good, bad and slow clients at each place.
+    groups = [(direct, (4, 0, 0)), (behind, (3, 0, 0)), (direct + behind, (0, 2, 12))]
+    workers = [context.Process(target=clients.run, args=(places, tokens, SECRETS, seconds, counts, results)) for places, counts in groups]
+    for worker in workers:
+        worker.start()
+    for second in range(1, int(seconds) + 1):
+        time.sleep(1)
+        for service_ in watched:
+            service_.look()
+        if second % RELOAD == 0:
+            reload(folder, watched, second // RELOAD)
+        if second % RESTART == 0:
+            restart(proxies, downs)
+    tallies = [results.get(timeout=10 * clients.PATIENCE) for _ in workers]
+    for worker in workers:
+        worker.join(clients.PATIENCE)
+    return tallies
+
+
+def judge(watched, tallies):
+    total = {name: sum(tally[name] for tally in tallies) for name in ["good", "cut", "bad", "slow"]}
+    failed = [failure for tally in tallies for failure in tally["failed"]]
+    print(f"{total['good']} good requests, {len(failed)} failed; {total['bad']} bad ones, {total['slow']} slow clients; "
+          f"{total['cut']} connections cut by a proxy that was stopped", *failed[:10], sep="\n")
+    is_well = not failed and total["good"] > 0
+    for service_ in watched:
+        second, last = service_.minutes()
+        deadline = time.monotonic() + 120  # longer than limits.idle_timeout
+        while service_.descriptors() > service_.idle_descriptors and time.monotonic() < deadline:
+            time.sleep(1)
+        left = service_.descriptors() - service_.idle_descriptors
+        reloads = [service_.metric(f'zendesk_token_reloads_total{{outcome="{outcome}"}}') for outcome in ("done", "failed")]
+        print(f"memory {second:.1f} MiB in the second minute, {last:.1f} in the last ({last / second - 1:+.1%}), "
+              f"most {max(service_.memory):.1f}; {left} descriptors left over; {reloads[0]:.0f} reloads, {reloads[1]:.0f} refused")
+        is_well &= abs(last / second - 1) <= GROWTH and left <= 0 and min(reloads) > 0
+        service_.running.stop()
+    sys.exit(0 if is_well else "the service did not hold out")
+
+
+if __name__ == "__main__":
+    service.BINARY = os.path.abspath(sys.argv[1])
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        soak(place, float(sys.argv[2]), sys.argv[3:])
