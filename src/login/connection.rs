@@ -1,13 +1,12 @@
 //! How is the Login API reached, and what keeps it from being reached?
 
-use std::error::Error;
-use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, RequestBuilder, Response, Url, redirect};
-use thiserror::Error as ThisError;
+use reqwest::{Client, RequestBuilder, Response, Url};
+use thiserror::Error;
 
 use crate::config::login::Api;
+use crate::remote::{self, CallError};
 
 use super::key_set::KeySetError;
 
@@ -15,14 +14,11 @@ use super::key_set::KeySetError;
 /// so it has to stay below `limits.request_timeout`.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 
-/// Most bytes of an answer: some 200 keys. Whoever answers in the API's place must not fill the memory.
+/// Most bytes of an answer: some 200 keys.
 const MAX_BYTES: usize = 100 * 1024;
 
-/// How long an idle connection is kept: less than servers do, so that none is closed under a call.
-const IDLE_LIMIT: Duration = Duration::from_secs(20);
-
 /// Why no client can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClientError {
     /// The file holds no certificate, or one that can't be read.
     #[error("login.ca_file: is no certificate, or one that can't be read; give the authority's certificate in PEM")]
@@ -33,7 +29,7 @@ pub enum ClientError {
 }
 
 /// Why the Login API gave no answer to go by. Says nothing of what it sent but numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ApiError {
     /// No connection, or it broke.
     #[error("the Login API can't be reached")]
@@ -58,27 +54,25 @@ pub enum ApiError {
     KeySet(#[from] KeySetError),
 }
 
-/// A client that believes the given authorities, or else the public ones that the binary brings: the
-/// image has none.
+impl From<CallError> for ApiError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unreachable => Self::Unreachable,
+            CallError::Untrusted => Self::Untrusted,
+            CallError::TimedOut => Self::TimedOut,
+            CallError::TooLarge => Self::TooLarge,
+            CallError::Broken => Self::Broken,
+        }
+    }
+}
+
+/// A client of the Login API.
 ///
 /// # Errors
 /// See [`ClientError`].
 pub(super) fn client(api: &Api) -> Result<Client, ClientError> {
     Url::parse(&api.url).map_err(|_| ClientError::Url)?;
-    let authorities: Result<Vec<Certificate>, _> = match &api.authorities {
-        Some(pem) => Certificate::from_pem_bundle(pem),
-        None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect(),
-    };
-    let authorities = authorities.ok().filter(|authorities| !authorities.is_empty()).ok_or(ClientError::Authorities)?;
-    let client = Client::builder()
-        .tls_certs_only(authorities)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .timeout(CALL_LIMIT)
-        .pool_idle_timeout(IDLE_LIMIT)
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-        .build();
-    client.map_err(|_| ClientError::Authorities)
+    remote::client(api.authorities.as_deref(), CALL_LIMIT).map_err(|_| ClientError::Authorities)
 }
 
 /// Whether a client could be made of what is set, also where nobody needs one.
@@ -92,39 +86,10 @@ pub fn check(api: &Api) -> Result<(), ClientError> {
 
 /// Sends a request, and takes the head of the answer.
 pub(super) async fn call(request: RequestBuilder) -> Result<Response, ApiError> {
-    request.send().await.map_err(|error| broken(&error))
+    Ok(remote::call(request).await?)
 }
 
 /// The whole body, unless it is too long.
-pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, ApiError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-        if body.len() + chunk.len() > MAX_BYTES {
-            return Err(ApiError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn broken(error: &reqwest::Error) -> ApiError {
-    match error {
-        error if error.is_timeout() => ApiError::TimedOut,
-        error if error.is_connect() && is_over_tls(error) => ApiError::Untrusted,
-        error if error.is_connect() => ApiError::Unreachable,
-        _ => ApiError::Broken,
-    }
-}
-
-/// Whether TLS is what failed: it tells so as invalid data, wrapped in an error of another kind.
-fn is_over_tls(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let wrapped = error.downcast_ref().and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref());
-        if wrapped.is_some_and(|inner: &io::Error| inner.kind() == ErrorKind::InvalidData) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+pub(super) async fn body(response: Response) -> Result<Vec<u8>, ApiError> {
+    Ok(remote::body(response, MAX_BYTES).await?)
 }
