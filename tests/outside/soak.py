@@ -23,6 +23,8 @@ from service import SECRETS, Service, login_token
 
 # Every so many seconds.
 RELOAD, RESTART = 3, 20
+# How long there are more clients than ever after, in seconds.
+STORM = 45
 # How far the last minute's memory may be from the second's, which has caches and threads as they will be.
 GROWTH = 0.05
 # The secret that the login's own takes turns with.
@@ -117,9 +119,15 @@ def under_load(folder, minutes, watched, proxies):
     direct = [clients.Place(service_.running.public, is_tls) for service_, is_tls in zip(watched, [False, False, True])]
     behind = [clients.Place(f"127.0.0.1:{proxy.port}", True, down) for proxy, down in zip(proxies, downs)]
     tokens, results, seconds = [login_token(sub=f"player-{number}") for number in range(200)], context.Queue(), minutes * 60
-    # Good, bad and slow clients at each place.
-    groups = [(direct, (4, 0, 0)), (behind, (3, 0, 0)), (direct + behind, (0, 2, 12))]
-    workers = [context.Process(target=clients.run, args=(places, tokens, SECRETS, seconds, counts, results)) for places, counts in groups]
+    # Good, bad and slow clients at each place. Never are there more than in the first minute: what grows after it is a leak, and not the
+    # room that a crowd takes.
+    groups = [
+        (direct, (4, 0, 0), seconds), (behind, (3, 0, 0), seconds), (direct + behind, (0, 2, 12), seconds),
+        (direct + behind, (2, 4, 60), STORM),
+    ]
+    workers = [
+        context.Process(target=clients.run, args=(places, tokens, SECRETS, time_, counts, results)) for places, counts, time_ in groups
+    ]
     for worker in workers:
         worker.start()
     for second in range(1, int(seconds) + 1):
