@@ -68,7 +68,7 @@ enum Command {
     /// Explain the token on standard input: what it says, whether it is good, and if not, why
     #[command(after_help = inspect::AFTER_HELP, after_long_help = inspect::AFTER_HELP)]
     Inspect(inspect::Arguments),
-    /// Ask the running service's admin listener whether it is ready; exit status 0 or 1, 2 when the settings are wrong
+    /// Ask the running service's admin listener whether it is ready; exit status 0 or 1, within 3 s
     Healthcheck,
     /// Print a fresh secret of 256 random bits, as 64 hexadecimal digits
     Secret,

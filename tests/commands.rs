@@ -139,9 +139,26 @@ fn healthcheck_says_by_its_status_whether_the_service_is_ready() {
     let gone = ask(&format!("127.0.0.1:{port}"));
     assert_eq!(gone.status.code(), Some(1));
     assert!(stderr(&gone).contains("does the service run with these settings?"), "{}", stderr(&gone));
-    assert_eq!(output(&["healthcheck", "--config", "/nowhere.toml"], &[]).status.code(), Some(2));
-    assert_eq!(ask("nonsense").status.code(), Some(2));
-    assert_eq!(ask("127.0.0.1:0").status.code(), Some(1));
+    assert_eq!(output(&["healthcheck", "--config", "/nowhere.toml"], &[]).status.code(), Some(1));
+    for (listen, told) in [("nonsense", "admin.listen (ZENDESK_TOKEN_ADMIN__LISTEN): needs"), ("127.0.0.1:0", "port 0")]
+    {
+        let result = ask(listen);
+        assert_eq!(result.status.code(), Some(1));
+        assert!(stderr(&result).contains(told), "{}", stderr(&result));
+    }
+}
+
+#[test]
+fn healthcheck_waits_no_longer_for_its_settings() {
+    let folder = std::env::temp_dir().join(format!("zendesk-token-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let pipe = folder.join("never-ends.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let started = Instant::now();
+    let result = output(&["healthcheck", "--config", pipe.to_str().unwrap()], &[]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(result.status.code(), Some(1), "{}", stderr(&result));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[test]

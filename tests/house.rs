@@ -157,5 +157,5 @@ pub const EFFECTS: [(&str, &[&str]); 9] = [
     ("io::stderr", &["cli"]),
     ("aws_lc_rs::rand", &["config/secret.rs", "zendesk/token_id.rs", "http/observe.rs"]),
     ("tokio::spawn", &["login", "server"]),
-    ("thread::", &["logging"]),
+    ("thread::", &["logging", "cli/healthcheck.rs"]),
 ];

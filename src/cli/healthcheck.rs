@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -15,12 +17,14 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Asks `/ready` of the admin listener that the settings name.
 ///
 /// # Errors
-/// Nobody answers within 3 s, or the answer is no.
+/// Nobody answers within 3 s, or the answer is no; so it is with settings that can't be read, since an orchestrator
+/// knows but the two.
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
-    let listen = Config::load_admin_listen(file, environment())?;
+    let started = Instant::now();
+    let listen = listen(file)?;
     ensure!(listen.port() != 0, "admin.listen has port 0, so nobody can know where to ask; give it a port");
     let address = reachable(listen);
-    let status = ask(address).map_err(|error| {
+    let status = ask(address, started).map_err(|error| {
         anyhow!("admin.listen: no answer from {address} ({error}); does the service run with these settings?")
     })?;
     if status.starts_with("HTTP/1.") && status.contains(" 200 ") {
@@ -30,19 +34,27 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
+/// Where the service listens, by its settings. A file that never ends, or is of a network that is gone, is left to itself.
+fn listen(file: Option<&Path>) -> anyhow::Result<SocketAddr> {
+    let (sender, receiver) = mpsc::channel();
+    let file = file.map(Path::to_path_buf);
+    thread::spawn(move || sender.send(Config::load_admin_listen(file.as_deref(), environment())));
+    let listen = receiver.recv_timeout(LIMIT).context("the settings can't be read within 3 s")?;
+    listen.map_err(|error| anyhow!("{error}"))
+}
+
 /// Where to reach a listener from the same machine: one on every address is on loopback too.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
-    SocketAddr::new(ip, listen.port())
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    listen
 }
 
 /// One request of HTTP/1.0, which the other side ends by closing; the status line comes back.
-fn ask(address: SocketAddr) -> anyhow::Result<String> {
-    let started = Instant::now();
+fn ask(address: SocketAddr, started: Instant) -> anyhow::Result<String> {
     let left = || LIMIT.checked_sub(started.elapsed()).filter(|left| !left.is_zero()).context("no answer within 3 s");
     let mut stream = TcpStream::connect_timeout(&address, left()?)?;
     stream.set_write_timeout(Some(left()?))?;
