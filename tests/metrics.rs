@@ -50,12 +50,15 @@ fn every_exchange_is_counted_by_product_and_outcome_from_zero_on() {
     for path in ["/nowhere", "/jwt_fn.js", "/openapi.json"] {
         server.get(path).cookie(&login).send();
     }
-    let preflight = server.request("OPTIONS", "/generate/token").header("Origin", ORIGIN);
-    preflight.header("Access-Control-Request-Method", "GET").send();
+    for origin in [ORIGIN, "https://evil.example"] {
+        let preflight = server.request("OPTIONS", "/generate/token").header("Origin", origin);
+        preflight.header("Access-Control-Request-Method", "GET").send();
+    }
     let text = scrape(&server);
     for (product, outcome, count) in [
         ("chat", "issued", 3.0),
         ("chat", "00-03", 1.0),
+        ("chat", "00-05", 0.0),
         ("messaging", "00-00", 1.0),
         ("messaging", "issued", 1.0),
         ("help-center", "00-05", 1.0),

@@ -28,7 +28,7 @@ use super::cause::Cause;
 use super::refusal::REFUSALS;
 use super::token;
 use super::trace::traceparent;
-use super::{openapi, script};
+use super::{openapi, origin_gate, script};
 
 /// Longest request id that is taken from a client. Too short for a JWT or a generated secret, so that
 /// none gets into the log by this door.
@@ -63,6 +63,7 @@ pub struct Seen {
     method: &'static str,
     route: &'static str,
     product: Option<Product>,
+    is_preflight: bool,
     origin: Option<HeaderValue>,
     client: IpAddr,
 }
@@ -109,6 +110,7 @@ impl Seen {
             id,
             method,
             route,
+            is_preflight: origin_gate::is_preflight(request),
             product: PRODUCTS.into_iter().find(|product| token::path(*product) == path),
             origin: request.headers().get(ORIGIN).cloned(),
             client,
@@ -143,7 +145,7 @@ impl Seen {
         let cause = response.extensions().get::<Cause>();
         let issued = response.extensions().get::<Issued>();
         let outcome = cause.map(|cause| cause.refusal().wire().1).or(issued.map(|_| ISSUED));
-        if let (Some(product), Some(outcome)) = (self.product, outcome) {
+        if let (Some(product), Some(outcome), false) = (self.product, outcome, self.is_preflight) {
             metrics.count_exchange(product.word(), outcome, self.started.elapsed(), verified_by(response));
         }
     }
