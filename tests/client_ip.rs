@@ -132,6 +132,8 @@ fn wrong_networks_are_refused() {
     for (value, mend) in [
         ("0.0.0.0/0", "trusts every address"),
         ("::/0", "trusts every address"),
+        ("::ffff:127.0.0.0/104", "IPv6's dress"),
+        ("::ffff:10.0.0.1", "IPv6's dress"),
         ("10.0.0.0/33", "is no network"),
         ("10.0.0", "is no network"),
         ("localhost", "is no network"),

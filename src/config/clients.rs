@@ -62,6 +62,10 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     match network {
         Ok(network) if network.prefix_len() == 0 => Err("trusts every address; name the proxy's network"),
+        // Addresses are judged as what they stand for, so that no such network would ever hold one (RFC 4291 §2.5.5.2).
+        Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
+            Err("is an IPv4 address in IPv6's dress; write it as 10.0.0.0/8")
+        }
         Ok(network) => Ok(network),
         Err(_) => Err("is no network; write it as 10.0.0.0/8, fd00::/8 or 127.0.0.1"),
     }
