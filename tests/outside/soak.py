@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 
 import clients
 import service
@@ -27,6 +28,7 @@ RELOAD, RESTART = 3, 20
 STORM = 45
 # How far the last minute's memory may be from the second's, which has caches and threads as they will be.
 GROWTH = 0.05
+PRODUCTS = ["chat", "messaging", "help_center", "support_sdk"]
 # The secret that the login's own takes turns with.
 OTHER = os.urandom(32).hex()
 
@@ -43,14 +45,15 @@ class Watched:
 
     def __init__(self, running):
         self.running, self.pid = running, running.process.pid
+        # What it held, and when, in seconds since the start.
         self.memory, self.idle_descriptors = [], self.descriptors()
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def look(self):
+    def look(self, second):
         with open(f"/proc/{self.pid}/status") as file:
-            self.memory.append(int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024)
+            self.memory.append((second, int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024))
         status, _ = self.admin("/ready")
         assert status == 200, "not ready"
 
@@ -63,9 +66,8 @@ class Watched:
     def metric(self, name):
         return sum(float(value) for value in re.findall(rf"^{re.escape(name)} (\S+)$", self.admin("/metrics")[1], re.MULTILINE))
 
-    def minutes(self):
-        """Memory in the second minute and in the last, in MiB."""
-        return [statistics.mean(part) for part in (self.memory[60:120], self.memory[-60:])]
+    def mean(self, begin, end):
+        return statistics.mean(held for second, held in self.memory if begin <= second < end)
 
 
 def reload(folder, watched, turn):
@@ -106,19 +108,20 @@ def soak(folder, minutes, programs):
             watched = [Watched(running) for running in [*upstreams.services, speaking_tls]]
             proxies = [Proxy(program, folder, upstreams) for program in programs]
             try:
-                tallies = under_load(folder, minutes, watched, proxies)
+                tallies, places = under_load(folder, minutes * 60, watched, proxies)
             finally:
                 for proxy in proxies:
                     proxy.stop()
-            judge(watched, tallies)
+            judge(minutes * 60, watched, tallies, places)
 
 
-def under_load(folder, minutes, watched, proxies):
+def under_load(folder, seconds, watched, proxies):
     context = multiprocessing.get_context("spawn")
     downs = [context.Value("d", 0) for _ in proxies]
     direct = [clients.Place(service_.running.public, is_tls) for service_, is_tls in zip(watched, [False, False, True])]
     behind = [clients.Place(f"127.0.0.1:{proxy.port}", True, down) for proxy, down in zip(proxies, downs)]
-    tokens, results, seconds = [login_token(sub=f"player-{number}") for number in range(200)], context.Queue(), minutes * 60
+    tokens, results = [login_token(sub=f"player-{number}") for number in range(200)], context.Queue()
+    secrets = {product: SECRETS[product] for product in PRODUCTS}
     # Good, bad and slow clients at each place. Never are there more than in the first minute: what grows after it is a leak, and not the
     # room that a crowd takes.
     groups = [
@@ -126,39 +129,44 @@ def under_load(folder, minutes, watched, proxies):
         (direct + behind, (2, 4, 60), STORM),
     ]
     workers = [
-        context.Process(target=clients.run, args=(places, tokens, SECRETS, time_, counts, results)) for places, counts, time_ in groups
+        context.Process(target=clients.run, args=(places, tokens, secrets, time_, counts, results)) for places, counts, time_ in groups
     ]
     for worker in workers:
         worker.start()
-    for second in range(1, int(seconds) + 1):
-        time.sleep(1)
+    begun, reloads, restarts = time.monotonic(), 0, 0
+    while (second := time.monotonic() - begun) < seconds:
         for service_ in watched:
-            service_.look()
-        if second % RELOAD == 0:
-            reload(folder, watched, second // RELOAD)
-        if second % RESTART == 0:
+            service_.look(second)
+        if second > (reloads + 1) * RELOAD:
+            reload(folder, watched, reloads)
+            reloads += 1
+        if second > (restarts + 1) * RESTART:
             restart(proxies, downs)
+            restarts += 1
+        time.sleep(0.5)
     tallies = [results.get(timeout=10 * clients.PATIENCE) for _ in workers]
     for worker in workers:
         worker.join(clients.PATIENCE)
-    return tallies
+    places = [f"{place.address} {product}" for place in direct + behind for product in PRODUCTS]
+    return tallies, places
 
 
-def judge(watched, tallies):
-    total = {name: sum(tally[name] for tally in tallies) for name in ["good", "cut", "bad", "slow"]}
+def judge(seconds, watched, tallies, places):
+    total = {name: sum(tally[name] for tally in tallies) for name in ["cut", "bad", "slow"]}
+    good = sum((tally["good"] for tally in tallies), Counter())
     failed = [failure for tally in tallies for failure in tally["failed"]]
-    print(f"{total['good']} good requests, {len(failed)} failed; {total['bad']} bad ones, {total['slow']} slow clients; "
+    print(f"{good.total()} good requests, at least {min(good[place] for place in places)} of a product at a place, {len(failed)} failed; {total['bad']} bad ones, {total['slow']} slow clients; "
           f"{total['cut']} connections cut by a proxy that was stopped", *failed[:10], sep="\n")
-    is_well = not failed and total["good"] > 0
+    is_well = not failed and all(good[place] > seconds for place in places)
     for service_ in watched:
-        second, last = service_.minutes()
+        second, last = service_.mean(60, 120), service_.mean(seconds - 60, seconds)
         deadline = time.monotonic() + 120  # longer than limits.idle_timeout
         while service_.descriptors() > service_.idle_descriptors and time.monotonic() < deadline:
             time.sleep(1)
         left = service_.descriptors() - service_.idle_descriptors
         reloads = [service_.metric(f'zendesk_token_reloads_total{{outcome="{outcome}"}}') for outcome in ("done", "failed")]
         print(f"memory {second:.1f} MiB in the second minute, {last:.1f} in the last ({last / second - 1:+.1%}), "
-              f"most {max(service_.memory):.1f}; {left} descriptors left over; {reloads[0]:.0f} reloads, {reloads[1]:.0f} refused")
+              f"most {max(held for _, held in service_.memory):.1f}; {left} descriptors left over; {reloads[0]:.0f} reloads, {reloads[1]:.0f} refused")
         is_well &= abs(last / second - 1) <= GROWTH and left <= 0 and min(reloads) > 0
         service_.running.stop()
     sys.exit(0 if is_well else "the service did not hold out")
