@@ -85,7 +85,9 @@ pub fn start(format: Format, level: Level) -> Log {
     let _ = subscriber.try_init();
     #[cfg(feature = "otlp")]
     if otlp::is_wanted() && export.is_none() {
-        tracing::warn!("no spans are sent: the OTEL_EXPORTER_OTLP_ variables name no collector that there can be");
+        tracing::warn!(
+            "no spans are sent: the OTEL_EXPORTER_OTLP_ variables name no collector that there can be, or no certificate"
+        );
     }
     Log {
         writer,

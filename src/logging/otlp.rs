@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -32,21 +33,31 @@ const LAST_LIMIT: Duration = Duration::from_secs(2);
 /// Variables that name a collector.
 const COLLECTORS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
+/// Variables that name a file of the authorities to believe, in PEM.
+const AUTHORITIES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+
 /// Spans on their way to the collector, until the end of the process.
 pub struct Export(SdkTracerProvider);
 
 /// Whether anybody is to get spans.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "these are no settings of ours: the SDK reads all the others")]
 pub fn is_wanted() -> bool {
-    COLLECTORS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+    let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
+    !is_off && COLLECTORS.iter().any(|name| variable(name).is_some())
+}
+
+/// A variable that is set to something.
+#[expect(clippy::disallowed_methods, reason = "these are no settings of ours: the SDK reads all the others")]
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Export {
     /// Begins to send, unless the variables are such that nobody could get anything.
     pub fn start() -> Option<Self> {
         // A blocking client must not be made on a thread of the runtime.
-        let client = thread::spawn(client).join().ok()?.ok()?;
+        let client = thread::spawn(client).join().ok()??;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build().ok()?;
         let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource());
         Some(Self(provider.build()))
@@ -81,16 +92,21 @@ pub fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
     Some(id.to_string()).filter(|_| context.span().span_context().is_valid())
 }
 
-/// Believes the public authorities that the binary brings: the image has none.
-fn client() -> reqwest::Result<Client> {
-    let authorities: Result<Vec<Certificate>, _> =
-        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
+/// Believes the authorities of `OTEL_EXPORTER_OTLP_CERTIFICATE`, or else the public ones that the binary brings: the
+/// image has none. Nothing where there are none.
+fn client() -> Option<Client> {
+    let authorities: Result<Vec<Certificate>, _> = match AUTHORITIES.iter().find_map(|name| variable(name)) {
+        Some(file) => Certificate::from_pem_bundle(&fs::read(file).ok()?),
+        None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect(),
+    };
+    let authorities = authorities.ok().filter(|authorities| !authorities.is_empty())?;
     Client::builder()
-        .tls_certs_only(authorities?)
+        .tls_certs_only(authorities)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .timeout(CALL_LIMIT)
         .build()
+        .ok()
 }
 
 /// Who sends: as `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, or by the program's own name.

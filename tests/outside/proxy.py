@@ -27,7 +27,7 @@ def certificate(folder):
     """A new certificate of the site in cert.pem, and its key under a name that HAProxy looks for beside it."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "cert.pem.key", "-out", "cert.pem", "-days", "2",
-         "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE}"],
+         "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE},IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"],
         cwd=folder, check=True, capture_output=True)
 
 

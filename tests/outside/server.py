@@ -1,13 +1,15 @@
 """What the service asks, for its tests."""
 
 import http.server
+import ssl
 import threading
 
 
 class Server:
-    """Answers POST with what `answer` makes of path and body, on loopback; ends with its `with` block."""
+    """Answers POST with what `answer` makes of path and body, on loopback, and by TLS with a certificate and its key; ends with its
+    `with` block."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, *certificate):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -22,7 +24,11 @@ class Server:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def __enter__(self):

@@ -8,12 +8,14 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 import service
+from proxy import certificate
 from server import Server
 from service import PATIENCE, SECRETS, SUB, Service, login_token
 
@@ -109,7 +111,27 @@ def nobody_waits_for_a_collector():
     print("a collector that is away, wrong, slow or broken stops nothing, and the log says so")
 
 
+def variables_hold():
+    """A collector of a private authority gets spans, and one that is switched off gets none."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate(folder)
+        for more, arrives in [
+            ({"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{folder}/cert.pem"}, True), ({}, False),
+            ({"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{folder}/cert.pem.key"}, False),
+            ({"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{folder}/cert.pem", "OTEL_SDK_DISABLED": "true"}, False),
+            ({"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{folder}/cert.pem", "OTEL_TRACES_EXPORTER": "none"}, False),
+        ]:
+            bodies = []
+            with Server(lambda _, body, __: bodies.append(body) or 200, f"{folder}/cert.pem", f"{folder}/cert.pem.key") as collector:
+                with Service(environment=variables(collector.url) | more) as running:
+                    assert ask(running)[0] == 401
+                    running.stop()
+            assert bool(bodies) == arrives, more
+    print("certificate and off switches hold")
+
+
 if __name__ == "__main__":
     service.BINARY = os.path.abspath(sys.argv[1])
     spans_arrive()
+    variables_hold()
     nobody_waits_for_a_collector()
