@@ -125,7 +125,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.connections", Some("4096"), "connections open at once; more are closed at once"),
     setting("limits.requests_in_flight", Some("1024"), "requests answered at once; more get 503 00-11"),
     setting("limits.header_bytes", Some("32768"), "most bytes of request line and headers; 431 beyond"),
-    setting("limits.header_timeout", Some("10s"), "to the end of the headers, from accept for the first request"),
+    setting(
+        "limits.header_timeout",
+        Some("10s"),
+        "to the end of the headers, from accept for the first request; with TLS from the handshake, which has as long",
+    ),
     setting("limits.idle_timeout", Some("75s"), "between two requests; longer than the proxy's"),
     setting("limits.request_timeout", Some("10s"), "for an answer; 408 00-12 beyond"),
     setting("limits.drain", Some("8s"), "to finish what is in flight after SIGTERM or SIGINT"),
