@@ -38,6 +38,9 @@ const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 /// does not spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Most connections taken at the last moment: as many as the kernel's queue holds.
+const LAST: usize = 1024;
+
 /// How long no connection must have come for the kernel's queue to count as empty.
 const BACKLOG_LULL: Duration = Duration::from_millis(20);
 
@@ -99,12 +102,12 @@ impl Listener {
         let _ = timeout(self.limits.drain.min(BACKLOG_LIMIT), until_lull).await;
     }
 
-    /// Takes what the kernel completed since the lull was noticed, which on a busy machine can be a while.
-    /// Asks the kernel itself: the runtime hears of a connection only when it next looks.
+    /// Takes what the kernel completed since; the runtime hears of a connection only when it next looks.
     fn accept_last(&self) {
         let Ok(socket) = self.socket.as_fd().try_clone_to_owned() else { return };
         let socket = std::net::TcpListener::from(socket);
-        while let Ok((stream, peer)) = socket.accept() {
+        for _ in 0..LAST {
+            let Ok((stream, peer)) = socket.accept() else { return };
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             let _ = stream.map(|stream| self.take(stream, peer, true));
         }
