@@ -110,7 +110,7 @@ def bad(place, over, tally):
             with place.spoken() if random.random() < 0.875 else place.raw() as raw:
                 raw.settimeout(2)
                 raw.sendall(random.choice(RUBBISH))
-                if random.random() < 0.7 and raw.recv(64).startswith(b"HTTP/1.1 200"):
+                if random.random() < 0.7 and b'":"ey' in raw.recv(4096):
                     tally["failed"].append(f"{place.address} gave rubbish a token")
         except OSError:
             pass
