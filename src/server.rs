@@ -31,11 +31,10 @@ use tls::Tls;
 /// Connections of the admin listener: a few probes, so a flood of them is a mistake.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// Open files for everything but the public listener's connections.
+/// Open files for everything else than public connections.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
-/// Pause after `accept` failed for a reason of ours (no file descriptors left), so that the loop
-/// does not spin until one is free.
+/// Pause after `accept` failed for want of file descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most connections taken at the last moment: as many as the kernel's queue holds.
@@ -104,16 +103,15 @@ impl Listener {
 
     /// Takes what the kernel completed since; the runtime hears of a connection only when it next looks.
     fn accept_last(&self) {
-        let Ok(socket) = self.socket.as_fd().try_clone_to_owned() else { return };
-        let socket = std::net::TcpListener::from(socket);
+        let Ok(socket) = self.socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from) else { return };
         for _ in 0..LAST {
             let Ok((stream, peer)) = socket.accept() else { return };
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            let _ = stream.map(|stream| self.take(stream, peer, true));
+            let taken = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let _ = taken.map(|stream| self.take(stream, peer, true));
         }
     }
 
-    /// Takes one connection, and says whether the house was full.
+    /// Takes one connection; says whether the house was full.
     async fn accept_one(&self, was_full: bool) -> bool {
         match self.socket.accept().await {
             Ok((stream, peer)) => self.take(stream, peer, was_full),
