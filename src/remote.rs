@@ -5,49 +5,49 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
-use thiserror::Error as ThisError;
 
 /// How long an idle connection is kept: less than servers do, so that none is closed under a call.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// The file of authorities holds no certificate, or one that can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
-#[error("is no certificate, or one that can't be read; give the authority's certificate in PEM")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoAuthorities;
 
 /// Why there is no answer. Says nothing of what was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallError {
     /// No connection, or it broke.
-    #[error("can't be reached")]
     Unreachable,
     /// No agreement on TLS, mostly over the certificate.
-    #[error("its certificate is not believed, or it speaks no TLS, or one too old")]
     Untrusted,
     /// No whole answer in time.
-    #[error("gave no answer in time")]
     TimedOut,
     /// An answer that is longer than any should be.
-    #[error("gave too long an answer")]
     TooLarge,
     /// An answer that is no HTTP, or not whole.
-    #[error("gave an answer that broke off or is no HTTP")]
     Broken,
 }
 
-/// A client that believes the given authorities (PEM), or else the public ones that the binary brings: the image
-/// has none. It follows no redirect and asks no proxy; a whole call takes `limit` at most.
+/// The authorities in a file's text (PEM), or else the public ones that the binary brings: the image has none.
 ///
 /// # Errors
 /// See [`NoAuthorities`].
-pub fn client(authorities: Option<&[u8]>, limit: Duration) -> Result<Client, NoAuthorities> {
-    let authorities: Result<Vec<Certificate>, _> = match authorities {
+pub fn authorities(pem: Option<&[u8]>) -> Result<Vec<Certificate>, NoAuthorities> {
+    let authorities: Result<Vec<Certificate>, _> = match pem {
         Some(pem) => Certificate::from_pem_bundle(pem),
         None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect(),
     };
-    let authorities = authorities.ok().filter(|authorities| !authorities.is_empty()).ok_or(NoAuthorities)?;
+    authorities.ok().filter(|authorities| !authorities.is_empty()).ok_or(NoAuthorities)
+}
+
+/// A client that believes those [`authorities`]. It follows no redirect and asks no proxy; a whole call takes
+/// `limit` at most.
+///
+/// # Errors
+/// See [`NoAuthorities`].
+pub fn client(pem: Option<&[u8]>, limit: Duration) -> Result<Client, NoAuthorities> {
     let client = Client::builder()
-        .tls_certs_only(authorities)
+        .tls_certs_only(authorities(pem)?)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .timeout(limit)

@@ -2,7 +2,7 @@
 
 /// The modules in the order of the pipeline; each names only those before it.
 pub const ORDER: [&str; 11] =
-    ["metrics", "logging", "config", "remote", "login", "zendesk", "exchange", "http", "server", "cli", "main"];
+    ["metrics", "remote", "logging", "config", "login", "zendesk", "exchange", "http", "server", "cli", "main"];
 
 /// The files of each folder in order; each names only those before it.
 pub const FOLDERS: [(&str, &[&str]); 8] = [
@@ -131,7 +131,7 @@ pub const HOMES: [(&str, &[&str]); 37] = [
     ("opentelemetry_sdk", &["logging/otlp.rs"]),
     ("procfs", &["metrics/process.rs"]),
     ("prometheus_client", &["metrics"]),
-    ("reqwest", &["logging/otlp.rs", "remote.rs", "login/connection.rs", "login/api.rs"]),
+    ("reqwest", &["remote.rs", "logging/otlp.rs", "login/connection.rs", "login/api.rs"]),
     ("rlimit", &["server.rs"]),
     ("secrecy", &["config"]),
     ("serde", &["login", "zendesk", "http", "cli"]),
@@ -143,7 +143,7 @@ pub const HOMES: [(&str, &[&str]); 37] = [
     ("tower", &["http"]),
     ("tracing_opentelemetry", &["logging/otlp.rs"]),
     ("tracing_subscriber", &["logging.rs", "logging/otlp.rs"]),
-    ("webpki_root_certs", &["logging/otlp.rs", "remote.rs"]),
+    ("webpki_root_certs", &["remote.rs"]),
     ("x509_cert", &["server/tls.rs"]),
 ];
 

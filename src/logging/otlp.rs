@@ -17,12 +17,14 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use reqwest::blocking::Client;
-use reqwest::{Certificate, redirect};
+use reqwest::redirect;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::remote::authorities;
 
 /// For one batch, which nobody waits for.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -92,16 +94,11 @@ pub fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
     Some(id.to_string()).filter(|_| context.span().span_context().is_valid())
 }
 
-/// Believes the authorities of `OTEL_EXPORTER_OTLP_CERTIFICATE`, or else the public ones that the binary brings: the
-/// image has none. Nothing where there are none.
+/// Believes the authorities of `OTEL_EXPORTER_OTLP_CERTIFICATE`, or else the public ones. Nothing where there are none.
 fn client() -> Option<Client> {
-    let authorities: Result<Vec<Certificate>, _> = match AUTHORITIES.iter().find_map(|name| variable(name)) {
-        Some(file) => Certificate::from_pem_bundle(&fs::read(file).ok()?),
-        None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect(),
-    };
-    let authorities = authorities.ok().filter(|authorities| !authorities.is_empty())?;
+    let pem = AUTHORITIES.iter().find_map(|name| variable(name)).map(fs::read).transpose().ok()?;
     Client::builder()
-        .tls_certs_only(authorities)
+        .tls_certs_only(authorities(pem.as_deref()).ok()?)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .timeout(CALL_LIMIT)
