@@ -79,7 +79,7 @@ macro_rules! log_line {
             method = $seen.method,
             route = $seen.route,
             status = $response.status().as_u16(),
-            refusal = cause.map(|cause| cause.refusal().wire().1),
+            refusal = refused_with($response),
             cause = cause.map(tracing::field::display),
             duration_us = u64::try_from($seen.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($seen.client),
@@ -128,8 +128,7 @@ impl Seen {
     pub fn finish(self, mut response: Response, metrics: &Metrics) -> Response {
         self.log(&response);
         self.count(&response, metrics);
-        let cause = response.extensions().get::<Cause>();
-        spans::end(&self.span, response.status().as_u16(), cause.map(|cause| cause.refusal().wire().1));
+        spans::end(&self.span, response.status().as_u16(), refused_with(&response));
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // A document that caches keep says so itself, and is no answer to one request.
@@ -142,9 +141,8 @@ impl Seen {
 
     /// Counts what became of an exchange; a preflight is none.
     fn count(&self, response: &Response, metrics: &Metrics) {
-        let cause = response.extensions().get::<Cause>();
         let issued = response.extensions().get::<Issued>();
-        let outcome = cause.map(|cause| cause.refusal().wire().1).or(issued.map(|_| ISSUED));
+        let outcome = refused_with(response).or(issued.map(|_| ISSUED));
         if let (Some(product), Some(outcome), false) = (self.product, outcome, self.is_preflight) {
             metrics.count_exchange(product.word(), outcome, self.started.elapsed(), verified_by(response));
         }
@@ -193,6 +191,11 @@ pub fn expect(metrics: &Metrics) {
     let refusals = REFUSALS.map(|refusal| refusal.wire().1);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(refusals).collect();
     metrics.expect_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word));
+}
+
+/// The refusal's code, where it is one.
+fn refused_with(response: &Response) -> Option<&'static str> {
+    response.extensions().get::<Cause>().map(|cause| cause.refusal().wire().1)
 }
 
 /// The word for the key that verified the login, where one did.
