@@ -37,8 +37,8 @@ const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 /// Pause after `accept` failed for want of file descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Most connections taken at the last moment: as many as the kernel's queue holds.
-const LAST: usize = 1024;
+/// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at once.
+pub const BACKLOG: u32 = 1024;
 
 /// How long no connection must have come for the kernel's queue to count as empty.
 const BACKLOG_LULL: Duration = Duration::from_millis(20);
@@ -104,7 +104,7 @@ impl Listener {
     /// Takes what the kernel completed since; the runtime hears of a connection only when it next looks.
     fn accept_last(&self) {
         let Ok(socket) = self.socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from) else { return };
-        for _ in 0..LAST {
+        for _ in 0..BACKLOG {
             let Ok((stream, peer)) = socket.accept() else { return };
             let taken = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             let _ = taken.map(|stream| self.take(stream, peer, true));

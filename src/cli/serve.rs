@@ -18,11 +18,7 @@ use crate::logging;
 use crate::metrics::Metrics;
 use crate::server::reload::{Load, Reload, hangup};
 use crate::server::tls::{Identity, Tls};
-use crate::server::{self, Listener};
-
-/// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at
-/// once. The kernel takes less where `net.core.somaxconn` says so.
-const BACKLOG: u32 = 1024;
+use crate::server::{self, BACKLOG, Listener};
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -96,7 +92,7 @@ pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     bind(address).map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set an address that is free"))
 }
 
-/// Binds with a backlog of our own; tokio's is 128.
+/// Binds with a backlog of our own; tokio's is 128. The kernel takes less where `net.core.somaxconn` says so.
 ///
 /// # Errors
 /// As the operating system says.
