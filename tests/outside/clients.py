@@ -47,6 +47,10 @@ class Place:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context.wrap_socket(self.raw(), server_hostname=SITE)
 
+    def any(self):
+        """The same, but for one in eight who doesn't even speak TLS where it should."""
+        return self.spoken() if random.random() < 0.875 else self.raw()
+
     def connect(self):
         connection = http.client.HTTPConnection(SITE)
         connection.sock = self.spoken()
@@ -106,8 +110,7 @@ def bad(place, over, tally):
     """Sends rubbish, and hangs up at any time; a token in answer is a failure."""
     while not over.wait(0.02):
         try:
-            # One in eight doesn't even speak TLS where it should.
-            with place.spoken() if random.random() < 0.875 else place.raw() as raw:
+            with place.any() as raw:
                 raw.settimeout(2)
                 raw.sendall(random.choice(RUBBISH))
                 if random.random() < 0.7 and b'":"ey' in raw.recv(4096):
@@ -121,7 +124,7 @@ def slow(place, over, tally):
     """Sends a byte at a time, or nothing, or never reads; until the service has had enough."""
     while not over.is_set():
         try:
-            with place.spoken() if random.random() < 0.875 else place.raw() as raw:
+            with place.any() as raw:
                 kind = random.choice(["header", "idle", "half", "deaf"])
                 if kind == "half":
                     raw.shutdown(socket.SHUT_WR)

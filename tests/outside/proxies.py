@@ -1,6 +1,6 @@
 """Does the service do its work behind real proxies, set up as config/ has them?
 
-proxies.py PROGRAM…: for each of proxy, caddy and haproxy, two services and the proxy on loopback.
+proxies.py PROGRAM…: for each of nginx, caddy and haproxy, two services and the proxy on loopback.
 """
 
 import json
