@@ -79,6 +79,16 @@ fn forwarded_is_read_when_it_is_the_one_that_is_set() {
         ("for=\"[2001:db8::17]\"", "2001:db8::17"),
         ("for=6.6.6.6, for=192.0.2.1;proto=http, for=10.1.2.3", "192.0.2.1"),
         ("for=\"6.6.6.6, for=7.7.7.7\", for=192.0.2.1", "192.0.2.1"),
+        // What stands in quotes is a value, whatever it looks like.
+        ("for=192.0.2.1;host=\"a,for=6.6.6.6;b\";proto=https", "192.0.2.1"),
+        ("for=\"192.0.2.1\" ; host=\"a,for=6.6.6.6;b\"", "192.0.2.1"),
+        ("for=192.0.2.1;host=\"x\\\",for=6.6.6.6;y\"", "192.0.2.1"),
+        ("proto=https;host=\"a,for=6.6.6.6;b\";for=192.0.2.1", "192.0.2.1"),
+        // A client's lone quote swallows what the proxy says of it: then nobody is believed but the proxy itself.
+        ("for=\"x, for=192.0.2.1;host=\",for=6.6.6.6;b=\"", "127.0.0.1"),
+        ("for=\"x, for=192.0.2.1;host=\"a, for=6.6.6.6\"", "127.0.0.1"),
+        ("a\"b=\", for=6.6.6.6;c=\"", "127.0.0.1"),
+        ("host=\\\", for=6.6.6.6", "127.0.0.1"),
         ("for=unknown", "127.0.0.1"),
         ("for=_hidden, for=10.1.2.3", "10.1.2.3"),
         ("for=192.0.2.1;for=192.0.2.2", "127.0.0.1"),
