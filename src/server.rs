@@ -3,197 +3,23 @@
 mod connection;
 mod file_changes;
 pub mod tls;
+pub mod listener;
 pub mod reload;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::time::timeout;
 
-use crate::config::Limits;
-use crate::http::App;
 use crate::http::admin::Readiness;
-use crate::metrics::Metrics;
 
-use connection::LINGER;
-use tls::Tls;
-
-/// Connections of the admin listener: a few probes, so a flood of them is a mistake.
-const ADMIN_CONNECTIONS: usize = 64;
+use listener::{ADMIN_CONNECTIONS, Listener};
+use reload::Task;
 
 /// Open files for everything else than public connections.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
-
-/// Pause after `accept` failed for want of file descriptors, so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at once.
-pub const BACKLOG: u32 = 1024;
-
-/// How long no connection must have come for the kernel's queue to count as empty.
-const BACKLOG_LULL: Duration = Duration::from_millis(20);
-
-/// Longest wait for that; clients that never stop coming must not keep the service from stopping.
-const BACKLOG_LIMIT: Duration = Duration::from_secs(1);
-
-/// One listener, its app, and the connections it may have.
-pub struct Listener {
-    name: &'static str,
-    socket: TcpListener,
-    app: App,
-    limits: Limits,
-    free: Arc<Semaphore>,
-    draining: watch::Sender<bool>,
-    metrics: Metrics,
-    tls: Option<Tls>,
-}
-
-impl Listener {
-    /// The public listener, with as many connections as the settings allow.
-    #[must_use]
-    pub fn public(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics, tls: Option<Tls>) -> Self {
-        Self { tls, ..Self::new("public", socket, app, limits, metrics) }
-    }
-
-    /// The admin listener, with a fixed number of connections.
-    #[must_use]
-    pub fn admin(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
-        Self::new("admin", socket, app, Limits { connections: ADMIN_CONNECTIONS, ..limits }, metrics)
-    }
-
-    fn new(name: &'static str, socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
-        metrics.expect_connections(name);
-        let free = Arc::new(Semaphore::new(limits.connections));
-        Self {
-            name,
-            socket,
-            app,
-            limits,
-            free,
-            draining: watch::Sender::new(false),
-            metrics: metrics.clone(),
-            tls: None,
-        }
-    }
-
-    /// Takes connections for ever.
-    async fn accept(&self) -> Infallible {
-        let mut was_full = false;
-        loop {
-            was_full = self.accept_one(was_full).await;
-        }
-    }
-
-    /// Takes connections until none has come for a moment: those that the kernel has completed would
-    /// be reset when their listener closes.
-    async fn accept_backlog(&self) {
-        let until_lull = async { while timeout(BACKLOG_LULL, self.accept_one(true)).await.is_ok() {} };
-        let _ = timeout(self.limits.drain.min(BACKLOG_LIMIT), until_lull).await;
-    }
-
-    /// Takes what the kernel completed since; the runtime hears of a connection only when it next looks.
-    fn accept_last(&self) {
-        let Ok(socket) = self.socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from) else { return };
-        for _ in 0..BACKLOG {
-            let Ok((stream, peer)) = socket.accept() else { return };
-            let taken = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            let _ = taken.map(|stream| self.take(stream, peer, true));
-        }
-    }
-
-    /// Takes one connection; says whether the house was full.
-    async fn accept_one(&self, was_full: bool) -> bool {
-        match self.socket.accept().await {
-            Ok((stream, peer)) => self.take(stream, peer, was_full),
-            Err(error) if is_of_the_client(&error) => was_full,
-            Err(error) => {
-                tracing::error!(cause = %error, "no connection could be accepted");
-                sleep(ACCEPT_PAUSE).await;
-                was_full
-            }
-        }
-    }
-
-    /// Serves a connection in a task of its own, or closes it when the house is full. Says whether
-    /// it was; the log hears of it once each time it comes to that.
-    fn take(&self, stream: TcpStream, peer: SocketAddr, was_full: bool) -> bool {
-        let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
-            self.metrics.count_refused_connection(self.name);
-            if !was_full {
-                tracing::warn!(
-                    listener = self.name,
-                    connections = self.limits.connections,
-                    "all connections are in use; closing new ones"
-                );
-            }
-            return true;
-        };
-        self.spawn(stream, peer, permit);
-        false
-    }
-
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
-        let _ = stream.set_nodelay(true);
-        let (app, limits, draining, tls) =
-            (self.app.clone(), self.limits, self.draining.subscribe(), self.tls.as_ref().map(Tls::acceptor));
-        let counted = self.metrics.connection(self.name);
-        tokio::spawn(async move {
-            match tls {
-                None => connection::serve(stream, peer, app, limits, draining).await,
-                Some(tls) => {
-                    if let Some(stream) = handshake(&tls, stream, limits, draining.clone()).await {
-                        connection::serve(stream, peer, app, limits, draining).await;
-                    }
-                }
-            }
-            drop((permit, counted));
-        });
-    }
-
-    /// Takes the backlog, closes the listener, and waits until every connection has ended or
-    /// `limits.drain` is over. Says how many connections were cut off.
-    async fn drain(self) -> usize {
-        let end = Instant::now() + self.limits.drain;
-        self.accept_backlog().await;
-        self.accept_last();
-        let Self { socket, free, draining, limits, .. } = self;
-        drop(socket);
-        draining.send_replace(true);
-        let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-        let _ = timeout_at(end, free.acquire_many(all)).await;
-        limits.connections - free.available_permits()
-    }
-}
-
-/// The TLS handshake of a connection, if the client comes to its end in time.
-async fn handshake(
-    tls: &TlsAcceptor,
-    stream: TcpStream,
-    limits: Limits,
-    mut draining: watch::Receiver<bool>,
-) -> Option<TlsStream<TcpStream>> {
-    let until_too_late = async {
-        let _ = timeout(limits.header_timeout, draining.wait_for(|is_draining| *is_draining)).await;
-        if *draining.borrow() {
-            sleep(LINGER).await;
-        }
-    };
-    tokio::select! {
-        shaken = tls.accept(stream) => shaken.map_err(|error| tracing::debug!(cause = %error, "no TLS handshake")).ok(),
-        () = until_too_late => None,
-    }
-}
 
 /// Raises this process's limit of open files to what so many connections need, as far as the system
 /// lets it. Says how many connections it will be: past that limit `accept` fails, on the admin
@@ -208,21 +34,17 @@ pub fn fit_connections(wanted: usize) -> usize {
 /// Serves both listeners until `stop` resolves, then drains the public one while the admin listener
 /// goes on answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
 pub async fn run(public: Listener, admin: Listener, readiness: Arc<Readiness>, stop: impl Future<Output = ()>) {
-    let until_drained = async {
-        tokio::select! {
-            never = public.accept() => match never {},
-            () = stop => {}
-        }
-        tracing::info!("stopping");
-        readiness.drain();
-        let _ = timeout(public.limits.drain_delay, public.accept()).await;
-        let cut_off = public.drain().await;
-        tracing::info!(cut_off, "stopped");
-    };
+    // Probes are answered whatever the public does.
+    let _admin = Task::spawn(async move { admin.accept().await });
     tokio::select! {
-        never = admin.accept() => match never {},
-        () = until_drained => {}
+        never = public.accept() => match never {},
+        () = stop => {}
     }
+    tracing::info!("stopping");
+    readiness.drain();
+    let _ = timeout(public.drain_delay(), public.accept()).await;
+    let cut_off = public.drain().await;
+    tracing::info!(cut_off, "stopped");
 }
 
 /// Resolves at the first SIGTERM or SIGINT. Both are caught from this call on, which a process that
@@ -239,12 +61,4 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-/// Whether `accept` failed because the client was gone already.
-fn is_of_the_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
-    )
 }

@@ -154,6 +154,32 @@ fn a_stop_under_load_fails_no_request() {
     assert_eq!(failed.load(Ordering::Relaxed), 0, "of {}", answered.load(Ordering::Relaxed));
 }
 
+#[test]
+fn clients_that_keep_coming_do_not_hold_up_the_stop() {
+    let server = Server::with(&[("limits.drain", "15s")]);
+    let (came, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) && came.fetch_add(1, Ordering::Relaxed) < 20_000 {
+                    // Each stays for a moment, without a word.
+                    let stays = TcpStream::connect(server.public);
+                    thread::sleep(Duration::from_millis(1));
+                    drop(stays);
+                }
+            });
+        }
+        wait_until("flooded", || came.load(Ordering::Relaxed) > 500);
+        server.signal("TERM");
+        let started = Instant::now();
+        wait_until("not ready", || ready(server.admin) == 503);
+        wait_until("closed", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
 /// Keeps asking, on one connection as long as the service lets it. Being refused a connection is no
 /// failure; being left without an answer to a request is.
 fn load(address: SocketAddr, request: &str, answered: &AtomicUsize, failed: &AtomicUsize, stop: &AtomicBool) {

@@ -66,7 +66,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "admin",
         ],
     ),
-    ("server", &["connection", "file_changes", "tls", "reload"]),
+    ("server", &["connection", "file_changes", "tls", "listener", "reload"]),
     (
         "cli",
         &[
@@ -138,7 +138,7 @@ pub const HOMES: [(&str, &[&str]); 37] = [
     ("serde_json", &["login", "zendesk", "http", "cli"]),
     ("strsim", &["config/settings.rs"]),
     ("tokio", &["login", "http", "server", "cli"]),
-    ("tokio_rustls", &["server.rs", "server/tls.rs"]),
+    ("tokio_rustls", &["server/listener.rs", "server/tls.rs"]),
     ("toml", &["config/file.rs"]),
     ("tower", &["http"]),
     ("tracing_opentelemetry", &["logging/otlp.rs"]),

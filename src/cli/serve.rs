@@ -16,9 +16,10 @@ use crate::http::App;
 use crate::http::admin::Readiness;
 use crate::logging;
 use crate::metrics::Metrics;
+use crate::server;
+use crate::server::listener::{BACKLOG, Listener};
 use crate::server::reload::{Load, Reload, hangup};
 use crate::server::tls::{Identity, Tls};
-use crate::server::{self, BACKLOG, Listener};
 
 /// Runs until SIGTERM or SIGINT.
 ///

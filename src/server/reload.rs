@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,13 @@ enum NotReloaded {
 /// A task that ends with its owner.
 pub struct Task(AbortHandle);
 
+impl Task {
+    /// Starts it.
+    pub(super) fn spawn(work: impl Future<Output = Infallible> + Send + 'static) -> Self {
+        Self(tokio::spawn(work).abort_handle())
+    }
+}
+
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
@@ -91,7 +99,7 @@ impl Reload {
     /// taking connections or from stopping.
     #[must_use]
     pub fn start(self, started: Config, exchange: Arc<Exchange>) -> Task {
-        Task(tokio::spawn(self.run(started, exchange)).abort_handle())
+        Task::spawn(self.run(started, exchange))
     }
 
     async fn run(mut self, started: Config, mut exchange: Arc<Exchange>) -> Infallible {
@@ -199,8 +207,7 @@ struct Keeper {
 impl Keeper {
     fn of(exchange: &Exchange) -> Self {
         let keys = exchange.published_keys().cloned();
-        let keep = |keys: Arc<PublishedKeys>| tokio::spawn(async move { keys.keep(now).await });
-        let task = keys.clone().map(|keys| Task(keep(keys).abort_handle()));
+        let task = keys.clone().map(|keys| Task::spawn(async move { keys.keep(now).await }));
         Self { keys, _task: task }
     }
 
