@@ -7,6 +7,8 @@
 pub mod refusal;
 pub mod cause;
 pub mod client_ip;
+pub mod network;
+pub mod shares;
 pub mod rate_limit;
 pub mod login_cookie;
 pub mod bearer;
@@ -128,6 +130,15 @@ impl App {
         }
     }
 
+    /// Whether connections of this address are many clients', since a trusted proxy has it.
+    #[must_use]
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        match &self.0 {
+            Kind::Public(site, _) => site.load().proxy.trusts(peer),
+            Kind::Admin(_) => false,
+        }
+    }
+
     /// Answers one request from `peer`.
     pub async fn answer<B>(&self, request: axum::http::Request<B>, peer: SocketAddr) -> Response
     where
@@ -164,7 +175,7 @@ impl Site {
     }
 
     /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer to a page.
-    async fn pass_origin(&self, request: Request, client: IpAddr) -> Response {
+    async fn pass_origin(&self, mut request: Request, client: IpAddr) -> Response {
         let asker = Asker::of(request.uri().path());
         match (origin_gate::allowed_origin(request.headers(), &self.origins), asker) {
             (origin, Asker::Anyone) => {
@@ -174,6 +185,7 @@ impl Site {
             }
             (Err(cause), _) => origin_gate::name_origin(cause.into_response(), None),
             (Ok(_), Asker::Server) => {
+                request.extensions_mut().insert(support_sdk::Client(client));
                 origin_gate::name_origin(support_sdk::worth_another_try(self.pass_limits(request).await), None)
             }
             (Ok(Some(origin)), _) if origin_gate::is_preflight(&request) => {

@@ -2,14 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::client::{Answer, Request, read, send};
-use crate::harness::{PATIENCE, Server, command, usual};
+use crate::client::{Answer, read, send};
+use crate::harness::{PATIENCE, Server};
 use crate::login_tokens::LoginToken;
 
-const ASK: &[u8] = b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n";
+pub const ASK: &[u8] = b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Writes one byte after another until the other side closes; how long that took.
 fn trickle(stream: &mut TcpStream, bytes: &[u8], pause: Duration) -> Duration {
@@ -33,7 +32,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 /// How long the other side takes to close.
-fn until_closed(stream: &mut TcpStream) -> Duration {
+pub fn until_closed(stream: &mut TcpStream) -> Duration {
     let started = Instant::now();
     while !is_closed(stream) {
         assert!(started.elapsed() < PATIENCE, "never closed");
@@ -42,7 +41,7 @@ fn until_closed(stream: &mut TcpStream) -> Duration {
 }
 
 /// One answer from a connection that stays open; refusals are short enough to come at once.
-fn answer(stream: &mut TcpStream) -> Answer {
+pub fn answer(stream: &mut TcpStream) -> Answer {
     let mut bytes = vec![0; 4096];
     let length = read(stream, &mut bytes).unwrap();
     Answer::read(&bytes[..length])
@@ -99,49 +98,6 @@ fn a_client_that_never_reads_is_cut_off() {
     let error = stream.write_all(b"x").unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
     assert_eq!(server.get("/generate/token").send().status, 401);
-}
-
-#[test]
-fn a_full_house_closes_new_connections_and_recovers() {
-    let server = Server::with(&[("limits.connections", "8")]);
-    let mut held: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
-    for stream in &mut held {
-        stream.write_all(ASK).unwrap();
-        assert_eq!(answer(stream).status, 401);
-    }
-    for _ in 0..20 {
-        assert!(until_closed(&mut server.connect()).as_millis() < 8000);
-    }
-    held.truncate(7);
-    let started = Instant::now();
-    while send(server.public, b"GET /generate/token HTTP/1.1\r\nConnection: close\r\n\r\n").status != 401 {
-        assert!(started.elapsed() < PATIENCE, "never recovered");
-    }
-    for stream in &mut held {
-        stream.write_all(ASK).unwrap();
-        assert_eq!(answer(stream).status, 401);
-    }
-    let log = server.stop().log;
-    let full = log.iter().filter(|line| line.contains("all connections are in use")).count();
-    assert!((1..20).contains(&full), "{log:?}");
-}
-
-#[test]
-fn fewer_open_files_than_connections_leave_room_for_the_probes() {
-    let inner = command(&["serve"], &usual(&[]));
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n 160 && exec \"$0\" serve"]).arg(inner.get_program()).env_clear();
-    limited.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let server = Server::run(limited);
-    let flood: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
-    for _ in 0..5 {
-        assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
-    }
-    drop(flood);
-    let log = server.stop().log;
-    let warned =
-        log.iter().any(|line| line.contains("raise the limit of open files") && line.contains("\"connections\":32"));
-    assert!(warned && !log.iter().any(|line| line.contains("no connection could be accepted")), "{log:?}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn operations() -> Vec<(&'static str, &'static str, String, &'static str)> {
         let asked = "Origin Access-Control-Request-Method X-Request-Id";
         all.push((path, "options", "00-05 00-08 00-09 00-10".to_owned(), asked));
     }
-    all.push(("/support-sdk/token", "post", format!("{LOGIN} {OWN} 00-03 00-13"), "X-Request-Id"));
+    all.push(("/support-sdk/token", "post", format!("{LOGIN} {OWN} 00-03 00-06 00-13"), "X-Request-Id"));
     for (path, method) in ["/jwt_fn.js", "/openapi.json"].into_iter().flat_map(|path| [(path, "get"), (path, "head")]) {
         all.push((path, method, OWN.to_owned(), "If-None-Match X-Request-Id"));
     }

@@ -62,6 +62,29 @@ fn an_ipv6_network_is_one_client() {
 }
 
 #[test]
+fn the_subnets_of_one_site_are_64_clients_and_no_more() {
+    let settings = load(None, &usual(&[("rate_limit.per_second", "1"), ("rate_limit.burst", "4")])).unwrap();
+    let limit = RateLimit::new(settings.rate_limit.unwrap());
+    let ask = |address: String| limit.check(address.parse().unwrap()).is_ok();
+    // One greedy subnet takes nothing of its neighbours'.
+    let own = (0..10_000).filter(|_| ask("2001:db8:0:ffff::1".to_owned())).count();
+    assert!((4..100).contains(&own), "{own}");
+    let site = (0..2000).filter(|subnet| ask(format!("2001:db8:0:{subnet:x}::1"))).count();
+    assert!((200..2000).contains(&site), "{site}");
+    assert!(ask("2001:db8:1:1::1".to_owned()), "another site");
+}
+
+#[test]
+fn an_address_that_a_translator_made_is_the_ipv4_client_it_stands_for() {
+    let settings = load(None, &usual(&[("rate_limit.per_second", "1"), ("rate_limit.burst", "2")])).unwrap();
+    let limit = RateLimit::new(settings.rate_limit.unwrap());
+    let ask = |address: &str| limit.check(address.parse().unwrap()).is_ok();
+    assert!(ask("64:ff9b::192.0.2.1") && ask("192.0.2.1") && !ask("64:ff9b::192.0.2.1"));
+    assert!(ask("64:ff9b::192.0.2.2"));
+    assert!(ask("64:ff9b:0:0:1::192.0.2.1"), "not of that prefix");
+}
+
+#[test]
 fn preflights_documents_refused_origins_and_zendesks_servers_are_not_counted() {
     let server = server("2");
     let mine = "192.0.2.1";

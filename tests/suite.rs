@@ -25,6 +25,7 @@ mod client_ip;
 mod demo;
 mod documents;
 mod drain;
+mod full_house;
 mod generate_token;
 mod help_center;
 mod hostile_clients;

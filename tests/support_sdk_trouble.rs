@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request};
-use crate::harness::{OTHER_PRODUCTS, PATIENCE, Server};
+use crate::harness::{OTHER_PRODUCTS, Server};
 use crate::login_api::{LoginApi, Reply, fixture, keys_path};
 use crate::login_tokens::{LoginToken, now};
 use crate::published_keys::{ask, ready, token, until};
@@ -66,34 +66,57 @@ fn a_login_that_begins_later_is_worth_another_try() {
     assert_eq!(post(&server, &forged).refusal(), "401 00-01");
 }
 
+/// A request of a client behind the proxy, whose body does not come.
+fn begin(server: &Server, client: &str) -> TcpStream {
+    let mut stream = server.connect();
+    let head = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\nContent-Length: 100\r\n\r\nu");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// What comes in the end.
+fn end(mut stream: TcpStream) -> Answer {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    Answer::read(&answer)
+}
+
 #[test]
 fn bodies_that_never_come_leave_room_for_everybody_else() {
-    let server = Server::with_all_products(&[("limits.requests_in_flight", "8")]);
-    let begin = |address| {
-        let mut stream: TcpStream = crate::client::connect(address);
-        stream
-            .write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nu").as_bytes())
-            .unwrap();
-        stream
-    };
-    let slow: Vec<TcpStream> = (0..20).map(|_| begin(server.public)).collect();
+    let server = Server::with_all_products(&[("limits.requests_in_flight", "16"), ("proxy.trusted", "127.0.0.1")]);
     let login = LoginToken::valid().mint();
-    let end = Instant::now() + PATIENCE;
-    while post(&server, &login).status != 503 {
-        assert!(Instant::now() < end, "the places are taken");
-    }
+    let ask = |client: &str| {
+        let request = server.request("POST", PATH).header("X-Forwarded-For", client);
+        request.body(format!("user_token={login}")).send()
+    };
+    let mut slow: Vec<TcpStream> = (0..20).map(|_| begin(&server, "192.0.2.1")).collect();
+    until("half of the places are one client's", || ask("192.0.2.1").refusal() == "429 00-06");
+    assert_eq!(ask("192.0.2.1").header("retry-after").as_deref(), Some("1"));
+    assert_eq!(ask("192.0.2.2").status, 200, "the other half is not");
+    slow.extend((0..20).map(|_| begin(&server, "192.0.2.2")));
+    until("all places are taken", || ask("192.0.2.3").refusal() == "503 00-11");
     for _ in 0..5 {
         assert_eq!(server.get("/generate/token").cookie(&login).send().status, 200);
         assert_eq!(server.get("/jwt_fn.js").send().status, 200);
     }
-    assert_eq!(post(&server, &login).refusal(), "503 00-11");
-    let mut answer = Vec::new();
-    let refused = slow.into_iter().last().map(|mut stream| stream.read_to_end(&mut answer));
-    assert!(refused.is_some_and(|read| read.is_ok()));
-    assert_eq!(Answer::read(&answer).refusal(), "503 00-11");
-    while post(&server, &login).status != 200 {
-        assert!(Instant::now() < end, "the others are gone");
+    let mut answers: Vec<String> = slow.into_iter().map(|stream| end(stream).refusal()).collect();
+    answers.sort();
+    answers.dedup();
+    assert_eq!(answers, ["400 00-10", "429 00-06"], "in time, too late");
+    for client in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        assert_eq!(ask(client).status, 200);
     }
+}
+
+#[test]
+fn a_body_has_two_seconds() {
+    let server = Server::with_all_products(&[]);
+    let started = Instant::now();
+    let late = end(begin(&server, ""));
+    assert_eq!(late.refusal(), "400 00-10");
+    assert!((1900..8000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    let log = server.stop().log.join("");
+    assert!(log.contains("the body did not come within 2 s"), "{log}");
 }
 
 #[test]

@@ -19,6 +19,15 @@ pub struct Proxy {
     pub header: AddressHeader,
 }
 
+impl Proxy {
+    /// Whether the one at this address is believed.
+    #[must_use]
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&ip))
+    }
+}
+
 /// Where a proxy names the client it forwards for. One of the two: a proxy that writes one of them lets
 /// the client's own text of the other through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -123,6 +123,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("rate_limit.per_second", None, "requests a second that one client may ask for tokens; no limit unless set"),
     setting("rate_limit.burst", None, "requests that it may ask for at once; as many as per_second unless set"),
     setting("limits.connections", Some("4096"), "connections open at once; more are closed at once"),
+    setting(
+        "limits.connections_per_client",
+        None,
+        "of them one client's at most, where no trusted proxy is in between",
+    ),
     setting("limits.requests_in_flight", Some("1024"), "requests answered at once; more get 503 00-11"),
     setting("limits.header_bytes", Some("32768"), "most bytes of request line and headers; 431 beyond"),
     setting(
@@ -140,10 +145,11 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Settings that a reload can't change: sockets, connections that are open, and the log.
-const NEED_RESTART: [&str; 10] = [
+const NEED_RESTART: [&str; 11] = [
     "listen",
     "admin.listen",
     "limits.connections",
+    "limits.connections_per_client",
     "limits.header_bytes",
     "limits.header_timeout",
     "limits.idle_timeout",

@@ -61,6 +61,9 @@ pub enum Cause {
     /// The body ended before its end.
     #[error("the body was cut off")]
     BodyCutOff,
+    /// The body is not there in time.
+    #[error("the body did not come within 2 s")]
+    BodyLate,
     /// The exchange stopped, for a reason that may be ours or gone in a moment, where a 401 would cost too much.
     #[error("{0}; Zendesk's servers may ask again")]
     NotJudged(ExchangeError),
@@ -82,6 +85,9 @@ pub enum Cause {
     /// `rate_limit` is reached; after so many seconds it is not.
     #[error("more requests of this client than rate_limit allows; again in {0} s")]
     TooManyRequests(u64),
+    /// Half of those that may send their body at once are this client's.
+    #[error("too many requests of this client that are still sending their body")]
+    TooManyBodiesOfClient,
     /// A quarter of `limits.requests_in_flight` is still sending its body.
     #[error("too many requests that are still sending their body")]
     TooManyBodies,
@@ -140,11 +146,12 @@ impl Cause {
             | Self::BodyNotJson
             | Self::BodyKindUnknown
             | Self::BodyEncoded
-            | Self::BodyCutOff => Refusal::BadRequest,
+            | Self::BodyCutOff
+            | Self::BodyLate => Refusal::BadRequest,
             Self::BodyTooLarge => Refusal::BodyTooLarge,
             Self::RouteUnknown | Self::Exchange(ExchangeError::NotServed) => Refusal::NotFound,
             Self::MethodUnknown => Refusal::MethodNotAllowed,
-            Self::TooManyRequests(_) => Refusal::TooManyRequests,
+            Self::TooManyRequests(_) | Self::TooManyBodiesOfClient => Refusal::TooManyRequests,
             Self::TooManyInFlight | Self::TooManyBodies => Refusal::Overloaded,
             Self::TooSlow => Refusal::TimedOut,
             Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
@@ -170,7 +177,7 @@ impl IntoResponse for Cause {
         let mut response = (status, [(CONTENT_TYPE, json)], body).into_response();
         if let Self::TooManyRequests(seconds) = self {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        } else if matches!(refusal, Refusal::Overloaded | Refusal::LoginUnavailable) {
+        } else if matches!(refusal, Refusal::TooManyRequests | Refusal::Overloaded | Refusal::LoginUnavailable) {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         response.extensions_mut().insert(self);

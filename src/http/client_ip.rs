@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use axum::http::header::{FORWARDED, HeaderName};
-use ipnet::IpNet;
 
 use crate::config::clients::{AddressHeader, Proxy};
 
@@ -18,9 +17,8 @@ const MAX_HOPS: usize = 32;
 /// the last address that was believed.
 #[must_use]
 pub fn client_ip(headers: &HeaderMap, peer: IpAddr, proxy: &Proxy) -> IpAddr {
-    let is_trusted = |ip: IpAddr| proxy.trusted.iter().any(|network: &IpNet| network.contains(&ip));
     let mut believed = peer.to_canonical();
-    if !is_trusted(believed) {
+    if !proxy.trusts(believed) {
         return believed;
     }
     let name = match proxy.header {
@@ -41,7 +39,7 @@ pub fn client_ip(headers: &HeaderMap, peer: IpAddr, proxy: &Proxy) -> IpAddr {
         };
         let Some(ip) = named else { break };
         believed = ip;
-        if !is_trusted(ip) {
+        if !proxy.trusts(ip) {
             break;
         }
     }
@@ -92,9 +90,8 @@ impl Reading {
     const fn past(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::Quoted, b'\\') => Self::Escaped,
-            (Self::Quoted, b'"') => Self::QuoteEnded,
+            (Self::Quoted, b'"') | (Self::QuoteEnded, b' ' | b'\t') => Self::QuoteEnded,
             (Self::Quoted | Self::Escaped, _) | (Self::Value, b'"') => Self::Quoted,
-            (Self::QuoteEnded, b' ' | b'\t') => Self::QuoteEnded,
             (Self::QuoteEnded, b';' | b',') => Self::Token,
             (Self::QuoteEnded | Self::Nonsense, _) | (_, b'"' | b'\\') => Self::Nonsense,
             (Self::Token, b'=') => Self::Value,

@@ -1,6 +1,7 @@
 //! May this client ask for one more token now?
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,18 @@ use moka::sync::Cache;
 
 use crate::config::clients::RateLimit as Settings;
 
+use super::network::Network;
+
 /// Most clients that are counted at once, some 20 MB. Beyond it those that asked longest ago start anew.
 const MAX_CLIENTS: u64 = 65_536;
+
+/// How many clients' worth all subnets of one site may ask for: else the owner of a /48 would be 65,536 clients.
+const SITE_CLIENTS: NonZeroU32 = NonZeroU32::new(64).unwrap();
 
 /// A leaky bucket for each client.
 pub struct RateLimit {
     settings: Settings,
-    clients: Cache<IpAddr, Arc<DefaultDirectRateLimiter>>,
+    clients: Cache<Network, Arc<DefaultDirectRateLimiter>>,
     clock: DefaultClock,
 }
 
@@ -46,20 +52,20 @@ impl RateLimit {
     /// # Errors
     /// It is one too many; after so many seconds the next is not.
     pub fn check(&self, client: IpAddr) -> Result<(), u64> {
-        let quota = Quota::per_second(self.settings.per_second).allow_burst(self.settings.burst);
-        let bucket = self.clients.get_with(network(client), || Arc::new(RateLimiter::direct(quota)));
+        let subnet = Network::of(client);
+        self.count(subnet, NonZeroU32::MIN)?;
+        // Only what the subnet itself may ask for counts against its neighbours.
+        subnet.site().map_or(Ok(()), |site| self.count(site, SITE_CLIENTS))
+    }
+
+    fn count(&self, network: Network, clients: NonZeroU32) -> Result<(), u64> {
+        let [per_second, burst] =
+            [self.settings.per_second, self.settings.burst].map(|number| number.saturating_mul(clients));
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        let bucket = self.clients.get_with(network, || Arc::new(RateLimiter::direct(quota)));
         bucket.check().map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
             wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
         })
-    }
-}
-
-/// What one client has: an IPv4 address, or a whole IPv6 network of 64 bits, in which it may take any address
-/// (RFC 4291 §2.5.4).
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
     }
 }

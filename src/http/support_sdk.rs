@@ -6,15 +6,18 @@
 //! later and a key that we may not ask about yet are a 503, to be tried again.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::config::products::Product;
 use crate::exchange::{Exchange, ExchangeError};
@@ -26,6 +29,7 @@ use crate::login::token::{LoginToken, VerifyError};
 use crate::login::verifier::{Candidates, LoginError};
 
 use super::cause::{Cause, RETRY_AFTER_SECONDS};
+use super::shares::Shares;
 use super::token::{answer, now};
 
 /// Most bytes of a body: a login token has 8 KiB at most, and no letter that a form has to escape.
@@ -34,6 +38,9 @@ const MAX_BYTES: usize = 16 * 1024;
 /// Most bytes of a larger body that are read and dropped before it is refused: a client that is still
 /// sending when its connection closes never sees the answer. As much as nginx lets through by default.
 const MAX_DROPPED: usize = 1 << 20;
+
+/// Longest time that a body may take: it fits into a dozen packets, which come from Zendesk's servers.
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The field that holds the login token.
 const FIELD: &str = "user_token";
@@ -44,13 +51,20 @@ pub struct Desk {
     /// Places for bodies that are still to come. Nothing else lets a client keep a request under way at
     /// will: without a bound of their own, bodies that never come would fill the house.
     reading: Semaphore,
+    /// Half of them at most are one client's.
+    shares: Shares,
 }
+
+/// Who asks, as the trusted proxies say.
+#[derive(Clone, Copy)]
+pub struct Client(pub IpAddr);
 
 impl Desk {
     /// Takes as many bodies at once as a quarter of the requests that are answered at once.
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, requests_in_flight: usize) -> Self {
-        Self { exchange, reading: Semaphore::new((requests_in_flight / 4).max(1)) }
+        let places = (requests_in_flight / 4).max(1);
+        Self { exchange, reading: Semaphore::new(places), shares: Shares::new((places / 2).max(1)) }
     }
 }
 
@@ -59,11 +73,17 @@ impl Desk {
 ///
 /// # Errors
 /// Whatever keeps the player from getting one.
-pub async fn token(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Body) -> Result<Response, Cause> {
+pub async fn token(
+    State(desk): State<Arc<Desk>>,
+    Extension(Client(client)): Extension<Client>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Cause> {
     let find = finder(&headers)?;
     let body = {
+        let _share = desk.shares.take(client).ok_or(Cause::TooManyBodiesOfClient)?;
         let _place = desk.reading.try_acquire().map_err(|_| Cause::TooManyBodies)?;
-        read(body).await?
+        timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Cause::BodyLate)??
     };
     let user_token = find(&body)?;
     let candidates = Candidates { bearer: Some(LoginToken::new(user_token.as_bytes())), cookies: Vec::new() };

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::Limits;
 use crate::http::App;
+use crate::http::shares::{Share, Shares};
 use crate::metrics::Metrics;
 
 use super::connection::{self, LINGER};
@@ -42,6 +44,8 @@ pub struct Listener {
     app: App,
     limits: Limits,
     free: Arc<Semaphore>,
+    shares: Option<Shares>,
+    has_told_of_share: AtomicBool,
     draining: watch::Sender<bool>,
     metrics: Metrics,
     tls: Option<Tls>,
@@ -57,7 +61,13 @@ impl Listener {
     /// The admin listener, with a fixed number of connections.
     #[must_use]
     pub fn admin(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
-        Self::new("admin", socket, app, Limits { connections: ADMIN_CONNECTIONS, ..limits }, metrics)
+        Self::new(
+            "admin",
+            socket,
+            app,
+            Limits { connections: ADMIN_CONNECTIONS, connections_per_client: None, ..limits },
+            metrics,
+        )
     }
 
     fn new(name: &'static str, socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
@@ -69,6 +79,8 @@ impl Listener {
             app,
             limits,
             free,
+            shares: limits.connections_per_client.map(Shares::new),
+            has_told_of_share: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             metrics: metrics.clone(),
             tls: None,
@@ -132,11 +144,27 @@ impl Listener {
             }
             return true;
         };
-        self.spawn(stream, peer, permit);
+        let Ok(share) = self.share(peer) else { return was_full };
+        self.spawn(stream, peer, (permit, share));
         false
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    /// The place of a client's own, where these are counted.
+    fn share(&self, peer: SocketAddr) -> Result<Option<Share>, ()> {
+        let Some(shares) = self.shares.as_ref().filter(|_| !self.app.trusts(peer.ip())) else { return Ok(None) };
+        shares.take(peer.ip()).map(Some).ok_or_else(|| {
+            self.metrics.count_refused_connection(self.name);
+            if !self.has_told_of_share.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    client = %peer.ip(),
+                    "more connections of a client than limits.connections_per_client, closing its new ones; said once. If it is \
+                     a proxy of yours, name it in proxy.trusted"
+                );
+            }
+        })
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, places: (OwnedSemaphorePermit, Option<Share>)) {
         // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
         let _ = stream.set_nodelay(true);
         let (app, limits, draining, tls) =
@@ -151,7 +179,7 @@ impl Listener {
                     }
                 }
             }
-            drop((permit, counted));
+            drop((places, counted));
         });
     }
 
