@@ -5,9 +5,9 @@
 pub mod secret;
 pub mod origin;
 pub mod settings;
+pub mod watched;
 pub mod problem;
 pub mod file;
-pub mod watched;
 pub mod layers;
 pub mod load;
 pub mod login;
@@ -18,6 +18,7 @@ pub mod clients;
 pub mod sections;
 
 use std::ffi::OsString;
+use std::mem;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -142,11 +143,8 @@ impl Config {
             source: reader.source(setting.key),
         });
         let effective = effective.collect();
-        if reader.problems.is_empty() {
-            Ok(Self { effective, files: reader.files, warnings: reader.warnings, ..config })
-        } else {
-            Err(ConfigError(reader.problems))
-        }
+        let (files, warnings) = (reader.files.clone(), mem::take(&mut reader.warnings));
+        reader.finish(Self { warnings, files, effective, ..config })
     }
 
     /// Loads what `inspect` needs to judge a login token: the login side, and how the products name players.
@@ -163,7 +161,7 @@ impl Config {
         drop_false_problems(&mut reader.problems);
         let is_own = |key: &str| key.starts_with("login.") || PRODUCTS.into_iter().any(|own| own.has_setting(key));
         reader.problems.retain(|problem| problem.key == file::PROBLEM_KEY || is_own(&problem.key));
-        if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
+        reader.finish(config)
     }
 
     /// Loads what the tokens of one product are signed with, and the secrets of the others where set.
@@ -181,7 +179,7 @@ impl Config {
         let [key, file_key] = product.secret_keys();
         let own = [file::PROBLEM_KEY, key, file_key, "messaging.key_id", "allow_weak_secrets"];
         reader.problems.retain(|problem| own.contains(&problem.key.as_str()));
-        if reader.problems.is_empty() { Ok(keys) } else { Err(ConfigError(reader.problems)) }
+        reader.finish(keys)
     }
 
     /// Loads `admin.listen` alone, for a command that only talks to a running service.
@@ -195,7 +193,7 @@ impl Config {
         let mut reader = Reader::new(file, environment);
         reader.problems.retain(|problem| [file::PROBLEM_KEY, "admin.listen"].contains(&problem.key.as_str()));
         let listen = sections::address(&mut reader, "admin.listen");
-        if reader.problems.is_empty() { Ok(listen) } else { Err(ConfigError(reader.problems)) }
+        reader.finish(listen)
     }
 }
 

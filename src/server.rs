@@ -2,6 +2,7 @@
 
 mod connection;
 mod file_changes;
+mod task;
 pub mod tls;
 pub mod listener;
 pub mod reload;
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use crate::http::admin::Readiness;
 
 use listener::{ADMIN_CONNECTIONS, Listener};
-use reload::Task;
+use task::Task;
 
 /// Open files for everything else than public connections.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;

@@ -14,9 +14,9 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "secret",
             "origin",
             "settings",
+            "watched",
             "problem",
             "file",
-            "watched",
             "layers",
             "load",
             "login",
@@ -68,7 +68,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "admin",
         ],
     ),
-    ("server", &["connection", "file_changes", "tls", "listener", "reload"]),
+    ("server", &["connection", "file_changes", "task", "tls", "listener", "reload"]),
     (
         "cli",
         &[

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -52,6 +53,23 @@ fn sighup_reloads_the_settings_file_and_says_what_takes_a_restart() {
         assert_eq!(log.iter().filter(told).count(), 1, "{key}: {log:?}");
     }
     assert_eq!(log.iter().filter(|line| line.contains("takes a restart")).count(), 3, "{log:?}");
+}
+
+#[test]
+fn what_only_the_refused_settings_name_is_watched_for_its_mend() {
+    let folder = Folder::new();
+    let secret = folder.write("secret", "short");
+    let text = settings_text(&format!("[cors]\norigins = [\"{ORIGIN}\"]\n"));
+    let file = folder.write("settings.toml", &text);
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &[]));
+    let named = text.replace(&format!("secret = \"{LOGIN_SECRET}\""), &format!("secret_file = {secret:?}"));
+    fs::write(&file, named).unwrap();
+    server.signal("HUP");
+    until("refused", || reloads(&server, "failed") == 1);
+    fs::write(&secret, NEW_SECRET).unwrap();
+    let ask = || server.get("/generate/token").cookie(LoginToken::valid().secret(NEW_SECRET).mint()).send().status;
+    until("mended", || ask() == 200);
+    assert_eq!((reloads(&server, "done"), reloads(&server, "failed")), (1, 1));
 }
 
 /// Asks on one connection for as long as it is told to; every answer must be a token.
@@ -162,7 +180,10 @@ fn requests_under_way_count_on_over_a_reload() {
 
 #[test]
 fn a_closed_terminal_ends_the_demo_and_not_the_service() {
-    let demo = Server::run(command(&["demo", "--listen", "127.0.0.1:0"], &[]));
+    // Whoever starts the tests with nohup has all that they start ignore the signal.
+    let mut demo = Command::new("env");
+    demo.arg("--default-signal=HUP").arg(command(&[], &[]).get_program()).args(["demo", "--listen", "127.0.0.1:0"]);
+    let demo = Server::run(demo);
     assert!(demo.stop_by("HUP").status.code().is_none());
     let server = Server::start();
     server.signal("HUP");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::file::{self, Written};
 use super::layers::{Found, Layers};
-use super::problem::{Problem, Source};
+use super::problem::{ConfigError, Problem, Source};
 use super::secret::Secret;
 use super::settings::{self, Setting};
 use super::watched::WatchedFiles;
@@ -31,6 +31,15 @@ impl Reader {
     pub fn new(file: Option<&Path>, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let Layers { found, problems, warnings } = Layers::read(file, environment);
         Self { found, secret_bytes: BTreeMap::new(), files: WatchedFiles::default(), problems, warnings }
+    }
+
+    /// What was made of it.
+    ///
+    /// # Errors
+    /// All that was wrong.
+    pub fn finish<T>(self, read: T) -> Result<T, ConfigError> {
+        let Self { problems, files, .. } = self;
+        if problems.is_empty() { Ok(read) } else { Err(ConfigError { problems, files }) }
     }
 
     /// Notes a problem with the value of `key`, wherever it stands.

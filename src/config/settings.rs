@@ -118,7 +118,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("support_sdk.fallback_email_domain", None, "as chat.fallback_email_domain"),
     setting("tls.certificate", None, "file with the certificate chain in PEM; the public listener then speaks TLS"),
     setting("tls.key", None, "file with its private key in PEM"),
-    setting("proxy.trusted", None, "networks of the reverse proxies that are believed: 10.0.0.0/8, or one address"),
+    setting("proxy.trusted", None, "networks of the reverse proxies that are believed: 10.0.7.0/24, or one address"),
     setting("proxy.header", Some("x-forwarded-for"), "where they name the client: x-forwarded-for or forwarded"),
     setting("rate_limit.per_second", None, "requests a second that one client may ask for tokens; no limit unless set"),
     setting("rate_limit.burst", None, "requests that it may ask for at once; as many as per_second unless set"),

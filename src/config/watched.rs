@@ -27,6 +27,14 @@ impl WatchedFiles {
         self.0.push((path, stamp));
     }
 
+    /// These, and others as they were when they were looked at later.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.0.retain(|(path, _)| later.0.iter().all(|(other, _)| other != path));
+        self.0.extend(later.0);
+        self
+    }
+
     /// The same files as they are now.
     #[must_use]
     pub fn as_they_are(&self) -> Self {

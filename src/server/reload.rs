@@ -2,18 +2,18 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 
 use crate::config::Config;
 use crate::config::problem::ConfigError;
 use crate::config::settings;
+use crate::config::watched::WatchedFiles;
 use crate::exchange::Exchange;
 use crate::http::App;
 use crate::http::admin::Readiness;
@@ -22,6 +22,7 @@ use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
 
 use super::file_changes::until_changed;
+use super::task::Task;
 use super::tls::{Identity, Tls};
 
 /// Longest time that reading the settings may take: a file of a network that is gone never ends.
@@ -46,6 +47,8 @@ pub struct Reload {
     tls: Option<Tls>,
     /// A load that took too long and is still under way. Another beside it would be stuck as well.
     stuck: Option<JoinHandle<Result<Config, ConfigError>>>,
+    /// The files that the last load read.
+    seen: WatchedFiles,
 }
 
 /// Why the old exchange stays.
@@ -54,22 +57,6 @@ enum NotReloaded {
     Wrong,
     /// They can't be read now, or the Login API gives no keys for them: later, perhaps.
     Later,
-}
-
-/// A task that ends with its owner.
-pub struct Task(AbortHandle);
-
-impl Task {
-    /// Starts it.
-    pub(super) fn spawn(work: impl Future<Output = Infallible> + Send + 'static) -> Self {
-        Self(tokio::spawn(work).abort_handle())
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// The signal that asks for a reload, caught from this call on.
@@ -83,7 +70,7 @@ pub fn hangup() -> io::Result<Signal> {
 impl Reload {
     /// What `load` gives goes to `app` and `readiness`, on `hangup` and when a file has changed.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         load: Load,
         hangup: Signal,
         app: App,
@@ -91,7 +78,7 @@ impl Reload {
         metrics: Metrics,
         tls: Option<Tls>,
     ) -> Self {
-        Self { load, hangup, app, readiness, metrics, tls, stuck: None }
+        Self { load, hangup, app, readiness, metrics, tls, stuck: None, seen: WatchedFiles::default() }
     }
 
     /// Keeps the login keys fresh, and swaps in what changed. What is wrong is logged, and the old
@@ -107,11 +94,13 @@ impl Reload {
         let mut is_owed = false;
         let mut daily = interval(DAY);
         // One watch until it has something to tell: each holds a thread while a file system hangs.
-        let mut changed = Box::pin(until_changed(started.files.clone()));
+        let mut watched = started.files.clone();
+        let mut changed = Box::pin(until_changed(watched.clone()));
         loop {
             let trigger = tokio::select! {
                 files = &mut changed => {
-                    changed = Box::pin(until_changed(files));
+                    watched = files;
+                    changed = Box::pin(until_changed(watched.clone()));
                     "file"
                 }
                 _ = self.hangup.recv() => "SIGHUP",
@@ -125,17 +114,22 @@ impl Reload {
             let reloaded = self.reload(&started, &exchange).await;
             self.metrics.count_reload(reloaded.is_ok());
             is_owed = matches!(reloaded, Err(NotReloaded::Later));
-            if let Ok((config, new)) = reloaded {
+            // Where it failed, the files that only the new settings name may be what has to be mended.
+            let files = if reloaded.is_ok() { self.seen.clone() } else { watched.clone().and(self.seen.clone()) };
+            if files != watched {
+                watched = files;
+                changed = Box::pin(until_changed(watched.clone()));
+            }
+            if let Ok(new) = reloaded {
                 keeper.turn_to(&new);
                 exchange = new;
-                changed = Box::pin(until_changed(config.files));
                 tracing::info!("settings reloaded");
             }
         }
     }
 
     /// Loads settings, builds an exchange from them and puts it in the old one's place.
-    async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<(Config, Arc<Exchange>), NotReloaded> {
+    async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<Arc<Exchange>, NotReloaded> {
         let config = self.load().await?;
         let identity = config.tls.as_ref().filter(|_| self.tls.is_some()).map(Identity::new);
         let identity = identity.transpose().map_err(|error| refuse(&error))?;
@@ -155,7 +149,7 @@ impl Reload {
         }
         self.app.swap(&exchange, &config);
         self.readiness.swap(Arc::clone(&exchange));
-        Ok((config, exchange))
+        Ok(exchange)
     }
 
     fn report_tls(&self) {
@@ -174,8 +168,12 @@ impl Reload {
         let load = Arc::clone(&self.load);
         let mut loading = spawn_blocking(move || load());
         match timeout(LOAD_LIMIT, &mut loading).await {
-            Ok(Ok(Ok(config))) => Ok(config),
-            Ok(Ok(Err(ConfigError(problems)))) => {
+            Ok(Ok(Ok(config))) => {
+                self.seen = config.files.clone();
+                Ok(config)
+            }
+            Ok(Ok(Err(ConfigError { problems, files }))) => {
+                self.seen = files;
                 for problem in &problems {
                     refuse(problem);
                 }
