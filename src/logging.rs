@@ -68,6 +68,8 @@ pub fn start(format: Format, level: Level) -> Log {
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_target(ALWAYS, level.max(LevelFilter::INFO));
+    #[cfg(feature = "otlp")]
+    let targets = targets.with_target(otlp::CRATES, LevelFilter::OFF);
     let lines = writer.clone().map(|writer| {
         let lines =
             fmt::layer().with_writer(Arc::new(writer)).with_ansi(false).with_target(false).log_internal_errors(false);

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter as Exporter};
 use reqwest::blocking::Client;
 use reqwest::redirect;
 use tracing::{Span, Subscriber};
@@ -61,6 +63,7 @@ impl Export {
         // A blocking client must not be made on a thread of the runtime.
         let client = thread::spawn(client).join().ok()??;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build().ok()?;
+        let exporter = Telling { exporter, has_failed: AtomicBool::new(false) };
         let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource());
         Some(Self(provider.build()))
     }
@@ -73,6 +76,41 @@ impl Export {
         // Nothing else of where and how, which is the code's own business.
         let layer = layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_target(false);
         layer.with_filter(Targets::new().with_target(target, LevelFilter::INFO))
+    }
+}
+
+/// Target of what the crates of OpenTelemetry say themselves. It quotes the collector's answer, at any length.
+pub(super) const CRATES: &str = "opentelemetry";
+
+/// An exporter that tells the log when the collector stops taking spans, and when it takes them again.
+#[derive(Debug)]
+struct Telling {
+    exporter: SpanExporter,
+    has_failed: AtomicBool,
+}
+
+impl Exporter for Telling {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let exported = self.exporter.export(batch).await;
+        let had_failed = self.has_failed.swap(exported.is_err(), Ordering::Relaxed);
+        if exported.is_err() && !had_failed {
+            tracing::warn!("the collector of OTEL_EXPORTER_OTLP_ENDPOINT does not take spans; they are lost");
+        } else if exported.is_ok() && had_failed {
+            tracing::info!("the collector takes spans again");
+        }
+        exported
+    }
+
+    fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(limit)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
     }
 }
 

@@ -6,19 +6,21 @@ import threading
 
 
 class Server:
-    """Answers POST with what `answer` makes of path and body, on loopback, and by TLS with a certificate and its key; ends with its
-    `with` block."""
+    """Answers POST with the status that `answer` makes of path, body and headers, or a status and a body, on loopback, and by TLS with a
+    certificate and its key; ends with its `with` block."""
 
     def __init__(self, answer, *certificate):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                status = answer(self.path, self.rfile.read(int(self.headers["Content-Length"])), self.headers)
+                answered = answer(self.path, self.rfile.read(int(self.headers["Content-Length"])), self.headers)
+                status, body = answered if isinstance(answered, tuple) else (answered, b"")
                 self.send_response(status)
                 if status != 204:
-                    self.send_header("Content-Length", "0")
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
