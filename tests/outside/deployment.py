@@ -5,6 +5,7 @@ by the service; the unit against systemd's judgement of how exposed it is.
 """
 
 import glob
+import ipaddress
 import os
 import re
 import shutil
@@ -118,11 +119,13 @@ def check_compose():
     services = composition["services"]
     caddy = services.pop("caddy")
     assert caddy["environment"]["ZENDESK_TOKEN_UPSTREAMS"].split() == [f"{name}:8001" for name in services]
-    network = composition["networks"]["pages"]["ipam"]["config"][0]["subnet"]
+    network = composition["networks"]["pages"]["ipam"]["config"][0]
+    address = ipaddress.ip_address(caddy["networks"]["pages"]["ipv4_address"])
+    assert address in ipaddress.ip_network(network["subnet"]) and address not in ipaddress.ip_network(network["ip_range"])
     for name, service in services.items():
         assert "ports" not in service and service["read_only"] and service["cap_drop"] == ["ALL"], name
         settings = service["environment"]
-        assert settings["ZENDESK_TOKEN_PROXY__TRUSTED"] == network
+        assert settings["ZENDESK_TOKEN_PROXY__TRUSTED"] == str(address)
         assert settings["ZENDESK_TOKEN_LOGIN__PROJECT_ID"] == "p", "the file of README.md"
         # As the image has it.
         settings["ZENDESK_TOKEN_LISTEN"] = "0.0.0.0:8001"
