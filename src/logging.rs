@@ -13,6 +13,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tracing::Level;
+#[cfg(feature = "otlp")]
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -69,7 +71,7 @@ pub fn start(format: Format, level: Level) -> Log {
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_target(ALWAYS, level.max(LevelFilter::INFO));
     #[cfg(feature = "otlp")]
-    let targets = targets.with_target(otlp::CRATES, LevelFilter::OFF);
+    let targets = targets.and(filter_fn(otlp::may_be_told));
     let lines = writer.clone().map(|writer| {
         let lines =
             fmt::layer().with_writer(Arc::new(writer)).with_ansi(false).with_target(false).log_internal_errors(false);

@@ -62,15 +62,18 @@ fn an_ipv6_network_is_one_client() {
 }
 
 #[test]
-fn the_subnets_of_one_site_are_64_clients_and_no_more() {
+fn the_subnets_of_one_site_are_so_many_clients_and_no_more() {
     let settings = load(None, &usual(&[("rate_limit.per_second", "1"), ("rate_limit.burst", "4")])).unwrap();
     let limit = RateLimit::new(settings.rate_limit.unwrap());
     let ask = |address: String| limit.check(address.parse().unwrap()).is_ok();
     // One greedy subnet takes nothing of its neighbours'.
-    let own = (0..10_000).filter(|_| ask("2001:db8:0:ffff::1".to_owned())).count();
-    assert!((4..100).contains(&own), "{own}");
-    let site = (0..2000).filter(|subnet| ask(format!("2001:db8:0:{subnet:x}::1"))).count();
-    assert!((200..2000).contains(&site), "{site}");
+    let own = (0..10_000).filter(|_| ask("2001:db8:0:ff::1".to_owned())).count();
+    assert!((4..30).contains(&own), "{own}");
+    let household = (0..200).filter(|subnet| ask(format!("2001:db8:0:{subnet:x}::1"))).count();
+    assert!((55..100).contains(&household), "{household}");
+    assert!(ask("2001:db8:0:100::1".to_owned()), "another household");
+    let site = (0x200..0xffff_u32).filter(|subnet| ask(format!("2001:db8:0:{subnet:x}::1"))).count();
+    assert!((3500..20_000).contains(&site), "{site}");
     assert!(ask("2001:db8:1:1::1".to_owned()), "another site");
 }
 

@@ -175,10 +175,14 @@ fn a_file_that_never_ends_fails_the_reload_and_not_the_service() {
     let folder = Folder::new();
     let secret = folder.write("secret", LOGIN_SECRET);
     let server = serve(&secret, &[]);
+    fs::write(&secret, NEW_SECRET).unwrap();
+    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
     fs::remove_file(&secret).unwrap();
     assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
     until("given up", || reloads(&server, "failed") > 0);
-    assert_eq!(ask(&server, LOGIN_SECRET).status, 200);
+    assert_eq!(ask(&server, NEW_SECRET).status, 200);
+    thread::sleep(Duration::from_secs(7));
+    assert_eq!(reloads(&server, "failed"), 1, "it is tried again after a pause");
     let threads = || fs::read_dir(format!("/proc/{}/task", server.id())).unwrap().count();
     let before = threads();
     for _ in 0..3 {
@@ -187,10 +191,10 @@ fn a_file_that_never_ends_fails_the_reload_and_not_the_service() {
     until("given up again", || reloads(&server, "failed") > 1);
     assert!(threads() <= before + 1, "one stuck reader is enough");
     // What it waits for comes, and then the file is another: nobody has to ask for a reload.
-    fs::write(&secret, LOGIN_SECRET).unwrap();
+    fs::write(&secret, NEW_SECRET).unwrap();
     fs::remove_file(&secret).unwrap();
-    folder.write("secret", NEW_SECRET);
-    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    folder.write("secret", LOGIN_SECRET);
+    until_swapped(&server, NEW_SECRET, LOGIN_SECRET);
     assert_eq!(server.stop().status.code(), Some(0));
 }
 

@@ -89,12 +89,17 @@ fn bodies_that_never_come_leave_room_for_everybody_else() {
         let request = server.request("POST", PATH).header("X-Forwarded-For", client);
         request.body(format!("user_token={login}")).send()
     };
-    let mut slow: Vec<TcpStream> = (0..20).map(|_| begin(&server, "192.0.2.1")).collect();
-    until("half of the places are one client's", || ask("192.0.2.1").refusal() == "429 00-06");
-    assert_eq!(ask("192.0.2.1").header("retry-after").as_deref(), Some("1"));
-    assert_eq!(ask("192.0.2.2").status, 200, "the other half is not");
-    slow.extend((0..20).map(|_| begin(&server, "192.0.2.2")));
-    until("all places are taken", || ask("192.0.2.3").refusal() == "503 00-11");
+    let mut slow = Vec::new();
+    let mut fill = |client: &str| slow.extend((0..10).map(|_| begin(&server, client)));
+    until("its share is taken", || {
+        fill("192.0.2.1");
+        ask("192.0.2.1").refusal() == "429 00-06"
+    });
+    assert_eq!(ask("192.0.2.2").status, 200, "another has its own");
+    until("all places are taken", || {
+        (1..8).for_each(|number| fill(&format!("192.0.2.{number}")));
+        ask("192.0.2.100").refusal() == "503 00-11"
+    });
     for _ in 0..5 {
         assert_eq!(server.get("/generate/token").cookie(&login).send().status, 200);
         assert_eq!(server.get("/jwt_fn.js").send().status, 200);
@@ -102,21 +107,21 @@ fn bodies_that_never_come_leave_room_for_everybody_else() {
     let mut answers: Vec<String> = slow.into_iter().map(|stream| end(stream).refusal()).collect();
     answers.sort();
     answers.dedup();
-    assert_eq!(answers, ["400 00-10", "429 00-06"], "in time, too late");
-    for client in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+    assert!(answers.starts_with(&["400 00-10".to_owned(), "429 00-06".to_owned()]), "{answers:?}");
+    for client in ["192.0.2.1", "192.0.2.2", "192.0.2.100"] {
         assert_eq!(ask(client).status, 200);
     }
 }
 
 #[test]
-fn a_body_has_two_seconds() {
+fn a_body_has_five_seconds() {
     let server = Server::with_all_products(&[]);
     let started = Instant::now();
     let late = end(begin(&server, ""));
     assert_eq!(late.refusal(), "400 00-10");
-    assert!((1900..8000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert!((4900..15000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     let log = server.stop().log.join("");
-    assert!(log.contains("the body did not come within 2 s"), "{log}");
+    assert!(log.contains("the body did not come within 5 s"), "{log}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub enum Cause {
     #[error("the body was cut off")]
     BodyCutOff,
     /// The body is not there in time.
-    #[error("the body did not come within 2 s")]
+    #[error("the body did not come within 5 s")]
     BodyLate,
     /// The exchange stopped, for a reason that may be ours or gone in a moment, where a 401 would cost too much.
     #[error("{0}; Zendesk's servers may ask again")]
@@ -85,7 +85,7 @@ pub enum Cause {
     /// `rate_limit` is reached; after so many seconds it is not.
     #[error("more requests of this client than rate_limit allows; again in {0} s")]
     TooManyRequests(u64),
-    /// Half of those that may send their body at once are this client's.
+    /// A sixteenth of those that may send their body at once are this client's.
     #[error("too many requests of this client that are still sending their body")]
     TooManyBodiesOfClient,
     /// A quarter of `limits.requests_in_flight` is still sending its body.

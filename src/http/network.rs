@@ -12,8 +12,8 @@ pub struct Network {
 /// Bits of an IPv6 address that name a subnet (RFC 4291 §2.5.4). A client has one, or many.
 const SUBNET: u32 = 64;
 
-/// Bits that name what an organisation gets to divide into subnets (RFC 6177 §2), at most.
-const SITE: u32 = 48;
+/// Bits that name what a customer gets to divide into subnets (RFC 6177 §2): a household, and an organisation.
+const SITES: [u32; 2] = [56, 48];
 
 /// Bits of an IPv6 address before the IPv4 address that it stands for, in the prefix of translators (RFC 6052 §2.1).
 const TRANSLATED: u128 = 0x0064_ff9b << 96;
@@ -31,13 +31,12 @@ impl Network {
         }
     }
 
-    /// All that its owner may have beside it. None for IPv4, where addresses are dear.
-    #[must_use]
-    pub fn site(self) -> Option<Self> {
-        match self.first {
+    /// What its owner may have beside it, the /56 before the /48. Nothing for IPv4, where addresses are dear.
+    pub fn sites(self) -> impl Iterator<Item = Self> {
+        SITES.into_iter().filter_map(move |bits| match self.first {
             IpAddr::V4(_) => None,
-            IpAddr::V6(ip) => Some(Self::around(ip, SITE)),
-        }
+            IpAddr::V6(ip) => Some(Self::around(ip, bits)),
+        })
     }
 
     const fn one(ip: IpAddr) -> Self {

@@ -17,8 +17,9 @@ use super::network::Network;
 /// Most clients that are counted at once, some 20 MB. Beyond it those that asked longest ago start anew.
 const MAX_CLIENTS: u64 = 65_536;
 
-/// How many clients' worth all subnets of one site may ask for: else the owner of a /48 would be 65,536 clients.
-const SITE_CLIENTS: NonZeroU32 = NonZeroU32::new(64).unwrap();
+/// How many clients' worth all subnets of one /56, and of one /48, may ask for: else the owner of a /48 would be 65,536
+/// clients. More would do for those; but a mobile network has many customers in one.
+const SITE_CLIENTS: [NonZeroU32; 2] = [NonZeroU32::new(16).unwrap(), NonZeroU32::new(1024).unwrap()];
 
 /// A leaky bucket for each client.
 pub struct RateLimit {
@@ -52,10 +53,15 @@ impl RateLimit {
     /// # Errors
     /// It is one too many; after so many seconds the next is not.
     pub fn check(&self, client: IpAddr) -> Result<(), u64> {
-        let subnet = Network::of(client);
-        self.count(subnet, NonZeroU32::MIN)?;
-        // Only what the subnet itself may ask for counts against its neighbours.
-        subnet.site().map_or(Ok(()), |site| self.count(site, SITE_CLIENTS))
+        let client = Network::of(client);
+        // What a client asks for beyond its own limit does not count against its neighbours, and a site beyond its own
+        // adds no clients.
+        let is_known = self.clients.contains_key(&client);
+        if is_known {
+            self.count(client, NonZeroU32::MIN)?;
+        }
+        client.sites().zip(SITE_CLIENTS).try_for_each(|(site, clients)| self.count(site, clients))?;
+        if is_known { Ok(()) } else { self.count(client, NonZeroU32::MIN) }
     }
 
     fn count(&self, network: Network, clients: NonZeroU32) -> Result<(), u64> {

@@ -39,8 +39,11 @@ const MAX_BYTES: usize = 16 * 1024;
 /// sending when its connection closes never sees the answer. As much as nginx lets through by default.
 const MAX_DROPPED: usize = 1 << 20;
 
-/// Longest time that a body may take: it fits into a dozen packets, which come from Zendesk's servers.
-const BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time that a body may take: it fits into a dozen packets, and one of them may be lost twice.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The part of the places for bodies that one client may hold. Zendesk's servers hold one for milliseconds.
+const SHARE: usize = 16;
 
 /// The field that holds the login token.
 const FIELD: &str = "user_token";
@@ -51,7 +54,7 @@ pub struct Desk {
     /// Places for bodies that are still to come. Nothing else lets a client keep a request under way at
     /// will: without a bound of their own, bodies that never come would fill the house.
     reading: Semaphore,
-    /// Half of them at most are one client's.
+    /// A sixteenth of them at most are one client's.
     shares: Shares,
 }
 
@@ -64,7 +67,7 @@ impl Desk {
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, requests_in_flight: usize) -> Self {
         let places = (requests_in_flight / 4).max(1);
-        Self { exchange, reading: Semaphore::new(places), shares: Shares::new((places / 2).max(1)) }
+        Self { exchange, reading: Semaphore::new(places), shares: Shares::new((places / SHARE).max(1)) }
     }
 }
 

@@ -20,7 +20,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter as Exporter};
 use reqwest::blocking::Client;
 use reqwest::redirect;
-use tracing::{Span, Subscriber};
+use tracing::{Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -79,8 +79,13 @@ impl Export {
     }
 }
 
-/// Target of what the crates of OpenTelemetry say themselves. It quotes the collector's answer, at any length.
-pub(super) const CRATES: &str = "opentelemetry";
+/// What the crates of OpenTelemetry say that the log takes: how many spans were dropped, since they came too fast.
+const DROPS: [&str; 2] = ["BatchSpanProcessor.SpanDroppingStarted", "BatchSpanProcessor.SpansDropped"];
+
+/// Whether an event may stand in the log. Others of those crates quote the collector's answer, at any length.
+pub(super) fn may_be_told(event: &Metadata<'_>) -> bool {
+    !event.target().starts_with("opentelemetry") || DROPS.contains(&event.name())
+}
 
 /// An exporter that tells the log when the collector stops taking spans, and when it takes them again.
 #[derive(Debug)]

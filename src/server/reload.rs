@@ -160,6 +160,7 @@ impl Reload {
 
     /// Loads settings off the runtime's threads, since a file system may be slow.
     async fn load(&mut self) -> Result<Config, NotReloaded> {
+        self.seen = WatchedFiles::default();
         if let Some(mut stuck) = self.stuck.take()
             && timeout(LOAD_LIMIT, &mut stuck).await.is_err()
         {
