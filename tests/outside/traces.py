@@ -109,6 +109,11 @@ def nobody_waits_for_a_collector():
                 assert told or endpoint == hanging.url, f"nothing in the log of {endpoint}"
                 assert len(told) <= 1 and all("spans" in line for line in told), told
                 assert not any(text in line for line in running.log for text in ["x-key", "said by the collector"])
+        with Service(environment=variables(hanging.url) | {"OTEL_BSP_MAX_QUEUE_SIZE": "4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2"}) as running:
+            for _ in range(50):
+                assert ask(running)[0] == 401
+            running.stop()
+            assert any("dropped a Span" in line for line in running.log), "spans that come too fast are told of"
     print("a collector that is away, wrong, slow or broken stops nothing, and the log says so")
 
 
