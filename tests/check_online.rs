@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::{output, skip, usual};
-use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture, keys_path};
+use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::PROJECT;
 use crate::published_keys::rs256;
+use crate::stub::Reply;
 
 fn check(settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let result = output(&["check", "--online"], settings);

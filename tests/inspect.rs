@@ -6,8 +6,9 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, command};
-use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture};
+use crate::login_api::{LoginApi, VALIDATE_PATH, fixture};
 use crate::login_tokens::{EMAIL, LoginToken, PROJECT, SUB, now, sign};
+use crate::stub::Reply;
 use crate::verification::fixtures;
 
 const PREVIOUS: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";

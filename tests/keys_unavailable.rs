@@ -9,8 +9,9 @@ use zendesk_token::config::login::KeyCaching;
 use zendesk_token::login::fetches::Fetches;
 
 use crate::client::Request;
-use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_api::{LoginApi, fixture, keys_path};
 use crate::published_keys::{INVALID, ask, ask_at, is_ready, ready, serve, token, until};
+use crate::stub::Reply;
 
 const UNAVAILABLE: &str = "503 00-07";
 

@@ -11,10 +11,11 @@ use crate::harness::{
     CHAT_SECRET, HELP_CENTER_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, SUPPORT_SDK_SECRET,
     Server, command, output, usual, variable,
 };
-use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture, keys_path};
+use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
 use crate::published_keys::rs256;
 use crate::requests::WITH_LOG;
+use crate::stub::Reply;
 use crate::verification::{NOW, exchange, fixtures, run};
 
 const PREVIOUS_SECRET: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";

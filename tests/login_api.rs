@@ -2,33 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use crate::harness::PATIENCE;
 use crate::login_tokens::PROJECT;
-
-/// How the API answers a path.
-#[derive(Clone)]
-pub enum Reply {
-    /// Status and body.
-    Answer(u16, String),
-    /// The same, after a while.
-    Late(Duration, u16, String),
-    /// 302 to that address.
-    Redirect(String),
-    /// A body without end.
-    Huge,
-    /// Closes the connection without a word.
-    HangUp,
-    /// Something that is no HTTP.
-    Noise,
-}
+use crate::stub::{Asked, Reply, Stub};
 
 /// The path of the login project's keys.
 pub fn keys_path() -> String {
@@ -44,21 +25,18 @@ pub fn fixture(name: &str) -> String {
 }
 
 pub struct LoginApi {
-    address: SocketAddr,
+    stub: Stub,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Shared {
     replies: Mutex<BTreeMap<String, Reply>>,
-    /// Method, path and body of each request.
-    asked: Mutex<Vec<(String, String, String)>>,
+    asked: Mutex<Vec<Asked>>,
     /// How far its clock is ahead of ours, in seconds.
     ahead: Mutex<i64>,
     /// Whether a cache has kept its answers for a while.
     is_cached: AtomicBool,
-    is_stopping: AtomicBool,
 }
 
 impl LoginApi {
@@ -68,29 +46,20 @@ impl LoginApi {
     }
 
     pub fn at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        let (address, shared) = (listener.local_addr().unwrap(), Arc::new(Shared::default()));
-        let mut api = Self { address, shared: Arc::clone(&shared), thread: None };
+        let shared = Arc::new(Shared::default());
+        let answering = Arc::clone(&shared);
+        let api = Self { stub: Stub::start(address, move |asked| answering.answer(asked)), shared };
         api.reply(&keys_path(), Reply::Answer(200, fixture("first.json")));
         api.reply(VALIDATE_PATH, Reply::Answer(204, String::new()));
-        api.thread = Some(thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.is_stopping.load(Ordering::Relaxed) {
-                    break;
-                }
-                let (shared, stream) = (Arc::clone(&shared), stream.unwrap());
-                thread::spawn(move || shared.answer(stream));
-            }
-        }));
         api
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.stub.address
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.stub.url()
     }
 
     pub fn reply(&self, path: &str, reply: Reply) {
@@ -111,7 +80,7 @@ impl LoginApi {
 
     /// How often a path was asked for.
     pub fn asked(&self, path: &str) -> usize {
-        self.shared.asked.lock().unwrap().iter().filter(|(_, asked, _)| asked == path).count()
+        self.shared.asked.lock().unwrap().iter().filter(|asked| asked.target == path).count()
     }
 
     /// Method and body of the last request for a path.
@@ -119,70 +88,21 @@ impl LoginApi {
         let asked = self.shared.asked.lock().unwrap();
         asked
             .iter()
-            .rfind(|(_, asked, _)| asked == path)
-            .map(|(method, _, body)| (method.clone(), body.clone()))
+            .rfind(|asked| asked.target == path)
+            .map(|asked| (asked.method.clone(), asked.body.clone()))
             .unwrap()
     }
 }
 
-impl Drop for LoginApi {
-    fn drop(&mut self) {
-        self.shared.is_stopping.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Shared {
-    fn answer(&self, mut stream: TcpStream) {
-        let _ = stream.set_read_timeout(Some(PATIENCE));
-        let Some((method, path, body)) = read(&mut stream) else { return };
-        let reply = self.replies.lock().unwrap().get(&path).cloned();
-        self.asked.lock().unwrap().push((method, path, body));
-        match reply.unwrap_or(Reply::Answer(404, String::new())) {
-            Reply::Answer(status, body) => self.write(&mut stream, status, "", &body),
-            Reply::Late(wait, status, body) => {
-                thread::sleep(wait);
-                self.write(&mut stream, status, "", &body);
-            }
-            Reply::Redirect(to) => self.write(&mut stream, 302, &format!("Location: {to}\r\n"), ""),
-            Reply::Huge => {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[");
-                while stream.write_all(&[b' '; 8192]).is_ok() {}
-            }
-            Reply::HangUp => {}
-            Reply::Noise => drop(stream.write_all(b"220 mail.example.com ESMTP\r\n")),
-        }
-    }
-
-    fn write(&self, stream: &mut TcpStream, status: u16, header: &str, body: &str) {
+    fn answer(&self, asked: Asked) -> (String, Reply) {
+        let reply = self.replies.lock().unwrap().get(&asked.target).cloned();
+        self.asked.lock().unwrap().push(asked);
         let ahead = *self.ahead.lock().unwrap();
         let shift = Duration::from_secs(ahead.unsigned_abs());
         let now = SystemTime::now();
         let date = httpdate::fmt_http_date(if ahead < 0 { now - shift } else { now + shift });
         let age = if self.is_cached.load(Ordering::Relaxed) { "Age: 300\r\n" } else { "" };
-        let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        let head =
-            format!("HTTP/1.1 {status} X\r\nDate: {date}\r\n{age}Connection: close\r\n{length}{header}\r\n{body}");
-        let _ = stream.write_all(head.as_bytes());
-    }
-}
-
-/// Method, path and body of a request.
-fn read(stream: &mut TcpStream) -> Option<(String, String, String)> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let read = crate::client::read(stream, &mut chunk).ok().filter(|read| *read > 0)?;
-        bytes.extend_from_slice(&chunk[..read]);
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        if body.len() >= length.unwrap_or(0) {
-            let mut words = head.split(' ').map(str::to_owned);
-            return Some((words.next()?, words.next()?, body.to_owned()));
-        }
+        (format!("Date: {date}\r\n{age}"), reply.unwrap_or(Reply::Answer(404, String::new())))
     }
 }

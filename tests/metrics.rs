@@ -123,7 +123,7 @@ fn requests_under_way_are_counted() {
     let server = Server::with(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
     let in_flight = || value(&scrape(&server), "zendesk_token_requests_in_flight");
     assert!(in_flight().abs() < 0.5);
-    let late = crate::login_api::Reply::Late(Duration::from_secs(2), 204, String::new());
+    let late = crate::stub::Reply::Late(Duration::from_secs(2), 204, String::new());
     api.reply(crate::login_api::VALIDATE_PATH, late);
     let request = server.get("/generate/token").cookie(LoginToken::valid().mint());
     std::thread::scope(|scope| {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request};
 use crate::harness::{PATIENCE, Server, command, usual};
-use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_api::{LoginApi, fixture, keys_path};
 use crate::login_tokens::{LoginToken, PROJECT};
+use crate::stub::Reply;
 use crate::verification::fixtures;
 
 pub const INVALID: &str = "401 00-01";

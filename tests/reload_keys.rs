@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::client::Request;
 use crate::harness::{LOGIN_SECRET, Server, command, usual};
-use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_api::{LoginApi, fixture, keys_path};
 use crate::login_tokens::{LoginToken, PROJECT};
 use crate::published_keys::{rs256, until};
 use crate::reload::{Folder, reloads};
+use crate::stub::Reply;
 
 #[test]
 fn keys_that_were_fetched_survive_a_reload_and_those_of_another_project_are_there_before_the_swap() {

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use crate::client::Request;
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, usual};
-use crate::login_api::{LoginApi, Reply, VALIDATE_PATH};
+use crate::login_api::{LoginApi, VALIDATE_PATH};
 use crate::login_tokens::LoginToken;
 use crate::published_keys::until;
 use crate::reload::{Folder, NEW_SECRET, reloads, serve};
+use crate::stub::Reply;
 
 fn settings_text(more: &str) -> String {
     format!(

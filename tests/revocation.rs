@@ -8,9 +8,10 @@ use serde_json::json;
 
 use crate::client::{Answer, Request};
 use crate::harness::Server;
-use crate::login_api::{LoginApi, Reply, VALIDATE_PATH, fixture};
+use crate::login_api::{LoginApi, VALIDATE_PATH, fixture};
 use crate::login_tokens::{LoginToken, now};
 use crate::published_keys::{rs256, until};
+use crate::stub::Reply;
 
 /// How the Login API refuses.
 const REVOKED: &str = r#"{"error":{"code":"003-061","description":"The token of jane@example.com was revoked"}}"#;

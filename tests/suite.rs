@@ -15,6 +15,7 @@ mod harness;
 mod house;
 mod login_api;
 mod login_tokens;
+mod stub;
 
 mod architecture;
 mod bearer;

@@ -8,8 +8,9 @@ use zendesk_token::config::products::Product;
 
 use crate::client::{Answer, Request};
 use crate::harness::{ORIGIN, SUPPORT_SDK_SECRET, Server, usual};
-use crate::login_api::{LoginApi, Reply, VALIDATE_PATH};
+use crate::login_api::{LoginApi, VALIDATE_PATH};
 use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open_for};
+use crate::stub::Reply;
 
 const PATH: &str = "/support-sdk/token";
 const FORM: &str = "application/x-www-form-urlencoded";

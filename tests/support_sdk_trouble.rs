@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request};
 use crate::harness::{OTHER_PRODUCTS, Server};
-use crate::login_api::{LoginApi, Reply, fixture, keys_path};
+use crate::login_api::{LoginApi, fixture, keys_path};
 use crate::login_tokens::{LoginToken, now};
 use crate::published_keys::{ask, ready, token, until};
+use crate::stub::Reply;
 
 const PATH: &str = "/support-sdk/token";
 
