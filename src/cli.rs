@@ -12,6 +12,12 @@ pub mod inspect;
 pub mod healthcheck;
 pub mod secret;
 pub mod openapi;
+pub mod desk;
+pub mod users;
+pub mod backup;
+pub mod resolve;
+pub mod conflict;
+pub mod visitor;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,6 +30,10 @@ use crate::config::problem::ConfigError;
 use crate::exchange::BuildError;
 use crate::login::keys::KeysError;
 use crate::server::tls::TlsError;
+use crate::zendesk::desk_api::DeskClientError;
+
+use desk::ApiFailure;
+use resolve::BackupError;
 
 /// The arguments are right, but what should come with them is not.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +42,9 @@ pub struct UsageError(&'static str);
 
 /// Exit status when the settings are wrong; clap uses the same for wrong arguments.
 const EXIT_SETTINGS: u8 = 2;
+
+/// Exit status when an API of the support desk failed, or does not let us in.
+const EXIT_API: u8 = 3;
 
 /// Exchanges an Xsolla Login token for a Zendesk token, so that support agents see the real player.
 #[derive(Debug, Parser)]
@@ -52,6 +65,7 @@ First steps:
   zendesk-token check --config FILE       say what is wrong with the settings, and what would run
   zendesk-token serve --config FILE       run the service
   zendesk-token inspect --config FILE     say what is wrong with a login token or a Zendesk token
+  zendesk-token conflict --help           mend a player's chat that ends in a 409
   zendesk-token serve --help              every setting, with its default and environment variable";
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +84,12 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Ask the running service's admin listener whether it is ready; exit status 0 or 1, within 3 s
     Healthcheck,
+    /// Find and mend what keeps a player out of Messaging with a 409: another user that has the player's email
+    #[command(after_help = conflict::AFTER_HELP, after_long_help = conflict::AFTER_HELP)]
+    Conflict(conflict::Arguments),
+    /// Show a visitor of Chat, and whether it is linked to a login
+    #[command(after_help = visitor::AFTER_HELP, after_long_help = visitor::AFTER_HELP)]
+    Visitor(visitor::Arguments),
     /// Print a fresh secret of 256 random bits, as 64 hexadecimal digits
     Secret,
     /// Print the OpenAPI document of the routes, which the service also answers at /openapi.json
@@ -78,7 +98,7 @@ enum Command {
 
 /// Runs the command that the arguments name.
 ///
-/// Exit status: 0 done, 1 failed, 2 wrong arguments or settings.
+/// Exit status: 0 done, 1 failed, 2 wrong arguments or settings, 3 an API of the support desk failed.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -89,6 +109,10 @@ pub fn run() -> ExitCode {
     }
     let result = match arguments.command {
         Command::Inspect(inspect) => return inspect::run(&inspect, config).unwrap_or_else(|error| report(&error)),
+        Command::Conflict(conflict) => {
+            return conflict::run(&conflict, config).unwrap_or_else(|error| report(&error));
+        }
+        Command::Visitor(visitor) => return visitor::run(&visitor, config).unwrap_or_else(|error| report(&error)),
         Command::Serve => serve::run(config),
         Command::Demo(demo) => demo::run(&demo),
         Command::Check(check) => check::run(&check, config),
@@ -102,7 +126,14 @@ pub fn run() -> ExitCode {
 /// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.
 fn report(error: &anyhow::Error) -> ExitCode {
     let is_authority = matches!(error.downcast_ref(), Some(BuildError::Keys(KeysError::Client(_))));
-    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || error.is::<TlsError>() || is_authority;
+    let is_desk = error.is::<DeskClientError>() || error.is::<BackupError>();
+    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || error.is::<TlsError>();
     let _ = writeln!(io::stderr(), "{error:#}");
-    if is_settings { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::FAILURE }
+    if is_settings || is_authority || is_desk {
+        ExitCode::from(EXIT_SETTINGS)
+    } else if error.is::<ApiFailure>() {
+        ExitCode::from(EXIT_API)
+    } else {
+        ExitCode::FAILURE
+    }
 }

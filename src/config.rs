@@ -16,6 +16,7 @@ pub mod product_sections;
 pub mod secret_places;
 pub mod clients;
 pub mod sections;
+pub mod desk;
 
 use std::ffi::OsString;
 use std::mem;
@@ -28,6 +29,7 @@ use tracing::Level;
 use crate::logging::Format;
 
 use clients::{Proxy, RateLimit};
+use desk::{ChatApi, Conversations};
 use load::Reader;
 use login::Login;
 use origin::OriginPattern;
@@ -182,6 +184,28 @@ impl Config {
         reader.finish(keys)
     }
 
+    /// Loads `[conversations]` alone.
+    ///
+    /// # Errors
+    /// What is wrong with that section or the file.
+    pub fn load_conversations(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Conversations, ConfigError> {
+        load_section(file, environment, "conversations.", desk::conversations)
+    }
+
+    /// Loads `[chat_api]` alone.
+    ///
+    /// # Errors
+    /// What is wrong with that section or the file.
+    pub fn load_chat_api(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<ChatApi, ConfigError> {
+        load_section(file, environment, "chat_api.", desk::chat_api)
+    }
+
     /// Loads `admin.listen` alone, for a command that only talks to a running service.
     ///
     /// # Errors
@@ -190,11 +214,25 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<SocketAddr, ConfigError> {
-        let mut reader = Reader::new(file, environment);
-        reader.problems.retain(|problem| [file::PROBLEM_KEY, "admin.listen"].contains(&problem.key.as_str()));
-        let listen = sections::address(&mut reader, "admin.listen");
-        reader.finish(listen)
+        load_section(file, environment, "admin.listen", |reader| sections::address(reader, "admin.listen"))
     }
+}
+
+/// Loads one section, for a command that needs no other.
+fn load_section<T>(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    section: &str,
+    read: impl FnOnce(&mut Reader) -> T,
+) -> Result<T, ConfigError> {
+    let mut reader = Reader::new(file, environment);
+    let section_read = read(&mut reader);
+    drop_false_problems(&mut reader.problems);
+    // A slip in the section's name is this command's to tell.
+    let (file, slip) = (file::PROBLEM_KEY, format!("did you mean {section}"));
+    let is_own = |problem: &Problem| problem.key.starts_with(section) || problem.what.contains(&slip);
+    reader.problems.retain(|problem| problem.key == file || is_own(problem));
+    reader.finish(section_read)
 }
 
 /// What was read of a broken file, and what was not, would only add problems that nobody has.

@@ -8,6 +8,10 @@ pub mod messaging;
 pub mod help_center;
 pub mod support_sdk;
 pub mod rules;
+pub mod desk_error;
+pub mod desk_api;
+pub mod conversations;
+pub mod visitors;
 
 use std::time::Duration;
 

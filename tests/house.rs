@@ -25,6 +25,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "secret_places",
             "clients",
             "sections",
+            "desk",
         ],
     ),
     (
@@ -43,7 +44,23 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "verifier",
         ],
     ),
-    ("zendesk", &["identity", "signing_key", "token_id", "chat", "messaging", "help_center", "support_sdk", "rules"]),
+    (
+        "zendesk",
+        &[
+            "identity",
+            "signing_key",
+            "token_id",
+            "chat",
+            "messaging",
+            "help_center",
+            "support_sdk",
+            "rules",
+            "desk_error",
+            "desk_api",
+            "conversations",
+            "visitors",
+        ],
+    ),
     (
         "http",
         &[
@@ -84,12 +101,18 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "healthcheck",
             "secret",
             "openapi",
+            "desk",
+            "users",
+            "backup",
+            "resolve",
+            "conflict",
+            "visitor",
         ],
     ),
 ];
 
 /// Where each outside crate may be named: a file or folder below `src/`.
-pub const HOMES: [(&str, &[&str]); 37] = [
+pub const HOMES: [(&str, &[&str]); 40] = [
     ("anyhow", &["cli"]),
     ("arc_swap", &["http", "login/published.rs", "server/tls.rs"]),
     (
@@ -104,6 +127,7 @@ pub const HOMES: [(&str, &[&str]); 37] = [
         ],
     ),
     ("axum", &["http"]),
+    ("backon", &["zendesk/desk_api.rs"]),
     (
         "base64",
         &[
@@ -111,6 +135,7 @@ pub const HOMES: [(&str, &[&str]); 37] = [
             "login/key_set.rs",
             "login/token.rs",
             "zendesk/signing_key.rs",
+            "zendesk/desk_api.rs",
             "http/document.rs",
             "cli",
         ],
@@ -119,7 +144,7 @@ pub const HOMES: [(&str, &[&str]); 37] = [
     ("form_urlencoded", &["http/support_sdk.rs"]),
     ("futures_util", &["http"]),
     ("hex", &["config/secret.rs", "login/key_set.rs", "zendesk/token_id.rs", "http/observe.rs", "cli/inspect.rs"]),
-    ("httpdate", &["login/api.rs"]),
+    ("httpdate", &["login/api.rs", "zendesk/desk_api.rs"]),
     ("humantime", &["config/load.rs", "cli/words.rs"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
@@ -131,15 +156,17 @@ pub const HOMES: [(&str, &[&str]); 37] = [
     ("opentelemetry", &["logging/otlp.rs"]),
     ("opentelemetry_otlp", &["logging/otlp.rs"]),
     ("opentelemetry_sdk", &["logging/otlp.rs"]),
+    ("percent_encoding", &["zendesk/desk_api.rs"]),
     ("procfs", &["metrics/process.rs"]),
     ("prometheus_client", &["metrics"]),
-    ("reqwest", &["remote.rs", "logging/otlp.rs", "login/connection.rs", "login/api.rs"]),
+    ("reqwest", &["remote.rs", "logging/otlp.rs", "login/connection.rs", "login/api.rs", "zendesk"]),
     ("rlimit", &["server.rs"]),
+    ("rustix", &["cli/resolve.rs"]),
     ("secrecy", &["config"]),
     ("serde", &["login", "zendesk", "http", "cli"]),
     ("serde_json", &["login", "zendesk", "http", "cli"]),
     ("strsim", &["config/settings.rs"]),
-    ("tokio", &["login", "http", "server", "cli"]),
+    ("tokio", &["login", "zendesk/desk_api.rs", "http", "server", "cli"]),
     ("tokio_rustls", &["server/listener.rs", "server/tls.rs"]),
     ("toml", &["config/file.rs"]),
     ("tower", &["http"]),
@@ -153,8 +180,8 @@ pub const HOMES: [(&str, &[&str]); 37] = [
 pub const EFFECTS: [(&str, &[&str]); 9] = [
     ("SystemTime::now", &["http/token.rs"]),
     ("std::env::", &["config.rs", "logging/otlp.rs"]),
-    ("File::open", &["config"]),
-    ("fs::", &["config", "logging", "metrics/process.rs"]),
+    ("File::open", &["config", "cli/backup.rs"]),
+    ("fs::", &["config", "logging", "metrics/process.rs", "cli/backup.rs"]),
     ("io::stdout", &["cli", "logging"]),
     ("io::stderr", &["cli"]),
     ("aws_lc_rs::rand", &["config/secret.rs", "zendesk/token_id.rs", "http/observe.rs"]),

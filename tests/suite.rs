@@ -11,6 +11,7 @@
 )]
 
 mod client;
+mod desk_api;
 mod harness;
 mod house;
 mod login_api;
@@ -23,7 +24,11 @@ mod commands;
 mod cookies;
 mod check_online;
 mod client_ip;
+mod conflict;
+mod conflict_resolve;
 mod demo;
+mod desk_deletions;
+mod desk_failures;
 mod documents;
 mod drain;
 mod full_house;
@@ -57,6 +62,7 @@ mod revocation;
 mod revocation_memory;
 mod secrets;
 mod settings;
+mod settings_desk;
 mod settings_login;
 mod settings_products;
 mod settings_sources;
@@ -64,3 +70,4 @@ mod support_sdk;
 mod support_sdk_trouble;
 mod tls;
 mod verification;
+mod visitor;

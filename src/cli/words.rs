@@ -53,7 +53,15 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The same for JSON, whose own escapes it uses.
+/// A text as one word of a command that a person may copy (POSIX shells; PowerShell too, but for quotes in it).
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let text = printable(text);
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@%+=".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// As [`printable`], for JSON, whose own escapes it uses.
 #[must_use]
 pub fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());

@@ -24,7 +24,7 @@ impl Setting {
     /// Whether its value must never be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.key.ends_with("secret")
+        self.key.ends_with("secret") || self.key == "chat_api.token"
     }
 }
 
@@ -116,6 +116,27 @@ pub const SETTINGS: &[Setting] = &[
         "login claims to take the name from; the email when there is none",
     ),
     setting("support_sdk.fallback_email_domain", None, "as chat.fallback_email_domain"),
+    setting(
+        "conversations.subdomain",
+        None,
+        "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict",
+    ),
+    setting(
+        "conversations.base_url",
+        None,
+        "instead of it the API itself, as https://api.smooch.io for legacy Sunshine Conversations",
+    ),
+    setting("conversations.app_id", None, "needed for conflict: id of the app of Messaging"),
+    setting("conversations.key_id", None, "needed for conflict: id of an API key of that app; it begins with app_"),
+    setting("conversations.key_secret", None, "needed for conflict: the API key's secret"),
+    setting("conversations.key_secret_file", None, "instead of it a file that holds it"),
+    setting("conversations.brand_id", None, "brand whose users are meant, where users are kept apart by brand"),
+    setting("conversations.ca_file", None, "certificate authorities (PEM) to believe instead of the public ones"),
+    setting("chat_api.subdomain", None, "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
+    setting("chat_api.base_url", None, "instead of it the API itself, as https://www.zopim.com"),
+    setting("chat_api.token", None, "needed for visitor: an OAuth access token of Chat with the scope read"),
+    setting("chat_api.token_file", None, "instead of it a file that holds it"),
+    setting("chat_api.ca_file", None, "certificate authorities (PEM) to believe instead of the public ones"),
     setting("tls.certificate", None, "file with the certificate chain in PEM; the public listener then speaks TLS"),
     setting("tls.key", None, "file with its private key in PEM"),
     setting("proxy.trusted", None, "networks of the reverse proxies that are believed: 10.0.7.0/24, or one address"),

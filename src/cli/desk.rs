@@ -1,0 +1,120 @@
+//! How does a person hear of what an API of the support desk says?
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+
+use serde::Serialize;
+
+use crate::remote::CallError;
+use crate::zendesk::desk_api::{Pause, TRIES};
+use crate::zendesk::desk_error::{DeskApiError, Refused};
+
+use super::words::{printable, printable_json};
+
+/// An API, in the words of its settings.
+pub struct Api {
+    /// What it is called.
+    pub name: &'static str,
+    /// The settings that open it, behind their verb.
+    pub login: &'static str,
+    /// The settings that say where it is.
+    pub place: &'static str,
+    /// The setting of a private authority.
+    pub ca_file: &'static str,
+}
+
+/// The API of `conflict`.
+pub const CONVERSATIONS: Api = Api {
+    name: "the Sunshine Conversations API",
+    login: "are conversations.key_id and conversations.key_secret",
+    place: "conversations.subdomain (or base_url) and conversations.app_id",
+    ca_file: "conversations.ca_file",
+};
+
+/// The API of `visitor`.
+pub const CHAT_API: Api = Api {
+    name: "the Chat API",
+    login: "is chat_api.token",
+    place: "chat_api.subdomain (or base_url)",
+    ca_file: "chat_api.ca_file",
+};
+
+/// The API failed, or does not let us in.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ApiFailure(pub String);
+
+/// Tells a person at a terminal of each pause; a log or a script needs no word of it.
+pub fn tell_pause(api: &Api, pause: &Pause) {
+    if io::stderr().is_terminal() {
+        let seconds = pause.length.as_secs_f32();
+        let told = sentence(api, &pause.cause);
+        let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
+    }
+}
+
+impl Api {
+    /// What keeps an answer away, and the mend.
+    #[must_use]
+    pub fn failure(&self, error: &DeskApiError) -> ApiFailure {
+        let (told, Self { login, place, ca_file, .. }) = (sentence(self, error), self);
+        let mend = match error {
+            DeskApiError::Call(CallError::Unreachable) => format!("; is {place} right, and the network up?"),
+            DeskApiError::Call(CallError::Untrusted) => format!("; a private authority goes into {ca_file}"),
+            DeskApiError::Call(CallError::TooLarge) | DeskApiError::NotAsDescribed => format!("; is {place} right?"),
+            DeskApiError::Missing => String::new(),
+            DeskApiError::Call(CallError::TimedOut | CallError::Broken) => "; try again in a minute".to_owned(),
+            DeskApiError::Refused(Refused { status, retry_after, .. }) => match status {
+                300..=399 => format!(", which would lead elsewhere; is {place} right?"),
+                401 => format!("; {login} right, and not revoked?"),
+                403 => "; does that key have the right to this?".to_owned(),
+                404 => format!("; is {place} right?"),
+                408 | 429 | 500.. => {
+                    let wait = retry_after.map_or("a minute".to_owned(), |wait| format!("{} s", wait.as_secs()));
+                    format!("; try again in {wait}")
+                }
+                _ => String::new(),
+            },
+        };
+        ApiFailure(told + &mend)
+    }
+}
+
+fn sentence(Api { name, .. }: &Api, error: &DeskApiError) -> String {
+    match error {
+        DeskApiError::Call(CallError::Unreachable) => format!("{name} can't be reached"),
+        DeskApiError::Call(CallError::Untrusted) => {
+            format!("no TLS with {name}: its certificate is not believed, or it speaks none, or one too old")
+        }
+        DeskApiError::Call(CallError::TimedOut) => format!("{name} gave no answer within 10 s"),
+        DeskApiError::Call(CallError::TooLarge) => format!("the answer of {name} is over 1 MiB"),
+        DeskApiError::Call(CallError::Broken) => format!("the answer of {name} broke off or is no HTTP"),
+        DeskApiError::Missing => format!("{name} knows nothing of it"),
+        DeskApiError::NotAsDescribed => format!("the answer of {name} is not what its description says"),
+        DeskApiError::Refused(Refused { status, code, title, .. }) => {
+            let words: Vec<String> = [code, title].into_iter().flatten().map(|words| printable(words)).collect();
+            let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
+            format!("{name} answered with status {status}{words}")
+        }
+    }
+}
+
+/// Names and values, one under the other; what is not there is left out. Both may be anybody's.
+#[must_use]
+pub fn table(rows: &[(&str, Option<String>)]) -> String {
+    let rows = rows.iter().filter_map(|(name, value)| Some((printable(name), printable(value.as_ref()?))));
+    let rows: Vec<(String, String)> = rows.collect();
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    rows.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:width$}  {value}");
+        text
+    })
+}
+
+/// One JSON object, for scripts.
+///
+/// # Errors
+/// None that a person could cause.
+pub fn json(told: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable_json(&serde_json::to_string_pretty(told)?) + "\n")
+}

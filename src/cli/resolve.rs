@@ -1,0 +1,204 @@
+//! How is a user made to let go of an email, without losing more than was meant?
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rustix::termios::{QueueSelector, tcflush};
+use serde::Serialize;
+
+use crate::http::token::now;
+use crate::zendesk::conversations::{Conversations, Record, Remedy, User};
+use crate::zendesk::desk_api::Pause;
+
+use super::desk::{ApiFailure, CONVERSATIONS, json, tell_pause};
+use super::users::{Seen, Shown, find_user, user_table};
+use super::{EXIT_API, UsageError, backup};
+
+/// Arguments of `conflict resolve`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The user's id or external id
+    #[arg(value_name = "USER")]
+    user: String,
+
+    #[command(flatten)]
+    remedy: Remedies,
+
+    /// Do not ask; needed where there is no terminal to ask on
+    #[arg(long)]
+    yes: bool,
+
+    /// Say what would be sent, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// File for the user's record as it was; in the working directory unless named, never overwritten
+    #[arg(long, value_name = "FILE")]
+    backup: Option<PathBuf>,
+
+    /// Print one JSON object, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Remedies {
+    /// Delete personal information: frees the email, keeps the conversations
+    #[arg(long)]
+    forget_email: bool,
+
+    /// Delete the user and all its conversations, for good
+    #[arg(long)]
+    delete_user: bool,
+}
+
+/// What `conflict resolve --json` prints.
+#[derive(Serialize)]
+struct Resolved<'a> {
+    remedy: &'static str,
+    /// The request, when it would be sent.
+    would_send: Option<String>,
+    /// The user as it was.
+    user: Shown<'a>,
+    /// The file that holds its whole record.
+    backup: Option<String>,
+    /// The user as it is now; nothing when it is gone.
+    now: Option<Shown<'a>>,
+    /// Whether nobody has an email of the user's any more.
+    is_free: Option<bool>,
+    /// Ids of the users that do.
+    still_have_it: Vec<&'a str>,
+}
+
+impl Arguments {
+    const fn remedy(&self) -> Remedy {
+        if self.remedy.delete_user { Remedy::DeleteUser } else { Remedy::ForgetEmail }
+    }
+
+    /// The argument's own word.
+    const fn word(&self) -> &'static str {
+        match self.remedy() {
+            Remedy::DeleteUser => "delete-user",
+            Remedy::ForgetEmail => "forget-email",
+        }
+    }
+
+    /// What is lost, in words.
+    const fn loss(&self) -> &'static str {
+        match self.remedy() {
+            Remedy::DeleteUser => "This deletes the user and ALL ITS CONVERSATIONS, for good",
+            Remedy::ForgetEmail => {
+                "This deletes the user's email, name and other personal information, for good; the conversations stay"
+            }
+        }
+    }
+}
+
+/// Shows a user, asks, keeps its record, deletes, and looks again.
+///
+/// # Errors
+/// Nobody to ask, a record that can't be kept, or the API.
+pub async fn run(arguments: &Arguments, conversations: &Conversations) -> anyhow::Result<ExitCode> {
+    let asks = !arguments.yes && !arguments.dry_run;
+    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(
+            UsageError("there is no terminal to ask on; look at the user with conflict show, then add --yes").into()
+        );
+    }
+    let Some(record) = find_user(conversations, &arguments.user).await? else { return Ok(ExitCode::FAILURE) };
+    let url = conversations.remedy_address(&record.user, arguments.remedy());
+    let would_send = format!("DELETE {}", url.map_err(|error| CONVERSATIONS.failure(&error))?);
+    let _ = writeln!(io::stderr(), "{}", user_table(&record.user));
+    if arguments.dry_run {
+        return arguments.tell_dry_run(&record.user, would_send);
+    }
+    if asks && !is_confirmed(arguments.loss())? {
+        let _ = writeln!(io::stderr(), "declined; nothing was deleted");
+        return Ok(ExitCode::FAILURE);
+    }
+    // A person may take an hour over the answer.
+    let looked = conversations.look_again(&record.user, |pause| tell_pause(&CONVERSATIONS, pause)).await;
+    let now = looked.map_err(|error| CONVERSATIONS.failure(&error))?;
+    let Some(record) = now.filter(|now| now.user == record.user) else {
+        let _ = writeln!(io::stderr(), "the user has changed meanwhile, so nothing was deleted; look at it again");
+        return Ok(ExitCode::FAILURE);
+    };
+    arguments.delete(conversations, &record).await
+}
+
+/// Whether the person types `yes`.
+fn is_confirmed(loss: &str) -> io::Result<bool> {
+    // What was typed before the question is no answer to it.
+    let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+    write!(io::stderr(), "{loss}. Type yes to go on: ")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+impl Arguments {
+    fn tell_dry_run(&self, user: &User, would_send: String) -> anyhow::Result<ExitCode> {
+        let told = if self.json {
+            json(&Resolved {
+                remedy: self.word(),
+                would_send: Some(would_send),
+                user: Shown::new(user),
+                backup: None,
+                now: None,
+                is_free: None,
+                still_have_it: Vec::new(),
+            })?
+        } else {
+            format!("Would send: {would_send}\n{}.\n", self.loss().replacen("This deletes", "It would delete", 1))
+        };
+        io::stdout().write_all(told.as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn delete(&self, conversations: &Conversations, record: &Record) -> anyhow::Result<ExitCode> {
+        let user = &record.user;
+        let path = self.backup.clone().unwrap_or_else(|| backup::default_path(&user.id, now()));
+        backup::write(&path, record.json.get()).map_err(|error| BackupError(path.display().to_string(), error))?;
+        let _ = writeln!(io::stderr(), "the user's record is in {}", path.display());
+        let pausing = |pause: &Pause| tell_pause(&CONVERSATIONS, pause);
+        let deleted = conversations.delete(user, self.remedy(), pausing).await;
+        deleted.map_err(|error| {
+            let told = CONVERSATIONS.failure(&error).0;
+            ApiFailure(told + "; conflict show says whether anything was deleted")
+        })?;
+        self.look_again(conversations, user, path.display().to_string()).await
+    }
+
+    /// Says what became of it, by the API's own word.
+    async fn look_again(&self, conversations: &Conversations, user: &User, backup: String) -> anyhow::Result<ExitCode> {
+        let seen = Seen::look(conversations, user).await.map_err(|error| {
+            let told = CONVERSATIONS.failure(&error).0;
+            ApiFailure(format!("the API took the request; looking again failed: {told}"))
+        })?;
+        let told = if self.json {
+            json(&Resolved {
+                remedy: self.word(),
+                would_send: None,
+                user: Shown::new(user),
+                backup: Some(backup),
+                now: seen.user.as_ref().map(Shown::new),
+                is_free: Some(seen.holders.is_empty()),
+                still_have_it: seen.holders.iter().map(|user| user.id.as_str()).collect(),
+            })?
+        } else {
+            seen.text(user, self.remedy())
+        };
+        let written = io::stdout().write_all(told.as_bytes());
+        written.map_err(|error| ApiFailure(format!("the deletion was sent; standard output is closed ({error})")))?;
+        Ok(if seen.is_done(self.remedy()) { ExitCode::SUCCESS } else { ExitCode::from(EXIT_API) })
+    }
+}
+
+/// A record that could not be kept, so that nothing was deleted.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--backup: can't write {0} ({1}), so nothing was deleted; name a file that is not there yet, in a folder of yours"
+)]
+pub struct BackupError(String, io::Error);

@@ -1,0 +1,168 @@
+//! Which users does Messaging know, and how are they forgotten?
+//!
+//! Users of the Sunshine Conversations API v2 (`zendesk/sunshine-conversations-api-spec`, 17.12.1): Messaging refuses a
+//! player with 409 whose email is another user's (support.zendesk.com, article 7554200230170).
+
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::config::desk::Conversations as Settings;
+
+use super::desk_api::{DeskApi, DeskClientError, Login, Pause};
+use super::desk_error::{DeskApiError, IdError, ShowError};
+
+/// How the API says that it has no such user.
+const MISSING: [&str; 1] = ["user_not_found"];
+
+/// The users of one app.
+pub struct Conversations {
+    api: DeskApi,
+    app_id: String,
+    brand_id: Option<String>,
+}
+
+/// A user as the API tells of one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// The API's own id: one user's, for ever.
+    pub id: String,
+    /// The login id of the token that signed the user in.
+    pub external_id: Option<String>,
+    /// The user's id in Support.
+    pub zendesk_id: Option<String>,
+    /// The brand that the user is kept apart in.
+    pub brand_id: Option<String>,
+    /// When it was first seen, as the API writes it.
+    pub signed_up_at: Option<String>,
+    /// Whether it ever signed in.
+    pub authenticated: Option<bool>,
+    /// By what it is known.
+    #[serde(default)]
+    pub identities: Vec<UserIdentity>,
+}
+
+/// Something that a user is known by.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct UserIdentity {
+    /// What it is: `email`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The email itself.
+    pub value: String,
+    /// By whom it was found to be the user's.
+    pub verification: Option<String>,
+}
+
+/// A user, and what the API wrote of it to the letter.
+pub struct Record {
+    /// What we read of it.
+    pub user: User,
+    /// All of it.
+    pub json: Box<RawValue>,
+}
+
+/// How a user is made to let go of its email.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Deletes personal information. The conversations stay.
+    ForgetEmail,
+    /// Deletes the user and its conversations.
+    DeleteUser,
+}
+
+#[derive(Deserialize)]
+struct One {
+    user: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Many {
+    users: Vec<User>,
+}
+
+impl Conversations {
+    /// The users of the app that is set.
+    ///
+    /// # Errors
+    /// See [`DeskClientError`].
+    pub fn new(settings: &Settings) -> Result<Self, DeskClientError> {
+        let api = DeskApi::new(&settings.place, &Login::Basic(&settings.key_id, &settings.key_secret), &MISSING)?;
+        Ok(Self { api, app_id: settings.app_id.clone(), brand_id: settings.brand_id.clone() })
+    }
+
+    /// The users that are known by an email.
+    ///
+    /// # Errors
+    /// See [`DeskApiError`].
+    pub async fn find(&self, email: &str, pausing: impl Fn(&Pause)) -> Result<Vec<User>, DeskApiError> {
+        let filter = [("filter[identities.email]", email)];
+        let url = self.address(&[], &filter).map_err(|IdError| DeskApiError::NotAsDescribed)?;
+        let users = self.api.fetch::<Many>(&url, pausing).await?.users;
+        // Whoever drops the filter on the way must not have us offer strangers for deletion.
+        let has_it = |user: &User| user.emails().any(|identity| identity.value.eq_ignore_ascii_case(email));
+        if users.iter().all(has_it) { Ok(users) } else { Err(DeskApiError::NotAsDescribed) }
+    }
+
+    /// The user of an id or external id.
+    ///
+    /// # Errors
+    /// See [`ShowError`].
+    pub async fn show(&self, id: &str, pausing: impl Fn(&Pause)) -> Result<Record, ShowError> {
+        let url = self.address(&[id], &[])?;
+        let json = self.api.fetch::<One>(&url, pausing).await?.user;
+        let user: User = serde_json::from_str(json.get()).map_err(|_| DeskApiError::NotAsDescribed)?;
+        // Whoever answers in between must not have us delete a stranger.
+        let is_own = user.id == id || user.external_id.as_deref() == Some(id);
+        if is_own { Ok(Record { user, json }) } else { Err(DeskApiError::NotAsDescribed.into()) }
+    }
+
+    /// What is there now of a user; nothing when it is gone.
+    ///
+    /// # Errors
+    /// See [`DeskApiError`].
+    pub async fn look_again(&self, user: &User, pausing: impl Fn(&Pause)) -> Result<Option<Record>, DeskApiError> {
+        match self.show(&user.id, pausing).await {
+            Ok(record) => Ok(Some(record)),
+            Err(ShowError::Api(DeskApiError::Missing)) => Ok(None),
+            Err(ShowError::Api(error)) => Err(error),
+            Err(ShowError::Id(IdError)) => Err(DeskApiError::NotAsDescribed),
+        }
+    }
+
+    /// What a remedy deletes: of this user and no other, since its own id is never given to another, as an
+    /// external id may be while we pause.
+    ///
+    /// # Errors
+    /// The API gave the user an id that is none.
+    pub fn remedy_address(&self, user: &User, remedy: Remedy) -> Result<Url, DeskApiError> {
+        let address = match remedy {
+            Remedy::ForgetEmail => self.address(&[&user.id, "personalinformation"], &[]),
+            Remedy::DeleteUser => self.address(&[&user.id], &[]),
+        };
+        address.map_err(|IdError| DeskApiError::NotAsDescribed)
+    }
+
+    /// Deletes that.
+    ///
+    /// # Errors
+    /// See [`DeskApiError`].
+    pub async fn delete(&self, user: &User, remedy: Remedy, pausing: impl Fn(&Pause)) -> Result<(), DeskApiError> {
+        self.api.delete(&self.remedy_address(user, remedy)?, pausing).await
+    }
+
+    fn address(&self, more: &[&str], query: &[(&str, &str)]) -> Result<Url, IdError> {
+        let segments = [&["v2", "apps", &self.app_id, "users"], more].concat();
+        let brand = self.brand_id.as_deref().map(|brand_id| ("brandId", brand_id));
+        let query: Vec<_> = query.iter().copied().chain(brand).collect();
+        self.api.address(&segments, &query)
+    }
+}
+
+impl User {
+    /// The emails that it is known by.
+    pub fn emails(&self) -> impl Iterator<Item = &UserIdentity> {
+        self.identities.iter().filter(|identity| identity.kind == "email")
+    }
+}

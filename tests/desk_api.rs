@@ -1,0 +1,246 @@
+//! The support desk's APIs on loopback. Each request is held against the Sunshine Conversations API's own description
+//! (`fixtures/sunshine-conversations-users.json`, of `zendesk/sunshine-conversations-api-spec` 17.12.1), whose examples it answers with.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::stub::{Asked, Reply, Stub};
+
+pub const APP: &str = "5d8cff3cd55b040010928b5b";
+pub const KEY_ID: &str = "app_67a11490f0305f4a391e9f8b";
+pub const KEY_SECRET: &str = "k3yS3cr3tOfTheConversationsApi";
+pub const CHAT_TOKEN: &str = "0authT0kenOfTheChatApi";
+
+/// The user of the description's examples.
+pub const USER: &str = "67a11490f0305f4a391e9f8a";
+pub const EXTERNAL_ID: &str = "your-own-id";
+pub const EMAIL: &str = "sue@example.org";
+
+/// An API that knows the user of the examples.
+pub struct DeskApi {
+    stub: Stub,
+    state: Arc<State>,
+}
+
+/// What becomes of one request.
+pub enum Step {
+    /// What was asked for is done, and said as described.
+    Do,
+    /// Nothing is done, and this is said.
+    Say(Reply),
+    /// What was asked for is done, and then this is said.
+    DoAndSay(Reply),
+}
+
+struct State {
+    description: Value,
+    users: Mutex<Vec<Value>>,
+    /// What becomes of the next requests, before all is as described again.
+    steps: Mutex<VecDeque<Step>>,
+    asked: Mutex<Vec<Asked>>,
+    breaches: Mutex<Vec<String>>,
+}
+
+impl DeskApi {
+    pub fn start() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sunshine-conversations-users.json");
+        let description: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let users = description.pointer("/components/examples/listUsers/value/users").unwrap().as_array().unwrap();
+        let state = Arc::new(State {
+            users: Mutex::new(users.clone()),
+            description,
+            steps: Mutex::default(),
+            asked: Mutex::default(),
+            breaches: Mutex::default(),
+        });
+        let answering = Arc::clone(&state);
+        let stub =
+            Stub::start(SocketAddr::from(([127, 0, 0, 1], 0)), move |asked| (String::new(), answering.answer(&asked)));
+        Self { stub, state }
+    }
+
+    /// The settings that lead to it.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let settings = [
+            ("conversations.base_url", format!("{}/sc", self.stub.url())),
+            ("conversations.app_id", APP.to_owned()),
+            ("conversations.key_id", KEY_ID.to_owned()),
+            ("conversations.key_secret", KEY_SECRET.to_owned()),
+            ("chat_api.base_url", format!("{}/api/v2/chat", self.stub.url())),
+            ("chat_api.token", CHAT_TOKEN.to_owned()),
+        ];
+        settings.map(|(key, value)| (key.to_owned(), value)).to_vec()
+    }
+
+    pub fn url(&self) -> String {
+        self.stub.url()
+    }
+
+    pub fn then(&self, steps: impl IntoIterator<Item = Step>) {
+        self.state.steps.lock().unwrap().extend(steps);
+    }
+
+    pub fn users(&self) -> Vec<Value> {
+        self.state.users.lock().unwrap().clone()
+    }
+
+    pub fn add(&self, user: Value) {
+        self.state.users.lock().unwrap().push(user);
+    }
+
+    /// Method and target of each request so far.
+    pub fn asked(&self) -> Vec<String> {
+        self.all().iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect()
+    }
+
+    pub fn all(&self) -> Vec<Asked> {
+        self.state.asked.lock().unwrap().clone()
+    }
+
+    /// How many requests of a method there were.
+    pub fn count(&self, method: &str) -> usize {
+        self.all().iter().filter(|asked| asked.method == method).count()
+    }
+}
+
+impl Drop for DeskApi {
+    fn drop(&mut self) {
+        let breaches = self.state.breaches.lock().unwrap();
+        assert!(breaches.is_empty() || std::thread::panicking(), "{breaches:?}");
+    }
+}
+
+/// Takes the percent-encoding off; None where it makes no UTF-8.
+pub fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next()?, rest.next()?];
+            bytes.extend(hex::decode(digits).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+impl State {
+    fn answer(&self, asked: &Asked) -> Reply {
+        self.asked.lock().unwrap().push(asked.clone());
+        let step = self.steps.lock().unwrap().pop_front().unwrap_or(Step::Do);
+        if let Step::Say(reply) = step {
+            return reply;
+        }
+        let described = if asked.target.starts_with("/api/v2/") { visitor(asked) } else { self.described(asked) };
+        let reply = described.unwrap_or_else(|breach| {
+            self.breaches.lock().unwrap().push(format!("{breach}: {} {}", asked.method, asked.target));
+            Reply::Answer(400, String::new())
+        });
+        if let Step::DoAndSay(said) = step { said } else { reply }
+    }
+
+    /// Holds a request against the description, and does what it asks for.
+    fn described(&self, asked: &Asked) -> Result<Reply, &'static str> {
+        let login = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
+        if asked.header("authorization") != Some(format!("Basic {login}").as_str()) {
+            let refusal = json!({"errors": [{"code": "unauthorized", "title": "Authorization is required"}]});
+            return Ok(Reply::Answer(401, refusal.to_string()));
+        }
+        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+        let segments: Vec<&str> = path.strip_prefix("/sc/").ok_or("not below the base URL")?.split('/').collect();
+        let paths = self.description["paths"].as_object().unwrap();
+        let fits = |template: &&String| {
+            let parts: Vec<&str> = template.trim_start_matches('/').split('/').collect();
+            parts.len() == segments.len()
+                && parts.iter().zip(&segments).all(|(part, segment)| part.starts_with('{') || part == segment)
+        };
+        let template = paths.keys().find(fits).ok_or("no such path")?;
+        let operation = paths[template].get(asked.method.to_lowercase()).ok_or("no such method")?;
+        let allowed = [&paths[template]["parameters"], &operation["parameters"]];
+        let is_allowed = |name: &str| {
+            let mut names = allowed.iter().filter_map(|list| list.as_array()).flatten();
+            names.any(|parameter| parameter["$ref"].as_str().is_some_and(|reference| reference.ends_with(name)))
+        };
+        let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        for name in query.keys() {
+            let parameter = match name.as_str() {
+                "filter[identities.email]" => "userFilterQuery",
+                "brandId" => "brandIdQuery",
+                _ => return Err("an unknown parameter"),
+            };
+            if !is_allowed(parameter) {
+                return Err("a parameter of another operation");
+            }
+        }
+        if decoded(segments[2]).as_deref() != Some(APP) {
+            let refusal = json!({"errors": [{"code": "app_not_found", "title": "App not found"}]});
+            return Ok(Reply::Answer(404, refusal.to_string()));
+        }
+        let id = segments.get(4).map(|id| decoded(id).ok_or("an id that is not UTF-8")).transpose()?;
+        match operation["operationId"].as_str().unwrap() {
+            "ListUsers" => Ok(self.list(query.get("filter[identities.email]").ok_or("no filter")?)),
+            name => Ok(self.act(name, &id.unwrap(), operation)),
+        }
+    }
+
+    fn list(&self, email: &str) -> Reply {
+        let has = |user: &&Value| {
+            let identities = user["identities"].as_array().into_iter().flatten();
+            identities.into_iter().any(|identity| identity["type"] == "email" && identity["value"] == email)
+        };
+        let users = self.users.lock().unwrap();
+        Reply::Answer(200, json!({"users": users.iter().filter(has).collect::<Vec<_>>()}).to_string())
+    }
+
+    fn act(&self, operation: &str, id: &str, described: &Value) -> Reply {
+        let mut users = self.users.lock().unwrap();
+        let Some(at) = users.iter().position(|user| user["id"] == id || user["externalId"] == id) else {
+            let example = described.pointer("/responses/404/content/application~1json/examples/default/value").unwrap();
+            return Reply::Answer(404, example.to_string());
+        };
+        match operation {
+            "GetUser" => {}
+            "DeleteUser" => {
+                users.remove(at);
+                return Reply::Answer(
+                    200,
+                    self.description["components"]["examples"]["emptyResponse"]["value"].to_string(),
+                );
+            }
+            "DeleteUserPersonalInformation" => {
+                let example =
+                    &self.description["components"]["examples"]["deleteUserPersonalInformation"]["value"]["user"];
+                for member in ["identities", "profile", "metadata"] {
+                    users[at][member] = example[member].clone();
+                }
+            }
+            other => panic!("{other}"),
+        }
+        Reply::Answer(200, json!({"user": users[at]}).to_string())
+    }
+}
+
+/// The visitor that the Chat API's pages show.
+fn visitor(asked: &Asked) -> Result<Reply, &'static str> {
+    if asked.header("authorization") != Some(format!("Bearer {CHAT_TOKEN}").as_str()) {
+        return Ok(Reply::Answer(401, json!({"error": "invalid_token"}).to_string()));
+    }
+    let visitor = json!({
+        "banned": false, "notes": "", "id": "9855790.xjj3ukxyIhn6j3", "email": "sue@example.org", "phone": "", "created": 1_586_950_554,
+        "name": "Sue", "external_id": "82cd5e0c-9d6e-4e7c-8d0b-7f6f6d5a1a11"
+    });
+    match (asked.method.as_str(), asked.target.as_str()) {
+        ("GET", "/api/v2/chat/visitors/9855790-xjj3ukxyIhn6j3") => Ok(Reply::Answer(200, visitor.to_string())),
+        ("GET", target) if target.starts_with("/api/v2/chat/visitors/") => {
+            Ok(Reply::Answer(404, json!({"error": "NotFound", "message": "Visitor not found"}).to_string()))
+        }
+        _ => Err("no such path"),
+    }
+}

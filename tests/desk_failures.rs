@@ -1,0 +1,175 @@
+//! What the support desk's APIs may do instead of answering.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::conflict::run;
+use crate::desk_api::{APP, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step};
+use crate::harness::{command, skip};
+use crate::inspect::Told;
+use crate::stub::Reply;
+
+fn find(api: &DeskApi) -> Told {
+    run(api, &std::env::temp_dir(), &["conflict", "find", "--email", EMAIL], &[])
+}
+
+pub fn refusal(code: &str, title: &str) -> String {
+    json!({"errors": [{"code": code, "title": title}]}).to_string()
+}
+
+pub fn say(status: u16) -> Step {
+    Step::Say(Reply::Answer(status, refusal("internal_error", "Something broke")))
+}
+
+#[test]
+fn what_is_no_answer_is_told_in_words_with_the_mend() {
+    let elsewhere = DeskApi::start();
+    for (reply, told) in [
+        (
+            Reply::Answer(401, refusal("unauthorized", "Authorization is required")),
+            "answered with status 401 (unauthorized: Authorization is required); are conversations.key_id and conversations.key_secret right, and not revoked?",
+        ),
+        (
+            Reply::Answer(403, refusal("forbidden", "No\u{1b}[31m")),
+            "status 403 (forbidden: No\\u{1b}[31m); does that key have the right to this?",
+        ),
+        (
+            Reply::Answer(404, refusal("app_not_found", "App not found")),
+            "status 404 (app_not_found: App not found); is conversations.subdomain",
+        ),
+        (Reply::Answer(404, "<html>".to_owned()), "status 404; is conversations.subdomain"),
+        (Reply::Answer(409, refusal("conflict", "In use")), "status 409 (conflict: In use)\n"),
+        (Reply::Answer(400, "x".repeat(2 << 20)), "status 400\n"),
+        (Reply::Answer(200, "x".repeat(2 << 20)), "is over 1 MiB; is conversations.subdomain"),
+        (Reply::Huge, "is over 1 MiB"),
+        (
+            Reply::Redirect(format!("{}/sc/v2/apps/{APP}/users", elsewhere.url())),
+            "status 302, which would lead elsewhere",
+        ),
+        (Reply::Answer(200, "<html>".to_owned()), "is not what its description says"),
+        (Reply::Answer(200, "{}".to_owned()), "is not what its description says"),
+        (Reply::Answer(200, r#"{"users":{}}"#.to_owned()), "is not what its description says"),
+        (Reply::Answer(200, r#"{"users":[{"id":7}]}"#.to_owned()), "is not what its description says"),
+        (
+            Reply::Answer(200, r#"{"users":[{"id":"7","identities":[{"type":1}]}]}"#.to_owned()),
+            "is not what its description says",
+        ),
+        (Reply::Answer(204, String::new()), "is not what its description says"),
+        (
+            Reply::With(429, "Retry-After: 3600\r\n".to_owned(), refusal("too_many_requests", "Slow down")),
+            "status 429 (too_many_requests: Slow down); try again in 3600 s",
+        ),
+    ] {
+        let api = DeskApi::start();
+        api.then([Step::Say(reply.clone())]);
+        let failed = find(&api);
+        assert_eq!(
+            (failed.status, failed.out.as_str(), api.asked().len()),
+            (Some(3), "", 1),
+            "{reply:?}: {}",
+            failed.err
+        );
+        assert!(failed.err.contains(told) && failed.err.lines().count() == 1, "{told}: {}", failed.err);
+    }
+    assert!(elsewhere.asked().is_empty(), "no redirect is followed");
+    let api = DeskApi::start();
+    let wrong = run(
+        &api,
+        &std::env::temp_dir(),
+        &["conflict", "find", "--email", EMAIL],
+        &[("conversations.key_secret", "another")],
+    );
+    assert_eq!((wrong.status, api.asked().len()), (Some(3), 1));
+}
+
+#[test]
+fn a_key_that_the_api_repeats_is_not_repeated() {
+    let both = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
+    for told in [KEY_SECRET, KEY_ID, &both] {
+        let api = DeskApi::start();
+        api.then([Step::Say(Reply::Answer(
+            401,
+            refusal("unauthorized", &format!("{} {told} is wrong", "x".repeat(190))),
+        ))]);
+        let failed = find(&api);
+        assert!(failed.err.contains("status 401 (unauthorized); are") && !failed.err.contains("xxx"), "{}", failed.err);
+    }
+}
+
+#[test]
+fn what_passes_is_asked_again_with_growing_pauses() {
+    let api = DeskApi::start();
+    api.then([
+        say(500),
+        Step::Say(Reply::HangUp),
+        Step::Say(Reply::CutOff("{".to_owned())),
+        Step::Say(Reply::Answer(429, String::new())),
+    ]);
+    let started = Instant::now();
+    let found = find(&api);
+    assert_eq!((found.status, api.asked().len(), found.err.as_str()), (Some(0), 5, ""), "a log needs no progress");
+    // 0.5, 1, 2 and 4 s, and up to as much again.
+    assert!((7400..25_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    let api = DeskApi::start();
+    api.then((0..9).map(|_| say(503)));
+    let failed = find(&api);
+    assert_eq!((failed.status, api.asked().len()), (Some(3), 5));
+    assert!(
+        failed.err.contains("status 503 (internal_error: Something broke); try again in a minute"),
+        "{}",
+        failed.err
+    );
+}
+
+#[test]
+fn an_api_that_says_when_is_asked_then() {
+    for (when, shortest, tries) in [
+        ("Retry-After: 3\r\n", 3000, 2),
+        ("Retry-After: 0\r\n", 500, 2),
+        ("Date: Wed, 25 Nov 2026 10:00:00 GMT\r\nRetry-After: Wed, 25 Nov 2026 10:00:03 GMT\r\n", 3000, 2),
+        ("Retry-After: soon\r\n", 500, 2),
+        ("Retry-After: 55\r\n", 0, 1),
+        ("Retry-After: 18446744073709551615\r\n", 0, 1),
+    ] {
+        let api = DeskApi::start();
+        api.then([Step::Say(Reply::With(429, when.to_owned(), String::new()))]);
+        let started = Instant::now();
+        let found = find(&api);
+        let took = started.elapsed().as_millis();
+        assert_eq!((found.status, api.asked().len()), (Some(if tries == 2 { 0 } else { 3 }), tries), "{when}");
+        assert!((shortest..shortest + 15_000).contains(&took), "{when}: {took} ms");
+    }
+}
+
+#[test]
+fn a_silent_api_is_given_up_within_a_minute() {
+    let api = DeskApi::start();
+    api.then((0..9).map(|_| Step::Say(Reply::Late(Duration::from_secs(70), 200, String::new()))));
+    let started = Instant::now();
+    let failed = find(&api);
+    assert_eq!(failed.status, Some(3));
+    assert!(failed.err.contains("gave no answer within 10 s"), "{}", failed.err);
+    assert!((30..63).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    assert!((3..=5).contains(&api.asked().len()), "{:?}", api.asked());
+}
+
+#[test]
+fn pauses_are_told_on_a_terminal() {
+    if Command::new("script").arg("--version").output().is_err() {
+        return skip("script (util-linux) gives no terminal here");
+    }
+    let api = DeskApi::start();
+    api.then([say(503)]);
+    let own = command(&[], &[]);
+    let line = format!("{} conflict find --email {EMAIL}", own.get_program().to_str().unwrap());
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
+    script.envs(api.settings().iter().map(|(key, value)| (crate::harness::variable(key), value.clone())));
+    let told = String::from_utf8(script.output().unwrap().stdout).unwrap();
+    assert!(told.contains("answered with status 503 (internal_error: Something broke); again in "), "{told}");
+    assert!(told.contains(" s (try 2 of 5)"), "{told}");
+}

@@ -1,0 +1,146 @@
+//! The settings of `conflict` and `visitor`.
+
+use std::ffi::OsString;
+
+use zendesk_token::config::Config;
+use zendesk_token::config::problem::ConfigError;
+
+use crate::harness::{output, variable};
+use crate::settings::SettingsFile;
+
+const CONVERSATIONS: [(&str, &str); 4] = [
+    ("conversations.subdomain", "acme"),
+    ("conversations.app_id", "5d8cff3cd55b040010928b5b"),
+    ("conversations.key_id", "app_1"),
+    ("conversations.key_secret", "short"),
+];
+
+fn environment(settings: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    settings.iter().map(|(key, value)| (variable(key).into(), OsString::from(value))).collect()
+}
+
+fn conversations(changes: &[(&str, &str)]) -> Result<String, ConfigError> {
+    let usual = CONVERSATIONS.into_iter().filter(|(key, _)| {
+        let by_url = *key == "conversations.subdomain"
+            && changes.iter().any(|(changed, _)| *changed == "conversations.base_url");
+        !by_url && changes.iter().all(|(changed, _)| changed != key)
+    });
+    let settings: Vec<_> = usual.chain(changes.iter().copied()).collect();
+    Config::load_conversations(None, environment(&settings)).map(|settings| settings.place.url)
+}
+
+fn chat_api(settings: &[(&str, &str)]) -> Result<String, ConfigError> {
+    Config::load_chat_api(None, environment(settings)).map(|settings| settings.place.url)
+}
+
+#[test]
+fn an_api_is_found_by_subdomain_or_named_outright() {
+    assert_eq!(conversations(&[]).unwrap(), "https://acme.zendesk.com/sc");
+    assert_eq!(
+        chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", "t")]).unwrap(),
+        "https://acme.zendesk.com/api/v2/chat"
+    );
+    for (written, url) in [
+        ("https://api.smooch.io", "https://api.smooch.io"),
+        ("https://api.eu-1.smooch.io/", "https://api.eu-1.smooch.io"),
+        ("https://acme.zendesk.com", "https://acme.zendesk.com/sc"),
+        ("https://acme.zendesk.com/sc/", "https://acme.zendesk.com/sc"),
+        ("https://proxy.example.com:8443/zendesk/sc", "https://proxy.example.com:8443/zendesk/sc"),
+        ("http://127.0.0.1:8080/sc", "http://127.0.0.1:8080/sc"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("http://localhost:1/sc", "http://localhost:1/sc"),
+    ] {
+        assert_eq!(conversations(&[("conversations.base_url", written)]).unwrap(), url);
+    }
+    for (written, url) in [
+        ("https://www.zopim.com", "https://www.zopim.com/api/v2"),
+        ("https://www.zopim.com/api/v2", "https://www.zopim.com/api/v2"),
+        ("https://acme.zendesk.com", "https://acme.zendesk.com/api/v2/chat"),
+    ] {
+        assert_eq!(chat_api(&[("chat_api.base_url", written), ("chat_api.token", "t")]).unwrap(), url);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_key_source_and_mend() {
+    let url = "needs https, host and path and no more";
+    for (key, value, mend) in [
+        ("conversations.subdomain", "acme.zendesk.com", "give only acme"),
+        ("conversations.subdomain", "https://acme.zendesk.com", "give only acme"),
+        ("conversations.subdomain", "-acme", "give only acme"),
+        ("conversations.subdomain", "", "is empty"),
+        ("conversations.base_url", "http://acme.zendesk.com/sc", url),
+        ("conversations.base_url", "http://evil.localhost/sc", url),
+        ("conversations.base_url", "https://user:password@acme.zendesk.com/sc", url),
+        ("conversations.base_url", "https://acme.zendesk.com/sc?x=1", url),
+        ("conversations.base_url", "https://acme.zendesk.com/sc#x", url),
+        ("conversations.base_url", "https://acme.zendesk.com/../sc", url),
+        ("conversations.base_url", "https://acme.zendesk.com//sc", url),
+        ("conversations.base_url", "https://acme.zendesk.com/%2e%2e/sc", url),
+        ("conversations.base_url", "https://*.zendesk.com", url),
+        ("conversations.base_url", "acme.zendesk.com", url),
+        ("conversations.base_url", "ftp://acme.zendesk.com", url),
+        ("conversations.app_id", "a/b", "is no id"),
+        ("conversations.key_id", "a:b", "is no id"),
+        ("conversations.key_secret", "a b", "has white space or letters that no key has"),
+        ("conversations.key_secret", "a\n", "has white space"),
+        ("conversations.key_secret", "", "is empty"),
+        ("conversations.key_secret_file", "/no/such/file", "is set"),
+        ("conversations.ca_file", "/no/such/file", "names a file that"),
+        ("conversations.ca_file", "/dev/null", "is no certificate"),
+    ] {
+        let told = conversations(&[(key, value)]).expect_err(value).to_string();
+        assert!(
+            told.starts_with("conversations.") && told.contains(mend) && told.lines().count() == 1,
+            "{key}={value}: {told}"
+        );
+        assert!(!told.contains("password"), "{told}");
+    }
+    let both =
+        conversations(&[("conversations.base_url", "https://api.smooch.io"), ("conversations.subdomain", "acme")]);
+    assert!(both.unwrap_err().to_string().contains("keep one of the two"));
+    for token in ["a b", "é", ""] {
+        let told = chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", token)]).expect_err(token).to_string();
+        assert!(told.starts_with("chat_api.token (ZENDESK_TOKEN_CHAT_API__TOKEN): "), "{told}");
+    }
+}
+
+#[test]
+fn nothing_set_is_told_key_by_key_and_its_own_alone() {
+    let nothing = output(&["conflict", "find", "--email", "a@b"], &[("listen", "nonsense"), ("chat.secret", "short")]);
+    let told = String::from_utf8(nothing.stderr).unwrap();
+    let keys: Vec<&str> = told.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(
+        keys,
+        ["conversations.subdomain", "conversations.app_id", "conversations.key_id", "conversations.key_secret"],
+        "{told}"
+    );
+    assert_eq!(nothing.status.code(), Some(2));
+    let nothing = output(&["visitor", "show", "1.a"], &[]);
+    let told = String::from_utf8(nothing.stderr).unwrap();
+    let keys: Vec<&str> = told.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!((keys, nothing.status.code()), (vec!["chat_api.subdomain", "chat_api.token"], Some(2)), "{told}");
+}
+
+#[test]
+fn a_slip_in_the_sections_name_is_told() {
+    let file = SettingsFile::new("[conversation]\nsubdomain = \"acme\"\n[lgin]\nsecret = \"x\"\n");
+    let told = output(&["conflict", "show", "x", "--config", file.path().to_str().unwrap()], &[]);
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(
+        told.contains("conversation.subdomain (") && told.contains("did you mean conversations.subdomain?"),
+        "{told}"
+    );
+    assert!(!told.contains("lgin"), "{told}");
+}
+
+#[test]
+fn check_shows_no_key_of_an_api() {
+    let settings = [("conversations.key_secret", "k3yS3cr3t"), ("chat_api.token", "t0ken")];
+    let told = output(&["check"], &crate::harness::usual(&settings));
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        told.contains("conversations.key_secret") && !told.contains("k3yS3cr3t") && !told.contains("t0ken"),
+        "{told}"
+    );
+}
