@@ -212,6 +212,8 @@ impl Reader {
         let bytes = self.secret_bytes.get(setting.key);
         match self.found.get(setting.key).map(|found| &found.written) {
             None => "not set".to_owned(),
+            // Nobody has judged what may well be a secret in the wrong place.
+            Some(_) if !setting.is_of_service() => "set".to_owned(),
             Some(_) if setting.is_secret() => bytes.map_or("not shown".to_owned(), |bytes| format!("{bytes} bytes")),
             Some(Written::Untyped(text) | Written::Text(text)) => {
                 bytes.map_or_else(|| text.to_string(), |bytes| format!("{} ({bytes} bytes)", text.as_str()))

@@ -24,7 +24,13 @@ impl Setting {
     /// Whether its value must never be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.key.ends_with("secret") || self.key == "chat_api.token"
+        self.key.ends_with("secret")
+    }
+
+    /// Whether the service reads it; the others are read, and judged, by one command alone.
+    #[must_use]
+    pub fn is_of_service(&self) -> bool {
+        !["conversations.", "chat_api."].iter().any(|section| self.key.starts_with(section))
     }
 }
 
