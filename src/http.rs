@@ -54,8 +54,8 @@ use observe::Seen;
 use rate_limit::RateLimit;
 use routes::Asker;
 
-/// For an answer of the admin listener, which has nothing to wait for.
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// For an answer that has nothing to wait for.
+const PLAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that answers on one listener. Clones are the same app.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ pub struct App(Kind);
 enum Kind {
     /// Swapped in whole when the settings change.
     Public(Arc<ArcSwap<Site>>, Metrics),
-    Admin(Router),
+    Plain(Router),
 }
 
 /// Everything that one request needs of the settings: it keeps the one it began with.
@@ -98,7 +98,13 @@ impl App {
     /// The admin listener's routes.
     #[must_use]
     pub fn admin(readiness: Arc<Readiness>, metrics: Metrics) -> Self {
-        Self(Kind::Admin(admin::routes(readiness, metrics)))
+        Self::plain(admin::routes(readiness, metrics))
+    }
+
+    /// Routes with nothing before them.
+    #[must_use]
+    pub const fn plain(routes: Router) -> Self {
+        Self(Kind::Plain(routes))
     }
 
     /// Answers the public with another exchange and other settings from the next request on. Requests
@@ -126,7 +132,7 @@ impl App {
     pub fn request_timeout(&self) -> Duration {
         match &self.0 {
             Kind::Public(site, _) => site.load().request_timeout,
-            Kind::Admin(_) => ADMIN_TIMEOUT,
+            Kind::Plain(_) => PLAIN_TIMEOUT,
         }
     }
 
@@ -135,7 +141,7 @@ impl App {
     pub fn trusts(&self, peer: IpAddr) -> bool {
         match &self.0 {
             Kind::Public(site, _) => site.load().proxy.trusts(peer),
-            Kind::Admin(_) => false,
+            Kind::Plain(_) => false,
         }
     }
 
@@ -147,7 +153,7 @@ impl App {
     {
         let request = request.map(Body::new);
         match &self.0 {
-            Kind::Admin(routes) => route(routes, request).await,
+            Kind::Plain(routes) => route(routes, request).await,
             Kind::Public(site, metrics) => {
                 let site = site.load_full();
                 let client = client_ip(request.headers(), peer.ip(), &site.proxy);

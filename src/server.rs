@@ -32,11 +32,11 @@ pub fn fit_connections(wanted: usize) -> usize {
     wanted.min(usize::try_from(files).unwrap_or(wanted).saturating_sub(RESERVED_FILES)).max(1)
 }
 
-/// Serves both listeners until `stop` resolves, then drains the public one while the admin listener
-/// goes on answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
-pub async fn run(public: Listener, admin: Listener, readiness: Arc<Readiness>, stop: impl Future<Output = ()>) {
+/// Serves all listeners until `stop` resolves, then drains the public one while the others go on
+/// answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
+pub async fn run(public: Listener, others: Vec<Listener>, readiness: Arc<Readiness>, stop: impl Future<Output = ()>) {
     // Probes are answered whatever the public does.
-    let _admin = Task::spawn(async move { admin.accept().await });
+    let _others: Vec<Task> = others.into_iter().map(|other| Task::spawn(async move { other.accept().await })).collect();
     tokio::select! {
         never = public.accept() => match never {},
         () = stop => {}

@@ -1,13 +1,22 @@
-//! The demo, as a newcomer runs it.
+//! The demo, as a newcomer runs it. Its page is tried in a browser, by `tests/outside/demo.py`.
 
-use std::net::TcpListener;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
 
-use crate::harness::{Server, command, output};
-use crate::login_tokens::{SUB, open};
+use serde_json::Value;
+
+use crate::client::{Answer, Request, send};
+use crate::harness::{LOGIN_SECRET, Server, command, output};
+use crate::login_tokens::{LoginToken, SUB, open};
+use crate::reload::Folder;
 
 /// The demo on a free port, and what it printed before its log.
 fn demo() -> (Server, String) {
-    let mut server = Server::run(command(&["demo", "--listen", "127.0.0.1:0"], &[]));
+    demo_with(&[])
+}
+
+fn demo_with(arguments: &[&str]) -> (Server, String) {
+    let mut server = Server::run(command(&[&["demo", "--listen", "127.0.0.1:0"], arguments].concat(), &[]));
     let greeting = server.take_seen().join("\n");
     (server, greeting)
 }
@@ -56,5 +65,146 @@ fn it_refuses_to_leave_loopback() {
         let refused = output(&["demo", "--listen", address], &[]);
         assert_eq!(refused.status.code(), Some(1));
         assert!(String::from_utf8(refused.stderr).unwrap().contains("stays on loopback"));
+    }
+}
+
+/// Where the greeting says that the shop is.
+fn shop(greeting: &str) -> SocketAddr {
+    between(greeting, "  http://", "/\n").replace("localhost", "127.0.0.1").parse().unwrap()
+}
+
+/// A form that the shop's page sends.
+fn post(shop: SocketAddr, path: &str, form: &str) -> Answer {
+    let request = Request::new(shop, "POST", path).header("Origin", format!("http://{shop}"));
+    request.header("Content-Type", "application/x-www-form-urlencoded").body(form).send()
+}
+
+fn get(shop: SocketAddr, path: &str) -> Answer {
+    Request::new(shop, "GET", path).send()
+}
+
+#[test]
+fn the_shops_page_is_one_small_document_under_a_strict_policy() {
+    let (_server, greeting) = demo();
+    let page = get(shop(&greeting), "/");
+    let policy = page.header("content-security-policy").unwrap();
+    assert_eq!((page.status, page.header("content-type").as_deref()), (200, Some("text/html; charset=utf-8")));
+    assert!(page.body.len() < 60 * 1024, "{} bytes", page.body.len());
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    for outside in ["src=\"http", "href=\"http", "@import", ": url(", "import("] {
+        assert!(!page.body.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn the_shop_answers_its_own_page_and_nobody_else() {
+    let (_server, greeting) = demo();
+    let shop = shop(&greeting);
+    let port = shop.port();
+    for host in [format!("evil.example:{port}"), format!("localhost:{port}"), "127.0.0.1".to_owned(), String::new()] {
+        for path in ["/", "/known", "/wire/chat"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let answer = send(shop, request.as_bytes());
+            assert_eq!((answer.status, answer.body.contains("secret")), (403, false), "{host} {path}");
+        }
+    }
+    for path in ["/sign-in", "/sign-out", "/zendesk", "/service/down"] {
+        let bare = || Request::new(shop, "POST", path).header("Content-Type", "application/x-www-form-urlencoded");
+        assert_eq!(bare().body("name=x").send().status, 403, "{path}");
+        for origin in ["https://evil.example", "null", "http://127.0.0.1"] {
+            assert_eq!(bare().header("Origin", origin).body("name=x").send().status, 403, "{path} {origin}");
+        }
+    }
+    assert_eq!(get(shop, "/known").header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn a_player_signs_in_and_every_step_of_the_way_is_shown_as_it_went() {
+    let (server, greeting) = demo();
+    let shop = shop(&greeting);
+    let signed_in = post(shop, "/sign-in", "name=Kay&email=kay%40example.com&next=run%2Fexpired%2Fchat");
+    assert_eq!(signed_in.header("location"), Some(format!("http://{shop}/#run/expired/chat")));
+    let cookie = signed_in.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("token=eyJ") && cookie.contains("; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
+    let login_token = between(&cookie, "token=", ";");
+    let asked = server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{shop}")).send();
+    let known: Value = get(shop, "/known").json();
+    let secret = known["products"][0]["secret"].as_str().unwrap();
+    assert_eq!(open(&asked.token(), secret).1["email"], "kay@example.com");
+    let told: Value = get(shop, "/wire/chat").json();
+    let [exchanged] = &told.as_array().unwrap()[..] else { panic!("{told}") };
+    assert!(exchanged["request"].as_str().unwrap().starts_with("GET /generate/token HTTP/1.1\r\nHost: "));
+    assert!(exchanged["request"].as_str().unwrap().contains(&format!("Cookie: token={login_token}\r\n")));
+    assert!(exchanged["answer"].as_str().unwrap().ends_with(&asked.body));
+    let steps = exchanged["steps"].as_array().unwrap();
+    let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["origin", "cookie", "verify", "identity", "sign"]);
+    assert!(steps.iter().all(|step| step["refusal"].is_null() && step["microseconds"].as_f64().unwrap() >= 0.0));
+    assert_eq!(get(shop, "/wire/chat?after=1").json(), Value::Array(Vec::new()));
+
+    let expired = post(shop, "/sign-in", "name=Kay&email=&kind=expired&next=javascript:alert(1)");
+    assert_eq!(expired.header("location"), Some(format!("http://{shop}/#")));
+    let cookie = expired.header("set-cookie").unwrap();
+    assert_eq!(server.get("/generate/token").cookie(between(&cookie, "token=", ";")).send().refusal(), "401 00-01");
+    let told: Value = get(shop, "/wire/chat?after=1").json();
+    let last = told[0]["steps"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["name"], &last["refusal"]), (&"verify".into(), &"00-01".into()));
+}
+
+#[test]
+fn a_cut_wire_answers_nobody_until_it_is_mended() {
+    let (server, greeting) = demo();
+    let shop = shop(&greeting);
+    assert_eq!(server.get("/generate/token").send().status, 401);
+    assert_eq!(post(shop, "/service/down", "").status, 204);
+    assert_eq!(server.get("/generate/token").send().status, 0);
+    assert_eq!(post(shop, "/zendesk", "").status, 502);
+    assert_eq!(post(shop, "/service/up", "").status, 204);
+    assert_eq!(server.get("/generate/token").send().status, 401);
+}
+
+#[test]
+fn with_a_real_secret_it_takes_pasted_logins_and_makes_none() {
+    let folder = Folder::new();
+    let file = folder.write("secret", LOGIN_SECRET);
+    let (server, greeting) =
+        demo_with(&["--login-secret-file", file.to_str().unwrap(), "--origin", "https://shop.example.com"]);
+    let shop = shop(&greeting);
+    assert!(!greeting.contains("eyJ") && !greeting.contains(LOGIN_SECRET), "{greeting}");
+    let known = get(shop, "/known");
+    assert_eq!((&known.json()["can_mint"], known.body.contains(LOGIN_SECRET)), (&false.into(), false));
+    assert_eq!(post(shop, "/sign-in", "name=Jane+Doe&email=jane%40example.com").status, 400);
+    let token = LoginToken::valid().mint();
+    let pasted = post(shop, "/sign-in", &format!("login_token=+{}%0A{}+", &token[..50], &token[50..]));
+    assert!(pasted.header("set-cookie").unwrap().starts_with(&format!("token={token};")));
+    let asked = server.get("/generate/token").cookie(&token).header("Origin", "https://shop.example.com").send();
+    assert_eq!(asked.status, 200);
+    fs::write(&file, "short").unwrap();
+    for (arguments, told) in [
+        (["--login-secret-file", file.to_str().unwrap()], "login.secret_file"),
+        (["--login-secret-file", "/no/such/file"], "login.secret_file"),
+        (["--origin", "shop.example.com"], "--origin: does not start with https://"),
+    ] {
+        let refused = output(&[&["demo", "--listen", "127.0.0.1:0"], &arguments[..]].concat(), &[]);
+        assert!(!refused.status.success());
+        assert!(String::from_utf8(refused.stderr).unwrap().contains(told), "{told}");
+    }
+}
+
+#[test]
+fn across_sites_the_shop_has_another_host_than_the_service() {
+    let (server, greeting) = demo_with(&["--cross-site"]);
+    assert!(greeting.contains("  http://localhost:"), "{greeting}");
+    assert!(greeting.contains(&format!("http://{}/generate/token", server.public)));
+}
+
+#[test]
+fn nothing_of_it_is_there_when_the_service_serves() {
+    let server = Server::with_all_products(&[]);
+    for path in ["/", "/known", "/sign-in", "/sign-out", "/wire/chat", "/zendesk", "/service/down", "/service/up"] {
+        for method in ["GET", "POST"] {
+            assert_eq!(server.request(method, path).body("name=x").send().refusal(), "404 00-08", "{method} {path}");
+            assert_eq!(Request::new(server.admin, method, path).send().status, 404, "{method} {path}");
+        }
     }
 }

@@ -3,79 +3,143 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use anyhow::ensure;
-use serde::Serialize;
+use anyhow::{bail, ensure};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::config::Config;
+use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
-use crate::http::token::{now, path};
+use crate::http::App;
+use crate::http::token::path;
 use crate::logging;
-use crate::login::Timestamp;
-use crate::zendesk::signing_key::SigningKey;
 
-use super::serve::{bind, listen, serve};
+use super::journey::Journey;
+use super::players::{Kind, LoginSecrets, jane};
+use super::serve::{Sockets, bind, listen, serve};
+use super::session::Session;
+use super::shop::Shop;
+use super::wire::Wire;
 
 /// What `demo --help` says last.
 pub const AFTER_HELP: &str = "\
-Needs no settings and reads none. Its secrets are made at each start, shown on this terminal where
-a line to paste needs them, and kept nowhere; it listens on loopback and nowhere else.";
+Open the page that it names: a pretend shop that shows every step from the login cookie to what the agent sees, and
+what goes wrong. It needs no settings and reads none. Its secrets are made at each start, shown where a line to paste
+needs them, and kept nowhere; it listens on loopback and nowhere else.
+
+A real login token, without a Zendesk account: give the login project's secret, open the page and paste the token.
+
+  zendesk-token demo --login-secret-file login-secret.txt --origin https://shop.example.com";
 
 /// Arguments of the demo.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Loopback address and port to listen on [default: 127.0.0.1:8001, or a free port]
+    /// Loopback address and port of the service [default: 127.0.0.1:8001, or a free port]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+
+    /// Put the shop on another site than the service, to see what `SameSite` does
+    #[arg(long)]
+    cross_site: bool,
+
+    /// Verify with a real login project's secret, and take login tokens that are pasted in
+    #[arg(long, value_name = "FILE")]
+    login_secret_file: Option<PathBuf>,
+
+    /// Another origin whose pages may ask, such as your real shop's
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Option<String>,
 }
 
-/// What the demo's player claims: a login token as Xsolla Login issues it.
-#[derive(Serialize)]
-struct LoginClaims {
-    sub: &'static str,
-    email: &'static str,
-    username: &'static str,
-    iss: &'static str,
-    iat: Timestamp,
-    exp: Timestamp,
-    xsolla_login_project_id: &'static str,
-    r#type: &'static str,
-}
+/// Requests a second that one page may send, and at once: few enough for a page to see what happens beyond.
+const RATE_LIMIT: [(&str, &str); 2] = [("rate_limit.per_second", "2"), ("rate_limit.burst", "20")];
 
-/// How long the demo's player stays signed in, in seconds: Xsolla Login's own default, a day.
-const LOGIN_LIFETIME: Timestamp = 86_400;
-
-/// Prints ready `curl` lines and serves until SIGTERM or SIGINT.
+/// Says where the shop is, prints ready `curl` lines, and serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// An address that is not loopback or is taken.
+/// An address that is not loopback or is taken, or a secret that is not fit.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let login_secret = Secret::generate()?;
-    let login_token = mint_login_token(&login_secret)?;
+    let login_secrets = LoginSecrets::generate()?;
     let secrets =
         PRODUCTS.into_iter().map(|product| Ok((product, Secret::generate()?))).collect::<anyhow::Result<Vec<_>>>()?;
     Runtime::new()?.block_on(async {
-        let public = bind_loopback(arguments.listen)?;
-        let address = public.local_addr()?;
-        let admin = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let origin = format!("http://{address}");
-        let settings = [
-            variable("login.secret", text(&login_secret)),
-            variable("login.bearer", "true"),
-            variable("messaging.key_id", "app_demo"),
-            variable("cors.origins", &origin),
-            variable("log.format", "text"),
-        ];
-        let product_secrets = secrets.iter().map(|(product, secret)| variable(product.secret_keys()[0], text(secret)));
-        let config = Config::load(None, settings.into_iter().chain(product_secrets))?;
-        write!(io::stdout(), "{}", greeting(&origin, &login_token, &secrets))?;
+        if let Some(Err(error)) = arguments.origin.as_deref().map(OriginPattern::parse) {
+            bail!("--origin: {error}");
+        }
+        let outer = bind_loopback(arguments.listen)?;
+        let address = outer.local_addr()?;
+        let [inner, admin, shop, foreign] = [(); 4].map(|()| bind(SocketAddr::new(address.ip(), 0)));
+        let (inner, admin, shop, foreign) = (inner?, admin?, shop?, foreign?);
+        let (service, cookie_home) = (format!("http://{address}"), format!("http://{}", shop.local_addr()?));
+        let page = |port: u16| {
+            let host = if arguments.cross_site { SITE_OF_ITS_OWN.to_owned() } else { host(address) };
+            format!("http://{host}:{port}")
+        };
+        let origins = vec![page(shop.local_addr()?.port()), page(foreign.local_addr()?.port())];
+        let allowed = [origins.first(), Some(&service), arguments.origin.as_ref()];
+        let allowed = allowed.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
+        let load = || Config::load(None, settings(arguments, &login_secrets, &secrets, &allowed));
+        let config = load()?;
+        let wire = Arc::new(Wire::new(inner.local_addr()?));
+        write!(io::stdout(), "{}", arguments.greeting(&origins, &service, &login_secrets, &secrets)?)?;
         let _log = logging::start(config.log.format, config.log.level);
-        serve(config, None, public, admin).await
+        let carrying = tokio::spawn(Arc::clone(&wire).carry(outer));
+        let app = App::plain(
+            Shop {
+                wire,
+                journey: Journey::new(load()?)?,
+                product_secrets: secrets.iter().map(|(product, secret)| (*product, text(secret).to_owned())).collect(),
+                login_secrets: arguments.login_secret_file.is_none().then_some(login_secrets),
+                origins,
+                service,
+                cookie_home,
+                session: Mutex::new(Session::default()),
+            }
+            .routes(),
+        );
+        let more = vec![(shop, app.clone()), (foreign, app)];
+        let served = serve(config, None, Sockets { public: inner, shown: address, admin, more }).await;
+        carrying.abort();
+        served
     })
+}
+
+/// A name of loopback that browsers take for another site than its address.
+const SITE_OF_ITS_OWN: &str = "localhost";
+
+/// The address as it stands in a URL.
+fn host(address: SocketAddr) -> String {
+    if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() }
+}
+
+/// The service's settings, as variables.
+fn settings(
+    arguments: &Arguments,
+    login_secrets: &LoginSecrets,
+    secrets: &[(Product, Secret)],
+    allowed: &str,
+) -> Vec<(OsString, OsString)> {
+    let mut all = vec![
+        variable("login.bearer", "true"),
+        variable("messaging.key_id", "app_demo"),
+        variable("cors.origins", allowed),
+        variable("log.format", "text"),
+    ];
+    all.extend(RATE_LIMIT.map(|(key, value)| variable(key, value)));
+    if let Some(file) = &arguments.login_secret_file {
+        let (name, _) = variable("login.secret_file", "");
+        all.push((name, file.clone().into()));
+    } else {
+        all.push(variable("login.secret", text(&login_secrets.current)));
+        all.push(variable("login.previous_secret", text(&login_secrets.previous)));
+    }
+    all.extend(secrets.iter().map(|(product, secret)| variable(product.secret_keys()[0], text(secret))));
+    all
 }
 
 /// The address asked for, or the usual port, or a free one where that is taken.
@@ -91,52 +155,61 @@ fn bind_loopback(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     }
 }
 
-fn greeting(origin: &str, login_token: &str, secrets: &[(Product, Secret)]) -> String {
-    let (chat, messaging, help_center, support_sdk) =
-        (path(Product::Chat), path(Product::Messaging), path(Product::HelpCenter), path(Product::SupportSdk));
-    let chat_secret =
-        secrets.iter().find(|(product, _)| *product == Product::Chat).map_or("", |(_, secret)| text(secret));
-    format!(
-        "Nothing of this leaves your machine. Jane Doe is signed in with Xsolla Login; her login token is in the cookie.
+impl Arguments {
+    fn greeting(
+        &self,
+        origins: &[String],
+        service: &str,
+        login_secrets: &LoginSecrets,
+        secrets: &[(Product, Secret)],
+    ) -> anyhow::Result<String> {
+        let shop = origins.first().map_or("", String::as_str);
+        if self.login_secret_file.is_some() {
+            return Ok(format!(
+                "Nothing of this leaves your machine. Open the page, and paste a login token of your project:
 
-Ask for her Zendesk Chat token, as the widget does:
-
-  curl --silent --cookie 'token={login_token}' {origin}{chat}
-
-Read it as Zendesk does, its signature checked with the Chat secret (pip install pyjwt):
-
-  curl --silent --cookie 'token={login_token}' --header 'Accept: text/plain' {origin}{chat} | python3 -c 'import jwt, sys; print(jwt.decode(sys.stdin.read(), \"{chat_secret}\", algorithms=[\"HS256\"]))'
-
-The same for the Help Center, for Messaging as an app asks, and for the Support SDK as Zendesk's servers do:
-
-  curl --silent --cookie 'token={login_token}' {origin}{help_center}
-  curl --silent --header 'Authorization: Bearer {login_token}' {origin}{messaging}
-  curl --silent --data 'user_token={login_token}' {origin}{support_sdk}
-
-Ask without the cookie, and see why the visitor would be anonymous:
-
-  curl --silent --include {origin}{chat}
+  {shop}/
 
 Ctrl-C ends the demo. The log follows.
 
 "
-    )
-}
+            ));
+        }
+        let login_token = login_secrets.mint(&jane(), Kind::Good)?;
+        let (chat, messaging, help_center, support_sdk) =
+            (path(Product::Chat), path(Product::Messaging), path(Product::HelpCenter), path(Product::SupportSdk));
+        let chat_secret =
+            secrets.iter().find(|(product, _)| *product == Product::Chat).map_or("", |(_, secret)| text(secret));
+        Ok(format!(
+        "Nothing of this leaves your machine. See it work, step by step, in a pretend shop:
 
-/// Signs a login token as the login project would. The type is a Zendesk token's, the claims are not.
-fn mint_login_token(secret: &Secret) -> anyhow::Result<String> {
-    let iat = now();
-    let claims = LoginClaims {
-        sub: "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11",
-        email: "jane@example.com",
-        username: "Jane Doe",
-        iss: "https://login.xsolla.com",
-        iat,
-        exp: iat + LOGIN_LIFETIME,
-        xsolla_login_project_id: "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77",
-        r#type: "xsolla_login",
-    };
-    Ok(SigningKey::new(secret, None)?.sign(&claims)?.as_str().to_owned())
+  {shop}/
+
+Or in this terminal: Jane Doe is signed in with Xsolla Login; her login token is in the cookie.
+
+Ask for her Zendesk Chat token, as the widget does:
+
+  curl --silent --cookie 'token={login_token}' {service}{chat}
+
+Read it as Zendesk does, its signature checked with the Chat secret (pip install pyjwt):
+
+  curl --silent --cookie 'token={login_token}' --header 'Accept: text/plain' {service}{chat} | python3 -c 'import jwt, sys; print(jwt.decode(sys.stdin.read(), \"{chat_secret}\", algorithms=[\"HS256\"]))'
+
+The same for the Help Center, for Messaging as an app asks, and for the Support SDK as Zendesk's servers do:
+
+  curl --silent --cookie 'token={login_token}' {service}{help_center}
+  curl --silent --header 'Authorization: Bearer {login_token}' {service}{messaging}
+  curl --silent --data 'user_token={login_token}' {service}{support_sdk}
+
+Ask without the cookie, and see why the visitor would be anonymous:
+
+  curl --silent --include {service}{chat}
+
+Ctrl-C ends the demo. The log follows.
+
+"
+    ))
+    }
 }
 
 fn variable(key: &str, value: &str) -> (OsString, OsString) {

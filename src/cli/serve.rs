@@ -36,11 +36,24 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
         let _log = logging::start(config.log.format, config.log.level);
         let public = listen(config.listen, "listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
-        serve(config, Some((load, hangup)), public, admin).await
+        let shown = public.local_addr()?;
+        serve(config, Some((load, hangup)), Sockets { public, shown, admin, more: Vec::new() }).await
     });
     // A look-up of the Login API's name may be under way, which nothing can end.
     runtime.shutdown_background();
     served
+}
+
+/// Sockets that are bound already.
+pub struct Sockets {
+    /// Of the public listener.
+    pub public: TcpListener,
+    /// Where clients find that.
+    pub shown: SocketAddr,
+    /// Of the admin listener.
+    pub admin: TcpListener,
+    /// What else is answered, and by what.
+    pub more: Vec<(TcpListener, App)>,
 }
 
 /// Serves on sockets that are bound already. `reload` gives the settings anew when the signal comes;
@@ -48,12 +61,8 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The exchange can't be built or the signals can't be caught.
-pub async fn serve(
-    config: Config,
-    reload: Option<(Load, Signal)>,
-    public: TcpListener,
-    admin: TcpListener,
-) -> anyhow::Result<()> {
+pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
+    let Sockets { public, shown, admin, more } = sockets;
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
@@ -68,7 +77,7 @@ pub async fn serve(
     }
     tracing::info!(
         target: logging::ALWAYS,
-        listen = %public.local_addr()?,
+        listen = %shown,
         admin_listen = %admin.local_addr()?,
         version = env!("CARGO_PKG_VERSION"),
         "listening"
@@ -79,9 +88,11 @@ pub async fn serve(
     }
     let limits = Limits { connections, ..config.limits };
     let public = Listener::public(public, app, limits, &metrics, tls);
-    let admin = Listener::admin(admin, App::admin(Arc::clone(&readiness), metrics.clone()), config.limits, &metrics);
+    let admin =
+        Listener::beside("admin", admin, App::admin(Arc::clone(&readiness), metrics.clone()), config.limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
-    server::run(public, admin, readiness, stop).await;
+    let more = more.into_iter().map(|(socket, app)| Listener::beside("shop", socket, app, limits, &metrics));
+    server::run(public, std::iter::once(admin).chain(more).collect(), readiness, stop).await;
     Ok(())
 }
 

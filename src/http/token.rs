@@ -39,7 +39,10 @@ pub async fn token(product: Product, exchange: Arc<Exchange>, headers: HeaderMap
 }
 
 /// The login tokens of both kinds; one of the two is enough.
-fn candidates<'a>(exchange: &Exchange, headers: &'a HeaderMap) -> Result<Candidates<'a>, Cause> {
+///
+/// # Errors
+/// There is none, or too many, or a header that is none.
+pub fn candidates<'a>(exchange: &Exchange, headers: &'a HeaderMap) -> Result<Candidates<'a>, Cause> {
     let bearer = if exchange.takes_bearer() { bearer::read(headers)? } else { None };
     let cookies = login_cookie::read(headers, exchange.login_cookie())?;
     match (cookies.is_empty() && bearer.is_none(), exchange.takes_bearer()) {

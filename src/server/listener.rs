@@ -58,11 +58,11 @@ impl Listener {
         Self { tls, ..Self::new("public", socket, app, limits, metrics) }
     }
 
-    /// The admin listener, with a fixed number of connections.
+    /// A listener beside it, the admin's, with a fixed number of connections.
     #[must_use]
-    pub fn admin(socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
+    pub fn beside(name: &'static str, socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
         Self::new(
-            "admin",
+            name,
             socket,
             app,
             Limits { connections: ADMIN_CONNECTIONS, connections_per_client: None, ..limits },

@@ -1,0 +1,235 @@
+//! What does a pretend shop answer, whose page shows every step of the way?
+//!
+//! Only the demo serves it, on loopback. It shows the demo's own secrets and tokens, so it answers pages of its own
+//! origins and nobody else: not another site's, and no name that leads here by a trick (DNS rebinding).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::Router;
+use axum::extract::{Form, Json, Path, Query, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE,
+};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::routing::{get, post};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::config::products::{PRODUCTS, Product};
+use crate::http::token::path;
+
+use super::journey::{Journey, Step};
+use super::players::LoginSecrets;
+use super::session::{Session, SignIn, SignOut};
+use super::wire::{Exchanged, Wire};
+
+/// The page, with places for its style and its script.
+const PAGE: &str = include_str!("demo/page.html");
+const STYLE: &str = include_str!("demo/page.css");
+const SCRIPT: &str = include_str!("demo/page.js");
+
+/// What the shop stands on.
+pub struct Shop {
+    /// The wire to the service.
+    pub wire: Arc<Wire>,
+    /// The service, step by step.
+    pub journey: Journey,
+    /// What login tokens are signed with; nothing where only real ones are tried.
+    pub login_secrets: Option<LoginSecrets>,
+    /// Each product's secret, for the page to check signatures with.
+    pub product_secrets: Vec<(Product, String)>,
+    /// Origins of the page, the usual one first. The last is none that the service allows.
+    pub origins: Vec<String>,
+    /// Where the service is, for pages.
+    pub service: String,
+    /// Where the cookie is set: the shop, under the service's host.
+    pub cookie_home: String,
+    /// Who is signed in, and with what.
+    pub session: Mutex<Session>,
+}
+
+/// Everything that the page has to know.
+#[derive(Serialize)]
+struct Known {
+    session: Session,
+    service: String,
+    cookie_home: String,
+    usual_origin: String,
+    foreign_origin: String,
+    can_mint: bool,
+    products: Vec<KnownProduct>,
+}
+
+#[derive(Serialize)]
+struct KnownProduct {
+    word: &'static str,
+    path: &'static str,
+    secret: String,
+}
+
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    exchanged: Exchanged,
+    steps: Vec<Step>,
+}
+
+impl Shop {
+    /// The routes.
+    pub fn routes(self) -> Router {
+        let shop = Arc::new(self);
+        Router::new()
+            .route("/", get(page))
+            .route("/known", get(known))
+            .route("/sign-in", post(sign_in))
+            .route("/sign-out", post(sign_out))
+            .route("/wire/{product}", get(wire))
+            .route("/zendesk", post(zendesk))
+            .route("/service/{state}", post(service))
+            .layer(middleware::from_fn_with_state(Arc::clone(&shop), only_own))
+            .with_state(shop)
+    }
+
+    /// Whether a request is one of the page's: by a name of ours, and from no other site's page.
+    fn is_own(&self, method: &Method, headers: &HeaderMap) -> bool {
+        let of = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let mut own = self.origins.iter().chain([&self.cookie_home]);
+        let is_host = of(HOST).is_some_and(|host| own.clone().any(|own| own.strip_prefix("http://") == Some(host)));
+        is_host && of(ORIGIN).map_or(method == Method::GET, |origin| own.any(|own| own == origin))
+    }
+
+    fn session(&self) -> Session {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps a session, sets its cookies, and goes back to the page.
+    fn answer(&self, session: Session, next: &str, headers: &HeaderMap) -> Response {
+        let set: Vec<_> = session
+            .set_cookies
+            .iter()
+            .filter_map(|cookie| Some((SET_COOKIE, HeaderValue::try_from(cookie).ok()?)))
+            .collect();
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+        let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+        let origin = self.origins.iter().find(|own| Some(own.as_str()) == origin).or(self.origins.first());
+        let is_plain = next.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/');
+        let next = if is_plain { next } else { "" };
+        let to = format!("{}/#{next}", origin.map_or("", String::as_str));
+        (StatusCode::SEE_OTHER, AppendHeaders(set), [(LOCATION, to)]).into_response()
+    }
+}
+
+/// Refuses every other host and origin.
+async fn only_own(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Response {
+    if !shop.is_own(request.method(), request.headers()) {
+        return (StatusCode::FORBIDDEN, "only for the demo's own page\n").into_response();
+    }
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn page(State(shop): State<Arc<Shop>>) -> Response {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())));
+    let policy = format!(
+        "default-src 'none'; script-src {}; style-src {}; connect-src 'self' {}; form-action 'self' {} {}; img-src data:; base-uri 'none'; \
+         frame-ancestors 'none'",
+        hash(SCRIPT),
+        hash(STYLE),
+        shop.service,
+        shop.cookie_home,
+        shop.origins.join(" ")
+    );
+    let page = PAGE.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT);
+    ([(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (CONTENT_SECURITY_POLICY, policy)], page).into_response()
+}
+
+async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
+    let secret =
+        |product| shop.product_secrets.iter().find(|(own, _)| *own == product).map(|(_, secret)| secret.clone());
+    let products = PRODUCTS.into_iter().map(|product| KnownProduct {
+        word: product.word(),
+        path: path(product),
+        secret: secret(product).unwrap_or_default(),
+    });
+    Json(Known {
+        session: shop.session(),
+        service: shop.service.clone(),
+        cookie_home: shop.cookie_home.clone(),
+        usual_origin: shop.origins.first().cloned().unwrap_or_default(),
+        foreign_origin: shop.origins.last().cloned().unwrap_or_default(),
+        can_mint: shop.login_secrets.is_some(),
+        products: products.collect(),
+    })
+}
+
+async fn sign_in(State(shop): State<Arc<Shop>>, headers: HeaderMap, Form(form): Form<SignIn>) -> Response {
+    let next = form.next.clone();
+    match Session::sign_in(form, shop.login_secrets.as_ref()) {
+        Some(session) => shop.answer(session, &next, &headers),
+        None => (StatusCode::BAD_REQUEST, "a login token is needed\n").into_response(),
+    }
+}
+
+async fn sign_out(State(shop): State<Arc<Shop>>, headers: HeaderMap, Form(form): Form<SignOut>) -> Response {
+    shop.answer(Session::out(), &form.next, &headers)
+}
+
+#[derive(Deserialize)]
+struct After {
+    #[serde(default)]
+    after: u64,
+}
+
+/// What went over the wire since, and how far each request came.
+async fn wire(
+    State(shop): State<Arc<Shop>>,
+    Path(word): Path<String>,
+    Query(After { after }): Query<After>,
+) -> Response {
+    let Some(product) = PRODUCTS.into_iter().find(|product| product.word() == word) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let mut told = Vec::new();
+    for exchanged in shop.wire.after(after) {
+        let (headers, body) = read(&exchanged.request);
+        let user_token = body.strip_prefix("user_token=");
+        let steps = shop.journey.travel(product, &headers, user_token).await;
+        told.push(Told { exchanged, steps });
+    }
+    Json(told).into_response()
+}
+
+/// The headers and the body of a request as it was sent.
+fn read(request: &str) -> (HeaderMap, &str) {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
+    let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let headers = headers.filter_map(|(name, value)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value.trim_ascii()).ok()?))
+    });
+    (
+        headers.fold(HeaderMap::new(), |mut all, (name, value)| {
+            all.append(name, value);
+            all
+        }),
+        body,
+    )
+}
+
+/// Asks as Zendesk's servers do for the player of an app.
+async fn zendesk(State(shop): State<Arc<Shop>>) -> Response {
+    let token = shop.session().login_token.unwrap_or_default();
+    match shop.wire.post(path(Product::SupportSdk), &format!("user_token={token}")).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
+async fn service(State(shop): State<Arc<Shop>>, Path(state): Path<String>) -> StatusCode {
+    shop.wire.cut(state == "down");
+    StatusCode::NO_CONTENT
+}

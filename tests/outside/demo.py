@@ -1,0 +1,296 @@
+"""Does the demo's page show every step and every failure, to every eye and by every means?
+
+demo.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: the demo in a real browser, with AXE (npm's axe-core) looking for what shuts people out.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import jwt
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from jwt_fn import browser
+from service import BINARY, PATIENCE
+
+# Collects what no page should do, from its first moment on.
+WATCH = """
+window.seen = { violations: [], errors: [] };
+document.addEventListener("securitypolicyviolation", (event) => seen.violations.push(event.violatedDirective + " " + event.blockedURI));
+addEventListener("error", (event) => seen.errors.push(event.message));
+addEventListener("unhandledrejection", (event) => seen.errors.push(String(event.reason)));
+"""
+
+
+class Demo:
+    """The demo on free ports; ends with its `with` block."""
+
+    def __init__(self, *arguments):
+        command = [BINARY, "demo", "--listen", "127.0.0.1:0", *arguments]
+        self.process = subprocess.Popen(command, env={}, stdout=subprocess.PIPE, text=True)
+        printed = ""
+        for line in self.process.stdout:
+            printed += line
+            if "listening" in line:
+                break
+        self.shop = re.search(r"^  (http://\S+)/$", printed, re.MULTILINE)[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        assert self.process.wait(PATIENCE) == 0
+
+
+class Page:
+    """The page as a person has it before them."""
+
+    def __init__(self, driver, shop):
+        self.driver, self.shop = driver, shop
+
+    def ready(self):
+        WebDriverWait(self.driver, PATIENCE).until(lambda driver: driver.execute_script("return document.documentElement.dataset.ready"))
+        return self
+
+    def visit(self):
+        self.driver.get(f"{self.shop}/")
+        return self.ready()
+
+    def text(self, name):
+        return self.driver.find_element(By.ID, name).text
+
+    def click(self, selector):
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def after(self, act):
+        """Does something that leads to a new page, and waits for that."""
+        self.driver.execute_script("delete document.documentElement.dataset.ready; window.isOld = true")
+        act()
+        WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return window.isOld"))
+        return self.ready()
+
+    def sign_in(self, name="Jane Doe", email="jane@example.com"):
+        for field, value in [("name", name), ("email", email)]:
+            element = self.driver.find_element(By.ID, field)
+            element.clear()
+            element.send_keys(value)
+        return self.after(lambda: self.click("#sign-in .main"))
+
+    def asked(self, act):
+        """Does something that has the widget ask, and waits until the page tells of it."""
+        before = self.text("asked")
+        act()
+        WebDriverWait(self.driver, PATIENCE).until(lambda _: self.text("asked") != before and self.text("told"))
+        return self
+
+    def open(self, product="chat"):
+        self.click(f"#products input[value={product}]")
+        return self.asked(lambda: self.click("#open"))
+
+    def way(self):
+        """What became of each step: done, failed or nothing."""
+        return {step.find_element(By.TAG_NAME, "strong").text.split()[0]: step.get_attribute("class") for step in self.driver.find_elements(By.CSS_SELECTOR, "#way li")}
+
+    def failed(self):
+        return [name for name, outcome in self.way().items() if outcome == "failed"]
+
+    def wire(self):
+        """The status and code that stand in the answer."""
+        answer = self.text("answer")
+        code = re.search('"code":"([^"]+)"', answer)
+        return " ".join([answer.split(" ")[1], *(code.groups() if code else [])])
+
+    def is_clean(self):
+        seen = self.driver.execute_script("return window.seen")
+        assert seen == {"violations": [], "errors": []}, seen
+
+    def console(self):
+        """What the console says, but for answers that are refused on purpose."""
+        said = [entry["message"] for entry in self.driver.get_log("browser")]
+        return [line for line in said if "Failed to load resource" not in line and "CORS policy" not in line]
+
+
+def signed_in(page):
+    page.visit()
+    assert page.text("who") == "Nobody is signed in."
+    page.sign_in()
+    assert page.text("who") == "Jane Doe is signed in as jane@example.com."
+    assert page.text("cookie").startswith("Set-Cookie: token=eyJ") and page.text("cookie").count("token=eyJ") == 1
+    for product, method, path, snippet, agent in [
+        ("chat", "GET", "/generate/token", "zendeskToken.jwtFn", ["✓ jane@example.com", "jane@example.com", "external id 82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11"]),
+        ("help-center", "GET", "/help-center/token", "zendeskToken.helpCenterJwtFn", ["✓ Jane Doe", "jane@example.com"]),
+        ("messaging", "GET", "/messaging/token", "zendeskToken.loginUser(zE)", ["✓ Jane Doe", "jane@example.com", "external id 82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11"]),
+        ("support-sdk", "POST", "/support-sdk/token", "setIdentity", ["✓ Jane Doe", "jane@example.com", "external id 82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11"]),
+    ]:
+        page.open(product)
+        assert page.text("agent").split("\n") == agent, (product, page.text("agent"))
+        assert set(page.way().values()) == {"done"}, page.way()
+        assert page.text("signature").startswith("✓ The signature is right") and '"alg": "HS256"' in page.text("token")
+        assert page.text("request").startswith(f"{method} {path}") and "token=eyJ" in page.text("request")
+        assert page.text("answer").startswith("HTTP/1.1 200 OK") and snippet in page.text("snippet")
+    page.click("#products input[value=chat]")
+    tokens = set()
+    for _ in range(3):
+        page.asked(lambda: page.click("#again"))
+        tokens.add(page.text("answer"))
+    assert len(tokens) == 3 and page.text("asked").startswith("It has asked 7 times"), "a fresh one each time"
+    times = [float(time.text.split()[0]) for time in page.driver.find_elements(By.CSS_SELECTOR, "#way .time") if time.text]
+    assert len(times) == 6 and all(time >= 0 for time in times), times
+    assert page.console() == []
+    page.is_clean()
+    print("signed in: four products, every step with its time, signatures checked in the browser")
+
+
+def troubles(page):
+    expected = {
+        "no-cookie": ("401 00-00", "cookie"), "expired": ("401 00-01", "verify"), "another-secret": ("401 00-01", "verify"),
+        "no-email": ("422 00-03", "identity"), "two-cookies": ("401 00-01", "verify"), "foreign-origin": ("403 00-05", "page"),
+    }
+    for trouble, (wire, step) in expected.items():
+        page.visit().sign_in()
+        page.after(lambda: page.click(f"[data-trouble={trouble}]"))
+        assert (page.wire(), page.failed()) == (wire, [step]), (trouble, page.wire(), page.way())
+        assert page.text("agent") == "Anonymous visitor" and page.text("signature") == "No token was issued."
+        told = page.text("told")
+        assert all(name in told for name in ["What happens", "Why", "The mend"]) and wire in told, told
+        page.is_clean()
+        if trouble == "foreign-origin":
+            assert "the page sees a network error" in told and "not in cors.origins" in page.driver.find_element(By.TAG_NAME, "header").text
+            page.after(lambda: page.click("#home"))
+    page.visit().sign_in()
+    page.after(lambda: page.click("[data-trouble=previous-secret]"))
+    assert page.wire() == "200" and "previous secret" in page.text("way"), page.text("way")
+    page.visit().sign_in()
+    for trouble, wire, step in [("no-credentials", "401 00-00", "cookie"), ("too-many", "429 00-06", "page")]:
+        page.asked(lambda: page.click(f"[data-trouble='{trouble}']"))
+        assert (page.wire(), page.failed()) == (wire, [step]), (trouble, page.wire(), page.way())
+        assert page.text("agent") == "Anonymous visitor"
+    page.asked(lambda: page.click("[data-trouble=down]"))
+    assert page.text("request") == "Nothing went over the wire." and page.failed() == ["page"]
+    WebDriverWait(page.driver, PATIENCE).until(lambda _: page.open() and page.text("agent").startswith("✓"))
+    assert page.console() == [], "but for what was refused"
+    page.is_clean()
+    print(f"{len(expected) + 4} failures, each with what happens, why and the mend")
+
+
+def by_keyboard(page):
+    page.visit().sign_in("Kay Board", "kay@example.com")
+    active = lambda: page.driver.switch_to.active_element
+    press = lambda key: active().send_keys(key)
+    seen = []
+    for _ in range(40):
+        page.driver.switch_to.active_element.send_keys(Keys.TAB)
+        element = active()
+        seen.append(element.get_attribute("id") or element.get_attribute("data-trouble") or element.get_attribute("value") or element.text)
+        outline = element.value_of_css_property("outline-style")
+        assert outline != "none", f"{seen[-1]} does not show that it has the focus"
+        if element.get_attribute("id") == "open":
+            break
+    assert seen[-1] == "open" and {"name", "email", "no-email", "Sign in", "sign-out", "cookie", "chat"} <= set(seen), seen
+    page.asked(lambda: press(Keys.ENTER))
+    assert "kay@example.com" in page.text("agent")
+    for _ in range(20):
+        press(Keys.TAB)
+        if active().get_attribute("data-trouble") == "expired":
+            break
+    page.after(lambda: press(Keys.ENTER))
+    assert page.failed() == ["verify"]
+    print("by keyboard alone, with the focus in sight")
+
+
+def for_every_eye(page, axe, screenshots):
+    """Light and dark, wide and narrow: nothing overflows, and axe-core finds nothing serious."""
+    page.visit().sign_in()
+    page.open()
+    grounds = set()
+    with open(axe) as file:
+        script = file.read()
+    for scheme in ["light", "dark"]:
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        grounds.add(page.driver.execute_script("return getComputedStyle(document.body).backgroundColor"))
+        for width, height in [(1280, 1500), (360, 800)]:
+            metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360}
+            page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            for trouble in [None, "no-credentials"]:
+                if trouble:
+                    page.asked(lambda: page.click(f"[data-trouble={trouble}]"))
+                else:
+                    page.open()
+                wide = page.driver.execute_script("return document.documentElement.scrollWidth")
+                assert wide <= width, f"{wide} px at {width}"
+                page.driver.execute_script(script)
+                found = page.driver.execute_async_script("axe.run().then(arguments[0])")["violations"]
+                serious = [(issue["id"], [node["html"] for node in issue["nodes"]]) for issue in found if issue["impact"] in ("serious", "critical")]
+                assert serious == [], (scheme, width, serious)
+                if screenshots:
+                    page.driver.execute_script("scrollTo(0, 0)")
+                    page.driver.save_screenshot(f"{screenshots}/{scheme}-{width}{'-' + trouble if trouble else ''}.png")
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert len(grounds) == 2, grounds
+    assert page.console() == []
+    page.is_clean()
+    print("light and dark, 1280 and 360 px wide, and axe-core finds nothing serious")
+
+
+def across_sites(driver):
+    with Demo("--cross-site") as demo:
+        page = Page(driver, demo.shop)
+        assert "//localhost:" in demo.shop
+        page.visit().sign_in()
+        page.open()
+        assert (page.wire(), page.failed()) == ("401 00-00", ["cookie"]), page.way()
+        assert "SameSite=Lax" in page.text("told")
+        page.is_clean()
+    print("across sites SameSite keeps the cookie back, and the page says so")
+
+
+def pasted(driver):
+    with Demo() as demo:
+        page = Page(driver, demo.shop)
+        page.visit().sign_in()
+        token = re.search(r"token=(\S+?);", page.text("cookie"))[1]
+    secret = os.urandom(32).hex()
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(secret)
+        file.flush()
+        with Demo("--login-secret-file", file.name, "--origin", "https://shop.example.com") as demo:
+            page = Page(driver, demo.shop)
+            page.visit()
+            shown = {name: page.driver.find_element(By.ID, name).is_displayed() for name in ["name", "login-token"]}
+            assert shown == {"name": False, "login-token": True}
+            own = jwt.encode(jwt.decode(token, options={"verify_signature": False}), secret, "HS256")
+            for text, wire in [(token, "401 00-01"), (f"  {own[:40]}\n{own[40:]}\n", "200")]:
+                page.driver.find_element(By.ID, "login-token").send_keys(text)
+                page.after(lambda: page.click("#sign-in .main"))
+                page.open()
+                assert page.wire() == wire, page.text("way")
+            page.is_clean()
+    print("a real login token, pasted, is tried with its project's secret")
+
+
+def main(chromium, chromedriver, axe, screenshots=None):
+    driver = browser(chromium, chromedriver)
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+    try:
+        with Demo() as demo:
+            page = Page(driver, demo.shop)
+            signed_in(page)
+            troubles(page)
+            by_keyboard(page)
+        with Demo() as demo:
+            for_every_eye(Page(driver, demo.shop), axe, screenshots)
+        across_sites(driver)
+        pasted(driver)
+    finally:
+        driver.quit()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
