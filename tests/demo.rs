@@ -125,7 +125,10 @@ fn a_player_signs_in_and_every_step_of_the_way_is_shown_as_it_went() {
     let signed_in = post(shop, "/sign-in", "name=Kay&email=kay%40example.com&next=run%2Fexpired%2Fchat");
     assert_eq!(signed_in.header("location"), Some(format!("http://{shop}/#run/expired/chat")));
     let cookie = signed_in.header("set-cookie").unwrap();
-    assert!(cookie.starts_with("token=eyJ") && cookie.contains("; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
+    assert!(
+        cookie.starts_with("token=eyJ") && cookie.contains("; Path=/; Max-Age=900; HttpOnly; SameSite=Lax"),
+        "{cookie}"
+    );
     let login_token = between(&cookie, "token=", ";");
     let asked = server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{shop}")).send();
     let known: Value = get(shop, "/known").json();
@@ -173,9 +176,19 @@ fn with_a_real_secret_it_takes_pasted_logins_and_makes_none() {
     assert!(!greeting.contains("eyJ") && !greeting.contains(LOGIN_SECRET), "{greeting}");
     let known = get(shop, "/known");
     assert_eq!((&known.json()["can_mint"], known.body.contains(LOGIN_SECRET)), (&false.into(), false));
-    assert_eq!(post(shop, "/sign-in", "name=Jane+Doe&email=jane%40example.com").status, 400);
+    for (form, problem) in [
+        ("name=Jane+Doe&email=jane%40example.com".to_owned(), "there is no login token; paste one"),
+        ("login_token=a%3B+Path%3D%2Fx".to_owned(), "that has letters that no login token has; paste the token alone"),
+        ("login_token=%01".to_owned(), "that has letters that no login token has; paste the token alone"),
+        (format!("login_token={}", "x".repeat(4092)), "that is longer than browsers keep a cookie"),
+    ] {
+        let refused = post(shop, "/sign-in", &form);
+        assert_eq!((refused.status, refused.header("set-cookie")), (303, None), "{form}");
+        let told = get(shop, "/known").json()["session"]["problem"].as_str().unwrap().to_owned();
+        assert!(told.starts_with(problem), "{told}");
+    }
     let token = LoginToken::valid().mint();
-    let pasted = post(shop, "/sign-in", &format!("login_token=+{}%0A{}+", &token[..50], &token[50..]));
+    let pasted = post(shop, "/sign-in", &format!("login_token=+Bearer+{}%0A{}+", &token[..50], &token[50..]));
     assert!(pasted.header("set-cookie").unwrap().starts_with(&format!("token={token};")));
     let asked = server.get("/generate/token").cookie(&token).header("Origin", "https://shop.example.com").send();
     assert_eq!(asked.status, 200);
@@ -207,4 +220,13 @@ fn nothing_of_it_is_there_when_the_service_serves() {
             assert_eq!(Request::new(server.admin, method, path).send().status, 404, "{method} {path}");
         }
     }
+}
+
+#[test]
+fn more_connections_than_a_browser_has_are_closed_and_the_demo_goes_on() {
+    let (server, greeting) = demo();
+    let held: Vec<_> = (0..200).map(|_| crate::client::connect(server.public)).collect();
+    assert_eq!(get(shop(&greeting), "/known").status, 200);
+    drop(held);
+    crate::published_keys::until("there again", || server.get("/generate/token").send().status == 401);
 }

@@ -147,7 +147,7 @@ pub const HOMES: [(&str, &[&str]); 40] = [
         ],
     ),
     ("clap", &["cli"]),
-    ("form_urlencoded", &["http/support_sdk.rs"]),
+    ("form_urlencoded", &["http/support_sdk.rs", "cli/shop.rs"]),
     ("futures_util", &["http"]),
     ("hex", &["config/secret.rs", "login/key_set.rs", "zendesk/token_id.rs", "http/observe.rs", "cli/inspect.rs"]),
     ("httpdate", &["login/api.rs", "zendesk/desk_api.rs"]),

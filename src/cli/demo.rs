@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -73,6 +73,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         let outer = bind_loopback(arguments.listen)?;
         let address = outer.local_addr()?;
+        let is_usual = address.ip() == Ipv4Addr::LOCALHOST || address.ip() == Ipv6Addr::LOCALHOST;
+        ensure!(
+            is_usual || !arguments.cross_site,
+            "--cross-site: localhost names 127.0.0.1 or ::1; leave --listen to them"
+        );
         let [inner, admin, shop, foreign] = [(); 4].map(|()| bind(SocketAddr::new(address.ip(), 0)));
         let (inner, admin, shop, foreign) = (inner?, admin?, shop?, foreign?);
         let (service, cookie_home) = (format!("http://{address}"), format!("http://{}", shop.local_addr()?));

@@ -72,7 +72,10 @@ impl Journey {
         let begun = Instant::now();
         let posted = user_token
             .map(|token| Ok(Candidates { bearer: Some(LoginToken::new(token.as_bytes())), cookies: Vec::new() }));
-        let found = posted.unwrap_or_else(|| candidates(&self.exchange, headers));
+        let found = posted.unwrap_or_else(|| match product {
+            Product::SupportSdk => Err(Cause::UserTokenMissing),
+            Product::Chat | Product::Messaging | Product::HelpCenter => candidates(&self.exchange, headers),
+        });
         let count = |found: &Candidates<'_>| found.cookies.len() + usize::from(found.bearer.is_some());
         let found = note(steps, "cookie", begun, found, |found| match count(found) {
             1 => "one login token came".to_owned(),

@@ -13,8 +13,8 @@ pub const LOGIN_LIFETIME: Timestamp = 86_400;
 /// A player as the shop's form has one.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Player {
-    /// What the player is called.
-    pub name: String,
+    /// What the player is called, if anything.
+    pub name: Option<String>,
     /// The email; none, as with social logins.
     pub email: Option<String>,
 }
@@ -49,7 +49,8 @@ struct LoginClaims<'a> {
     sub: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
-    username: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
     iss: &'static str,
     iat: Timestamp,
     exp: Timestamp,
@@ -63,7 +64,7 @@ const JANE_EMAIL: &str = "jane@example.com";
 /// The demo's first player.
 #[must_use]
 pub fn jane() -> Player {
-    Player { name: JANE.to_owned(), email: Some(JANE_EMAIL.to_owned()) }
+    Player { name: Some(JANE.to_owned()), email: Some(JANE_EMAIL.to_owned()) }
 }
 
 impl LoginSecrets {
@@ -90,7 +91,7 @@ impl LoginSecrets {
         let claims = LoginClaims {
             sub: &player.sub(),
             email: player.email.as_deref(),
-            username: &player.name,
+            username: player.name.as_deref(),
             iss: "https://login.xsolla.com",
             iat,
             exp: iat + LOGIN_LIFETIME,
@@ -104,10 +105,10 @@ impl LoginSecrets {
 impl Player {
     /// The login id: the same player has the same, and Jane Doe that of the documents.
     fn sub(&self) -> String {
-        if (self.name.as_str(), self.email.as_deref()) == (JANE, Some(JANE_EMAIL)) {
+        if (self.name.as_deref(), self.email.as_deref()) == (Some(JANE), Some(JANE_EMAIL)) {
             return "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11".to_owned();
         }
-        let letters = self.name.bytes().chain(self.email.iter().flat_map(|email| email.bytes()));
+        let letters = self.name.iter().chain(&self.email).flat_map(|text| text.bytes());
         let mixed = letters.fold(0x5f0d_1a7b_3c11_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
         format!("82cd5e0c-1d9c-4a2f-9d0a-{:012x}", mixed & 0xffff_ffff_ffff)
     }

@@ -18,6 +18,8 @@ pub struct Session {
     pub login_token: Option<String>,
     /// The cookies as they are set.
     pub set_cookies: Vec<String>,
+    /// Why the last sign-in changed nothing.
+    pub problem: Option<&'static str>,
 }
 
 /// The sign-in form.
@@ -44,22 +46,35 @@ pub struct SignOut {
     pub next: String,
 }
 
+/// Longest time that a cookie stays: a browser sends it to every port of this host, after the demo too.
+const COOKIE_LIFETIME: u32 = 900;
+
+/// Most bytes of a cookie's name and value that browsers keep (RFC 6265bis §5.6).
+const MAX_COOKIE: usize = 4096;
+
 impl Session {
-    /// Of the player that a form names, with a login token that is minted or was pasted. Nothing where there is neither.
-    #[must_use]
-    pub fn sign_in(form: SignIn, secrets: Option<&LoginSecrets>) -> Option<Self> {
-        let email = form.email.filter(|email| !email.is_empty());
-        let name = form.name.filter(|name| !name.trim().is_empty());
-        let player = name.map_or_else(jane, |name| Player { name, email });
+    /// Of the player that a form names, with a login token that is minted or was pasted.
+    ///
+    /// # Errors
+    /// Why there is no cookie that a browser would take.
+    pub fn sign_in(form: SignIn, secrets: Option<&LoginSecrets>) -> Result<Self, &'static str> {
+        let [name, email] = [form.name, form.email].map(|text| text.filter(|text| !text.trim().is_empty()));
+        let player = if name.is_none() && email.is_none() { jane() } else { Player { name, email } };
         let mint = |player: &Player, kind| secrets?.mint(player, kind).ok();
-        let pasted = form.login_token.map(|token| token.split_ascii_whitespace().collect::<String>());
-        let pasted = pasted.filter(|token| !token.is_empty());
-        let token = pasted.or_else(|| mint(&player, form.kind.unwrap_or(Kind::Good)))?;
-        let mallory = Player { name: "Mallory".to_owned(), email: Some("mallory@example.com".to_owned()) };
+        let pasted = form.login_token.as_deref().map(unwrapped).filter(|token| !token.is_empty());
+        let minted = || mint(&player, form.kind.unwrap_or(Kind::Good));
+        let token = pasted.or_else(minted).ok_or("there is no login token; paste one")?;
+        if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(&byte)) {
+            return Err("that has letters that no login token has; paste the token alone");
+        }
+        if token.len() + "token".len() > MAX_COOKIE {
+            return Err("that is longer than browsers keep a cookie, so it has to go as a header (login.bearer)");
+        }
+        let mallory = Player { name: Some("Mallory".to_owned()), email: Some("mallory@example.com".to_owned()) };
         let second = form.two.then(|| mint(&mallory, Kind::Good)).flatten();
         let mut set_cookies = vec![cookie(&token, "/")];
         set_cookies.extend(second_cookies(second.as_deref()));
-        Some(Self { name: Some(player.name), email: player.email, login_token: Some(token), set_cookies })
+        Ok(Self { name: player.name, email: player.email, login_token: Some(token), set_cookies, problem: None })
     }
 
     /// Of nobody.
@@ -71,8 +86,14 @@ impl Session {
     }
 }
 
+/// A token without what people copy around it.
+fn unwrapped(text: &str) -> String {
+    let text = text.trim();
+    text.strip_prefix("Bearer ").unwrap_or(text).split_ascii_whitespace().collect()
+}
+
 fn cookie(token: &str, path: &str) -> String {
-    format!("token={token}; Path={path}; HttpOnly; SameSite=Lax")
+    format!("token={token}; Path={path}; Max-Age={COOKIE_LIFETIME}; HttpOnly; SameSite=Lax")
 }
 
 fn no_cookie(path: &str) -> String {

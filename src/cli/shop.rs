@@ -107,20 +107,23 @@ impl Shop {
     }
 
     /// Keeps a session, sets its cookies, and goes back to the page.
-    fn answer(&self, session: Session, next: &str, headers: &HeaderMap) -> Response {
-        let set: Vec<_> = session
-            .set_cookies
-            .iter()
-            .filter_map(|cookie| Some((SET_COOKIE, HeaderValue::try_from(cookie).ok()?)))
-            .collect();
+    fn answer(&self, session: Session, next: &str) -> Response {
+        let set = cookies(&session);
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
-        let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
-        let origin = self.origins.iter().find(|own| Some(own.as_str()) == origin).or(self.origins.first());
-        let is_plain = next.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/');
-        let next = if is_plain { next } else { "" };
-        let to = format!("{}/#{next}", origin.map_or("", String::as_str));
-        (StatusCode::SEE_OTHER, AppendHeaders(set), [(LOCATION, to)]).into_response()
+        (set, self.back(next)).into_response()
     }
+
+    /// Back to the page at its usual origin, which is to go on with `next`.
+    fn back(&self, next: &str) -> impl IntoResponse + use<> {
+        let origin = self.origins.first().map_or("", String::as_str);
+        let is_plain = next.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/');
+        (StatusCode::SEE_OTHER, [(LOCATION, format!("{origin}/#{}", if is_plain { next } else { "" }))])
+    }
+}
+
+fn cookies(session: &Session) -> AppendHeaders<Vec<(HeaderName, HeaderValue)>> {
+    let set = session.set_cookies.iter().filter_map(|cookie| Some((SET_COOKIE, HeaderValue::try_from(cookie).ok()?)));
+    AppendHeaders(set.collect())
 }
 
 /// Refuses every other host and origin.
@@ -145,7 +148,11 @@ async fn page(State(shop): State<Arc<Shop>>) -> Response {
         shop.origins.join(" ")
     );
     let page = PAGE.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT);
-    ([(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (CONTENT_SECURITY_POLICY, policy)], page).into_response()
+    let session = shop.session();
+    // A cookie of an earlier demo is nobody's.
+    let stale = if session.login_token.is_none() { Session::out() } else { Session::default() };
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (CONTENT_SECURITY_POLICY, policy)];
+    (cookies(&stale), headers, page).into_response()
 }
 
 async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
@@ -167,16 +174,19 @@ async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
     })
 }
 
-async fn sign_in(State(shop): State<Arc<Shop>>, headers: HeaderMap, Form(form): Form<SignIn>) -> Response {
+async fn sign_in(State(shop): State<Arc<Shop>>, Form(form): Form<SignIn>) -> Response {
     let next = form.next.clone();
     match Session::sign_in(form, shop.login_secrets.as_ref()) {
-        Some(session) => shop.answer(session, &next, &headers),
-        None => (StatusCode::BAD_REQUEST, "a login token is needed\n").into_response(),
+        Ok(session) => shop.answer(session, &next),
+        Err(problem) => {
+            shop.session.lock().unwrap_or_else(PoisonError::into_inner).problem = Some(problem);
+            shop.back("").into_response()
+        }
     }
 }
 
-async fn sign_out(State(shop): State<Arc<Shop>>, headers: HeaderMap, Form(form): Form<SignOut>) -> Response {
-    shop.answer(Session::out(), &form.next, &headers)
+async fn sign_out(State(shop): State<Arc<Shop>>, Form(form): Form<SignOut>) -> Response {
+    shop.answer(Session::out(), &form.next)
 }
 
 #[derive(Deserialize)]
@@ -197,8 +207,9 @@ async fn wire(
     let mut told = Vec::new();
     for exchanged in shop.wire.after(after) {
         let (headers, body) = read(&exchanged.request);
-        let user_token = body.strip_prefix("user_token=");
-        let steps = shop.journey.travel(product, &headers, user_token).await;
+        let mut fields = form_urlencoded::parse(body.as_bytes());
+        let user_token = fields.find(|(name, _)| name == "user_token").map(|(_, token)| token);
+        let steps = shop.journey.travel(product, &headers, user_token.as_deref()).await;
         told.push(Told { exchanged, steps });
     }
     Json(told).into_response()
@@ -222,8 +233,10 @@ fn read(request: &str) -> (HeaderMap, &str) {
 
 /// Asks as Zendesk's servers do for the player of an app.
 async fn zendesk(State(shop): State<Arc<Shop>>) -> Response {
-    let token = shop.session().login_token.unwrap_or_default();
-    match shop.wire.post(path(Product::SupportSdk), &format!("user_token={token}")).await {
+    let token = shop.session().login_token;
+    let field = |token| form_urlencoded::Serializer::new(String::new()).append_pair("user_token", token).finish();
+    let form = token.as_deref().map_or_else(String::new, field);
+    match shop.wire.post(path(Product::SupportSdk), &form).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),
     }

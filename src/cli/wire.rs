@@ -7,18 +7,28 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Exchanges that are kept; a page asks for the last few.
 const KEPT: usize = 64;
 
 /// Most bytes that are kept of a request or an answer.
 const MAX_BYTES: usize = 16 * 1024;
+
+/// Connections at once: a browser has six.
+const CONNECTIONS: usize = 128;
+
+/// Longest time that one lasts, idle or not.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request and its answer, so far.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -61,17 +71,23 @@ impl Wire {
 
     /// Carries what comes to a listener, for ever.
     pub async fn carry(self: Arc<Self>, listener: TcpListener) -> Infallible {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
-            let Ok((page, _)) = listener.accept().await else { continue };
+            let Ok((page, _)) = listener.accept().await else {
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
             if *self.is_cut.borrow() {
                 continue;
             }
             let (wire, mut is_cut) = (Arc::clone(&self), self.is_cut.subscribe());
             tokio::spawn(async move {
                 tokio::select! {
-                    _ = wire.connect(page) => {}
+                    _ = timeout(LONGEST, wire.connect(page)) => {}
                     _ = is_cut.wait_for(|is_cut| *is_cut) => {}
                 }
+                drop(place);
             });
         }
     }
@@ -161,8 +177,11 @@ impl Wire {
     }
 }
 
+/// Adds what there is room for, and says where more would be.
 fn append(text: &mut String, bytes: &[u8]) {
-    if text.len() + bytes.len() <= MAX_BYTES {
-        text.push_str(&String::from_utf8_lossy(bytes));
+    let room = MAX_BYTES.saturating_sub(text.len());
+    text.push_str(&String::from_utf8_lossy(bytes.get(..room).unwrap_or(bytes)));
+    if room > 0 && bytes.len() > room {
+        text.push('…');
     }
 }

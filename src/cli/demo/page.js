@@ -3,8 +3,10 @@ const $ = (id) => document.getElementById(id);
 const make = (tag, text, more = {}) => Object.assign(document.createElement(tag), { textContent: text }, more);
 
 const PRODUCTS = { "chat": "Chat", "help-center": "Help Center", "messaging": "Messaging", "support-sdk": "Support SDK (apps)" };
+const OPENERS = { "chat": "Open the chat", "help-center": "Open the Help Center's widget", "messaging": "Open Messaging", "support-sdk": "Ask as Zendesk's servers do" };
 const NODES = ["page", "cookie", "verify", "identity", "sign", "widget"];
-const state = { known: null, product: "chat", last: 0, asked: 0 };
+const state = { known: null, product: "chat", last: 0, isBusy: false };
+const kept = (name, value) => { if (value !== undefined) sessionStorage.setItem(name, JSON.stringify(value)); return JSON.parse(sessionStorage.getItem(name) ?? "null"); };
 
 // What each code means, and the mend.
 const CODES = {
@@ -15,20 +17,22 @@ const CODES = {
   "00-04": ["a claim is not usable in Zendesk", "the cause stands in the step"],
   "00-05": ["the page's origin is not in cors.origins, so the browser does not even let the page read the answer", "add the origin, with scheme and port, to cors.origins"],
   "00-06": ["this client asks more often than rate_limit allows", "ask again after Retry-After; behind a proxy, set proxy.trusted"],
+  "00-13": ["the body is over 16 KiB", "no login token is so long; what did the app send?"],
 };
 
-// What can be tried: fields of the sign-in form, and how to ask then.
+// What can be tried: what it is called, fields of the sign-in form and how to ask then, what goes over the wire if it goes as meant, why, and
+// the mend.
 const TROUBLE = {
-  "no-cookie": ["No cookie", { out: true }, "The player is signed out, so the browser has no cookie to send.", "Nothing: an anonymous visitor is what a signed-out player is."],
-  "expired": ["Expired login", { kind: "expired" }, "The login token ended an hour ago, and the cookie still holds it.", "Renew the login token, and the cookie with it."],
-  "another-secret": ["Another project's secret", { kind: "another-secret" }, "The login token is signed with the secret of another login project.", "Set login.secret to the secret of the project that the shop signs in with."],
-  "previous-secret": ["Previous secret", { kind: "previous-secret" }, "The login secret was reset, and this token was signed before.", "Nothing: login.previous_secret still verifies it, so nobody is signed out by a reset."],
-  "no-email": ["No email", { email: "" }, "A social login without an email. Only Messaging takes a player without one.", "Have Xsolla Login collect emails, or set fallback_email_domain of the product."],
-  "two-cookies": ["Two cookies", { two: "true", isOfPages: true }, "A second cookie of the same name, under another path, holds another player's login token. Whoever could set it must not choose whose chat this is.", "Set the cookie in one place, with one Path and one Domain."],
-  "foreign-origin": ["Foreign origin", { foreign: true, isOfPages: true }, "The page's origin is not in cors.origins. The page sees a network error; the wire shows the refusal.", "Add the origin, with scheme and port, to cors.origins."],
-  "no-credentials": ["credentials forgotten", { credentials: "omit", isOfPages: true }, "Without credentials: \"include\" the browser sends no cookie to another origin.", "fetch(url, { credentials: \"include\" }), or load jwt_fn.js, which does."],
-  "down": ["Service down", { down: true }, "The service can't be reached: nothing came back over the wire.", "jwt_fn.js tries again for a while; two instances behind a proxy make restarts unseen."],
-  "too-many": ["Too many requests", { flood: 40, isOfPages: true }, "One client asked 40 times at once.", "The widget asks once or twice a visit; ask again after Retry-After."],
+  "no-cookie": ["No cookie", { out: true }, "401 00-00", "The player is signed out: the browser has no cookie to send, an app no login token.", "Nothing: an anonymous visitor is what a signed-out player is."],
+  "expired": ["Expired login", { kind: "expired" }, "401 00-01", "The login token ended an hour ago, and the cookie still holds it.", "Renew the login token, and the cookie with it."],
+  "another-secret": ["Another project's secret", { kind: "another-secret" }, "401 00-01", "The login token is signed with the secret of another login project.", "Set login.secret to the secret of the project that the shop signs in with."],
+  "previous-secret": ["Previous secret", { kind: "previous-secret" }, "200", "The login secret was reset, and this token was signed before.", "Nothing: login.previous_secret still verifies it, so nobody is signed out by a reset."],
+  "no-email": ["No email", { email: "" }, "422 00-03", "A social login without an email. Only Messaging takes a player without one.", "Have Xsolla Login collect emails, or set fallback_email_domain of the product."],
+  "two-cookies": ["Two cookies", { two: "true", isOfPages: true }, "401 00-01", "A second cookie of the same name, under another path, holds another player's login token. Whoever could set it must not choose whose chat this is.", "Set the cookie in one place, with one Path and one Domain."],
+  "foreign-origin": ["Foreign origin", { foreign: true, isOfPages: true }, "403 00-05", "The page's origin is not in cors.origins. The page sees a network error; the wire shows the refusal.", "Add the origin, with scheme and port, to cors.origins."],
+  "no-credentials": ["credentials forgotten", { credentials: "omit", isOfPages: true }, "401 00-00", "Without credentials: \"include\" the browser sends no cookie to another origin.", "fetch(url, { credentials: \"include\" }), or load jwt_fn.js, which does."],
+  "down": ["Service down", { down: true }, "", "The service can't be reached: nothing came back over the wire.", "jwt_fn.js tries again for a while; two instances behind a proxy make restarts unseen."],
+  "too-many": ["Too many requests", { flood: 40, isOfPages: true }, "429 00-06", "One client asked 40 times at once.", "The widget asks a few times a visit; ask again after Retry-After."],
 };
 
 // A script in a page must not name its own end.
@@ -57,60 +61,83 @@ Zendesk.INSTANCE.setIdentity(JwtIdentity(loginToken))
 ${url}/support-sdk/token`,
 };
 
-// How Zendesk's widgets ask: they call the page's function, and it calls back with a token or never.
-const jwtFn = (callback, credentials) => ask(credentials).then(({ token }) => { if (token) callback(token); });
+// The page's own function, as README.md has it for a page without the script: it calls back with a token, or never.
+const jwtFn = async (callback, seen, credentials = "include") => {
+  const response = state.product === "support-sdk"
+    ? await fetch("/zendesk", { method: "POST" })
+    : await fetch(url(state.product), { credentials, cache: "no-store" });
+  Object.assign(seen, { status: response.status, id: response.headers.get("X-Request-Id") });
+  const { token } = response.status === 200 ? await response.json() : {};
+  if (token) callback(token);
+};
 
 const url = (product) => state.known.service + state.known.products.find(({ word }) => word === product).path;
 
-// One request, and what became of it.
-const ask = async (credentials = "include") => {
-  const { product } = state;
+// One request of the widget's, and what became of it.
+const ask = async (credentials) => {
+  const seen = { status: 0, token: "" };
   const begun = performance.now();
-  const seen = { status: 0, code: "", token: "" };
-  try {
-    const response = product === "support-sdk"
-      ? await fetch("/zendesk", { method: "POST" })
-      : await fetch(url(product), { credentials, cache: "no-store" });
-    seen.status = response.status;
-    const body = await response.text();
-    try { Object.assign(seen, JSON.parse(body)); } catch {}
-  } catch {}
+  await jwtFn((token) => { seen.token = token; }, seen, credentials).catch(() => {});
   seen.milliseconds = performance.now() - begun;
-  const wires = await (await fetch(`/wire/${product}?after=${state.last}`)).json();
-  state.last = wires.at(-1)?.number ?? state.last;
-  seen.wire = wires.findLast(({ request }) => !request.startsWith("OPTIONS")) ?? wires.at(-1);
+  const all = await (await fetch(`/wire/${state.product}?after=${state.last}`)).json();
+  state.last = all.at(-1)?.number ?? state.last;
+  const wires = all.filter(({ request }) => !request.startsWith("OPTIONS"));
+  seen.wire = wires.findLast(({ answer }) => seen.id && answer.includes(seen.id)) ?? wires.at(-1) ?? all.at(-1);
   if (seen.wire) {
-    const body = seen.wire.answer.split("\r\n\r\n")[1] ?? "";
     let told = {};
-    try { told = JSON.parse(body); } catch {}
-    seen.onWire = { status: Number(seen.wire.answer.split(" ")[1]) || 0, code: told.code ?? "" };
-    if (product === "support-sdk") Object.assign(seen, { status: seen.onWire.status, code: seen.onWire.code, token: told.jwt ?? "" });
+    try { told = JSON.parse(seen.wire.answer.split("\r\n\r\n")[1] ?? ""); } catch {}
+    seen.code = told.code ?? "";
+    seen.told = `${seen.wire.answer.split(" ")[1] ?? ""} ${seen.code}`.trim();
+    if (state.product === "support-sdk") seen.token = told.jwt ?? "";
   }
-  state.seen = seen;
+  kept("asked", (kept("asked") ?? 0) + 1);
   return seen;
 };
 
-// Opens the chat: asks, and shows every step.
-const open = async (trouble) => {
+// Opens the widget: it asks, and then what became of the last request is shown. Zendesk's ask again within a session.
+const open = async ({ trouble, times = 1 } = {}) => {
   const [, how = {}] = TROUBLE[trouble] ?? [];
   if (how.down) await fetch("/service/down", { method: "POST" });
-  const flood = Array.from({ length: how.flood ?? 0 }, () => fetch(url(state.product), { credentials: "include" }).catch(() => {}));
-  await Promise.all(flood);
-  let token = "";
-  state.asked += 1;
-  await jwtFn((given) => { token = given; }, how.credentials);
+  await Promise.all(Array.from({ length: how.flood ?? 0 }, () => fetch(url(state.product), { credentials: "include" }).catch(() => {})));
+  let seen = null;
+  for (let time = 0; time < times; time += 1) seen = await ask(how.credentials);
   if (how.down) await fetch("/service/up", { method: "POST" });
-  await show(state.seen, token, trouble);
+  await show(seen, trouble);
 };
 
-const show = async (seen, token, trouble) => {
+// One thing at a time; and where the demo itself has ended, that is what is shown.
+const guarded = (act) => async () => {
+  if (state.isBusy) return;
+  state.isBusy = true;
+  try {
+    await act();
+  } catch {
+    reset("The demo has ended");
+    $("who").textContent = "The demo has ended; start it again in the terminal, and open the page that it names.";
+  } finally {
+    state.isBusy = false;
+  }
+};
+
+const show = async (seen, trouble) => {
+  await know();
   $("request").textContent = seen.wire?.request || "Nothing went over the wire.";
   $("answer").textContent = seen.wire?.answer || "No answer.";
-  const claims = await showToken(token);
-  showAgent(claims);
-  showWay(seen, token);
-  showTold(seen, token, trouble);
-  $("asked").textContent = `It has asked ${state.asked} time${state.asked === 1 ? "" : "s"} in this session. Zendesk's widgets ask several times, and want a fresh token each time.`;
+  showAgent(await showToken(seen.token));
+  showWay(seen);
+  showTold(seen, trouble);
+  const asked = kept("asked");
+  $("asked").textContent = `It has asked ${asked} time${asked === 1 ? "" : "s"} in this session. Zendesk's widgets ask several times, and want a fresh token each time.`;
+};
+
+// Nothing has been asked of this product.
+const reset = (agent = "Nobody has asked yet") => {
+  for (const name of ["request", "answer", "token"]) $(name).textContent = "none yet";
+  $("signature").textContent = "";
+  $("told").replaceChildren();
+  $("agent").className = "agent";
+  $("agent").replaceChildren(make("strong", agent));
+  showWay(null);
 };
 
 const part = (text) => JSON.parse(new TextDecoder().decode(bytes(text)));
@@ -148,21 +175,22 @@ const showAgent = (claims) => {
   if (claims.external_id) $("agent").append(make("div", `external id ${claims.external_id}`, { className: "quiet" }));
 };
 
-const showWay = (seen, token) => {
-  const steps = Object.fromEntries((seen.wire?.steps ?? []).map((step) => [step.name, step]));
-  const limited = seen.onWire?.code === "00-06";
+const showWay = (seen) => {
+  const all = seen?.wire?.steps ?? [];
+  // What the service refuses before it looks at the login stops at the page.
+  const isWalked = (all.find(({ refusal }) => refusal)?.refusal ?? "") === (seen?.code ?? "");
+  const steps = Object.fromEntries(all.map((step) => [step.name, step]));
   const time = (microseconds) => microseconds < 1000 ? `${microseconds.toFixed(0)} µs` : `${(microseconds / 1000).toFixed(1)} ms`;
   const at = (name) => {
-    if (seen.isNothing) return ["", "", null];
+    if (!seen) return ["", "", null];
     if (name === "page") {
-      const refused = steps.origin?.refusal;
       if (!seen.wire) return ["failed", "no answer", seen.milliseconds * 1000];
-      if (limited) return ["failed", "too many requests", seen.milliseconds * 1000];
-      return [refused ? "failed" : "done", steps.origin?.told ?? "asks", Math.max(seen.milliseconds - seen.wire.milliseconds, 0) * 1000];
+      if (!isWalked) return ["failed", CODES[seen.code]?.[0] ?? seen.told, seen.milliseconds * 1000];
+      return [steps.origin?.refusal ? "failed" : "done", steps.origin?.told ?? "asks", Math.max(seen.milliseconds - seen.wire.milliseconds, 0) * 1000];
     }
     // From the call of the function to its call back.
-    if (name === "widget") return token ? ["done", "called back with the token", seen.milliseconds * 1000] : ["", "not called back", null];
-    const step = limited ? null : steps[name];
+    if (name === "widget") return seen.token ? ["done", "called back with the token", seen.milliseconds * 1000] : ["", "not called back", null];
+    const step = isWalked ? steps[name] : null;
     return step ? [step.refusal ? "failed" : "done", step.told, step.microseconds] : ["", "not reached", null];
   };
   $("way").replaceChildren(...NODES.map((name) => {
@@ -174,17 +202,18 @@ const showWay = (seen, token) => {
   }));
 };
 
-const showTold = (seen, token, trouble) => {
-  const code = seen.onWire?.code || seen.code;
-  const [label, , why, mend] = TROUBLE[trouble] ?? [];
-  const crossSite = new URL(location.origin).hostname !== new URL(state.known.service).hostname;
-  const [meaning, repair] = !seen.wire ? ["nothing came back over the wire", "is the service there, and its address right?"]
-    : code === "00-00" && crossSite && !trouble
-      ? ["the cookie is SameSite=Lax, and this page is another site than the service: the browser kept it back", "serve the service from the shop's registrable domain, or set login.bearer"]
-      : CODES[code] ?? ["", ""];
-  const wire = seen.onWire ? `${seen.onWire.status} ${code}`.trim() : "no answer";
-  const happens = token ? `${wire}: the widget gets its token` : `${wire}: the visitor stays anonymous${seen.status === 0 && seen.wire ? ", and the page sees a network error" : ""}`;
-  const rows = [["What happens", happens], ["Why", why ?? meaning], ["The mend", mend ?? repair]].filter(([, text]) => text);
+const showTold = (seen, trouble) => {
+  const [label, , meant, why, mend] = TROUBLE[trouble] ?? [];
+  const wire = seen.told ?? "";
+  const isAsMeant = label && wire === meant;
+  const { session, service } = state.known;
+  const isKeptBack = seen.code === "00-00" && session.login_token && location.hostname !== new URL(service).hostname && state.product !== "support-sdk";
+  const [meaning, repair] = isAsMeant ? [why, mend]
+    : isKeptBack ? ["The cookie is SameSite=Lax, and this page is another site than the service: the browser keeps it back.", "Serve the service from the shop's registrable domain, or send the login token in a header (login.bearer)."]
+    : !seen.wire ? ["Nothing came back over the wire.", "Is the service there, and its address right?"]
+    : (Object.hasOwn(CODES, seen.code) ? CODES[seen.code] : ["", ""]);
+  const happens = `${wire || "No answer"}: ${seen.token ? "the widget gets its token" : `the visitor stays anonymous${seen.status === 0 && seen.wire ? ", and the page sees a network error" : ""}`}`;
+  const rows = [["What happens", happens], ["Why", meaning], ["The mend", repair]].filter(([, text]) => text);
   const list = make("dl", "");
   for (const [name, text] of rows) list.append(make("dt", name), make("dd", text));
   $("told").replaceChildren(...(label ? [make("h3", label)] : []), list);
@@ -199,38 +228,58 @@ const submit = (fields, next = "") => {
   form.submit();
 };
 
-const attempt = (trouble) => {
+const attempt = async (trouble) => {
   const [, { isOfPages, ...how }] = TROUBLE[trouble];
-  // Zendesk's servers, who ask for the player of an app, have no cookies and no origin.
-  if (isOfPages && state.product === "support-sdk") choose("chat");
   const next = `run/${trouble}/${state.product}`;
-  if (how.foreign) location.href = `${state.known.foreign_origin}/#${next}`;
-  else if (how.credentials || how.down || how.flood) open(trouble).then(() => $("told").scrollIntoView({ block: "nearest" }));
-  else submit({ name: "Jane Doe", email: "jane@example.com", ...how }, next);
+  const isForeign = location.origin === state.known.foreign_origin;
+  if (how.foreign && !isForeign) location.href = `${state.known.foreign_origin}/#${next}`;
+  else if (how.foreign || how.credentials || how.down || how.flood) {
+    await open({ trouble });
+    $("told").scrollIntoView({ block: "nearest" });
+  } else submit({ ...player(), ...how }, next);
 };
+
+// The player of the form, who is signed in again by each attempt.
+const player = () => kept("player") ?? { name: "Jane Doe", email: "jane@example.com" };
 
 const choose = (product) => {
   state.product = product;
   for (const radio of document.querySelectorAll("#products input")) radio.checked = radio.value === product;
+  for (const button of document.querySelectorAll("[data-trouble]")) button.disabled = product === "support-sdk" && Boolean(TROUBLE[button.dataset.trouble][1].isOfPages);
+  $("of-pages").hidden = product !== "support-sdk";
+  $("open").textContent = OPENERS[product];
   $("snippet").textContent = SNIPPETS[product](state.known.service);
+  reset();
+};
+
+// Who is signed in now; another tab may have changed it.
+const know = async () => {
+  state.known = await (await fetch("/known")).json();
+  const { session, can_mint } = state.known;
+  const { name, email, login_token, set_cookies, problem } = session;
+  const who = !login_token ? "Nobody is signed in." : !can_mint ? "The login token that you pasted is in the cookie."
+    : `${name ?? "A player without a name"} is signed in${email ? ` as ${email}` : ", without an email"}.`;
+  $("who").textContent = problem ? `Nothing has changed: ${problem}. ${who}` : who;
+  $("cookie").textContent = set_cookies.filter((cookie) => !cookie.startsWith("token=;") || !login_token).map((cookie) => `Set-Cookie: ${cookie}`).join("\n\n") || "none yet";
 };
 
 const start = async () => {
   await fetch("/service/up", { method: "POST" });
-  state.known = await (await fetch("/known")).json();
-  const { session, can_mint, cookie_home, usual_origin, foreign_origin } = state.known;
-  const isForeign = location.origin === foreign_origin;
-  $("foreign").hidden = !isForeign;
+  await know();
+  const { can_mint, cookie_home, usual_origin, foreign_origin } = state.known;
+  $("foreign").hidden = location.origin !== foreign_origin;
   $("home").href = `${usual_origin}/`;
-  $("who").textContent = session.login_token ? `${session.name} is signed in${session.email ? ` as ${session.email}` : ", without an email"}.` : "Nobody is signed in.";
-  if (!can_mint && session.login_token) $("who").textContent = "The login token that you pasted is in the cookie.";
-  $("cookie").textContent = session.set_cookies.filter((cookie) => !cookie.startsWith("token=;") || !session.login_token).map((cookie) => `Set-Cookie: ${cookie}`).join("\n\n") || "none yet";
-  $("minted").hidden = !can_mint;
-  $("pasted").hidden = can_mint;
-  if (!can_mint) for (const input of $("minted").querySelectorAll("input")) input.disabled = true;
-  else $("login-token").disabled = true;
+  for (const [id, isShown] of [["minted", can_mint], ["pasted", !can_mint]]) {
+    $(id).hidden = !isShown;
+    for (const field of $(id).querySelectorAll("input, textarea")) field.disabled = !isShown;
+  }
+  $("name").value = player().name;
+  $("email").value = player().email;
   $("sign-in").action = `${cookie_home}/sign-in`;
-  $("sign-in").addEventListener("submit", () => { if ($("no-email").checked) $("email").value = ""; });
+  $("sign-in").addEventListener("submit", () => {
+    if (can_mint) kept("player", { name: $("name").value, email: $("no-email").checked ? "" : $("email").value });
+    if ($("no-email").checked) $("email").value = "";
+  });
   $("no-email").addEventListener("change", () => { $("email").disabled = $("no-email").checked; });
   $("sign-out").addEventListener("click", () => submit({ out: true }));
   for (const [word, name] of Object.entries(PRODUCTS)) {
@@ -240,29 +289,29 @@ const start = async () => {
     label.append(radio, name);
     $("products").append(label);
   }
-  const needsMint = (how) => !how.out && !how.foreign && !how.credentials && !how.down && !how.flood;
+  const isMinted = (how) => !how.out && !how.foreign && !how.credentials && !how.down && !how.flood;
   for (const [word, [label, how]] of Object.entries(TROUBLE)) {
-    if (!can_mint && needsMint(how)) continue;
+    if (!can_mint && isMinted(how)) continue;
     const button = make("button", label, { type: "button" });
     button.dataset.trouble = word;
-    button.addEventListener("click", () => attempt(word));
+    button.addEventListener("click", guarded(() => attempt(word)));
     $("trouble").append(button);
   }
-  $("open").addEventListener("click", () => open());
-  $("again").addEventListener("click", () => open());
+  $("open").addEventListener("click", guarded(() => open({ times: 2 })));
+  $("again").addEventListener("click", guarded(() => open()));
   $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText($("snippet").textContent).then(() => { $("copied").textContent = "Copied"; }, () => { $("copied").textContent = "Select and copy it by hand"; });
   });
   const all = await (await fetch("/wire/chat?after=0")).json();
   state.last = all.at(-1)?.number ?? 0;
-  showWay({ isNothing: true }, "");
   const [, run, product] = location.hash.match(/^#run\/([a-z0-9-]+)\/([a-z-]+)$/) ?? [];
-  choose(product in PRODUCTS ? product : "chat");
-  if (run in TROUBLE) {
+  choose(Object.hasOwn(PRODUCTS, product ?? "") ? product : "chat");
+  if (Object.hasOwn(TROUBLE, run ?? "")) {
     history.replaceState(null, "", location.pathname);
-    await open(run);
-    $("told").scrollIntoView({ block: "nearest" });
+    await open({ trouble: run });
+    // Where a person with a keyboard or a screen reader goes on.
+    $("told").focus();
   }
   document.documentElement.dataset.ready = "true";
 };
-start();
+guarded(start)();
