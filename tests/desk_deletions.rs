@@ -91,6 +91,7 @@ fn what_the_api_has_not_done_yet_is_told_and_not_called_done() {
     api.then([Step::Do, Step::Do, say(503), lost()]);
     let told = resolve(&api, &folder, "--delete-user");
     assert_eq!((told.status, told.out.as_str()), (Some(3), ""), "{}", told.err);
+    let (api, folder) = (DeskApi::start(), Folder::new());
     api.then([Step::Do, Step::Do, Step::Do, lost()]);
     assert_eq!(resolve(&api, &folder, "--delete-user").status, Some(3));
 }
