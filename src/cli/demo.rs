@@ -57,7 +57,7 @@ pub struct Arguments {
 }
 
 /// Requests a second that one page may send, and at once: few enough for a page to see what happens beyond.
-const RATE_LIMIT: [(&str, &str); 2] = [("rate_limit.per_second", "2"), ("rate_limit.burst", "20")];
+const RATE_LIMIT: [(&str, &str); 2] = [("rate_limit.per_second", "1"), ("rate_limit.burst", "20")];
 
 /// Says where the shop is, prints ready `curl` lines, and serves until SIGTERM or SIGINT.
 ///
