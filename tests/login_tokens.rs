@@ -69,8 +69,12 @@ impl LoginToken {
 
 /// A compact JWS of header and payload as they stand.
 pub fn sign(header: &str, payload: &str, secret: &[u8]) -> String {
-    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let signature = URL_SAFE_NO_PAD.encode(hmac(secret, &message).finalize().into_bytes());
+    sign_message(&format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload)), secret)
+}
+
+/// A message as it stands, with its signature.
+pub fn sign_message(message: &str, secret: &[u8]) -> String {
+    let signature = URL_SAFE_NO_PAD.encode(hmac(secret, message).finalize().into_bytes());
     format!("{message}.{signature}")
 }
 

@@ -1,0 +1,180 @@
+//! Every threat, and the tests that are named after what must happen then. `.github/SECURITY.md` tells the same threats to people.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// What gets tried, and the tests of it.
+const THREATS: [(&str, &[&str]); 28] = [
+    (
+        "another algorithm than the configured one, `none` in any spelling, or no algorithm",
+        &[
+            "every_algorithm_but_the_configured_one_is_refused_under_any_secret",
+            "every_refused_fixture_is_refused_with_the_code_in_its_name",
+        ],
+    ),
+    ("a public key or a key set as HMAC secret", &["keys_in_documents_are_refused"]),
+    ("an empty, short or placeholder secret", &["empty_short_and_placeholder_secrets_are_refused"]),
+    (
+        "`crit`, `b64`, `zip`, `enc` in the header",
+        &["header_members_that_change_the_meaning_are_refused_whatever_they_hold"],
+    ),
+    (
+        "`jku`, `x5u`, `jwk`, `x5c`: keys that a token brings along",
+        &["keys_that_a_token_brings_along_are_never_fetched_and_never_used"],
+    ),
+    ("a `kid` that is a path, SQL, a number or very long", &["a_kid_is_looked_up_exactly_or_not_at_all"]),
+    (
+        "a member twice, also by an escape in its name, also in claims that nobody reads",
+        &["no_member_stands_twice_unnoticed_whatever_its_spelling"],
+    ),
+    ("a payload that is no object", &["a_payload_that_is_no_object_is_refused"]),
+    (
+        "`exp`, `iat` or `nbf` missing, of another type, negative or beyond the year 9999",
+        &[
+            "times_that_are_none_are_refused_before_any_arithmetic",
+            "a_fraction_of_a_time_rounds_down",
+            "a_chat_token_never_outlives_the_login",
+        ],
+    ),
+    ("`iat` or `nbf` in the future", &["iat_and_nbf_may_lie_in_the_future_by_the_leeway_and_no_more"]),
+    (
+        "RS256 without `kid`, or two keys of one `kid`",
+        &["every_refused_rs256_fixture_is_refused", "a_set_with_one_kid_twice_is_refused_whole"],
+    ),
+    (
+        "another issuer or login project, missing or in a list",
+        &["the_issuer_is_checked_when_it_is_set", "the_project_is_checked_when_it_is_set"],
+    ),
+    ("an audience, which real tokens have", &["an_audience_is_nobodys_business"]),
+    (
+        "padding, blanks, the other alphabet or spare bits in base64url",
+        &["base64url_is_read_to_the_letter", "every_hmac_vector_is_judged_as_its_label_says_but_four_wrong_ones"],
+    ),
+    (
+        "other serializations, huge tokens, endless dots, deep nesting",
+        &["huge_tokens_are_refused_before_they_are_read", "every_refused_fixture_is_refused_with_the_code_in_its_name"],
+    ),
+    (
+        "control characters, line breaks, two `@`, kilobytes in `sub`, `email` or `name`",
+        &["whatever_is_issued_is_bounded_and_printable"],
+    ),
+    (
+        "any other change of a good token",
+        &[
+            "any_flipped_bit_of_a_good_token_is_refused",
+            "a_hundred_thousand_changed_tokens_are_judged_alike_but_for_reasons_that_are_listed",
+        ],
+    ),
+    (
+        "a second login cookie, tossed from a sibling subdomain",
+        &[
+            "cookies_of_two_players_are_refused_in_either_order",
+            "a_tossed_cookie_that_does_not_verify_changes_nothing",
+            "more_than_four_different_login_cookies_are_refused_unread",
+        ],
+    ),
+    (
+        "cookies that are quoted, encoded, nameless or not ASCII",
+        &["the_login_cookie_is_found_among_others", "a_login_cookie_outside_the_grammar_is_an_invalid_token"],
+    ),
+    (
+        "a foreign origin, `null`, look-alikes, two `Origin` headers",
+        &["a_foreign_origin_is_refused_before_its_token_is_read", "two_origin_headers_are_a_malformed_request"],
+    ),
+    (
+        "slow headers and bodies, idle sockets, floods of connections, half a request at the stop",
+        &[
+            "slow_headers_are_cut_off_counted_from_accept",
+            "bodies_that_never_come_leave_room_for_everybody_else",
+            "idle_connections_are_closed_after_the_idle_timeout",
+            "a_full_house_closes_new_connections_and_recovers",
+            "clients_that_hold_on_are_cut_off_when_the_drain_is_over",
+            "clients_that_keep_coming_do_not_hold_up_the_stop",
+        ],
+    ),
+    (
+        "a request hidden in another's body",
+        &["a_body_is_never_read_as_a_second_request", "what_is_no_request_gets_400_and_nothing_more"],
+    ),
+    (
+        "a forged client address or request id",
+        &[
+            "what_a_client_writes_never_changes_who_it_is",
+            "forwarded_is_read_when_it_is_the_one_that_is_set",
+            "only_a_sane_request_id_is_taken",
+        ],
+    ),
+    (
+        "escapes and line breaks on their way into the log",
+        &["text_from_outside_is_named_only_when_it_is_what_it_should_be"],
+    ),
+    (
+        "secrets, tokens, cookies and emails in logs, errors or `Debug`",
+        &[
+            "no_path_through_the_service_prints_a_token_cookie_secret_or_email",
+            "nothing_that_passes_to_and_from_the_login_api_is_printed",
+            "no_wrong_setting_prints_its_value",
+            "debug_shows_lengths",
+            "a_panic_is_reported_by_its_place_alone",
+        ],
+    ),
+    (
+        "made-up key ids, an API that is slow, huge, wrong or redirecting",
+        &[
+            "unknown_kids_cause_one_fetch_in_each_cooldown",
+            "an_answer_that_is_no_key_set_keeps_the_old_keys",
+            "old_keys_serve_while_the_api_is_down_and_then_no_more",
+        ],
+    ),
+    (
+        "the demo's page from another site or by another name, and the demo elsewhere than on loopback",
+        &[
+            "the_shop_answers_its_own_page_and_nobody_else",
+            "each_start_has_secrets_of_its_own",
+            "it_refuses_to_leave_loopback",
+            "nothing_of_it_is_there_when_the_service_serves",
+        ],
+    ),
+    (
+        "a user of Messaging deleted by mistake",
+        &[
+            "a_stranger_is_never_taken_for_the_user",
+            "nothing_is_deleted_without_a_record_a_terminal_or_a_remedy",
+            "a_user_that_changes_before_the_deletion_is_left_alone",
+            "every_id_arrives_as_it_is_and_as_one_segment",
+        ],
+    ),
+];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn every_threat_has_tests_that_are_there() {
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(path).unwrap();
+            for name in text.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next()) {
+                *found.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    for (threat, tests) in THREATS {
+        assert!(!tests.is_empty(), "{threat}");
+        for test in tests {
+            assert_eq!(found.get(*test), Some(&1), "{threat}: {test}");
+        }
+    }
+}
+
+#[test]
+fn the_security_policy_tells_the_same_threats() {
+    let policy = read(".github/SECURITY.md");
+    let rows = policy.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let told: Vec<&str> = rows.filter(|row| !row.starts_with("What")).collect();
+    assert_eq!(told, THREATS.map(|(threat, _)| threat));
+}

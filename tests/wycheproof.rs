@@ -1,0 +1,64 @@
+//! The HMAC part of Wycheproof's JWS vectors (github.com/C2SP/wycheproof), which ask about the signature alone.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use wycheproof_ng_kdf_jose::json_web::{TestName, TestSet};
+use zendesk_token::config::Config;
+use zendesk_token::exchange::{Exchange, ExchangeError};
+use zendesk_token::login::token::VerifyError;
+use zendesk_token::login::verifier::LoginError;
+use zendesk_token::metrics::Metrics;
+
+use crate::harness::{usual, variable};
+use crate::reload::Folder;
+use crate::verification::{NOW, run};
+
+/// Vectors whose label is known to be wrong: two are called invalid and have no defect, two are called valid with a letter
+/// that base64url does not have.
+const WRONG_LABELS: [usize; 4] = [367, 370, 372, 373];
+
+/// The exchange of a login project with a secret of any bytes.
+fn exchange(folder: &Folder, secret: &[u8]) -> Exchange {
+    let path = folder.path("secret");
+    fs::write(&path, secret).unwrap();
+    let file = path.to_str().unwrap().to_owned();
+    let mut settings = usual(&[("login.secret_file", file.as_str()), ("allow_weak_secrets", "true")]);
+    settings.retain(|(key, _)| *key != "login.secret");
+    let environment = settings.into_iter().map(|(key, value)| (variable(key).into(), value.into()));
+    Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
+}
+
+/// Whether the signature is what stopped it; the payloads are no claims.
+fn has_good_signature(exchange: &Exchange, token: &str) -> bool {
+    match run(exchange, token.as_bytes(), NOW) {
+        Ok(_) => true,
+        Err(ExchangeError::Login(LoginError::Verify(error))) => {
+            matches!(error, VerifyError::NotStrictJson("payload", _) | VerifyError::Claims(_))
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_hmac_vector_is_judged_as_its_label_says_but_four_wrong_ones() {
+    let folder = Folder::new();
+    let (mut seen, mut differing) = (0, BTreeSet::new());
+    for group in TestSet::load(TestName::JsonWebSignature).unwrap().test_groups {
+        let Some(key) = group.private_key.filter(|key| key["kty"] == "oct") else { continue };
+        assert_eq!(key["alg"], "HS256");
+        let exchange = exchange(&folder, &URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap());
+        for test in group.tests {
+            let jws = test.jws.unwrap();
+            let token = jws.as_str().map_or_else(|| jws.to_string(), str::to_owned);
+            seen += 1;
+            if has_good_signature(&exchange, &token) == test.result.must_fail() {
+                differing.insert(test.tc_id);
+            }
+        }
+    }
+    assert!(seen >= 40, "{seen}");
+    assert_eq!(differing, BTreeSet::from(WRONG_LABELS));
+}
