@@ -33,6 +33,8 @@ mod differential;
 mod documents;
 mod drain;
 mod full_house;
+mod fuzz_corpus;
+mod fuzzed;
 mod generate_token;
 mod help_center;
 mod hostile_clients;

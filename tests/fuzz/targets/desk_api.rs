@@ -1,0 +1,8 @@
+//! Does `desk_api` hold for any bytes?
+
+#![no_main]
+
+#[path = "../../fuzzed.rs"]
+mod fuzzed;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::of("desk_api")(bytes));

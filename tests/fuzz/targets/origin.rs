@@ -1,0 +1,8 @@
+//! Does `origin` hold for any bytes?
+
+#![no_main]
+
+#[path = "../../fuzzed.rs"]
+mod fuzzed;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::of("origin")(bytes));

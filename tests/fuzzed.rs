@@ -1,0 +1,179 @@
+//! What is fed with anything at all: by `tests/fuzz`, and here with the inputs that it found worth keeping.
+//!
+//! Each takes bytes, and holds what must hold for all of them. The fuzzer includes this file, which names nothing of the suite's.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
+
+use axum::http::HeaderMap;
+use axum::http::header::{COOKIE, FORWARDED, HeaderName, HeaderValue};
+use futures_util::FutureExt;
+use serde_json::Value;
+use zendesk_token::config::Config;
+use zendesk_token::config::origin::OriginPattern;
+use zendesk_token::config::products::Product;
+use zendesk_token::config::secret::Secret;
+use zendesk_token::exchange::Exchange;
+use zendesk_token::http::client_ip::client_ip;
+use zendesk_token::http::login_cookie;
+use zendesk_token::login::key_set::KeySet;
+use zendesk_token::login::strict_json::Members;
+use zendesk_token::login::token::LoginToken;
+use zendesk_token::login::verifier::Candidates;
+use zendesk_token::metrics::Metrics;
+use zendesk_token::zendesk::conversations::User;
+use zendesk_token::zendesk::signing_key::SigningKey;
+use zendesk_token::zendesk::visitors::Visitor;
+
+/// A time at which the corpus' tokens are valid.
+const NOW: i64 = 1_800_000_000;
+
+const SECRET: &str = "6c6f67696e20736563726574206f66207468652066757a7a6572207461726765";
+
+const SETTINGS: [(&str, &str); 5] = [
+    ("ZENDESK_TOKEN_LOGIN__SECRET", SECRET),
+    ("ZENDESK_TOKEN_CHAT__SECRET", "6368617420736563726574206f66207468652066757a7a657220746172676574"),
+    ("ZENDESK_TOKEN_MESSAGING__SECRET", "6d6573736167696e67207365637265742066757a7a6572207461726765747320"),
+    ("ZENDESK_TOKEN_MESSAGING__KEY_ID", "app_1"),
+    ("ZENDESK_TOKEN_CORS__ORIGINS", "https://shop.example.com"),
+];
+
+/// What takes any bytes.
+type Target = fn(&[u8]);
+
+/// Each target and its name.
+pub const TARGETS: [(&str, Target); 9] = [
+    ("cookie", cookie),
+    ("token", token),
+    ("claims", claims),
+    ("strict_json", strict_json),
+    ("origin", origin),
+    ("settings", settings),
+    ("client_address", client_address),
+    ("key_set", key_set),
+    ("desk_api", desk_api),
+];
+
+/// The target of a name, for the fuzzer.
+#[must_use]
+pub fn of(name: &str) -> Target {
+    TARGETS.into_iter().find(|(own, _)| *own == name).unwrap().1
+}
+
+fn load(settings: impl IntoIterator<Item = (String, String)>) -> Option<Config> {
+    let environment = settings.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Config::load(None, environment).ok()
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+static EXCHANGE: LazyLock<Exchange> =
+    LazyLock::new(|| Exchange::new(&load(owned(&SETTINGS)).unwrap(), &Metrics::new(), None).unwrap());
+
+/// What becomes of a login token, for a product.
+fn exchanged(token: &[u8], product: Product) -> bool {
+    let candidates = Candidates { bearer: Some(LoginToken::new(token)), cookies: Vec::new() };
+    EXCHANGE.run(product, &candidates, NOW).now_or_never().unwrap().is_ok()
+}
+
+/// A `Cookie` header: at most four tokens come of it, each a piece of it.
+fn cookie(bytes: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+    let headers = HeaderMap::from_iter([(COOKIE, value)]);
+    if let Ok(tokens) = login_cookie::read(&headers, "token") {
+        assert!(tokens.len() <= 4);
+        let candidates = Candidates { bearer: None, cookies: tokens };
+        let _ = EXCHANGE.run(Product::Chat, &candidates, NOW).now_or_never().unwrap();
+    }
+}
+
+/// A whole token: whoever does not know the secret gets nothing.
+fn token(bytes: &[u8]) {
+    assert!(!exchanged(bytes, Product::Chat) || is_signed(bytes));
+}
+
+/// Whether a second look finds the signature good.
+fn is_signed(token: &[u8]) -> bool {
+    std::str::from_utf8(token)
+        .is_ok_and(|token| zendesk_token::zendesk::signing_key::is_signed_with(SECRET.as_bytes(), token))
+}
+
+/// Claims that were signed: whatever they say, a token is issued or refused, and what is issued is ours.
+fn claims(bytes: &[u8]) {
+    let Ok(claims) = serde_json::from_slice::<Value>(bytes) else { return };
+    let key = SigningKey::new(&Secret::new(SECRET.as_bytes().to_vec()), None).unwrap();
+    let Ok(token) = key.sign(&claims) else { return };
+    for product in [Product::Chat, Product::Messaging] {
+        exchanged(token.as_str().as_bytes(), product);
+    }
+}
+
+/// JSON: what is taken, another reader takes as well, with as many members.
+fn strict_json(bytes: &[u8]) {
+    if let Ok(members) = Members::read(bytes) {
+        let other: serde_json::Map<String, Value> = serde_json::from_slice(bytes).unwrap();
+        assert!(other.keys().all(|name| members.has(name)));
+        assert_eq!(members.into_texts().count(), other.values().filter(|value| value.as_str().is_some()).count());
+    }
+}
+
+/// An origin pattern: what it is made of it allows, and `null` never.
+fn origin(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(pattern) = OriginPattern::parse(&text) {
+        assert_eq!(pattern.allows(text.as_bytes()), pattern.is_exact());
+        assert!(!pattern.allows(b"null") && !pattern.allows(b"") && !pattern.allows(b"https://"));
+    }
+}
+
+/// Settings, as `KEY=value` lines: taken or told in lines that hold no secret.
+fn settings(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut all = owned(&SETTINGS);
+    for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        // Files of this machine are not the fuzzer's.
+        if !key.contains("FILE") && !key.contains("TLS") && !key.contains("CONFIG") {
+            all.push((format!("ZENDESK_TOKEN_{key}"), value.replace('\0', "")));
+        }
+    }
+    let environment = all.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    if let Err(error) = Config::load(None, environment) {
+        assert!(!error.to_string().contains(SECRET));
+    }
+}
+
+/// What proxies and clients say of who asks: a client from elsewhere is never believed.
+fn client_address(bytes: &[u8]) {
+    static PROXIES: LazyLock<[Config; 2]> = LazyLock::new(|| {
+        ["x-forwarded-for", "forwarded"].map(|header| {
+            let more = [("ZENDESK_TOKEN_PROXY__TRUSTED", "10.0.0.0/8"), ("ZENDESK_TOKEN_PROXY__HEADER", header)];
+            load(owned(&[&SETTINGS[..], &more].concat())).unwrap()
+        })
+    });
+    let (own, real) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+    for (config, name) in PROXIES.iter().zip([HeaderName::from_static("x-forwarded-for"), FORWARDED]) {
+        let mut headers = HeaderMap::from_iter([(name.clone(), value.clone())]);
+        assert_eq!(client_ip(&headers, real, &config.proxy), real);
+        let _ = client_ip(&headers, own, &config.proxy);
+        let proxys = if name == FORWARDED { "for=192.0.2.1" } else { "192.0.2.1" };
+        headers.append(name, HeaderValue::from_static(proxys));
+        assert_eq!(client_ip(&headers, own, &config.proxy), real, "the proxy's own line counts");
+    }
+}
+
+/// What the Login API publishes.
+fn key_set(bytes: &[u8]) {
+    let _ = KeySet::read(bytes);
+}
+
+/// What the support desk's APIs answer.
+fn desk_api(bytes: &[u8]) {
+    if let Ok(user) = serde_json::from_slice::<User>(bytes) {
+        assert!(user.emails().count() <= user.identities.len());
+    }
+    let _ = serde_json::from_slice::<Visitor>(bytes);
+}
