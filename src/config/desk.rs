@@ -3,7 +3,7 @@
 use crate::remote::authorities;
 
 use super::load::Reader;
-use super::origin::OriginPattern;
+use super::origin::may_be_called;
 use super::secret::Secret;
 
 /// `[conversations]`: the app of Zendesk Messaging, in the Sunshine Conversations API.
@@ -116,11 +116,8 @@ fn base_url(text: &str, keys: &PlaceKeys) -> Result<String, String> {
     let authority = text.find("://").map_or(0, |at| at + "://".len());
     let end = text.get(authority..).and_then(|rest| rest.find('/')).map_or(text.len(), |at| authority + at);
     let (host, path) = text.split_at_checked(end).unwrap_or((text, ""));
-    let origin = OriginPattern::parse(host).ok().filter(OriginPattern::is_exact);
-    // A resolver may answer for a name below localhost; browsers never ask one.
-    let is_fit = origin.is_some_and(|origin| !origin.is_open_to_the_wire()) && !host.contains(".localhost");
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~' | b'.');
-    if !is_fit || path.contains("//") || path.contains("/.") || !path.bytes().all(is_letter) {
+    if !may_be_called(host) || path.contains("//") || path.contains("/.") || !path.bytes().all(is_letter) {
         return Err(needs.to_owned());
     }
     let known = LEGACY.into_iter().find(|(legacy, _)| *legacy == host).map(|(_, path)| path);

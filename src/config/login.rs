@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::Reader;
-use super::origin::OriginPattern;
+use super::origin::may_be_called;
 use super::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -177,12 +177,8 @@ fn caching(reader: &mut Reader) -> KeyCaching {
 
 fn api(reader: &mut Reader, requests_in_flight: usize) -> Api {
     let needs = "needs https, host and port and no more: https://login.xsolla.com (http only on loopback)";
-    let url = reader.parsed("login.api_url", |text| {
-        let origin = OriginPattern::parse(text).ok().filter(OriginPattern::is_exact);
-        // A resolver may answer for a name below localhost; browsers never ask one.
-        let is_fit = origin.is_some_and(|origin| !origin.is_open_to_the_wire()) && !text.contains(".localhost");
-        if is_fit { Ok(text.to_owned()) } else { Err(needs.to_owned()) }
-    });
+    let url = reader
+        .parsed("login.api_url", |text| if may_be_called(text) { Ok(text.to_owned()) } else { Err(needs.to_owned()) });
     let authorities = reader.file("login.ca_file");
     // While the API is slow, requests that need nothing of it must still find a place.
     Api { url: url.unwrap_or_default(), authorities, most_waiting: (requests_in_flight / 4).max(1) }

@@ -120,6 +120,14 @@ impl OriginPattern {
     }
 }
 
+/// Whether a service at this origin may be called with our secrets: by https, or by http on loopback.
+#[must_use]
+pub fn may_be_called(origin: &str) -> bool {
+    let pattern = OriginPattern::parse(origin).ok().filter(OriginPattern::is_exact);
+    // A resolver may answer for a name below localhost; browsers never ask one.
+    pattern.is_some_and(|pattern| !pattern.is_open_to_the_wire()) && !origin.contains(".localhost")
+}
+
 /// Host and port; the host of an IPv6 address keeps its brackets.
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
     let host_end = if authority.starts_with('[') {
