@@ -3,7 +3,7 @@
 //! Only the demo serves it, on loopback. It shows the demo's own secrets and tokens, so it answers pages of its own
 //! origins and nobody else: not another site's, and no name that leads here by a trick (DNS rebinding).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
@@ -102,14 +102,14 @@ impl Shop {
         is_host && of(ORIGIN).map_or(method == Method::GET, |origin| own.any(|own| own == origin))
     }
 
-    fn session(&self) -> Session {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a session, sets its cookies, and goes back to the page.
     fn answer(&self, session: Session, next: &str) -> Response {
         let set = cookies(&session);
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+        *self.session() = session;
         (set, self.back(next)).into_response()
     }
 
@@ -148,23 +148,20 @@ async fn page(State(shop): State<Arc<Shop>>) -> Response {
         shop.origins.join(" ")
     );
     let page = PAGE.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT);
-    let session = shop.session();
     // A cookie of an earlier demo is nobody's.
-    let stale = if session.login_token.is_none() { Session::out() } else { Session::default() };
+    let stale = if shop.session().login_token.is_none() { Session::out() } else { Session::default() };
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (CONTENT_SECURITY_POLICY, policy)];
     (cookies(&stale), headers, page).into_response()
 }
 
 async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
-    let secret =
-        |product| shop.product_secrets.iter().find(|(own, _)| *own == product).map(|(_, secret)| secret.clone());
-    let products = PRODUCTS.into_iter().map(|product| KnownProduct {
+    let products = shop.product_secrets.iter().map(|(product, secret)| KnownProduct {
         word: product.word(),
-        path: path(product),
-        secret: secret(product).unwrap_or_default(),
+        path: path(*product),
+        secret: secret.clone(),
     });
     Json(Known {
-        session: shop.session(),
+        session: shop.session().clone(),
         service: shop.service.clone(),
         cookie_home: shop.cookie_home.clone(),
         usual_origin: shop.origins.first().cloned().unwrap_or_default(),
@@ -179,7 +176,7 @@ async fn sign_in(State(shop): State<Arc<Shop>>, Form(form): Form<SignIn>) -> Res
     match Session::sign_in(form, shop.login_secrets.as_ref()) {
         Ok(session) => shop.answer(session, &next),
         Err(problem) => {
-            shop.session.lock().unwrap_or_else(PoisonError::into_inner).problem = Some(problem);
+            shop.session().problem = Some(problem);
             shop.back("").into_response()
         }
     }
@@ -233,7 +230,7 @@ fn read(request: &str) -> (HeaderMap, &str) {
 
 /// Asks as Zendesk's servers do for the player of an app.
 async fn zendesk(State(shop): State<Arc<Shop>>) -> Response {
-    let token = shop.session().login_token;
+    let token = shop.session().login_token.clone();
     let field = |token| form_urlencoded::Serializer::new(String::new()).append_pair("user_token", token).finish();
     let form = token.as_deref().map_or_else(String::new, field);
     match shop.wire.post(path(Product::SupportSdk), &form).await {

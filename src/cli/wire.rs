@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,6 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::server::listener::ACCEPT_PAUSE;
 
 /// Exchanges that are kept; a page asks for the last few.
 const KEPT: usize = 64;
@@ -26,9 +28,6 @@ const CONNECTIONS: usize = 128;
 
 /// Longest time that one lasts, idle or not.
 const LONGEST: Duration = Duration::from_mins(2);
-
-/// Pause after a connection could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request and its answer, so far.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -65,8 +64,7 @@ impl Wire {
     /// The exchanges after a number.
     #[must_use]
     pub fn after(&self, number: u64) -> Vec<Exchanged> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().filter(|exchanged| exchanged.number > number).cloned().collect()
+        self.seen().iter().filter(|exchanged| exchanged.number > number).cloned().collect()
     }
 
     /// Carries what comes to a listener, for ever.
@@ -158,8 +156,12 @@ impl Wire {
         Ok(())
     }
 
+    fn seen(&self) -> MutexGuard<'_, VecDeque<Exchanged>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(&self) -> Exchanged {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         let number = seen.back().map_or(1, |last| last.number + 1);
         let begun = Exchanged { number, ..Exchanged::default() };
         seen.push_back(begun.clone());
@@ -170,8 +172,7 @@ impl Wire {
     }
 
     fn keep(&self, current: &Exchanged) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = seen.iter_mut().find(|kept| kept.number == current.number) {
+        if let Some(kept) = self.seen().iter_mut().find(|kept| kept.number == current.number) {
             kept.clone_from(current);
         }
     }

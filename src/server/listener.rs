@@ -26,7 +26,7 @@ use super::tls::Tls;
 pub(super) const ADMIN_CONNECTIONS: usize = 64;
 
 /// Pause after `accept` failed for want of file descriptors, so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at once.
 pub const BACKLOG: u32 = 1024;
