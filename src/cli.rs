@@ -112,20 +112,19 @@ pub fn run() -> ExitCode {
         let message = "--config: this command reads no settings; drop it";
         Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
     }
-    let result = match arguments.command {
-        Command::Inspect(inspect) => return inspect::run(&inspect, config).unwrap_or_else(|error| report(&error)),
-        Command::Conflict(conflict) => {
-            return conflict::run(&conflict, config).unwrap_or_else(|error| report(&error));
-        }
-        Command::Visitor(visitor) => return visitor::run(&visitor, config).unwrap_or_else(|error| report(&error)),
-        Command::Serve => serve::run(config),
-        Command::Demo(demo) => demo::run(&demo),
-        Command::Check(check) => check::run(&check, config),
-        Command::Healthcheck => healthcheck::run(config),
-        Command::Secret => secret::run(),
-        Command::Openapi => openapi::run(),
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    let ended = match arguments.command {
+        Command::Serve => done(serve::run(config)),
+        Command::Demo(demo) => done(demo::run(&demo)),
+        Command::Check(check) => done(check::run(&check, config)),
+        Command::Inspect(inspect) => inspect::run(&inspect, config),
+        Command::Healthcheck => done(healthcheck::run(config)),
+        Command::Conflict(conflict) => conflict::run(&conflict, config),
+        Command::Visitor(visitor) => visitor::run(&visitor, config),
+        Command::Secret => done(secret::run()),
+        Command::Openapi => done(openapi::run()),
     };
-    result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
+    ended.unwrap_or_else(|error| report(&error))
 }
 
 /// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.

@@ -12,9 +12,9 @@ use tokio::runtime::Runtime;
 use crate::config::{Config, environment};
 use crate::zendesk::conversations::{Conversations, Record, User};
 
-use super::desk::{CONVERSATIONS, json, tell_pause};
+use super::desk::CONVERSATIONS;
 use super::users::{BRAND, Shown, find_user, user_table};
-use super::words::{printable, shell_word};
+use super::words::{json, printable, shell_word};
 use super::{UsageError, resolve};
 
 /// What `conflict --help` says last.
@@ -105,7 +105,7 @@ impl Find {
         if !email.contains('@') {
             return Err(UsageError("--email: is no email; give the player's whole email").into());
         }
-        let users = conversations.find(email, |pause| tell_pause(&CONVERSATIONS, pause)).await;
+        let users = conversations.find(email, CONVERSATIONS.pausing()).await;
         let users = users.map_err(|error| CONVERSATIONS.failure(&error))?;
         let in_the_way = self.in_the_way(&users);
         let told = if self.json {

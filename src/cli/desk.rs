@@ -3,13 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
-use serde::Serialize;
-
 use crate::remote::CallError;
 use crate::zendesk::desk_api::{Pause, TRIES};
 use crate::zendesk::desk_error::{DeskApiError, Refused};
 
-use super::words::{printable, printable_json};
+use super::words::printable;
 
 /// An API, in the words of its settings.
 pub struct Api {
@@ -44,16 +42,17 @@ pub const CHAT_API: Api = Api {
 #[error("{0}")]
 pub struct ApiFailure(pub String);
 
-/// Tells a person at a terminal of each pause; a log or a script needs no word of it.
-pub fn tell_pause(api: &Api, pause: &Pause) {
-    if io::stderr().is_terminal() {
-        let seconds = pause.length.as_secs_f32();
-        let told = sentence(api, &pause.cause);
-        let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
-    }
-}
-
 impl Api {
+    /// Tells a person at a terminal of each pause; a log or a script needs no word of it.
+    pub fn pausing(&self) -> impl Fn(&Pause) {
+        |pause| {
+            if io::stderr().is_terminal() {
+                let (told, seconds) = (sentence(self, &pause.cause), pause.length.as_secs_f32());
+                let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
+            }
+        }
+    }
+
     /// What keeps an answer away, and the mend.
     #[must_use]
     pub fn failure(&self, error: &DeskApiError) -> ApiFailure {
@@ -109,12 +108,4 @@ pub fn table(rows: &[(&str, Option<String>)]) -> String {
         let _ = writeln!(text, "{name:width$}  {value}");
         text
     })
-}
-
-/// One JSON object, for scripts.
-///
-/// # Errors
-/// None that a person could cause.
-pub fn json(told: &impl Serialize) -> serde_json::Result<String> {
-    Ok(printable_json(&serde_json::to_string_pretty(told)?) + "\n")
 }

@@ -9,7 +9,7 @@ use crate::config::products::Product;
 use crate::login::Timestamp;
 
 use super::opened::{Opened, seconds};
-use super::words::{date, printable, printable_json, time_claim};
+use super::words::{date, json, printable, time_claim};
 
 /// Widest column of names; longer names push their values aside.
 const MAX_WIDTH: usize = 40;
@@ -119,7 +119,7 @@ impl Explanation {
     /// # Errors
     /// None that a person could cause.
     pub fn json(&self) -> serde_json::Result<String> {
-        Ok(printable_json(&serde_json::to_string_pretty(self)?) + "\n")
+        json(self)
     }
 
     /// For a person.

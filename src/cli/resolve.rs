@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::http::token::now;
 use crate::zendesk::conversations::{Conversations, Record, Remedy, User};
-use crate::zendesk::desk_api::Pause;
 
-use super::desk::{ApiFailure, CONVERSATIONS, json, tell_pause};
+use super::desk::{ApiFailure, CONVERSATIONS};
 use super::users::{Seen, Shown, find_user, user_table};
+use super::words::json;
 use super::{EXIT_API, UsageError, backup};
 
 /// Arguments of `conflict resolve`.
@@ -119,7 +119,7 @@ pub async fn run(arguments: &Arguments, conversations: &Conversations) -> anyhow
         return Ok(ExitCode::FAILURE);
     }
     // A person may take an hour over the answer.
-    let looked = conversations.look_again(&record.user, |pause| tell_pause(&CONVERSATIONS, pause)).await;
+    let looked = conversations.look_again(&record.user, CONVERSATIONS.pausing()).await;
     let now = looked.map_err(|error| CONVERSATIONS.failure(&error))?;
     let Some(record) = now.filter(|now| now.user == record.user) else {
         let _ = writeln!(io::stderr(), "the user has changed meanwhile, so nothing was deleted; look at it again");
@@ -162,8 +162,7 @@ impl Arguments {
         let path = self.backup.clone().unwrap_or_else(|| backup::default_path(&user.id, now()));
         backup::write(&path, record.json.get()).map_err(|error| BackupError(path.display().to_string(), error))?;
         let _ = writeln!(io::stderr(), "the user's record is in {}", path.display());
-        let pausing = |pause: &Pause| tell_pause(&CONVERSATIONS, pause);
-        let deleted = conversations.delete(user, self.remedy(), pausing).await;
+        let deleted = conversations.delete(user, self.remedy(), CONVERSATIONS.pausing()).await;
         deleted.map_err(|error| {
             let told = CONVERSATIONS.failure(&error).0;
             ApiFailure(told + "; conflict show says whether anything was deleted")

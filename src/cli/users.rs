@@ -6,11 +6,10 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 
 use crate::zendesk::conversations::{Conversations, Record, Remedy, User};
-use crate::zendesk::desk_api::Pause;
 use crate::zendesk::desk_error::{DeskApiError, ShowError};
 
 use super::UsageError;
-use super::desk::{CONVERSATIONS, table, tell_pause};
+use super::desk::{CONVERSATIONS, table};
 use super::words::printable;
 
 /// Why users may be out of sight.
@@ -40,7 +39,7 @@ struct ShownIdentity<'a> {
 /// # Errors
 /// No id, or the API.
 pub async fn find_user(conversations: &Conversations, id: &str) -> anyhow::Result<Option<Record>> {
-    match conversations.show(id, |pause| tell_pause(&CONVERSATIONS, pause)).await {
+    match conversations.show(id, CONVERSATIONS.pausing()).await {
         Ok(record) => Ok(Some(record)),
         Err(ShowError::Id(_)) => Err(UsageError("USER: is no id: empty, '.' or '..'").into()),
         Err(ShowError::Api(DeskApiError::Missing)) => {
@@ -104,12 +103,11 @@ impl Seen {
     /// # Errors
     /// The API.
     pub async fn look(conversations: &Conversations, before: &User) -> Result<Self, DeskApiError> {
-        let pausing = |pause: &Pause| tell_pause(&CONVERSATIONS, pause);
-        let user = conversations.look_again(before, pausing).await?.map(|record| record.user);
+        let user = conversations.look_again(before, CONVERSATIONS.pausing()).await?.map(|record| record.user);
         // The user's own record counts for the user: a list may lag behind.
         let mut holders: Vec<User> = user.iter().filter(|user| user.emails().next().is_some()).cloned().collect();
         for email in before.emails() {
-            let found = conversations.find(&email.value, pausing).await?;
+            let found = conversations.find(&email.value, CONVERSATIONS.pausing()).await?;
             holders.extend(found.into_iter().filter(|user| user.id != before.id));
         }
         Ok(Self { user, holders })

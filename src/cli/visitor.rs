@@ -13,8 +13,8 @@ use crate::zendesk::desk_error::{DeskApiError, ShowError};
 use crate::zendesk::visitors::{Scalar, Visitor, Visitors};
 
 use super::UsageError;
-use super::desk::{CHAT_API, json, table, tell_pause};
-use super::words::{date, printable};
+use super::desk::{CHAT_API, table};
+use super::words::{date, json, printable};
 
 /// What `visitor --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCod
     let Action::Show(show) = &arguments.action;
     let visitors = Visitors::new(&Config::load_chat_api(file, environment())?)?;
     let runtime = Runtime::new()?;
-    let shown = runtime.block_on(visitors.show(&show.id, |pause| tell_pause(&CHAT_API, pause)));
+    let shown = runtime.block_on(visitors.show(&show.id, CHAT_API.pausing()));
     // A name that is still being looked up is nobody's any more.
     runtime.shutdown_background();
     match shown {

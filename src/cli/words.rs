@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::Serialize;
+
 use crate::login::Timestamp;
 
 /// 9999-12-31 23:59:59 UTC.
@@ -62,8 +64,7 @@ pub fn shell_word(text: &str) -> String {
 }
 
 /// As [`printable`], for JSON, whose own escapes it uses.
-#[must_use]
-pub fn printable_json(json: &str) -> String {
+fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for letter in json.chars() {
         if is_unseen(letter) && letter != '\n' {
@@ -75,6 +76,14 @@ pub fn printable_json(json: &str) -> String {
         }
     }
     shown
+}
+
+/// One JSON object, for scripts.
+///
+/// # Errors
+/// None that a person could cause.
+pub fn json(told: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable_json(&serde_json::to_string_pretty(told)?) + "\n")
 }
 
 /// What does not show, or changes how other letters show.
