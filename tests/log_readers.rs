@@ -1,25 +1,35 @@
 //! Whoever reads the log may stop reading.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Stdio};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Request, connect, read};
 use crate::harness::{PATIENCE, command, send_signal, usual};
 
 /// A service whose standard output is in the hands of the test.
-struct Unread {
+struct Unread<R = PipeReader> {
     child: Child,
-    log: Option<BufReader<ChildStdout>>,
+    log: Option<BufReader<R>>,
     public: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Unread {
     fn start(changes: &[(&str, &str)]) -> Self {
-        let mut child = command(&["serve"], &usual(changes)).stdout(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stdout.take().unwrap());
+        let (log, stdout) = pipe().unwrap();
+        Self::writing_to(stdout.into(), log, changes)
+    }
+}
+
+impl<R: Read> Unread<R> {
+    fn writing_to(stdout: OwnedFd, log: R, changes: &[(&str, &str)]) -> Self {
+        let child = command(&["serve"], &usual(changes)).stdout(stdout).spawn().unwrap();
+        let mut log = BufReader::new(log);
         let mut first = String::new();
         log.read_line(&mut first).unwrap();
         let first: serde_json::Value = serde_json::from_str(&first).unwrap();
@@ -58,7 +68,7 @@ impl Unread {
     }
 }
 
-impl Drop for Unread {
+impl<R> Drop for Unread<R> {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -89,6 +99,26 @@ fn lines_that_were_lost_are_counted_once_it_reads_again() {
     assert!(lost > 0);
     // The line that says the service is stopping may be among the lost.
     assert!((12_000..=12_001).contains(&(u64::try_from(written).unwrap() + lost)), "{written} {lost}");
+}
+
+#[test]
+fn lines_that_could_not_be_written_are_counted_once_they_can_be_and_go_on_with_no_torn_one() {
+    // Where a disk is full, or here a socket that does not let anybody wait, a write fails, maybe halfway.
+    let (log, stdout) = UnixStream::pair().unwrap();
+    stdout.set_nonblocking(true).unwrap();
+    let mut service = Unread::writing_to(stdout.into(), log, &[]);
+    service.ask(12_000);
+    let log = service.log.take().unwrap();
+    let reader = thread::spawn(move || log.lines().map_while(Result::ok).collect::<Vec<_>>());
+    service.ask(50);
+    assert_eq!(service.stop().0, Some(0));
+    let lines = reader.join().unwrap();
+    assert!(lines.iter().all(|line| line.matches("\"timestamp\"").count() <= 1), "a torn line goes on");
+    let whole: Vec<serde_json::Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let written = whole.iter().filter(|line| line["message"] == "request").count();
+    let lost: u64 = whole.iter().filter_map(|line| line["lines"].as_u64()).sum();
+    assert!(lost > 0);
+    assert!((12_050..=12_052).contains(&(u64::try_from(written).unwrap() + lost)), "{written} {lost}");
 }
 
 #[test]

@@ -87,16 +87,19 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what waits, for the rest of the process. A write that fails (a full disk, a closed pipe)
-    /// loses its lines and nothing more.
-    fn write_to(&self, mut out: File) {
-        let mut bytes = Vec::new();
+    /// Writes what waits, for the rest of the process, and says what was lost as soon as that can be written.
+    fn write_to(&self, file: File) {
+        let (mut bytes, mut out) = (Vec::new(), Output { file, lost: 0, is_torn: false });
         loop {
-            let lost = self.take(&mut bytes);
-            let _ = out.write_all(&bytes);
+            out.lost += self.take(&mut bytes);
+            let is_whole = out.write_lines(&bytes);
             bytes.clear();
-            if lost > 0 {
-                tracing::warn!(lines = lost, "log lines were lost: standard output was not read fast enough");
+            if is_whole && out.lost > 0 {
+                let lines = mem::take(&mut out.lost);
+                tracing::warn!(
+                    lines,
+                    "log lines were lost: standard output was not read fast enough, or could not be written"
+                );
             }
             self.lock().is_thread_writing = false;
             self.written.notify_all();
@@ -114,5 +117,41 @@ impl Shared {
         mem::swap(bytes, &mut waiting.bytes);
         waiting.is_thread_writing = true;
         mem::take(&mut waiting.lost)
+    }
+}
+
+/// Standard output. Lines that it does not take (a full disk, a closed pipe) are lost, and nothing more.
+struct Output {
+    file: File,
+    lost: usize,
+    /// The last line was written in part: what comes next must not go on with it.
+    is_torn: bool,
+}
+
+impl Output {
+    /// Writes lines, and counts those that were not written to their end. Says whether all were.
+    fn write_lines(&mut self, lines: &[u8]) -> bool {
+        if self.is_torn && self.write(b"\n") == 1 {
+            self.is_torn = false;
+        }
+        let written = if self.is_torn { 0 } else { self.write(lines) };
+        let (done, left) = lines.split_at(written);
+        self.is_torn |= done.last().is_some_and(|last| *last != b'\n');
+        self.lost += left.split(|byte| *byte == b'\n').count() - 1;
+        left.is_empty()
+    }
+
+    /// Writes as much as there is room for; says how much that was.
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.file.write(bytes.split_at(written).1) {
+                Ok(0) => break,
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        written
     }
 }
