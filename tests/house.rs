@@ -173,7 +173,7 @@ pub const HOMES: [(&str, &[&str]); 40] = [
     ("serde_json", &["login", "zendesk", "http", "cli"]),
     ("strsim", &["config/settings.rs"]),
     ("tokio", &["login", "zendesk/desk_api.rs", "http", "server", "cli"]),
-    ("tokio_rustls", &["server/listener.rs", "server/tls.rs"]),
+    ("tokio_rustls", &["server/tls.rs"]),
     ("toml", &["config/file.rs"]),
     ("tower", &["http"]),
     ("tracing_opentelemetry", &["logging/otlp.rs"]),

@@ -11,16 +11,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::config::Limits;
 use crate::http::App;
 use crate::http::shares::{Share, Shares};
 use crate::metrics::Metrics;
 
-use super::connection::{self, LINGER};
-use super::tls::Tls;
+use super::connection;
+use super::tls::{Tls, handshake};
 
 /// Connections of the admin listener: a few probes, so a flood of them is a mistake.
 pub(super) const ADMIN_CONNECTIONS: usize = 64;
@@ -195,25 +193,6 @@ impl Listener {
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
         let _ = timeout_at(end, free.acquire_many(all)).await;
         limits.connections - free.available_permits()
-    }
-}
-
-/// The TLS handshake of a connection, if the client comes to its end in time.
-async fn handshake(
-    tls: &TlsAcceptor,
-    stream: TcpStream,
-    limits: Limits,
-    mut draining: watch::Receiver<bool>,
-) -> Option<TlsStream<TcpStream>> {
-    let until_too_late = async {
-        let _ = timeout(limits.header_timeout, draining.wait_for(|is_draining| *is_draining)).await;
-        if *draining.borrow() {
-            sleep(LINGER).await;
-        }
-    };
-    tokio::select! {
-        shaken = tls.accept(stream) => shaken.map_err(|error| tracing::debug!(cause = %error, "no TLS handshake")).ok(),
-        () = until_too_late => None,
     }
 }
 

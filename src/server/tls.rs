@@ -7,17 +7,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::server::TlsStream;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-use crate::config::Tls as Settings;
+use crate::config::{Limits, Tls as Settings};
 use crate::login::Timestamp;
 use crate::metrics::Metrics;
+
+use super::connection::LINGER;
 
 /// From so long before its end on the certificate is warned of: an automatic renewal has failed by then.
 const WARN_BEFORE: Timestamp = 14 * 86_400;
@@ -104,6 +110,25 @@ impl Tls {
         } else if left < WARN_BEFORE {
             tracing::warn!(days = left / 86_400, "the certificate expires soon; has its renewal failed?");
         }
+    }
+}
+
+/// The TLS handshake of a connection, if the client comes to its end in time.
+pub(super) async fn handshake(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    limits: Limits,
+    mut draining: watch::Receiver<bool>,
+) -> Option<TlsStream<TcpStream>> {
+    let until_too_late = async {
+        let _ = timeout(limits.header_timeout, draining.wait_for(|is_draining| *is_draining)).await;
+        if *draining.borrow() {
+            sleep(LINGER).await;
+        }
+    };
+    tokio::select! {
+        shaken = tls.accept(stream) => shaken.map_err(|error| tracing::debug!(cause = %error, "no TLS handshake")).ok(),
+        () = until_too_late => None,
     }
 }
 
