@@ -2,6 +2,7 @@
 
 mod connection;
 mod file_changes;
+mod spare;
 mod task;
 pub mod tls;
 pub mod listener;
@@ -17,26 +18,32 @@ use tokio::time::timeout;
 use crate::http::admin::Readiness;
 
 use listener::{ADMIN_CONNECTIONS, Listener};
+use spare::Spares;
 use task::Task;
 
-/// Open files for everything else than public connections.
+/// Open files for everything else than public connections and calls of the Login API.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
-/// Raises this process's limit of open files to what so many connections need, as far as the system
-/// lets it. Says how many connections it will be: past that limit `accept` fails, on the admin
-/// listener too, and the orchestrator would take a flood for a dead service.
+/// Raises this process's limit of open files to what so many connections and calls of the Login API
+/// need, as far as the system lets it. Says how many connections it will be: past that limit `accept`
+/// fails, and only the spare files are left. Where there are few files, calls get a quarter.
 #[must_use]
-pub fn fit_connections(wanted: usize) -> usize {
-    let needed = u64::try_from(wanted + RESERVED_FILES).unwrap_or(u64::MAX);
+pub fn fit_connections(wanted: usize, calls: usize) -> usize {
+    let needed = u64::try_from(wanted + calls + RESERVED_FILES).unwrap_or(u64::MAX);
     let files = rlimit::increase_nofile_limit(needed).unwrap_or(needed);
-    wanted.min(usize::try_from(files).unwrap_or(wanted).saturating_sub(RESERVED_FILES)).max(1)
+    let files = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES);
+    wanted.min(files - calls.min(files / 4)).max(1)
 }
 
 /// Serves all listeners until `stop` resolves, then drains the public one while the others go on
 /// answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
 pub async fn run(public: Listener, others: Vec<Listener>, readiness: Arc<Readiness>, stop: impl Future<Output = ()>) {
+    let spares = Spares::default();
+    spares.fill();
+    let public = public.sharing(&spares);
     // Probes are answered whatever the public does.
-    let _others: Vec<Task> = others.into_iter().map(|other| Task::spawn(async move { other.accept().await })).collect();
+    let others = others.into_iter().map(|other| other.sharing(&spares));
+    let _others: Vec<Task> = others.map(|other| Task::spawn(async move { other.accept().await })).collect();
     tokio::select! {
         never = public.accept() => match never {},
         () = stop => {}

@@ -98,6 +98,30 @@ fn fewer_open_files_than_connections_leave_room_for_the_probes() {
     drop(flood);
     let log = server.stop().log;
     let warned =
-        log.iter().any(|line| line.contains("raise the limit of open files") && line.contains("\"connections\":32"));
+        log.iter().any(|line| line.contains("raise the limit of open files") && line.contains("\"connections\":24"));
     assert!(warned && !log.iter().any(|line| line.contains("no connection could be accepted")), "{log:?}");
+}
+
+#[test]
+fn without_a_file_descriptor_probes_are_answered_and_new_connections_closed() {
+    let server = Server::with(&[("limits.header_timeout", "1h")]);
+    let may_open = |files: &str| {
+        let process = server.id().to_string();
+        let limit = Command::new("prlimit").args(["--pid", &process, &format!("--nofile={files}:")]).status();
+        assert!(limit.unwrap().success());
+    };
+    assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
+    may_open(&open.to_string());
+    // Some may still get what others have left.
+    let held: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
+    for _ in 0..20 {
+        assert!(until_closed(&mut server.connect()).as_millis() < 8000);
+        assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
+    }
+    may_open("1000");
+    assert_eq!(server.get("/generate/token").send().status, 401);
+    drop(held);
+    let log = server.stop().log;
+    assert!(log.iter().any(|line| line.contains("no file descriptor is left")), "{log:?}");
 }

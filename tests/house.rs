@@ -85,7 +85,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "admin",
         ],
     ),
-    ("server", &["connection", "file_changes", "task", "tls", "listener", "reload"]),
+    ("server", &["connection", "file_changes", "spare", "task", "tls", "listener", "reload"]),
     (
         "cli",
         &[

@@ -82,7 +82,7 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    let connections = server::fit_connections(config.limits.connections);
+    let connections = server::fit_connections(config.limits.connections, config.login.api.most_waiting);
     if connections < config.limits.connections {
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }

@@ -18,6 +18,7 @@ use crate::http::shares::{Share, Shares};
 use crate::metrics::Metrics;
 
 use super::connection;
+use super::spare::Spares;
 use super::tls::{Tls, handshake};
 
 /// Connections of the admin listener: a few probes, so a flood of them is a mistake.
@@ -47,6 +48,9 @@ pub struct Listener {
     draining: watch::Sender<bool>,
     metrics: Metrics,
     tls: Option<Tls>,
+    spares: Spares,
+    /// Whether connections are served in a spare descriptor's place; else they are closed.
+    serves_in_spare: bool,
 }
 
 impl Listener {
@@ -59,13 +63,8 @@ impl Listener {
     /// A listener beside it, the admin's, with a fixed number of connections.
     #[must_use]
     pub fn beside(name: &'static str, socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
-        Self::new(
-            name,
-            socket,
-            app,
-            Limits { connections: ADMIN_CONNECTIONS, connections_per_client: None, ..limits },
-            metrics,
-        )
+        let limits = Limits { connections: ADMIN_CONNECTIONS, connections_per_client: None, ..limits };
+        Self { serves_in_spare: true, ..Self::new(name, socket, app, limits, metrics) }
     }
 
     fn new(name: &'static str, socket: TcpListener, app: App, limits: Limits, metrics: &Metrics) -> Self {
@@ -82,7 +81,14 @@ impl Listener {
             draining: watch::Sender::new(false),
             metrics: metrics.clone(),
             tls: None,
+            spares: Spares::default(),
+            serves_in_spare: false,
         }
+    }
+
+    /// Gives up these descriptors where it needs one.
+    pub(super) fn sharing(self, spares: &Spares) -> Self {
+        Self { spares: spares.clone(), ..self }
     }
 
     /// How long it goes on as before once it has to stop.
@@ -118,14 +124,39 @@ impl Listener {
     /// Takes one connection; says whether the house was full.
     async fn accept_one(&self, was_full: bool) -> bool {
         match self.socket.accept().await {
-            Ok((stream, peer)) => self.take(stream, peer, was_full),
+            Ok((stream, peer)) => self.take_unless_short(stream, peer, was_full),
             Err(error) if is_of_the_client(&error) => was_full,
-            Err(error) => {
-                tracing::error!(cause = %error, "no connection could be accepted");
-                sleep(ACCEPT_PAUSE).await;
-                was_full
+            Err(error) => self.accept_in_spare(&error, was_full).await,
+        }
+    }
+
+    /// Takes one connection after all, in the place of a spare descriptor.
+    async fn accept_in_spare(&self, error: &io::Error, was_full: bool) -> bool {
+        if self.spares.release() {
+            // The kernel looks for a descriptor first: it may well be that nobody wants to be let in.
+            match timeout(Duration::ZERO, self.socket.accept()).await {
+                Ok(Ok((stream, peer))) => return self.take_unless_short(stream, peer, was_full),
+                Ok(Err(_)) => {}
+                Err(_) => return was_full,
             }
         }
+        tracing::error!(cause = %error, "no connection could be accepted");
+        sleep(ACCEPT_PAUSE).await;
+        was_full
+    }
+
+    /// Descriptors that others leave are spares first; until all are there again the public is turned away.
+    fn take_unless_short(&self, stream: TcpStream, peer: SocketAddr, was_full: bool) -> bool {
+        if self.spares.fill() || self.serves_in_spare {
+            return self.take(stream, peer, was_full);
+        }
+        drop(stream);
+        self.spares.fill();
+        self.metrics.count_refused_connection(self.name);
+        if !was_full {
+            tracing::error!(listener = self.name, "no file descriptor is left; closing new connections");
+        }
+        true
     }
 
     /// Serves a connection in a task of its own, or closes it when the house is full. Says whether
