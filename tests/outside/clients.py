@@ -29,14 +29,17 @@ RUBBISH = [
 
 
 class Place:
-    """Where a service is reached. `down` has the time of its proxy's last restart, where there is one."""
+    """Where a service is reached, and from which address. `down` has the time until which connections may have been cut: by a proxy that
+    was restarted, say. `kept` are the numbers of requests after which a good client leaves, `refusals` the codes that it has to bear, and
+    `skew` is how far the service's clock may be off, in seconds."""
 
-    def __init__(self, address, is_tls=False, down=None):
-        self.address, self.is_tls, self.down = address, is_tls, down
+    def __init__(self, address, is_tls=False, down=None, source="", kept=(1, 5, 100), refusals=(), skew=0):
+        self.address, self.is_tls, self.down, self.source = address, is_tls, down, source
+        self.kept, self.refusals, self.skew = kept, refusals, skew
 
     def raw(self):
         host, port = self.address.rsplit(":", 1)
-        return socket.create_connection((host, int(port)), PATIENCE)
+        return socket.create_connection((host, int(port)), PATIENCE, (self.source, 0) if self.source else None)
 
     def spoken(self):
         """A socket that the service's HTTP is spoken on."""
@@ -63,16 +66,19 @@ class Place:
 def good(place, tokens, secrets, over, tally):
     """Asks for tokens over connections that last for one request or for many; counts what was no token."""
     while not over.is_set():
-        begun, kept = time.time(), random.choice([1, 5, 100])
+        begun, kept = time.time(), random.choice(place.kept)
         try:
             connection = place.connect()
             for _ in range(kept):
                 begun, product = time.time(), random.choice(list(secrets))
                 status, body = ask(connection, product, random.choice(tokens))
-                if status != 200:
+                if status != 200 and (code := json.loads(body)["code"]) in place.refusals:
+                    tally["refused"][code] += 1
+                elif status != 200:
                     tally["failed"].append(f"{place.address} {product} {status} {body[:100]!r}")
-                check(body, secrets[product])
-                tally["good"][f"{place.address} {product}"] += 1
+                else:
+                    check(body, secrets[product], place.skew)
+                    tally["good"][f"{place.address} {product}"] += 1
                 # A post is its connection's last request.
                 if over.wait(random.random() * 0.02) or connection.sock is None:
                     break
@@ -98,12 +104,12 @@ def ask(connection, product, token):
     return answer.status, answer.read()
 
 
-def check(body, secret):
+def check(body, secret, skew=0):
     """Fails unless it is signed as it should be, which is looked at now and then: that costs more than the request does."""
     [token] = json.loads(body).values()
     assert token.count(".") == 2, token
     if random.random() < 0.02:
-        jwt.decode(token, secret, ["HS256"])
+        jwt.decode(token, secret, ["HS256"], leeway=skew)
 
 
 def bad(place, over, tally):
@@ -139,12 +145,16 @@ def slow(place, over, tally):
         tally["slow"] += 1
 
 
+def new_tally():
+    """Of what happened to clients."""
+    return {"good": Counter(), "refused": Counter(), "cut": 0, "bad": 0, "slow": 0, "failed": []}
+
+
 def run(places, tokens, secrets, seconds, counts, results):
     """A process of clients: so many of each kind at each place. Puts the tally into `results`."""
-    over, tally = threading.Event(), {"good": Counter(), "cut": 0, "bad": 0, "slow": 0, "failed": []}
-    threads = []
+    over, told, threads = threading.Event(), new_tally(), []
     for place in places:
-        kinds = [(good, (place, tokens, secrets, over, tally)), (bad, (place, over, tally)), (slow, (place, over, tally))]
+        kinds = [(good, (place, tokens, secrets, over, told)), (bad, (place, over, told)), (slow, (place, over, told))]
         for (kind, arguments), count in zip(kinds, counts):
             threads += [threading.Thread(target=kind, args=arguments, daemon=True) for _ in range(count)]
     for thread in threads:
@@ -154,5 +164,5 @@ def run(places, tokens, secrets, seconds, counts, results):
     for thread in threads:
         thread.join(2 * PATIENCE)
         if thread.is_alive():
-            tally["failed"].append("a client waits for ever")
-    results.put(tally)
+            told["failed"].append("a client waits for ever")
+    results.put(told)

@@ -6,15 +6,15 @@ import threading
 
 
 class Server:
-    """Answers POST with the status that `answer` makes of path, body and headers, or a status and a body, on loopback, and by TLS with a
-    certificate and its key; ends with its `with` block."""
+    """Answers GET and POST with the status that `answer` makes of path, body and headers, or a status and a body, on loopback, and by TLS
+    with a certificate and its key; ends with its `with` block."""
 
     def __init__(self, answer, *certificate):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                answered = answer(self.path, self.rfile.read(int(self.headers["Content-Length"])), self.headers)
+                answered = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))), self.headers)
                 status, body = answered if isinstance(answered, tuple) else (answered, b"")
                 self.send_response(status)
                 if status != 204:
@@ -22,10 +22,15 @@ class Server:
                 self.end_headers()
                 self.wfile.write(body)
 
+            do_GET = do_POST
+
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Crowded(http.server.ThreadingHTTPServer):
+            request_queue_size = 512
+
+        self.server = Crowded(("127.0.0.1", 0), Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)

@@ -17,6 +17,13 @@ SECRETS = {name: os.urandom(32).hex() for name in ("login", "chat", "messaging",
 PATIENCE = 20
 
 
+def write(path, text):
+    """Swaps a file in whole, as those who rotate secrets should."""
+    with open(f"{path}.new", "w") as file:
+        file.write(text)
+    os.rename(f"{path}.new", path)
+
+
 def login_token(**changes):
     """A login token of a player signed in a minute ago; a claim set to None is left out."""
     now = int(time.time())
@@ -28,15 +35,20 @@ def login_token(**changes):
 
 
 class Service:
-    """All four products on loopback; ends with its `with` block."""
+    """All four products on loopback; ends with its `with` block. `before` is a command that starts it, `log` a file for its standard
+    output; otherwise that is read here, unless it is told not to be."""
 
-    def __init__(self, origins="https://shop.example.com", listen="127.0.0.1:0", environment=None, **more):
+    def __init__(
+        self, origins="https://shop.example.com", listen="127.0.0.1:0", environment=None, before=(), log=None, is_read=True, **more
+    ):
         settings = {f"{name}__secret": secret for name, secret in SECRETS.items()}
         settings |= {"messaging__key_id": KEY_ID, "cors__origins": origins, "listen": listen, "admin__listen": "127.0.0.1:0"} | more
         environment = (environment or {}) | {f"ZENDESK_TOKEN_{name.upper()}": value for name, value in settings.items() if value}
-        self.process = subprocess.Popen([BINARY, "serve"], env=environment, stdout=subprocess.PIPE, text=True)
-        self.log = []
-        for line in self.process.stdout:
+        with open(log or os.devnull, "a") as file:
+            out = file if log else subprocess.PIPE
+            self.process = subprocess.Popen([*before, BINARY, "serve"], env=environment, stdout=out, text=True)
+        self.log, self.file, self.reader = [], log, None
+        for line in self.follow() if log else self.process.stdout:
             self.log.append(line)
             entry = json.loads(line)
             if entry["message"] == "listening":
@@ -44,6 +56,26 @@ class Service:
                 break
         else:
             raise SystemExit("the service did not start")
+        if is_read and not log:
+            self.read_on()
+
+    def follow(self):
+        """The lines of a file that is still written."""
+        with open(self.file) as file:
+            while self.process.poll() is None:
+                if line := file.readline():
+                    yield line
+                else:
+                    time.sleep(0.02)
+
+    def lines(self):
+        """What it has logged, in a file or to us."""
+        if self.file:
+            with open(self.file) as file:
+                return file.readlines()
+        return self.log
+
+    def read_on(self):
         self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stdout), daemon=True)
         self.reader.start()
 
@@ -52,7 +84,8 @@ class Service:
         self.process.terminate()
         if self.process.wait(PATIENCE) != 0:
             raise SystemExit("the service did not end well")
-        self.reader.join(PATIENCE)
+        if self.reader:
+            self.reader.join(PATIENCE)
 
     def __enter__(self):
         return self

@@ -4,13 +4,10 @@ soak.py BINARY MINUTES PROXY…: two services behind each proxy, and one that sp
 memory grows, or when descriptors are left over.
 """
 
-import http.client
 import multiprocessing
 import os
 import random
-import re
 import signal
-import statistics
 import sys
 import tempfile
 import time
@@ -20,7 +17,8 @@ import clients
 import service
 from proxy import Proxy, Upstreams, certificate
 from server import Server
-from service import SECRETS, Service, login_token
+from service import SECRETS, Service, login_token, write
+from watched import Watched
 
 # Every so many seconds.
 RELOAD, RESTART = 3, 20
@@ -31,43 +29,6 @@ GROWTH = 0.05
 PRODUCTS = ["chat", "messaging", "help_center", "support_sdk"]
 # The secret that the login's own takes turns with.
 OTHER = os.urandom(32).hex()
-
-
-def write(path, text):
-    """Swaps a file in whole, as those who rotate secrets should."""
-    with open(f"{path}.new", "w") as file:
-        file.write(text)
-    os.rename(f"{path}.new", path)
-
-
-class Watched:
-    """A running service, and what the kernel says of it."""
-
-    def __init__(self, running):
-        self.running, self.pid = running, running.process.pid
-        # What it held, and when, in seconds since the start.
-        self.memory, self.idle_descriptors = [], self.descriptors()
-
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def look(self, second):
-        with open(f"/proc/{self.pid}/status") as file:
-            self.memory.append((second, int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024))
-        status, _ = self.admin("/ready")
-        assert status == 200, "not ready"
-
-    def admin(self, path):
-        connection = http.client.HTTPConnection(self.running.admin, timeout=clients.PATIENCE)
-        connection.request("GET", path, headers={"Connection": "close"})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-
-    def metric(self, name):
-        return sum(float(value) for value in re.findall(rf"^{re.escape(name)} (\S+)$", self.admin("/metrics")[1], re.MULTILINE))
-
-    def mean(self, begin, end):
-        return statistics.mean(held for second, held in self.memory if begin <= second < end)
 
 
 def reload(folder, watched, turn):
@@ -160,10 +121,7 @@ def judge(seconds, watched, tallies, places):
     is_well = not failed and all(good[place] > seconds for place in places)
     for service_ in watched:
         second, last = service_.mean(60, 120), service_.mean(seconds - 60, seconds)
-        deadline = time.monotonic() + 120  # longer than limits.idle_timeout
-        while service_.descriptors() > service_.idle_descriptors and time.monotonic() < deadline:
-            time.sleep(1)
-        left = service_.descriptors() - service_.idle_descriptors
+        left = service_.descriptors_left_over(120)  # longer than limits.idle_timeout
         reloads = [service_.metric(f'zendesk_token_reloads_total{{outcome="{outcome}"}}') for outcome in ("done", "failed")]
         print(f"memory {second:.1f} MiB in the second minute, {last:.1f} in the last ({last / second - 1:+.1%}), "
               f"most {max(held for _, held in service_.memory):.1f}; {left} descriptors left over; {reloads[0]:.0f} reloads, {reloads[1]:.0f} refused")
