@@ -1,0 +1,218 @@
+"""A crowd: hundreds or thousands of clients that keep a service waiting, in a process of their own.
+
+A client is a connection that stays until the service closes it; then it comes again, until the crowd is sent away. Each kind of client
+is a function that counts the statuses it was answered with, and ends when the service closes.
+"""
+
+import asyncio
+import itertools
+import multiprocessing
+import resource
+import socket
+import time
+from collections import Counter
+
+from service import PATIENCE
+
+CONTEXT = multiprocessing.get_context("spawn")
+# Pause between two bytes of a slow client, and before a client comes again, in seconds.
+BYTE, AGAIN = 0.2, 0.5
+# Between two requests of a client that stays.
+GAP = 5
+POST = b"POST /support-sdk/token HTTP/1.1\r\nHost: x\r\n"
+ASK = b"GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token=rubbish\r\n\r\n"
+
+
+async def receive(raw):
+    return await asyncio.get_running_loop().sock_recv(raw, 65_536)
+
+
+async def send(raw, data):
+    await asyncio.get_running_loop().sock_sendall(raw, data)
+
+
+def count(answers, answer):
+    """An answer comes in one piece, unless it is long."""
+    if answer.startswith(b"HTTP/1.1 "):
+        answers[answer[9:12].decode()] += 1
+
+
+async def until_closed(raw, answers):
+    while part := await receive(raw):
+        count(answers, part)
+
+
+async def trickle(raw, answers, head, piece):
+    """Sends the head at once, and then one piece after another for ever."""
+    await send(raw, head)
+    while True:
+        try:
+            part = await asyncio.wait_for(receive(raw), BYTE)
+        except TimeoutError:
+            await send(raw, piece)
+            continue
+        if not part:
+            return
+        count(answers, part)
+
+
+async def ask(raw, answers, request):
+    """Whether there was a whole answer."""
+    await send(raw, request)
+    answer = b""
+    while b"\r\n\r\n" not in answer or len(answer) < length(answer):
+        part = await receive(raw)
+        if not part:
+            return False
+        answer += part
+    count(answers, answer)
+    return True
+
+
+def length(answer):
+    head, _ = answer.lower().split(b"\r\n\r\n", 1)
+    return len(head) + 4 + int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+
+
+async def silent(raw, answers, _):
+    await until_closed(raw, answers)
+
+
+async def slow_headers(raw, answers, _):
+    await trickle(raw, answers, b"GET /generate/token HTTP/1.1\r\nX-Slow: ", b"x")
+
+
+async def slow_body(raw, answers, _):
+    await trickle(raw, answers, POST + b"Content-Length: 1000\r\n\r\n", b"x")
+
+
+async def endless_body(raw, answers, _):
+    await trickle(raw, answers, POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
+
+
+async def idle(raw, answers, requests):
+    """Has nothing more to ask after its first request."""
+    if await ask(raw, answers, next(requests)):
+        await until_closed(raw, answers)
+
+
+async def staying(raw, answers, requests):
+    """Asks again and again."""
+    while await ask(raw, answers, next(requests)):
+        await asyncio.sleep(GAP)
+
+
+async def half(raw, answers, said):
+    """Sends no more after this, but listens."""
+    await send(raw, said)
+    raw.shutdown(socket.SHUT_WR)
+    await until_closed(raw, answers)
+
+
+async def half_before(raw, answers, _):
+    await half(raw, answers, b"")
+
+
+async def half_in_headers(raw, answers, _):
+    await half(raw, answers, ASK[:30])
+
+
+async def half_in_body(raw, answers, _):
+    await half(raw, answers, POST + b"Content-Length: 1000\r\n\r\nuser_token=")
+
+
+async def half_after(raw, answers, requests):
+    await half(raw, answers, next(requests))
+
+
+async def deaf(raw, _, requests):
+    """Asks for ever, and never reads."""
+    while True:
+        await send(raw, next(requests) * 100)
+        # The others have to get their turn, or the service takes them for silent.
+        await asyncio.sleep(BYTE / 10)
+
+
+async def client(kind, address, source, requests, tally, entered):
+    loop, is_first = asyncio.get_running_loop(), True
+    while True:
+        with socket.socket() as raw:
+            raw.setblocking(False)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            raw.bind((source, 0))
+            try:
+                await loop.sock_connect(raw, address)
+            except OSError:
+                tally["not let in"] += 1
+                await asyncio.sleep(AGAIN)
+                continue
+            begun = loop.time()
+            if is_first:
+                is_first = False
+                entered.value += 1
+            try:
+                await kind(raw, tally["answers"], requests)
+            except OSError:
+                pass
+            except asyncio.CancelledError:
+                tally["open"].append(loop.time() - begun)
+                raise
+            tally["closed"].append(loop.time() - begun)
+        await asyncio.sleep(AGAIN)
+
+
+async def gather(kind, address, count, sources, requests, entered, over):
+    requests, tally = itertools.cycle(requests), {"answers": Counter(), "closed": [], "open": [], "not let in": 0}
+    members = [
+        asyncio.create_task(client(kind, address, sources[number % len(sources)], requests, tally, entered)) for number in range(count)
+    ]
+    while not over.is_set() and not any(member.done() for member in members):
+        await asyncio.sleep(0.1)
+    failed, left = [repr(member.exception()) for member in members if member.done()], set(members)
+    # Once is not enough: a member that has just waited for long enough does not notice.
+    while left:
+        for member in left:
+            member.cancel()
+        _, left = await asyncio.wait(left, timeout=1)
+    return tally | {"failed": failed}
+
+
+def run(results, *arguments):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    results.put(asyncio.run(gather(*arguments)))
+
+
+class Crowd:
+    """So many clients of a kind, from one address or in turn from several; they go with the `with` block, and what became of them is told
+    afterwards: how long the connections lasted that the service closed, and those that it had not, in seconds, and all answers."""
+
+    def __init__(self, kind, address, count, sources=("127.0.0.3",), requests=(ASK,)):
+        host, port = address.rsplit(":", 1)
+        self.name, self.count = kind.__name__.replace("_", " "), count
+        self.entered, self.over, self.results = CONTEXT.Value("i", 0), CONTEXT.Event(), CONTEXT.Queue()
+        arguments = kind, (host, int(port)), count, sources, list(requests), self.entered, self.over
+        self.process = CONTEXT.Process(target=run, args=(self.results, *arguments), daemon=True)
+
+    def __enter__(self):
+        self.process.start()
+        end = time.monotonic() + 3 * PATIENCE
+        while self.entered.value < self.count:
+            assert time.monotonic() < end and self.process.is_alive(), f"{self.entered.value} of {self.count} {self.name} came in"
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *error):
+        self.over.set()
+        try:
+            tally = self.results.get(timeout=PATIENCE)
+        finally:
+            self.process.join(PATIENCE)
+            self.process.kill()
+        self.answers, self.closed, self.open = tally["answers"], tally["closed"], tally["open"]
+        assert any(error) or not tally["failed"], tally["failed"][:3]
+
+    def __str__(self):
+        answers = "".join(f", {count:,} of {status}" for status, count in sorted(self.answers.items()))
+        closed = f", each after {min(self.closed):.1f} to {max(self.closed):.1f} s" if self.closed else ""
+        return f"{self.count:,} {self.name}: {len(self.closed):,} closed by the service{closed}{answers}"
