@@ -33,7 +33,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::problem::ConfigError;
 use crate::exchange::BuildError;
-use crate::login::keys::KeysError;
 use crate::server::tls::TlsError;
 use crate::zendesk::desk_api::DeskClientError;
 
@@ -129,7 +128,7 @@ pub fn run() -> ExitCode {
 
 /// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.
 fn report(error: &anyhow::Error) -> ExitCode {
-    let is_authority = matches!(error.downcast_ref(), Some(BuildError::Keys(KeysError::Client(_))));
+    let is_authority = matches!(error.downcast_ref(), Some(BuildError::Client(_)));
     let is_desk = error.is::<DeskClientError>() || error.is::<BackupError>();
     let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || error.is::<TlsError>();
     let _ = writeln!(io::stderr(), "{error:#}");

@@ -7,7 +7,8 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::config::products::Product;
 use crate::login::Timestamp;
-use crate::login::keys::{KeysError, VerifiedBy};
+use crate::login::connection::ClientError;
+use crate::login::keys::VerifiedBy;
 use crate::login::published::PublishedKeys;
 use crate::login::verifier::{Candidates, LoginError, LoginVerifier};
 use crate::metrics::Metrics;
@@ -54,9 +55,9 @@ pub enum ExchangeError {
 /// The exchange can't be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BuildError {
-    /// See [`KeysError`].
+    /// See [`ClientError`].
     #[error(transparent)]
-    Keys(#[from] KeysError),
+    Client(#[from] ClientError),
     /// See [`SignError`].
     #[error(transparent)]
     Sign(#[from] SignError),

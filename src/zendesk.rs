@@ -55,8 +55,10 @@ impl Zendesk {
     /// Builds the issuers from their sections.
     ///
     /// # Errors
-    /// See [`SigningKey::new`].
+    /// See [`SigningKey::new`] and [`TokenId::random`].
     pub fn new(products: &[Section]) -> Result<Self, SignError> {
+        // The library gathers its first random bytes, which takes it some 20 ms, before a request has to wait for them.
+        TokenId::random()?;
         products.iter().map(Issuer::new).collect::<Result<_, _>>().map(Self)
     }
 
@@ -88,7 +90,7 @@ impl Issuer {
     ///
     /// # Errors
     /// See [`IssueError`].
-    pub fn issue(&self, player: &Identity, now: Timestamp, until: Timestamp) -> Result<ZendeskToken, IssueError> {
+    pub fn issue(&self, player: &Identity<'_>, now: Timestamp, until: Timestamp) -> Result<ZendeskToken, IssueError> {
         let end = |lifetime: Duration| until.min(now + i64::try_from(lifetime.as_secs()).unwrap_or_default());
         Ok(match self.claims {
             ClaimSet::Chat { lifetime } => self.key.sign(&chat::Claims::new(player, now, end(lifetime))?)?,

@@ -116,7 +116,7 @@ fn strict_json(bytes: &[u8]) {
     if let Ok(members) = Members::read(bytes) {
         let other: serde_json::Map<String, Value> = serde_json::from_slice(bytes).unwrap();
         assert!(other.keys().all(|name| members.has(name)));
-        assert_eq!(members.into_texts().count(), other.values().filter(|value| value.as_str().is_some()).count());
+        assert_eq!(members.texts().count(), other.values().filter(|value| value.as_str().is_some()).count());
     }
 }
 

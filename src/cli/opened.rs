@@ -2,10 +2,9 @@
 //!
 //! For a person's eyes alone: nothing here is ever believed. The signature is not kept.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use crate::base64url;
 use crate::login::Timestamp;
 use crate::login::strict_json::{Members, StrictJsonError};
 
@@ -27,9 +26,7 @@ impl Opened {
     pub fn read(token: &[u8]) -> Self {
         let parts: Vec<&[u8]> = token.split(|byte| *byte == b'.').collect();
         let [header, claims] = match parts.as_slice() {
-            [header, claims, _signature] => {
-                [header, claims].map(|part| URL_SAFE_NO_PAD.decode(part).unwrap_or_default())
-            }
+            [header, claims, _signature] => [header, claims].map(|part| base64url::decode(part).unwrap_or_default()),
             _ => [Vec::new(), Vec::new()],
         };
         let is_twice = |json: &[u8]| matches!(Members::read(json), Err(StrictJsonError::Duplicate));

@@ -1,6 +1,5 @@
 //! What does a verified login token claim, and does it hold now?
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,10 +25,17 @@ pub struct LoginRules {
 
 /// Claims of a verified login token.
 pub struct LoginClaims {
-    texts: Vec<(String, String)>,
+    texts: Texts,
     expires_at: Timestamp,
     honoured_until: Timestamp,
     verified_by: VerifiedBy,
+}
+
+/// Claims that are strings, one behind the other: to keep each by itself would cost more than to verify them.
+struct Texts {
+    all: String,
+    /// Where the name of each ends, and where its text.
+    ends: Vec<(usize, usize)>,
 }
 
 /// Why the claims of a login token don't hold. Says nothing of them but times.
@@ -76,16 +82,16 @@ impl LoginRules {
     /// The first claim that does not hold.
     pub(super) fn check(
         &self,
-        claims: Members<'_>,
+        claims: &Members<'_>,
         verified_by: VerifiedBy,
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
-        let expires_at = time(&claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
-        let issued_at = time(&claims, "iat")?;
+        let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
+        let issued_at = time(claims, "iat")?;
         if now >= expires_at + self.leeway {
             return Err(ClaimsError::Expired(now - expires_at));
         }
-        for (name, starts_at) in [("nbf", time(&claims, "nbf")?), ("iat", issued_at)] {
+        for (name, starts_at) in [("nbf", time(claims, "nbf")?), ("iat", issued_at)] {
             if let Some(starts_at) = starts_at.filter(|starts_at| *starts_at > now + self.leeway) {
                 return Err(ClaimsError::InFuture(name, starts_at - now));
             }
@@ -96,11 +102,10 @@ impl LoginRules {
                 return Err(ClaimsError::LivesTooLong(lifetime));
             }
         }
-        check_text(&claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
-        check_text(&claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
+        check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
+        check_text(claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
-        let texts = claims.into_texts().map(|(name, text)| (Cow::into_owned(name), Cow::into_owned(text)));
-        Ok(LoginClaims { texts: texts.collect(), expires_at, honoured_until, verified_by })
+        Ok(LoginClaims { texts: Texts::of(claims), expires_at, honoured_until, verified_by })
     }
 }
 
@@ -132,15 +137,35 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(MAX_TIMESTAMP)
 }
 
+impl Texts {
+    fn of(claims: &Members<'_>) -> Self {
+        let mut texts = Self { all: String::with_capacity(1024), ends: Vec::with_capacity(16) };
+        for (name, text) in claims.texts() {
+            texts.all.push_str(name);
+            let middle = texts.all.len();
+            texts.all.push_str(text);
+            texts.ends.push((middle, texts.all.len()));
+        }
+        texts
+    }
+
+    fn find(&self, name: &str) -> Option<&str> {
+        let mut start = 0;
+        for (middle, end) in &self.ends {
+            if self.all.get(start..*middle) == Some(name) {
+                return self.all.get(*middle..*end);
+            }
+            start = *end;
+        }
+        None
+    }
+}
+
 impl LoginClaims {
     /// A claim that is a string and not empty.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.texts
-            .iter()
-            .find(|(claim, _)| claim == name)
-            .map(|(_, text)| text.as_str())
-            .filter(|text| !text.is_empty())
+        self.texts.find(name).filter(|text| !text.is_empty())
     }
 
     /// The player's id at the login side.
@@ -171,6 +196,6 @@ impl LoginClaims {
 
 impl fmt::Debug for LoginClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LoginClaims({} texts)", self.texts.len())
+        write!(f, "LoginClaims({} texts)", self.texts.ends.len())
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::DecodingKey;
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use thiserror::Error;
+
+use crate::base64url;
 
 /// Bits of a modulus. RFC 7518 §3.3 asks for 2048 at least; the signature library takes no more than 8192.
 const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -18,7 +18,7 @@ const MAX_EXPONENT_BYTES: usize = 4;
 
 /// Keys by their id (`kid`).
 pub struct KeySet {
-    keys: HashMap<String, DecodingKey>,
+    keys: HashMap<String, ParsedPublicKey>,
     ignored: usize,
 }
 
@@ -91,7 +91,7 @@ impl KeySet {
 
     /// The key of exactly this id.
     #[must_use]
-    pub fn find(&self, id: &str) -> Option<&DecodingKey> {
+    pub fn find(&self, id: &str) -> Option<&ParsedPublicKey> {
         self.keys.get(id)
     }
 
@@ -109,7 +109,7 @@ impl KeySet {
 
 impl Published {
     /// The id and the key, if it is one for RS256 signatures.
-    fn fit(self, encoding: Encoding) -> Option<(String, DecodingKey)> {
+    fn fit(self, encoding: Encoding) -> Option<(String, ParsedPublicKey)> {
         let is_meant = self.kty.is_some_and(|kind| kind == "RSA")
             && self.r#use.is_none_or(|r#use| r#use == "sig")
             && self.alg.is_none_or(|algorithm| algorithm == "RS256")
@@ -119,8 +119,8 @@ impl Published {
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
         let is_exponent = is_odd(&exponent) && exponent.len() <= MAX_EXPONENT_BYTES && exponent != [1];
         let is_key = BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
-        let key = is_key.then(|| DecodingKey::from_rsa_raw_components(&modulus, &exponent))?;
-        Some((self.kid?, key))
+        let key = is_key.then_some(RsaPublicKeyComponents { n: modulus, e: exponent })?;
+        Some((self.kid?, key.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()?))
     }
 }
 
@@ -130,7 +130,7 @@ fn number(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
         // An odd number of digits lacks the zero before the first.
         Encoding::Hexadecimal if text.len() % 2 == 1 => hex::decode(format!("0{text}")).ok()?,
         Encoding::Hexadecimal => hex::decode(text).ok()?,
-        Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text).ok()?,
+        Encoding::Base64Url => base64url::decode(text)?,
     };
     Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
 }

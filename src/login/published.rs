@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jsonwebtoken::DecodingKey;
+use aws_lc_rs::signature::ParsedPublicKey;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -119,7 +119,7 @@ impl PublishedKeys {
     ///
     /// # Errors
     /// See [`FindKeyError`].
-    pub async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
+    pub async fn find(self: &Arc<Self>, id: &str) -> Result<ParsedPublicKey, FindKeyError> {
         let arrived = Instant::now();
         let seen = self.usable();
         if let Some(key) = seen.as_ref().and_then(|held| held.keys.find(id)) {

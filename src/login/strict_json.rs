@@ -4,6 +4,7 @@
 //! the first `email` and a verifier that takes the last one see two players in one token.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -24,7 +25,7 @@ pub enum StrictJsonError {
     Duplicate,
 }
 
-/// The members of an object, sorted by name.
+/// The members of an object, in the [order] of their names.
 #[derive(Clone)]
 pub struct Members<'a>(Vec<(Cow<'a, str>, Member<'a>)>);
 
@@ -47,7 +48,8 @@ impl<'a> Members<'a> {
     /// # Errors
     /// See [`StrictJsonError`].
     pub fn read(json: &'a [u8]) -> Result<Self, StrictJsonError> {
-        match serde_json::from_slice(json) {
+        let text = std::str::from_utf8(json).map_err(|_| StrictJsonError::Syntax)?;
+        match serde_json::from_str(text) {
             Ok(Member::Object(members)) => Ok(members),
             Ok(Member::Text(_) | Member::Number(_) | Member::Other) => Err(StrictJsonError::NotAnObject),
             Err(error) if error.classify() == Category::Data => Err(StrictJsonError::Duplicate),
@@ -58,7 +60,7 @@ impl<'a> Members<'a> {
     /// The value of a member.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Member<'a>> {
-        let index = self.0.binary_search_by(|(member, _)| member.as_ref().cmp(name)).ok()?;
+        let index = self.0.binary_search_by(|(member, _)| order(member, name)).ok()?;
         self.0.get(index).map(|(_, value)| value)
     }
 
@@ -69,12 +71,17 @@ impl<'a> Members<'a> {
     }
 
     /// All members that are strings.
-    pub fn into_texts(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        self.0.into_iter().filter_map(|(name, value)| match value {
-            Member::Text(text) => Some((name, text)),
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|(name, value)| match value {
+            Member::Text(text) => Some((name.as_ref(), text.as_ref())),
             Member::Number(_) | Member::Object(_) | Member::Other => None,
         })
     }
+}
+
+/// Short names before long ones: most pairs differ in length, and nobody has to look at their letters.
+fn order(left: &str, right: &str) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 impl<'de> Deserialize<'de> for Member<'de> {
@@ -131,7 +138,7 @@ impl<'de> Visitor<'de> for MemberVisitor {
         while let Some(Name(name)) = map.next_key()? {
             members.push((name, map.next_value()?));
         }
-        members.sort_unstable_by(|left: &(Cow<'_, str>, _), right| left.0.cmp(&right.0));
+        members.sort_unstable_by(|left: &(Cow<'_, str>, _), right| order(&left.0, &right.0));
         if members.windows(2).any(|pair| matches!(pair, [left, right] if left.0 == right.0)) {
             return Err(A::Error::custom("a member twice"));
         }

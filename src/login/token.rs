@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
+
+use crate::base64url;
 
 use super::Timestamp;
 use super::claims::{ClaimsError, LoginClaims, LoginRules};
@@ -99,9 +99,10 @@ impl<'a> LoginToken<'a> {
             Some(Member::Text(kid)) => Some(kid.as_ref()),
             Some(Member::Number(_) | Member::Object(_) | Member::Other) | None => None,
         };
-        let verified_by = keys.verify(parts.message, parts.signature, kid).await?;
+        let signature = decode("signature", parts.signature)?;
+        let verified_by = keys.verify(parts.message, &signature, kid).await?;
         let payload = decode("payload", parts.payload)?;
-        Ok(rules.check(read("payload", &payload)?, verified_by, now)?)
+        Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }
 
     fn split(&self) -> Result<Parts<'a>, VerifyError> {
@@ -135,7 +136,7 @@ struct Parts<'a> {
 }
 
 fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| VerifyError::NotBase64Url(part))
+    base64url::decode(text).ok_or(VerifyError::NotBase64Url(part))
 }
 
 fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyError> {

@@ -9,8 +9,8 @@ use crate::metrics::Metrics;
 
 use super::Timestamp;
 use super::claims::{LoginClaims, LoginRules};
-use super::connection;
-use super::keys::{KeysError, LoginKeys, VerifiedBy};
+use super::connection::{self, ClientError};
+use super::keys::{LoginKeys, VerifiedBy};
 use super::revocation::{Revocation, RevocationError};
 use super::token::{LoginToken, VerifyError};
 
@@ -49,10 +49,10 @@ impl LoginVerifier {
     /// over where the settings are the same.
     ///
     /// # Errors
-    /// See [`KeysError`].
-    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, KeysError> {
+    /// See [`ClientError`].
+    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
         // Also where nothing is asked of it yet: a wrong setting is told at once.
-        connection::check(&login.api).map_err(KeysError::Client)?;
+        connection::check(&login.api)?;
         let old_revocation = old.and_then(|old| old.revocation.as_ref());
         Ok(Self {
             keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,

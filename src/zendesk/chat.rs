@@ -24,7 +24,7 @@ impl<'a> Claims<'a> {
     ///
     /// # Errors
     /// The email is one that Chat refuses.
-    pub fn new(player: &'a Identity, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
+    pub fn new(player: &'a Identity<'_>, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
         let contact = player.contact().ok_or(IssueError::ContactMissing)?;
         if !contact.email.is_ascii() {
             return Err(IssueError::EmailNotAscii);

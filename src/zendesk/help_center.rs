@@ -25,7 +25,7 @@ impl<'a> Claims<'a> {
     ///
     /// # Errors
     /// The player was identified without an email.
-    pub fn new(player: &'a Identity, id: &'a TokenId, now: Timestamp) -> Result<Self, IssueError> {
+    pub fn new(player: &'a Identity<'_>, id: &'a TokenId, now: Timestamp) -> Result<Self, IssueError> {
         let contact = player.contact().ok_or(IssueError::ContactMissing)?;
         Ok(Self { name: contact.name, email: contact.email, jti: id, iat: now })
     }

@@ -1,5 +1,6 @@
 //! Who is this player to Zendesk?
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
@@ -14,10 +15,10 @@ const MAX_BYTES: usize = 255;
 
 /// A player as Zendesk knows people: bounded, without control characters, never partial.
 #[derive(PartialEq, Eq)]
-pub struct Identity {
-    external_id: String,
-    name: Option<String>,
-    email: Option<String>,
+pub struct Identity<'a> {
+    external_id: &'a str,
+    name: Option<Cow<'a, str>>,
+    email: Option<Cow<'a, str>>,
 }
 
 /// A player who can be written to: what every product but Messaging needs.
@@ -57,19 +58,19 @@ pub enum IdentityError {
     EmailForm,
 }
 
-impl Identity {
+impl<'a> Identity<'a> {
     /// Names the player of a verified login. What is missing is told before what is unusable, as
     /// the reference does.
     ///
     /// # Errors
     /// See [`IdentityError`].
-    pub fn from_login(login: &LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
+    pub fn from_login(login: &'a LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
         let sub = login.sub().ok_or(IdentityError::SubMissing)?;
         let email = email(login, rule, sub)?;
         let is_kept_back = |name: &str| rule.email == EmailRule::Omitted && check_email(name).is_ok();
         let claimed_names = rule.name_from.iter().filter_map(|claim| login.text(claim));
         let claimed_name = claimed_names.filter(|name| !is_blank(name)).find(|name| !is_kept_back(name));
-        let name = claimed_name.map(str::to_owned).or_else(|| match rule.email {
+        let name = claimed_name.map(Cow::Borrowed).or_else(|| match rule.email {
             EmailRule::Needed { .. } => email.clone(),
             EmailRule::Unverified | EmailRule::Verified | EmailRule::Omitted => None,
         });
@@ -85,13 +86,13 @@ impl Identity {
         if let Some(name) = &name {
             check("name", name)?;
         }
-        Ok(Self { external_id: sub.to_owned(), name, email })
+        Ok(Self { external_id: sub, name, email })
     }
 
     /// The player's id at the login side; what Zendesk tells people apart by.
     #[must_use]
-    pub fn external_id(&self) -> &str {
-        &self.external_id
+    pub const fn external_id(&self) -> &'a str {
+        self.external_id
     }
 
     /// What the agent sees.
@@ -109,25 +110,25 @@ impl Identity {
     /// Name, email and id; nothing where the rule asked for less and there was less.
     #[must_use]
     pub fn contact(&self) -> Option<Contact<'_>> {
-        Some(Contact { name: self.name()?, email: self.email()?, external_id: &self.external_id })
+        Some(Contact { name: self.name()?, email: self.email()?, external_id: self.external_id })
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for Identity<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity(external id of {} bytes)", self.external_id.len())
     }
 }
 
 /// The email that goes to Zendesk.
-fn email(login: &LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<String>, IdentityError> {
+fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<Cow<'a, str>>, IdentityError> {
     let claimed = login.text("email");
     let is_made_up = claimed.is_some_and(|email| is_made_up(email, &rule.fallback_domains));
     match (&rule.email, claimed) {
         (EmailRule::Omitted, _) | (EmailRule::Unverified | EmailRule::Verified, None) => Ok(None),
         (_, Some(_)) if is_made_up => Err(IdentityError::FallbackDomain),
-        (_, Some(email)) => Ok(Some(email.to_owned())),
-        (EmailRule::Needed { fallback_domain: Some(domain) }, None) => Ok(Some(format!("{sub}@{domain}"))),
+        (_, Some(email)) => Ok(Some(Cow::Borrowed(email))),
+        (EmailRule::Needed { fallback_domain: Some(domain) }, None) => Ok(Some(Cow::Owned(format!("{sub}@{domain}")))),
         (EmailRule::Needed { fallback_domain: None }, None) => Err(IdentityError::EmailMissing),
     }
 }

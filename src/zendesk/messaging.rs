@@ -36,7 +36,7 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// The external id is one that Messaging refuses.
     pub fn new(
-        player: &'a Identity,
+        player: &'a Identity<'_>,
         is_vouched_for: bool,
         id: &'a TokenId,
         now: Timestamp,
