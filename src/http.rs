@@ -38,7 +38,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tower::ServiceExt;
+use tower::Service;
 use tracing::Instrument;
 
 use crate::config::Config;
@@ -59,12 +59,11 @@ const PLAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that answers on one listener. Clones are the same app.
 #[derive(Clone)]
-pub struct App(Kind);
+pub struct App(Arc<Kind>);
 
-#[derive(Clone)]
 enum Kind {
     /// Swapped in whole when the settings change.
-    Public(Arc<ArcSwap<Site>>, Metrics),
+    Public(ArcSwap<Site>, Metrics),
     Plain(Router),
 }
 
@@ -84,7 +83,6 @@ impl App {
     /// The public listener's routes, behind all that stands before them.
     #[must_use]
     pub fn public(exchange: &Arc<Exchange>, config: &Config, metrics: &Metrics) -> Self {
-        observe::warm_up();
         observe::expect(metrics);
         Self::gated(routes::routes(exchange, config), config, metrics)
     }
@@ -92,7 +90,7 @@ impl App {
     /// Any routes behind the same; tests bring routes that stall or panic.
     #[must_use]
     pub fn gated(routes: Router, config: &Config, metrics: &Metrics) -> Self {
-        Self(Kind::Public(Arc::new(ArcSwap::from_pointee(Site::new(routes, config))), metrics.clone()))
+        Self(Arc::new(Kind::Public(ArcSwap::from_pointee(Site::new(routes, config)), metrics.clone())))
     }
 
     /// The admin listener's routes.
@@ -103,14 +101,14 @@ impl App {
 
     /// Routes with nothing before them.
     #[must_use]
-    pub const fn plain(routes: Router) -> Self {
-        Self(Kind::Plain(routes))
+    pub fn plain(routes: Router) -> Self {
+        Self(Arc::new(Kind::Plain(routes.with_state(()))))
     }
 
     /// Answers the public with another exchange and other settings from the next request on. Requests
     /// under way end with those they began with.
     pub fn swap(&self, exchange: &Arc<Exchange>, config: &Config) {
-        if let Kind::Public(site, _) = &self.0 {
+        if let Kind::Public(site, _) = &*self.0 {
             let mut new = Site::new(routes::routes(exchange, config), config);
             let old = site.load_full();
             if old.most_in_flight == new.most_in_flight {
@@ -130,7 +128,7 @@ impl App {
     /// How long an answer may take now.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
-        match &self.0 {
+        match &*self.0 {
             Kind::Public(site, _) => site.load().request_timeout,
             Kind::Plain(_) => PLAIN_TIMEOUT,
         }
@@ -139,7 +137,7 @@ impl App {
     /// Whether connections of this address are many clients', since a trusted proxy has it.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
-        match &self.0 {
+        match &*self.0 {
             Kind::Public(site, _) => site.load().proxy.trusts(peer),
             Kind::Plain(_) => false,
         }
@@ -152,8 +150,11 @@ impl App {
         B::Error: Into<axum::BoxError>,
     {
         let request = request.map(Body::new);
-        match &self.0 {
-            Kind::Plain(routes) => route(routes, request).await,
+        match &*self.0 {
+            Kind::Plain(routes) => match routes.clone().call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
             Kind::Public(site, metrics) => {
                 let site = site.load_full();
                 let client = client_ip(request.headers(), peer.ip(), &site.proxy);
@@ -169,7 +170,8 @@ impl App {
 impl Site {
     fn new(routes: Router, config: &Config) -> Self {
         Self {
-            routes,
+            // Has axum make its services now, and not for each request.
+            routes: routes.with_state(()),
             origins: config.origins.clone(),
             takes_bearer: config.login.bearer,
             proxy: config.proxy.clone(),
@@ -183,48 +185,41 @@ impl Site {
     /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer to a page.
     async fn pass_origin(&self, mut request: Request, client: IpAddr) -> Response {
         let asker = Asker::of(request.uri().path());
-        match (origin_gate::allowed_origin(request.headers(), &self.origins), asker) {
-            (origin, Asker::Anyone) => {
-                let response = self.pass_limits(request).await;
-                let is_document = response.headers().contains_key(ETAG);
-                if is_document { response } else { origin_gate::name_origin(response, origin.ok().flatten()) }
-            }
-            (Err(cause), _) => origin_gate::name_origin(cause.into_response(), None),
-            (Ok(_), Asker::Server) => {
-                request.extensions_mut().insert(support_sdk::Client(client));
-                origin_gate::name_origin(support_sdk::worth_another_try(self.pass_limits(request).await), None)
-            }
-            (Ok(Some(origin)), _) if origin_gate::is_preflight(&request) => {
-                origin_gate::name_origin(origin_gate::preflight(self.takes_bearer), Some(origin))
-            }
-            (Ok(origin), _) => origin_gate::name_origin(self.pass_rate_limit(request, client).await, origin),
+        let origin = match (origin_gate::allowed_origin(request.headers(), &self.origins), asker) {
+            (Err(cause), Asker::Page | Asker::Server) => return origin_gate::name_origin(cause.into_response(), None),
+            (Err(_), Asker::Anyone) | (Ok(_), Asker::Server) => None,
+            (Ok(origin), Asker::Anyone | Asker::Page) => origin,
+        };
+        if asker == Asker::Page && origin.is_some() && origin_gate::is_preflight(&request) {
+            return origin_gate::name_origin(origin_gate::preflight(self.takes_bearer), origin);
+        }
+        if asker == Asker::Server {
+            request.extensions_mut().insert(support_sdk::Client(client));
+        }
+        let response = self.pass_limits(request, asker, client).await;
+        match asker {
+            // A document is the same for all.
+            Asker::Anyone if response.headers().contains_key(ETAG) => response,
+            Asker::Server => origin_gate::name_origin(support_sdk::worth_another_try(response), None),
+            Asker::Anyone | Asker::Page => origin_gate::name_origin(response, origin),
         }
     }
 
-    /// Refuses a client that asks too often. Documents cost nothing, and Zendesk's servers ask for all the
-    /// players there are from a few addresses: neither is counted.
-    async fn pass_rate_limit(&self, request: Request, client: IpAddr) -> Response {
-        match self.rate_limit.as_ref().map(|limit| limit.check(client)) {
-            Some(Err(seconds)) => Cause::TooManyRequests(seconds).into_response(),
-            Some(Ok(())) | None => self.pass_limits(request).await,
+    /// Refuses a client that asks too often and one request too many, ends one that takes too long, and
+    /// outlives one that panics. Documents cost nothing, and Zendesk's servers ask for all the players there
+    /// are from a few addresses: neither counts for how often a client asks.
+    async fn pass_limits(&self, request: Request, asker: Asker, client: IpAddr) -> Response {
+        let limit = self.rate_limit.as_ref().filter(|_| asker == Asker::Page);
+        if let Some(Err(seconds)) = limit.map(|limit| limit.check(client)) {
+            return Cause::TooManyRequests(seconds).into_response();
         }
-    }
-
-    /// Refuses one request too many, ends one that takes too long, and outlives one that panics.
-    async fn pass_limits(&self, request: Request) -> Response {
         let Ok(_permit) = self.in_flight.try_acquire() else { return Cause::TooManyInFlight.into_response() };
-        let answer = AssertUnwindSafe(route(&self.routes, request)).catch_unwind();
+        let answer = AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind();
         match timeout(self.request_timeout, answer).await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
             Ok(Err(_)) => Cause::Panicked.into_response(),
             Err(_) => Cause::TooSlow.into_response(),
         }
-    }
-}
-
-async fn route(routes: &Router, request: Request) -> Response {
-    match routes.clone().oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }

@@ -5,6 +5,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
+use memchr::memchr_iter;
 
 use crate::login::token::LoginToken;
 
@@ -37,7 +38,10 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Result<Vec<LoginToken<'a>
 }
 
 fn values<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    header.split(|byte| *byte == b';').filter_map(move |pair| {
+    let mut start = 0;
+    let ends = memchr_iter(b';', header).chain(std::iter::once(header.len()));
+    ends.filter_map(move |end| {
+        let pair = header.get(std::mem::replace(&mut start, end + 1)..end)?;
         let value = trimmed(pair).strip_prefix(name.as_bytes())?;
         value.strip_prefix(b"=")
     })

@@ -4,7 +4,6 @@
 //! email, path or query; every text from outside is checked to be what it should be before it is
 //! written.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -49,11 +48,6 @@ const ISSUED: &str = "issued";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Has the library gather its first entropy, which takes it some 20 ms, before a request has to wait for it.
-pub fn warm_up() {
-    let _ = random_id();
-}
-
 /// What of a request goes into the log.
 pub struct Seen {
     started: Instant,
@@ -85,8 +79,8 @@ macro_rules! log_line {
             client = tracing::field::display($seen.client),
             origin = $seen.origin($response),
             key = verified_by($response),
-            token_sha256 = issued.map(|issued| sha256(issued.token.as_str())),
-            sub_sha256 = issued.map(|issued| sha256(&issued.external_id)),
+            token_sha256 = issued.map(|issued| Sha256::of(issued.token.as_str())).as_ref().map(Sha256::digits),
+            sub_sha256 = issued.map(|issued| Sha256::of(&issued.external_id)).as_ref().map(Sha256::digits),
             "request"
         );
     }};
@@ -218,26 +212,26 @@ fn is_sane(id: &[u8]) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.iter().all(is_plain)
 }
 
+/// Tells requests apart, and nothing hangs on nobody guessing it: random bits that keep a secret cost twenty times as much.
 fn random_id() -> HeaderValue {
-    let (mut random, mut text) = ([0; 16], [0; 32]);
-    let is_filled = aws_lc_rs::rand::fill(&mut random).is_ok() && hex::encode_to_slice(random, &mut text).is_ok();
-    let id = HeaderValue::from_bytes(&text).ok().filter(|_| is_filled);
-    id.unwrap_or(HeaderValue::from_static("none"))
+    let mut text = [0; 32];
+    // 16 bytes always fit.
+    let _ = hex::encode_to_slice(fastrand::u128(..).to_be_bytes(), &mut text);
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"))
 }
 
-/// Tells two tokens or players apart, or finds one in hand, without naming them.
-fn sha256(text: &str) -> impl tracing::Value {
-    let mut hash = [0; 64];
-    // 32 bytes always fit.
-    let _ = hex::encode_to_slice(digest(&SHA256, text.as_bytes()), &mut hash);
-    tracing::field::display(Hexadecimal(hash))
-}
+/// A hash in hexadecimal digits: tells two tokens or players apart, or finds one in hand, without naming them.
+struct Sha256([u8; 64]);
 
-/// Hexadecimal digits.
-struct Hexadecimal([u8; 64]);
+impl Sha256 {
+    fn of(text: &str) -> Self {
+        let mut digits = [0; 64];
+        // 32 bytes always fit.
+        let _ = hex::encode_to_slice(digest(&SHA256, text.as_bytes()), &mut digits);
+        Self(digits)
+    }
 
-impl fmt::Display for Hexadecimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    fn digits(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }

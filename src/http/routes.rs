@@ -51,7 +51,7 @@ fn product_route(product: Product, exchange: Arc<Exchange>, config: &Config) -> 
     if !exchange.serves(product) {
         any(|| async { Cause::Exchange(ExchangeError::NotServed) })
     } else if product.is_for_pages() {
-        get(move |headers| token::token(product, Arc::clone(&exchange), headers))
+        get(move |request| token::token(product, Arc::clone(&exchange), request))
     } else {
         let desk = support_sdk::Desk::new(exchange, config.limits.requests_in_flight);
         post(support_sdk::token).with_state(Arc::new(desk))

@@ -199,17 +199,21 @@ impl Listener {
         let (app, limits, draining, tls) =
             (self.app.clone(), self.limits, self.draining.subscribe(), self.tls.as_ref().map(Tls::acceptor));
         let counted = self.metrics.connection(self.name);
-        tokio::spawn(async move {
-            match tls {
-                None => connection::serve(stream, peer, app, limits, draining).await,
-                Some(tls) => {
-                    if let Some(stream) = handshake(&tls, stream, limits, draining.clone()).await {
-                        connection::serve(stream, peer, app, limits, draining).await;
-                    }
+        let held = (places, counted);
+        // Two tasks, since one of either kind would be as large as that for TLS.
+        if let Some(tls) = tls {
+            tokio::spawn(async move {
+                let _held = held;
+                if let Some(stream) = handshake(&tls, stream, limits, draining.clone()).await {
+                    connection::serve(stream, peer, app, limits, draining).await;
                 }
-            }
-            drop((places, counted));
-        });
+            });
+        } else {
+            tokio::spawn(async move {
+                let _held = held;
+                connection::serve(stream, peer, app, limits, draining).await;
+            });
+        }
     }
 
     /// Takes the backlog, closes the listener, and waits until every connection has ended or
