@@ -1,7 +1,8 @@
 //! What does a request cost beside a bare axum server that answers the same bytes with no work?
 //!
-//! `cargo bench --bench http`. Both run as processes of their own, take turns under the same load in
-//! the same run, and are charged the CPU time that the kernel counted for them.
+//! `cargo bench --bench http [-- PART…]`, with the parts `cpu`, `crowd`, `idle`, `length` (10,000,000 requests) and
+//! `reloads`; all of them without. Both servers run as processes of their own, take turns under the same load in the same
+//! run, and are charged the CPU time that the kernel counted for them.
 
 #![expect(
     unreachable_pub,
@@ -29,6 +30,14 @@ use servers::Server;
 
 /// Connections open at once, each with one request under way.
 const CONNECTIONS: usize = 64;
+/// The same of a crowd, in turn.
+const CROWDS: [usize; 3] = [64, 512, 2_000];
+/// Requests after which one costs as much as at the beginning.
+const LENGTH: u64 = 10_000_000;
+/// Requests of the beginning that it is held against.
+const BEGINNING: u64 = 10_000;
+/// Requests that are charged together.
+const STRETCH: u64 = 100_000;
 /// Turns that each server takes; the median counts.
 const TURNS: usize = 7;
 const TURN: Duration = Duration::from_secs(3);
@@ -41,18 +50,81 @@ fn main() {
     let request = format!(
         "GET /generate/token HTTP/1.1\r\nHost: x\r\nOrigin: https://shop.example.com\r\nCookie: token={token}\r\n\r\n"
     );
-    let load = Load { request: request.into_bytes(), connections: CONNECTIONS, time: TURN };
+    let load = Load { request: request.into_bytes(), connections: CONNECTIONS, time: TURN, requests: None };
+    let _ = rlimit::increase_nofile_limit(2 * CROWDS.iter().sum::<usize>() as u64);
+    let parts: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     println!("{CONNECTIONS} connections, {TURNS} turns of {TURN:?} each, medians; CPU time is the server's own");
     println!("{:<16} {:>10} {:>9} {:>9} {:>12} {:>7}", "", "requests/s", "p50", "p99", "CPU/request", "ratio");
-    for (level, aim) in [("warn", 1.7), ("info", 2.2)] {
-        let (bare, ours) = (Server::bare(&load), Server::ours(level));
-        let turns: Vec<(Measured, Measured)> = (0..TURNS).map(|_| (load.run(&bare), load.run(&ours))).collect();
-        let ratio = median(turns.iter().map(|(bare, ours)| ours.cpu / bare.cpu));
-        print("bare axum", &turns.iter().map(|(bare, _)| bare).collect::<Vec<_>>(), 1.0);
-        print(&format!("ours at {level}"), &turns.iter().map(|(_, ours)| ours).collect::<Vec<_>>(), ratio);
+    if is_wanted("cpu") {
+        compare_cpu(&load);
+    }
+    if is_wanted("crowd") {
+        for connections in CROWDS {
+            compare_crowd(&Load { connections, ..load.clone() });
+        }
+    }
+    if is_wanted("idle") {
+        hold_idle(&load);
+    }
+    if is_wanted("length") {
+        go_on(&load);
+    }
+    if is_wanted("reloads") {
+        compare_reloads(&load);
+    }
+}
+
+/// Turns of both servers, one after the other.
+fn take_turns(load: &Load, bare: &Server, ours: &Server) -> Vec<(Measured, Measured)> {
+    (0..TURNS).map(|_| (load.run(bare), load.run(ours))).collect()
+}
+
+fn compare_cpu(load: &Load) {
+    for (level, aim) in [("warn", 1.35), ("info", 1.7)] {
+        let (bare, ours) = (Server::bare(load), Server::ours(level));
+        let turns = take_turns(load, &bare, &ours);
+        print_both(&format!("ours at {level}"), &turns, |measured| measured.cpu);
         println!("  aim at most {aim}; ours holds {:.1} MiB, was ready in {:?}", ours.resident_mib(), ours.ready_in);
     }
-    compare_reloads(&load);
+}
+
+/// How long the unlucky wait in a crowd.
+fn compare_crowd(load: &Load) {
+    let turns = take_turns(load, &Server::bare(load), &Server::ours("warn"));
+    print_both(&format!("ours of {}", load.connections), &turns, |measured| measured.p99);
+    println!("  the ratio is of the two p99; aim at most 1.5");
+}
+
+/// What connections hold that have asked once and are kept open.
+fn hold_idle(load: &Load) {
+    for (name, server) in [("bare axum", Server::bare(load)), ("ours", Server::ours("warn"))] {
+        let at_rest = server.resident_mib();
+        let connections: Vec<_> = (0..2_000).map(|_| load.ask_and_stay(server.address)).collect();
+        let held = server.resident_mib();
+        println!(
+            "{name}: {at_rest:.1} MiB at rest, {held:.1} with {} idle connections; aim of ours under 40",
+            connections.len()
+        );
+    }
+}
+
+/// Whether a request costs after ten million others what it did after ten thousand.
+fn go_on(load: &Load) {
+    let server = Server::ours("info");
+    let stretch = |requests| Load { time: Duration::MAX, requests: Some(requests), ..load.clone() }.run(&server);
+    let _ = stretch(BEGINNING);
+    let first = median((0..TURNS).map(|_| stretch(STRETCH).cpu));
+    let held = server.resident_mib();
+    let _ = stretch(LENGTH);
+    let last = median((0..TURNS).map(|_| stretch(STRETCH).cpu));
+    println!(
+        "after {BEGINNING} requests {:.1}us and {held:.1} MiB, after {LENGTH} {:.1}us and {:.1} MiB: {:.2} times",
+        first * 1e6,
+        last * 1e6,
+        server.resident_mib(),
+        last / first
+    );
 }
 
 /// The same server with and without a reload every 100 ms. Each answer has to be a token, and none should wait.
@@ -76,6 +148,12 @@ fn compare_reloads(load: &Load) {
     print("without reloads", &turns.iter().map(|(calm, _)| calm).collect::<Vec<_>>(), 1.0);
     print("10 reloads/s", &turns.iter().map(|(_, reloading)| reloading).collect::<Vec<_>>(), ratio);
     println!("  the ratio is of the two p99: what a reload makes requests wait");
+}
+
+fn print_both(name: &str, turns: &[(Measured, Measured)], figure: fn(&Measured) -> f64) {
+    let ratio = median(turns.iter().map(|(bare, ours)| figure(ours) / figure(bare)));
+    print("bare axum", &turns.iter().map(|(bare, _)| bare).collect::<Vec<_>>(), 1.0);
+    print(name, &turns.iter().map(|(_, ours)| ours).collect::<Vec<_>>(), ratio);
 }
 
 fn print(name: &str, turns: &[&Measured], ratio: f64) {

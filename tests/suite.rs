@@ -18,6 +18,7 @@ mod login_api;
 mod login_tokens;
 mod stub;
 
+mod allocations;
 mod architecture;
 mod bearer;
 mod commands;

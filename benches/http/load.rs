@@ -12,11 +12,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::servers::{LOGIN_SECRET, Server};
 
 /// The same request over and over, on connections that stay open.
+#[derive(Clone)]
 pub struct Load {
     pub request: Vec<u8>,
     pub connections: usize,
+    /// The end of a turn, unless so many requests come before.
     pub time: Duration,
+    pub requests: Option<u64>,
 }
+
+/// Threads of clients.
+const CLIENTS: usize = 4;
 
 /// What one turn showed: requests per second, latencies in milliseconds, CPU seconds per request.
 pub struct Measured {
@@ -33,7 +39,7 @@ impl Load {
         let started = Instant::now();
         let mut latencies: Vec<f64> = thread::scope(|scope| {
             let clients: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| self.client(server.address, self.connections / 4))).collect();
+                (0..CLIENTS).map(|_| scope.spawn(|| self.client(server.address, self.connections / CLIENTS))).collect();
             clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
         });
         let elapsed = started.elapsed().as_secs_f64();
@@ -53,7 +59,8 @@ impl Load {
         let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(address)).collect();
         let (mut latencies, mut buffer) = (Vec::new(), [0; 4096]);
         let started = Instant::now();
-        while started.elapsed() < self.time {
+        let most = self.requests.map_or(usize::MAX, |requests| requests as usize / CLIENTS);
+        while started.elapsed() < self.time && latencies.len() < most {
             let sent: Vec<Instant> = streams.iter_mut().map(|stream| self.send(stream)).collect();
             for (stream, sent) in streams.iter_mut().zip(sent) {
                 let read = stream.read(&mut buffer).unwrap();
@@ -73,11 +80,19 @@ impl Load {
     /// One whole answer, to hold against the bare server's.
     pub fn answer(&self, address: SocketAddr) -> Vec<u8> {
         let mut stream = connect(address);
-        stream.write_all(&self.request).unwrap();
+        self.send(&mut stream);
         let mut buffer = vec![0; 4096];
         let read = stream.read(&mut buffer).unwrap();
         buffer.truncate(read);
         buffer
+    }
+
+    /// A connection that has had an answer.
+    pub fn ask_and_stay(&self, address: SocketAddr) -> TcpStream {
+        let mut stream = connect(address);
+        self.send(&mut stream);
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream
     }
 }
 
