@@ -46,6 +46,7 @@ fn main() {
     if std::env::args().any(|argument| argument == servers::BARE) {
         return servers::run_bare();
     }
+    servers::leave_processors();
     let token = load::login_token();
     let request = format!(
         "GET /generate/token HTTP/1.1\r\nHost: x\r\nOrigin: https://shop.example.com\r\nCookie: token={token}\r\n\r\n"

@@ -4,6 +4,7 @@
 pub mod otlp;
 pub mod spans;
 pub mod writer;
+pub mod json;
 
 use std::fs::File;
 use std::io;
@@ -20,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use json::JsonLines;
 use writer::Writer;
 
 /// The form of a log line.
@@ -73,11 +75,12 @@ pub fn start(format: Format, level: Level) -> Log {
     #[cfg(feature = "otlp")]
     let targets = targets.and(filter_fn(otlp::may_be_told));
     let lines = writer.clone().map(|writer| {
-        let lines =
-            fmt::layer().with_writer(Arc::new(writer)).with_ansi(false).with_target(false).log_internal_errors(false);
         let lines = match format {
-            Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
-            Format::Text => lines.boxed(),
+            Format::Json => JsonLines(writer).boxed(),
+            Format::Text => {
+                let lines = fmt::layer().with_writer(Arc::new(writer)).with_ansi(false).with_target(false);
+                lines.log_internal_errors(false).boxed()
+            }
         };
         lines.with_filter(targets)
     });

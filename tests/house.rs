@@ -19,7 +19,7 @@ pub const ORDER: [&str; 12] = [
 /// The files of each folder in order; each names only those before it.
 pub const FOLDERS: [(&str, &[&str]); 8] = [
     ("metrics", &["labels", "process"]),
-    ("logging", &["otlp", "spans", "writer"]),
+    ("logging", &["otlp", "spans", "writer", "json"]),
     (
         "config",
         &[
@@ -156,7 +156,7 @@ pub const HOMES: [(&str, &[&str]); 41] = [
     ("futures_util", &["http"]),
     ("hex", &["config/secret.rs", "login/key_set.rs", "zendesk/token_id.rs", "http/observe.rs", "cli/inspect.rs"]),
     ("httpdate", &["login/api.rs", "zendesk/desk_api.rs"]),
-    ("humantime", &["config/load.rs", "cli/words.rs"]),
+    ("humantime", &["logging/json.rs", "config/load.rs", "cli/words.rs"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("governor", &["http/rate_limit.rs"]),
@@ -174,22 +174,22 @@ pub const HOMES: [(&str, &[&str]); 41] = [
     ("rlimit", &["server.rs"]),
     ("rustix", &["cli/resolve.rs"]),
     ("secrecy", &["config"]),
-    ("serde", &["login", "zendesk", "http", "cli"]),
-    ("serde_json", &["login", "zendesk", "http", "cli"]),
+    ("serde", &["logging/json.rs", "login", "zendesk", "http", "cli"]),
+    ("serde_json", &["logging/json.rs", "login", "zendesk", "http", "cli"]),
     ("strsim", &["config/settings.rs"]),
     ("tokio", &["login", "zendesk/desk_api.rs", "http", "server", "cli"]),
     ("tokio_rustls", &["server/tls.rs"]),
     ("toml", &["config/file.rs"]),
     ("tower", &["http"]),
     ("tracing_opentelemetry", &["logging/otlp.rs"]),
-    ("tracing_subscriber", &["logging.rs", "logging/otlp.rs"]),
+    ("tracing_subscriber", &["logging.rs", "logging/json.rs", "logging/otlp.rs"]),
     ("webpki_root_certs", &["remote.rs"]),
     ("x509_cert", &["server/tls.rs"]),
 ];
 
 /// Where each side effect may happen.
 pub const EFFECTS: [(&str, &[&str]); 9] = [
-    ("SystemTime::now", &["http/token.rs"]),
+    ("SystemTime::now", &["logging/json.rs", "http/token.rs"]),
     ("std::env::", &["config.rs", "logging/otlp.rs"]),
     ("File::open", &["config", "cli/backup.rs"]),
     ("fs::", &["config", "logging", "metrics/process.rs", "cli/backup.rs"]),

@@ -1,9 +1,11 @@
 //! Which two servers are compared?
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,7 +36,7 @@ impl Server {
     /// This project's server, its log read and thrown away by another process as a container's is.
     pub fn ours(level: &str) -> Self {
         let address = free_address();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zendesk-token"));
+        let mut command = on_its_processors(env!("CARGO_BIN_EXE_zendesk-token"));
         command.arg("serve").env_clear().envs([
             ("ZENDESK_TOKEN_LISTEN", address.to_string().as_str()),
             ("ZENDESK_TOKEN_ADMIN__LISTEN", "127.0.0.1:0"),
@@ -51,7 +53,7 @@ impl Server {
         let example = Self::ours("warn");
         let answer = String::from_utf8(load.answer(example.address)).unwrap();
         let address = free_address();
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = on_its_processors(std::env::current_exe().unwrap());
         command.arg(BARE).env("BARE_ADDRESS", address.to_string()).env("BARE_ANSWER", answer);
         Self::start(command, address)
     }
@@ -100,6 +102,30 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program that has the first half of the processors; the load has the rest. Were they shared, each answer would have its
+/// client take the processor from the server, which is charged for the change.
+fn on_its_processors(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("/usr/bin/taskset");
+    command.args(["--cpu-list", &format!("0-{}", processors() / 2 - 1)]).arg(program);
+    command
+}
+
+/// Has this process leave the servers' processors to them.
+pub fn leave_processors() {
+    let rest = format!("{}-{}", processors() / 2, processors() - 1);
+    let process = std::process::id().to_string();
+    let pinned = Command::new("/usr/bin/taskset").args(["--all-tasks", "--cpu-list", "--pid", &rest, &process]).output();
+    assert!(pinned.unwrap().status.success());
+}
+
+/// How many there were before this process left some to the servers; at least two.
+fn processors() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    let count = *COUNT.get_or_init(|| thread::available_parallelism().unwrap().get());
+    assert!(count > 1, "one processor can't be shared out");
+    count
 }
 
 fn answers(address: SocketAddr) -> bool {
