@@ -34,7 +34,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: SocketAddr,
     app: App,
-    limits: Limits,
+    limits: Arc<Limits>,
     mut draining: watch::Receiver<bool>,
 ) {
     let pulse = Arc::new(Pulse::new(limits));
@@ -44,7 +44,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes)
+        .max_buf_size(pulse.limits.header_bytes)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut drain = pin!(draining.wait_for(|is_draining| *is_draining));
@@ -97,7 +97,7 @@ async fn answer(
 
 /// What a connection is doing, and until when it may.
 struct Pulse {
-    limits: Limits,
+    limits: Arc<Limits>,
     state: Mutex<State>,
 }
 
@@ -121,7 +121,7 @@ enum Phase {
 }
 
 impl Pulse {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Arc<Limits>) -> Self {
         let deadline = Instant::now() + limits.header_timeout;
         Self { limits, state: Mutex::new(State { phase: Phase::Fresh, deadline, is_draining: false }) }
     }

@@ -41,7 +41,7 @@ pub struct Listener {
     name: &'static str,
     socket: TcpListener,
     app: App,
-    limits: Limits,
+    limits: Arc<Limits>,
     free: Arc<Semaphore>,
     shares: Option<Shares>,
     has_told_of_share: AtomicBool,
@@ -74,7 +74,7 @@ impl Listener {
             name,
             socket,
             app,
-            limits,
+            limits: Arc::new(limits),
             free,
             shares: limits.connections_per_client.map(Shares::new),
             has_told_of_share: AtomicBool::new(false),
@@ -92,7 +92,7 @@ impl Listener {
     }
 
     /// How long it goes on as before once it has to stop.
-    pub(super) const fn drain_delay(&self) -> Duration {
+    pub(super) fn drain_delay(&self) -> Duration {
         self.limits.drain_delay
     }
 
@@ -197,14 +197,14 @@ impl Listener {
         // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
         let _ = stream.set_nodelay(true);
         let (app, limits, draining, tls) =
-            (self.app.clone(), self.limits, self.draining.subscribe(), self.tls.as_ref().map(Tls::acceptor));
+            (self.app.clone(), Arc::clone(&self.limits), self.draining.subscribe(), self.tls.as_ref().map(Tls::acceptor));
         let counted = self.metrics.connection(self.name);
         let held = (places, counted);
         // Two tasks, since one of either kind would be as large as that for TLS.
         if let Some(tls) = tls {
             tokio::spawn(async move {
                 let _held = held;
-                if let Some(stream) = handshake(&tls, stream, limits, draining.clone()).await {
+                if let Some(stream) = handshake(&tls, stream, limits.header_timeout, draining.clone()).await {
                     connection::serve(stream, peer, app, limits, draining).await;
                 }
             });

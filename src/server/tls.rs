@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-use crate::config::{Limits, Tls as Settings};
+use crate::config::Tls as Settings;
 use crate::login::Timestamp;
 use crate::metrics::Metrics;
 
@@ -113,15 +113,15 @@ impl Tls {
     }
 }
 
-/// The TLS handshake of a connection, if the client comes to its end in time.
+/// The TLS handshake of a connection, if the client comes to its end in `time`.
 pub(super) async fn handshake(
     tls: &TlsAcceptor,
     stream: TcpStream,
-    limits: Limits,
+    time: Duration,
     mut draining: watch::Receiver<bool>,
 ) -> Option<TlsStream<TcpStream>> {
     let until_too_late = async {
-        let _ = timeout(limits.header_timeout, draining.wait_for(|is_draining| *is_draining)).await;
+        let _ = timeout(time, draining.wait_for(|is_draining| *is_draining)).await;
         if *draining.borrow() {
             sleep(LINGER).await;
         }
