@@ -1,8 +1,8 @@
 //! How do bytes stand in a JSON Web Token?
 //!
 //! As base64url without padding (RFC 7515 §2), which a reader has to be strict about: with padding or trailing bits let through,
-//! one token could be written in many ways. The engine uses the vector instructions that the machine has: a login token is
-//! mostly base64url, and without them reading it costs as much as its signature.
+//! one token could be written in many ways. The engine uses AVX2 or NEON where the machine has them, and is there for x86-64 and
+//! ARM64 alone: without them the reading of a login token costs half as much again as its HMAC.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,5 @@ pub fn encode(bytes: impl AsRef<[u8]>, text: &mut String) {
 /// Reads bytes; nothing where the text is written otherwise than [`encode`] would.
 #[must_use]
 pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.as_ref().len().div_ceil(4) * 3);
-    ENGINE.decode_vec(text, &mut bytes).ok()?;
-    Some(bytes)
+    ENGINE.decode(text).ok()
 }

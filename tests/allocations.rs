@@ -12,6 +12,7 @@ use zendesk_token::exchange::Exchange;
 use zendesk_token::http::App;
 use zendesk_token::http::admin::Readiness;
 use zendesk_token::logging::{self, Format};
+use zendesk_token::login::strict_json::Members;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::server::{self, listener::Listener};
 
@@ -77,4 +78,16 @@ fn neither_does_one_that_is_logged() {
     let result = child.args(["--exact", test, "--nocapture"]).env(WITH_LOG, "1").output().unwrap();
     let printed = String::from_utf8(result.stdout).unwrap();
     assert!(result.status.success() && printed.contains("\"status\":200"), "{}", &printed[..printed.len().min(2000)]);
+}
+
+/// Anybody can send a header, and with RS256 it is held while an unknown key is asked for.
+#[test]
+fn a_header_of_objects_in_objects_takes_no_more_memory_than_its_bytes() {
+    let members: Vec<String> = (0..500).map(|name| format!(r#""{name}":{{"":{{}}}}"#)).collect();
+    let json = format!("{{{}}}", members.join(","));
+    let mut kept = None;
+    let counted = measure(|| kept = Some(Members::read(json.as_bytes()).unwrap()));
+    assert!(kept.unwrap().has("499"));
+    let bytes = counted.bytes_current;
+    assert!(bytes < 8 * i64::try_from(json.len()).unwrap(), "{bytes} bytes for {} of JSON", json.len());
 }

@@ -20,13 +20,14 @@ mod stub;
 
 mod allocations;
 mod architecture;
+mod base64url;
 mod bearer;
-mod commands;
-mod cookies;
 mod check_online;
 mod client_ip;
+mod commands;
 mod conflict;
 mod conflict_resolve;
+mod cookies;
 mod demo;
 mod desk_deletions;
 mod desk_failures;

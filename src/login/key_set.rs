@@ -1,6 +1,7 @@
 //! Which of the keys that a login project publishes may verify a login token?
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
@@ -11,9 +12,9 @@ use thiserror::Error;
 use crate::base64url;
 
 /// Bits of a modulus. RFC 7518 §3.3 asks for 2048 at least; the signature library takes no more than 8192.
-const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+const BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// Most bytes of a public exponent: what the signature library takes, and far more than 65537 needs.
+/// Most bytes of a public exponent: far more than 65537 needs, and less than the 33 bits that the signature library takes.
 const MAX_EXPONENT_BYTES: usize = 4;
 
 /// Keys by their id (`kid`).

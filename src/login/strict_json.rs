@@ -11,6 +11,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::error::Category;
 use thiserror::Error as ThisError;
 
+/// Room for the members of a usual login token.
+const USUAL_MEMBERS: usize = 16;
+
 /// Why a text is no such object. Never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 pub enum StrictJsonError {
@@ -25,20 +28,18 @@ pub enum StrictJsonError {
     Duplicate,
 }
 
-/// The members of an object, in the [order] of their names.
-#[derive(Clone)]
+/// The members of an object, short names first.
 pub struct Members<'a>(Vec<(Cow<'a, str>, Member<'a>)>);
 
 /// The value of a member, as far as anybody reads it.
-#[derive(Clone)]
 pub enum Member<'a> {
     /// A string.
     Text(Cow<'a, str>),
     /// A number.
     Number(serde_json::Number),
-    /// An object.
+    /// The object itself; one inside it is [`Member::Other`].
     Object(Members<'a>),
-    /// An array, `true`, `false` or `null`.
+    /// An array, `true`, `false`, `null`, or an object inside another.
     Other,
 }
 
@@ -62,6 +63,15 @@ impl<'a> Members<'a> {
     pub fn find(&self, name: &str) -> Option<&Member<'a>> {
         let index = self.0.binary_search_by(|(member, _)| order(member, name)).ok()?;
         self.0.get(index).map(|(_, value)| value)
+    }
+
+    /// The value of a member that is a string.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.find(name)? {
+            Member::Text(text) => Some(text),
+            Member::Number(_) | Member::Object(_) | Member::Other => None,
+        }
     }
 
     /// Whether a member of this name is there, whatever its value.
@@ -134,9 +144,14 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::with_capacity(16);
+        let mut members = Vec::with_capacity(USUAL_MEMBERS);
         while let Some(Name(name)) = map.next_key()? {
-            members.push((name, map.next_value()?));
+            // Nobody reads what is nested; kept, it would take a hundred times the bytes that an attacker sends.
+            let value = match map.next_value()? {
+                Member::Object(_) => Member::Other,
+                flat @ (Member::Text(_) | Member::Number(_) | Member::Other) => flat,
+            };
+            members.push((name, value));
         }
         members.sort_unstable_by(|left: &(Cow<'_, str>, _), right| order(&left.0, &right.0));
         if members.windows(2).any(|pair| matches!(pair, [left, right] if left.0 == right.0)) {
