@@ -26,7 +26,7 @@ const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
 /// Raises this process's limit of open files to what so many connections and calls of the Login API
 /// need, as far as the system lets it. Says how many connections it will be: past that limit `accept`
-/// fails, and only the spare files are left. Where there are few files, calls get a quarter.
+/// fails, and only the spare descriptors are left. Where there are few files, calls get a quarter.
 #[must_use]
 pub fn fit_connections(wanted: usize, calls: usize) -> usize {
     let needed = u64::try_from(wanted + calls + RESERVED_FILES).unwrap_or(u64::MAX);

@@ -19,7 +19,7 @@ use crate::login::Timestamp;
 use crate::login::api::{Dated, LoginApi};
 use crate::login::connection::ApiError;
 use crate::metrics::Metrics;
-use crate::server::tls::Identity;
+use crate::server::tls::CertifiedKey;
 
 use super::words::printable;
 
@@ -38,7 +38,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
-    config.tls.as_ref().map(Identity::new).transpose()?;
+    config.tls.as_ref().map(CertifiedKey::new).transpose()?;
     io::stdout().write_all(report(&config)?.as_bytes())?;
     if arguments.online { ask(&config.login) } else { Ok(()) }
 }

@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::server;
 use crate::server::listener::{BACKLOG, Listener};
 use crate::server::reload::{Load, Reload, hangup};
-use crate::server::tls::{Identity, Tls};
+use crate::server::tls::{CertifiedKey, Tls};
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -68,7 +68,7 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
     let app = App::public(&exchange, &config, &metrics);
     let stop = server::stop_signal()?;
-    let tls = config.tls.as_ref().map(Identity::new).transpose()?.map(Tls::new);
+    let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
     let reload = reload.map(|(load, hangup)| {
         Reload::new(load, hangup, app.clone(), Arc::clone(&readiness), metrics.clone(), tls.clone())
     });
@@ -82,7 +82,9 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    let connections = server::fit_connections(config.limits.connections, config.login.api.most_waiting);
+    // Where a reload has them asked after all, there are the spare descriptors.
+    let calls = if config.login.asks_api() { config.login.api.most_waiting } else { 0 };
+    let connections = server::fit_connections(config.limits.connections, calls);
     if connections < config.limits.connections {
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }

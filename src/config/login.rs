@@ -45,6 +45,14 @@ pub struct Login {
     pub api: Api,
 }
 
+impl Login {
+    /// Whether anything is asked of the Login API.
+    #[must_use]
+    pub const fn asks_api(&self) -> bool {
+        self.revocation_cache.is_some() || matches!(self.signature, Signature::Published { .. })
+    }
+}
+
 /// `login.algorithm` and what goes with it.
 #[derive(Debug)]
 pub enum Signature {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::load::Reader;
-use super::login::Signature;
 use super::origin::OriginPattern;
 use super::product_sections::{self, MissingSecret};
 use super::products::Product;
@@ -44,9 +43,7 @@ pub fn read(reader: &mut Reader, missing: MissingSecret) -> Config {
     if config.listen == config.admin_listen && config.listen.port() != 0 {
         reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
     }
-    let asks_api =
-        config.login.revocation_cache.is_some() || matches!(config.login.signature, Signature::Published { .. });
-    if asks_api && config.limits.request_timeout < LOGIN_API_TIME {
+    if config.login.asks_api() && config.limits.request_timeout < LOGIN_API_TIME {
         reader.warn(
             "limits.request_timeout",
             "is less than 6s: while the Login API is slow, players get 408 and not 503",

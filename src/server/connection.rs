@@ -39,8 +39,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let pulse = Arc::new(Pulse::new(limits));
     let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
-    // In a box of its own: kept with the connection it would lie in memory that has gone cold since the last request, and every
-    // idle connection would have room for one.
+    // Each in a box of its own: kept with the connection, every idle one would have room for one.
     let service = service_fn(|request| Box::pin(answer(&app, &pulse, peer, request)));
     // A client may close its half as soon as it has asked (`printf … | nc`); it still gets its answer.
     let connection = http1::Builder::new()

@@ -113,6 +113,9 @@ impl Listener {
 
     /// Takes what the kernel completed since; the runtime hears of a connection only when it next looks.
     fn accept_last(&self) {
+        // One for the socket's copy, one for a connection.
+        self.spares.release();
+        self.spares.release();
         let Ok(socket) = self.socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from) else { return };
         for _ in 0..BACKLOG {
             let Ok((stream, peer)) = socket.accept() else { return };
@@ -196,8 +199,8 @@ impl Listener {
     fn spawn(&self, stream: TcpStream, peer: SocketAddr, places: (OwnedSemaphorePermit, Option<Share>)) {
         // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
         let _ = stream.set_nodelay(true);
-        let (app, limits, draining, tls) =
-            (self.app.clone(), Arc::clone(&self.limits), self.draining.subscribe(), self.tls.as_ref().map(Tls::acceptor));
+        let (app, limits) = (self.app.clone(), Arc::clone(&self.limits));
+        let (draining, tls) = (self.draining.subscribe(), self.tls.as_ref().map(Tls::acceptor));
         let counted = self.metrics.connection(self.name);
         let held = (places, counted);
         // Two tasks, since one of either kind would be as large as that for TLS.

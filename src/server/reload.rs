@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 
 use super::file_changes::until_changed;
 use super::task::Task;
-use super::tls::{Identity, Tls};
+use super::tls::{CertifiedKey, Tls};
 
 /// Longest time that reading the settings may take: a file of a network that is gone never ends.
 const LOAD_LIMIT: Duration = Duration::from_secs(5);
@@ -131,7 +131,7 @@ impl Reload {
     /// Loads settings, builds an exchange from them and puts it in the old one's place.
     async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<Arc<Exchange>, NotReloaded> {
         let config = self.load().await?;
-        let identity = config.tls.as_ref().filter(|_| self.tls.is_some()).map(Identity::new);
+        let identity = config.tls.as_ref().filter(|_| self.tls.is_some()).map(CertifiedKey::new);
         let identity = identity.transpose().map_err(|error| refuse(&error))?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| refuse(&error))?);

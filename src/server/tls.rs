@@ -30,10 +30,10 @@ const WARN_BEFORE: Timestamp = 14 * 86_400;
 
 /// The certificate that new connections get. Clones are the same one.
 #[derive(Clone)]
-pub struct Tls(Arc<ArcSwap<Identity>>);
+pub struct Tls(Arc<ArcSwap<CertifiedKey>>);
 
 /// A checked pair of certificate and key.
-pub struct Identity {
+pub struct CertifiedKey {
     config: Arc<ServerConfig>,
     expires_at: Timestamp,
 }
@@ -60,7 +60,7 @@ pub enum TlsError {
     Unusable(String),
 }
 
-impl Identity {
+impl CertifiedKey {
     /// Reads certificate chain and key, and checks that they belong together.
     ///
     /// # Errors
@@ -86,12 +86,12 @@ impl Identity {
 impl Tls {
     /// Shows this certificate to new connections.
     #[must_use]
-    pub fn new(identity: Identity) -> Self {
+    pub fn new(identity: CertifiedKey) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(identity)))
     }
 
     /// Shows another from now on; connections that are open stay as they are.
-    pub fn swap(&self, identity: Identity) {
+    pub fn swap(&self, identity: CertifiedKey) {
         self.0.store(Arc::new(identity));
     }
 
