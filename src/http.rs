@@ -151,10 +151,7 @@ impl App {
     {
         let request = request.map(Body::new);
         match &*self.0 {
-            Kind::Plain(routes) => match routes.clone().call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            Kind::Plain(routes) => route(routes.clone(), request).await,
             Kind::Public(site, metrics) => {
                 let site = site.load_full();
                 let client = client_ip(request.headers(), peer.ip(), &site.proxy);
@@ -214,12 +211,16 @@ impl Site {
             return Cause::TooManyRequests(seconds).into_response();
         }
         let Ok(_permit) = self.in_flight.try_acquire() else { return Cause::TooManyInFlight.into_response() };
-        let answer = AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind();
+        let answer = AssertUnwindSafe(route(self.routes.clone(), request)).catch_unwind();
         match timeout(self.request_timeout, answer).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
+            Ok(Ok(response)) => response,
             Ok(Err(_)) => Cause::Panicked.into_response(),
             Err(_) => Cause::TooSlow.into_response(),
         }
     }
+}
+
+async fn route(mut routes: Router, request: Request) -> Response {
+    let Ok(response) = routes.call(request).await;
+    response
 }

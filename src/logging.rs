@@ -3,8 +3,8 @@
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod spans;
-pub mod writer;
-pub mod json;
+mod writer;
+mod json;
 
 use std::fs::File;
 use std::io;

@@ -80,7 +80,7 @@ fn every_exchange_is_counted_by_product_and_outcome_from_zero_on() {
     assert!(value(&text, "zendesk_token_exchange_duration_seconds_sum{product=\"chat\"}") > 0.0);
     let longest = |line: &str| line.split("le=\"").nth(1)?.split('"').next()?.parse::<f64>().ok();
     let ends: Vec<f64> = text.lines().filter(|line| line.contains("product=\"chat\"")).filter_map(longest).collect();
-    assert!(ends.contains(&0.000_05) && ends.contains(&1.0), "50 µs to 1 s: {ends:?}");
+    assert!(ends.contains(&0.000_01) && ends.contains(&1.0), "10 µs to 1 s: {ends:?}");
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub enum Cause {
     #[error("no cookie of the name in login.cookie; an Authorization header came, but login.bearer is off")]
     BearerIgnored,
     /// More login cookies than are looked at.
-    #[error("{0} different login cookies")]
-    TooManyLoginCookies(usize),
+    #[error("more than 4 different login cookies")]
+    TooManyLoginCookies,
     /// `Authorization` is there twice, is empty, or has another scheme than Bearer.
     #[error("Authorization header is not one Bearer token")]
     AuthorizationUnusable,
@@ -121,7 +121,7 @@ impl Cause {
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
             )) => Refusal::LoginUnavailable,
-            Self::TooManyLoginCookies(_)
+            Self::TooManyLoginCookies
             | Self::AuthorizationUnusable
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),

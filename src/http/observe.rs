@@ -1,6 +1,6 @@
 //! What happened to this request?
 //!
-//! One log line for each, with nothing in it that a client could use: no token, cookie, secret,
+//! One log line for each that is answered, with nothing in it that a client could use: no token, cookie, secret,
 //! email, path or query; every text from outside is checked to be what it should be before it is
 //! written.
 
@@ -198,7 +198,7 @@ fn verified_by(response: &Response) -> Option<&'static str> {
     issued.or(response.extensions().get::<Cause>().and_then(|cause| cause.verified_by())).map(VerifiedBy::word)
 }
 
-/// The client's own id when there is one and it is sane, else 128 random bits.
+/// The client's own id when there is one and it is sane, else one that is made.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let mut given = headers.get_all(X_REQUEST_ID).iter();
     match (given.next(), given.next()) {
@@ -212,7 +212,7 @@ fn is_sane(id: &[u8]) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.iter().all(is_plain)
 }
 
-/// Tells requests apart, and nothing hangs on nobody guessing it: random bits that keep a secret cost twenty times as much.
+/// Tells requests apart. Whoever has seen some can guess others: nothing hangs on that, and a client may name its own.
 fn random_id() -> HeaderValue {
     let mut text = [0; 32];
     // 16 bytes always fit.

@@ -19,7 +19,7 @@ pub enum Refusal {
     ClaimUnusable,
     /// The page's origin is not one of the shop's.
     OriginForbidden,
-    /// The client asks more often than it may.
+    /// The client asks more often than it may, or holds its share of the places for bodies.
     TooManyRequests,
     /// The login can't be judged now: the Login API, which has to be asked, gives no answer, or to Zendesk's
     /// servers for some other reason that may be ours.
@@ -28,7 +28,7 @@ pub enum Refusal {
     NotFound,
     /// The route does not take this method.
     MethodNotAllowed,
-    /// The request contradicts itself.
+    /// Two Origin headers, or a body that can't be read.
     BadRequest,
     /// More requests than the service will hold.
     Overloaded,

@@ -53,7 +53,7 @@ fn product_route(product: Product, exchange: Arc<Exchange>, config: &Config) -> 
     } else if product.is_for_pages() {
         get(move |request| token::token(product, Arc::clone(&exchange), request))
     } else {
-        let desk = support_sdk::Desk::new(exchange, config.limits.requests_in_flight);
-        post(support_sdk::token).with_state(Arc::new(desk))
+        let endpoint = support_sdk::Endpoint::new(exchange, config.limits.requests_in_flight);
+        post(support_sdk::token).with_state(Arc::new(endpoint))
     }
 }

@@ -49,7 +49,7 @@ const SHARE: usize = 16;
 const FIELD: &str = "user_token";
 
 /// What the route needs.
-pub struct Desk {
+pub struct Endpoint {
     exchange: Arc<Exchange>,
     /// Places for bodies that are still to come. Nothing else lets a client keep a request under way at
     /// will: without a bound of their own, bodies that never come would fill the house.
@@ -62,7 +62,7 @@ pub struct Desk {
 #[derive(Clone, Copy)]
 pub struct Client(pub IpAddr);
 
-impl Desk {
+impl Endpoint {
     /// Takes as many bodies at once as a quarter of the requests that are answered at once.
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, requests_in_flight: usize) -> Self {
@@ -77,20 +77,20 @@ impl Desk {
 /// # Errors
 /// Whatever keeps the player from getting one.
 pub async fn token(
-    State(desk): State<Arc<Desk>>,
+    State(endpoint): State<Arc<Endpoint>>,
     Extension(Client(client)): Extension<Client>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Cause> {
     let find = finder(&headers)?;
     let body = {
-        let _share = desk.shares.take(client).ok_or(Cause::TooManyBodiesOfClient)?;
-        let _place = desk.reading.try_acquire().map_err(|_| Cause::TooManyBodies)?;
+        let _share = endpoint.shares.take(client).ok_or(Cause::TooManyBodiesOfClient)?;
+        let _place = endpoint.reading.try_acquire().map_err(|_| Cause::TooManyBodies)?;
         timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Cause::BodyLate)??
     };
     let user_token = find(&body)?;
     let candidates = Candidates { bearer: Some(LoginToken::new(user_token.as_bytes())), cookies: Vec::new() };
-    let issued = desk.exchange.run(Product::SupportSdk, &candidates, now()).await;
+    let issued = endpoint.exchange.run(Product::SupportSdk, &candidates, now()).await;
     Ok(answer(issued.map_err(cause)?, Product::SupportSdk, false))
 }
 

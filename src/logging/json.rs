@@ -1,7 +1,7 @@
 //! How does an event become a line of JSON?
 //!
-//! As one object: `timestamp` (RFC 3339, in UTC), `level`, and the event's own fields, of which `message` is one. The library's
-//! own formatter takes each piece through several writers, and a request's line then costs more than its exchange.
+//! As one object: `timestamp` (RFC 3339, in UTC), `level`, and the event's own fields, of which `message` is one. The
+//! library's own formatter takes each piece through several writers, and a request's line costs more than its exchange.
 
 use std::fmt;
 use std::io::Write;
@@ -19,15 +19,15 @@ use super::writer::Writer;
 const USUAL_BYTES: usize = 1000;
 
 /// Writes every event it is given as a line.
-pub struct JsonLines(pub Writer);
+pub(super) struct JsonLines(pub(super) Writer);
 
 impl<S: Subscriber> Layer<S> for JsonLines {
     #[expect(clippy::disallowed_methods, reason = "the time of a line, by which nothing is decided")]
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // The library takes no time before 1970.
+        // The library takes no time before 1970, nor after the year 9999.
         let now = SystemTime::now().max(UNIX_EPOCH);
         let mut line = Line(Vec::with_capacity(USUAL_BYTES));
-        line.member("{", "timestamp", &format_args!("{}", humantime::format_rfc3339_micros(now)));
+        line.formatted("{", "timestamp", format_args!("{}", humantime::format_rfc3339_micros(now)));
         line.member(",", "level", event.metadata().level().as_str());
         event.record(&mut line);
         line.0.extend_from_slice(b"}\n");
@@ -39,12 +39,19 @@ impl<S: Subscriber> Layer<S> for JsonLines {
 struct Line(Vec<u8>);
 
 impl Line {
-    /// Names are our own words and have nothing to escape. Memory does not fail to be written to.
+    /// Names are words of code and have nothing to escape. Memory does not fail to be written to.
     fn member(&mut self, before: &str, name: &str, value: &(impl Serialize + ?Sized)) {
         for part in [before, "\"", name, "\":"] {
             self.0.extend_from_slice(part.as_bytes());
         }
         let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    /// A value that fails to be written ends there; the library would panic over it.
+    fn formatted(&mut self, before: &str, name: &str, value: fmt::Arguments<'_>) {
+        let mut text = String::new();
+        let _ = fmt::Write::write_fmt(&mut text, value);
+        self.member(before, name, &text);
     }
 }
 
@@ -70,6 +77,6 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.member(",", field.name(), &format_args!("{value:?}"));
+        self.formatted(",", field.name(), format_args!("{value:?}"));
     }
 }

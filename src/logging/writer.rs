@@ -87,7 +87,7 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what waits, for the rest of the process, and says what was lost as soon as that can be written.
+    /// Writes what waits, for the rest of the process, and says what was lost behind the first lines that can be written again.
     fn write_to(&self, file: File) {
         let (mut bytes, mut out) = (Vec::new(), Output { file, lost: 0, is_torn: false });
         loop {
