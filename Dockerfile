@@ -1,7 +1,7 @@
 # Builds one static binary and puts it into an image that holds nothing else: no shell, no package manager.
 #
 #   docker build --tag zendesk-token .
-#   docker run --publish 127.0.0.1:8001:8001 --env-file secrets.env zendesk-token
+#   docker run --publish 127.0.0.1:8001:8001 --env-file zendesk-token.env zendesk-token
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build

@@ -77,10 +77,10 @@ enum Command {
     /// Run the service until SIGTERM or SIGINT
     #[command(after_long_help = settings_help::text())]
     Serve,
-    /// Run the service on loopback with fresh secrets, and print a ready curl line
+    /// Show the service on this machine alone: a page with a pretend shop, and ready curl lines
     #[command(after_help = demo::AFTER_HELP)]
     Demo(demo::Arguments),
-    /// Check the settings and print what would run; exit status 0, 2 when they are wrong, online 1 when the Login API fails
+    /// Check the settings and print what would run; exit status 0, 2 when they are wrong, online 1 when the Login API fails or the clock is off
     #[command(after_long_help = settings_help::text())]
     Check(check::Arguments),
     /// Explain the token on standard input: what it says, whether it is good, and if not, why

@@ -158,10 +158,13 @@ fn files_are_short_and_begin_with_their_question() {
 
 #[test]
 fn names_are_the_projects_own() {
-    let banned = ["get_", "handle_", "process_", "manage", "util", "helper", "common", "core", "manager"];
+    let banned = [
+        "get_", "handle_", "process_", "manage", "util", "helper", "common", "core", "manager", "service", "data",
+        "info",
+    ];
     let sources = sources("src");
     for (place, _, line) in code(&sources) {
-        for name in names_after(line, "fn ").chain(names_after(line, "struct ")).chain(names_after(line, "mod ")) {
+        for name in ["fn ", "struct ", "enum ", "mod "].into_iter().flat_map(|kind| names_after(line, kind)) {
             assert!(!banned.iter().any(|banned| name.starts_with(banned)), "{place}: {name} says nothing");
         }
     }

@@ -175,7 +175,7 @@ impl Drop for Server {
     }
 }
 
-/// A member of the newest log line that has it, in either format.
+/// A member of the first log line that has it, in either format.
 fn address(log: &[String], name: &str) -> Option<SocketAddr> {
     log.iter().find_map(|line| {
         let text = line.split_once(&format!(" {name}=")).or_else(|| line.split_once(&format!("\"{name}\":\"")))?.1;

@@ -63,10 +63,12 @@ impl Server {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || while log.read(&mut [0; 8192]).is_ok_and(|read| read > 0) {});
+        let mut server = Self { child, address, ready_in: Duration::ZERO };
         while !answers(address) {
             assert!(started.elapsed() < Duration::from_secs(10), "no server on {address}");
         }
-        Self { child, address, ready_in: started.elapsed() }
+        server.ready_in = started.elapsed();
+        server
     }
 
     /// Has the settings reloaded so often until `is_over`; gives how many times it was.
@@ -116,7 +118,8 @@ fn on_its_processors(program: impl AsRef<OsStr>) -> Command {
 pub fn leave_processors() {
     let rest = format!("{}-{}", processors() / 2, processors() - 1);
     let process = std::process::id().to_string();
-    let pinned = Command::new("/usr/bin/taskset").args(["--all-tasks", "--cpu-list", "--pid", &rest, &process]).output();
+    let pinned =
+        Command::new("/usr/bin/taskset").args(["--all-tasks", "--cpu-list", "--pid", &rest, &process]).output();
     assert!(pinned.unwrap().status.success());
 }
 

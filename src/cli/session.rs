@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::products::PRODUCTS;
 use crate::http::token::path;
 
+use super::opened::unwrapped;
 use super::players::{Kind, LoginSecrets, Player, jane};
 
 /// Who is signed in.
@@ -61,7 +62,7 @@ impl Session {
         let [name, email] = [form.name, form.email].map(|text| text.filter(|text| !text.trim().is_empty()));
         let player = if name.is_none() && email.is_none() { jane() } else { Player { name, email } };
         let mint = |player: &Player, kind| secrets?.mint(player, kind).ok();
-        let pasted = form.login_token.as_deref().map(unwrapped).filter(|token| !token.is_empty());
+        let pasted = form.login_token.as_deref().map(plain).filter(|token| !token.is_empty());
         let minted = || mint(&player, form.kind.unwrap_or(Kind::Good));
         let token = pasted.or_else(minted).ok_or("there is no login token; paste one")?;
         if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(&byte)) {
@@ -86,10 +87,9 @@ impl Session {
     }
 }
 
-/// A token without what people copy around it.
-fn unwrapped(text: &str) -> String {
-    let text = text.trim();
-    text.strip_prefix("Bearer ").unwrap_or(text).split_ascii_whitespace().collect()
+/// A pasted token, without what people copy around it and the breaks of lines in it.
+fn plain(text: &str) -> String {
+    String::from_utf8_lossy(&unwrapped(text.as_bytes())).split_ascii_whitespace().collect()
 }
 
 fn cookie(token: &str, path: &str) -> String {

@@ -89,7 +89,7 @@ impl Shop {
             .route("/sign-out", post(sign_out))
             .route("/wire/{product}", get(wire))
             .route("/zendesk", post(zendesk))
-            .route("/service/{state}", post(service))
+            .route("/service/{state}", post(cut_wire))
             .layer(middleware::from_fn_with_state(Arc::clone(&shop), only_own))
             .with_state(shop)
     }
@@ -239,7 +239,7 @@ async fn zendesk(State(shop): State<Arc<Shop>>) -> Response {
     }
 }
 
-async fn service(State(shop): State<Arc<Shop>>, Path(state): Path<String>) -> StatusCode {
+async fn cut_wire(State(shop): State<Arc<Shop>>, Path(state): Path<String>) -> StatusCode {
     shop.wire.cut(state == "down");
     StatusCode::NO_CONTENT
 }

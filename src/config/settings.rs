@@ -24,7 +24,7 @@ impl Setting {
     /// Whether its value must never be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.key.ends_with("secret")
+        self.key.ends_with("secret") || self.key == "chat_api.token"
     }
 
     /// Whether the service reads it; the others are read, and judged, by one command alone.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::config::desk::Conversations as Settings;
 
-use super::desk_api::{DeskApi, DeskClientError, Login, Pause};
+use super::desk_api::{Credentials, DeskApi, DeskClientError, Pause};
 use super::desk_error::{DeskApiError, IdError, ShowError};
 
 /// How the API says that it has no such user.
@@ -28,7 +28,7 @@ pub struct Conversations {
 pub struct User {
     /// The API's own id: one user's, for ever.
     pub id: String,
-    /// The login id of the token that signed the user in.
+    /// The external id of the Zendesk token that signed the user in.
     pub external_id: Option<String>,
     /// The user's id in Support.
     pub zendesk_id: Option<String>,
@@ -88,7 +88,7 @@ impl Conversations {
     /// # Errors
     /// See [`DeskClientError`].
     pub fn new(settings: &Settings) -> Result<Self, DeskClientError> {
-        let api = DeskApi::new(&settings.place, &Login::Basic(&settings.key_id, &settings.key_secret), &MISSING)?;
+        let api = DeskApi::new(&settings.place, &Credentials::Basic(&settings.key_id, &settings.key_secret), &MISSING)?;
         Ok(Self { api, app_id: settings.app_id.clone(), brand_id: settings.brand_id.clone() })
     }
 

@@ -68,7 +68,7 @@ pub struct Pause {
 }
 
 /// What opens an API.
-pub enum Login<'a> {
+pub enum Credentials<'a> {
     /// HTTP's Basic scheme (RFC 7617).
     Basic(&'a str, &'a Secret),
     /// A bearer token (RFC 6750).
@@ -81,16 +81,20 @@ impl DeskApi {
     ///
     /// # Errors
     /// See [`DeskClientError`].
-    pub fn new(place: &Place, login: &Login<'_>, missing: &'static [&'static str]) -> Result<Self, DeskClientError> {
+    pub fn new(
+        place: &Place,
+        credentials: &Credentials<'_>,
+        missing: &'static [&'static str],
+    ) -> Result<Self, DeskClientError> {
         Url::parse(&place.url).map_err(|_| DeskClientError)?;
         let client = remote::client(place.authorities.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
         let text = |secret: &Secret| String::from_utf8_lossy(secret.bytes()).into_owned();
-        let (header, mut unspeakable) = match login {
-            Login::Basic(id, secret) => {
+        let (header, mut unspeakable) = match credentials {
+            Credentials::Basic(id, secret) => {
                 let both = STANDARD.encode(format!("{id}:{}", text(secret)));
                 (format!("Basic {both}"), vec![both, text(secret), (*id).to_owned()])
             }
-            Login::Bearer(token) => (format!("Bearer {}", text(token)), vec![text(token)]),
+            Credentials::Bearer(token) => (format!("Bearer {}", text(token)), vec![text(token)]),
         };
         unspeakable.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| DeskClientError)?;

@@ -19,6 +19,12 @@ const MAX_EXTERNAL_ID: usize = 255;
 /// From here on a number of seconds would lie beyond the year 5000: it counts milliseconds.
 const MILLISECONDS: i64 = 100_000_000_000;
 
+/// Longest time from `iat` to the use of a token for Chat or the Help Center, in seconds (see the articles above).
+const MAX_AGE: i64 = 120;
+
+/// The same for the Support SDK.
+const SUPPORT_SDK_MAX_AGE: i64 = 180;
+
 /// A rule that a token breaks. Quotes nothing but numbers and types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
@@ -44,12 +50,12 @@ pub fn breaches(
         Product::Chat => {
             check.texts(&["name", "email", "external_id"], &[]);
             check.ascii_email();
-            check.issued_within(Some(120));
+            check.issued_within(Some(MAX_AGE));
             check.ends(Some(CHAT_MAX_LIFETIME));
         }
         Product::HelpCenter => {
             check.texts(&["name", "email", "jti"], &["external_id"]);
-            check.issued_within(Some(120));
+            check.issued_within(Some(MAX_AGE));
             check.ends(None);
         }
         Product::Messaging => {
@@ -61,7 +67,7 @@ pub fn breaches(
         }
         Product::SupportSdk => {
             check.texts(&["name", "email", "jti"], &["external_id"]);
-            check.issued_within(Some(180));
+            check.issued_within(Some(SUPPORT_SDK_MAX_AGE));
             check.ends(None);
         }
     }

@@ -10,7 +10,7 @@ use serde_json::Number;
 
 use crate::config::desk::ChatApi as Settings;
 
-use super::desk_api::{DeskApi, DeskClientError, Login, Pause};
+use super::desk_api::{Credentials, DeskApi, DeskClientError, Pause};
 use super::desk_error::{DeskApiError, ShowError};
 
 /// How Zendesk's APIs say that there is no such thing.
@@ -36,7 +36,7 @@ pub struct Visitor {
     pub banned: Option<bool>,
     /// When it was first seen: seconds since 1970, or a date.
     pub created: Option<Scalar>,
-    /// The login id of the token that signed it in.
+    /// The external id of the Zendesk token that signed it in.
     pub external_id: Option<Scalar>,
 }
 
@@ -65,7 +65,7 @@ impl Visitors {
     /// # Errors
     /// See [`DeskClientError`].
     pub fn new(settings: &Settings) -> Result<Self, DeskClientError> {
-        Ok(Self(DeskApi::new(&settings.place, &Login::Bearer(&settings.token), &MISSING)?))
+        Ok(Self(DeskApi::new(&settings.place, &Credentials::Bearer(&settings.token), &MISSING)?))
     }
 
     /// A visitor, by the id with a dot, as an answer or the dashboard has it, or with a dash, as the API asks for.

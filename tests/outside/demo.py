@@ -3,7 +3,6 @@
 demo.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: the demo in a real browser, with AXE (npm's axe-core) looking for what shuts people out.
 """
 
-import json
 import os
 import re
 import subprocess

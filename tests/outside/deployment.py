@@ -15,9 +15,9 @@ import tempfile
 import kubernetes_validate
 import yaml
 
+from proxy import CONFIG
 from service import BINARY
 
-CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../config")
 # The oldest release that the project of Kubernetes still keeps up, and the newest that the schemas know.
 RELEASES = ["1.34", kubernetes_validate.latest_version()]
 # Exposure that systemd may find, of 10.

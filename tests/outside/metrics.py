@@ -6,7 +6,6 @@ metrics.py PROMETHEUS PROMTOOL: starts both services on loopback, scrapes, and a
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,10 +13,10 @@ import time
 import urllib.parse
 import urllib.request
 
+from proxy import CONFIG, free_port
 from service import PATIENCE, Service, login_token
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CONFIG = os.path.join(HERE, "../../config")
 
 
 def questions():
@@ -47,12 +46,6 @@ def names(text):
 def served(text):
     """The names of all series in an exposition."""
     return {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def until(what, question):
