@@ -33,10 +33,10 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::header::ETAG;
+use axum::http::header::{ETAG, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tower::Service;
 use tracing::Instrument;
@@ -149,16 +149,29 @@ impl App {
         B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let request = request.map(Body::new);
         match &*self.0 {
-            Kind::Plain(routes) => route(routes.clone(), request).await,
+            Kind::Plain(routes) => route(routes.clone(), request.map(Body::new)).await,
             Kind::Public(site, metrics) => {
-                let site = site.load_full();
+                let (site, mut request) = (site.load_full(), request.map(Body::new));
                 let client = client_ip(request.headers(), peer.ip(), &site.proxy);
-                let seen = Seen::new(&request, client);
+                let (asker, seen) = (Asker::of(request.uri().path()), Seen::new(&request, client));
                 let _counted = metrics.request();
-                let answer = site.pass_origin(request, client).instrument(seen.span());
-                seen.finish(answer.await, metrics)
+                let (origin, admitted) = site.admit(&request, asker, client);
+                let response = match admitted {
+                    Ok(_permit) => {
+                        if asker == Asker::Server {
+                            request.extensions_mut().insert(support_sdk::Client(client));
+                        }
+                        let answer = AssertUnwindSafe(route(site.routes.clone(), request)).catch_unwind();
+                        match timeout(site.request_timeout, answer).instrument(seen.span()).await {
+                            Ok(Ok(response)) => response,
+                            Ok(Err(_)) => Cause::Panicked.into_response(),
+                            Err(_) => Cause::TooSlow.into_response(),
+                        }
+                    }
+                    Err(response) => response,
+                };
+                seen.finish(for_asker(response, asker, origin), metrics)
             }
         }
     }
@@ -179,47 +192,43 @@ impl Site {
         }
     }
 
-    /// Refuses foreign origins, answers preflights, and names the allowed origin on every answer to a page.
-    async fn pass_origin(&self, mut request: Request, client: IpAddr) -> Response {
-        let asker = Asker::of(request.uri().path());
+    /// Refuses foreign origins, answers preflights, and refuses a client that asks too often and one request too
+    /// many. Gives the origin to name on the answer, and the request's place or the answer that it has already.
+    ///
+    /// Documents cost nothing, and Zendesk's servers ask for all the players there are from a few addresses:
+    /// neither counts for how often a client asks.
+    fn admit(&self, request: &Request, asker: Asker, client: IpAddr) -> (Option<HeaderValue>, Admitted<'_>) {
         let origin = match (origin_gate::allowed_origin(request.headers(), &self.origins), asker) {
-            (Err(cause), Asker::Page | Asker::Server) => return origin_gate::name_origin(cause.into_response(), None),
+            (Err(cause), Asker::Page | Asker::Server) => return (None, Err(cause.into_response())),
             (Err(_), Asker::Anyone) | (Ok(_), Asker::Server) => None,
             (Ok(origin), Asker::Anyone | Asker::Page) => origin,
         };
-        if asker == Asker::Page && origin.is_some() && origin_gate::is_preflight(&request) {
-            return origin_gate::name_origin(origin_gate::preflight(self.takes_bearer), origin);
+        if asker == Asker::Page && origin.is_some() && origin_gate::is_preflight(request) {
+            return (origin, Err(origin_gate::preflight(self.takes_bearer)));
         }
-        if asker == Asker::Server {
-            request.extensions_mut().insert(support_sdk::Client(client));
-        }
-        let response = self.pass_limits(request, asker, client).await;
-        match asker {
-            // A document is the same for all.
-            Asker::Anyone if response.headers().contains_key(ETAG) => response,
-            Asker::Server => origin_gate::name_origin(support_sdk::worth_another_try(response), None),
-            Asker::Anyone | Asker::Page => origin_gate::name_origin(response, origin),
-        }
-    }
-
-    /// Refuses a client that asks too often and one request too many, ends one that takes too long, and
-    /// outlives one that panics. Documents cost nothing, and Zendesk's servers ask for all the players there
-    /// are from a few addresses: neither counts for how often a client asks.
-    async fn pass_limits(&self, request: Request, asker: Asker, client: IpAddr) -> Response {
         let limit = self.rate_limit.as_ref().filter(|_| asker == Asker::Page);
-        if let Some(Err(seconds)) = limit.map(|limit| limit.check(client)) {
-            return Cause::TooManyRequests(seconds).into_response();
-        }
-        let Ok(_permit) = self.in_flight.try_acquire() else { return Cause::TooManyInFlight.into_response() };
-        let answer = AssertUnwindSafe(route(self.routes.clone(), request)).catch_unwind();
-        match timeout(self.request_timeout, answer).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => Cause::Panicked.into_response(),
-            Err(_) => Cause::TooSlow.into_response(),
-        }
+        let admitted = match limit.map(|limit| limit.check(client)) {
+            Some(Err(seconds)) => Err(Cause::TooManyRequests(seconds).into_response()),
+            Some(Ok(())) | None => self.in_flight.try_acquire().map_err(|_| Cause::TooManyInFlight.into_response()),
+        };
+        (origin, admitted)
     }
 }
 
+/// A request's place among those that are answered at once, or the answer that it has already.
+type Admitted<'a> = Result<SemaphorePermit<'a>, Response>;
+
+/// Names the allowed origin on an answer to a page, and says to Zendesk's servers what is worth another try.
+fn for_asker(response: Response, asker: Asker, origin: Option<HeaderValue>) -> Response {
+    match asker {
+        // A document is the same for all.
+        Asker::Anyone if response.headers().contains_key(ETAG) => response,
+        Asker::Server => origin_gate::name_origin(support_sdk::worth_another_try(response), None),
+        Asker::Anyone | Asker::Page => origin_gate::name_origin(response, origin),
+    }
+}
+
+/// A future of its own, so that a panic of the router's is caught with those of the handlers.
 async fn route(mut routes: Router, request: Request) -> Response {
     let Ok(response) = routes.call(request).await;
     response
