@@ -154,7 +154,11 @@ fn on_a_terminal_it_asks_and_only_yes_is_yes() {
         return skip("script (util-linux) gives no terminal here");
     }
     let own = command(&[], &[]);
-    let line = format!("{} conflict resolve {USER} --delete-user", own.get_program().to_str().unwrap());
+    // Begins once the terminal has what is typed before the question: who hands it on may be slow.
+    let line = format!(
+        "bash -c 'until read -t 0; do sleep 0.05; done; exec {} conflict resolve {USER} --delete-user'",
+        own.get_program().to_str().unwrap()
+    );
     for (typed, status) in [("no\n", 1), ("y\n", 1), ("\n", 1), ("", 1), ("yes\n", 0)] {
         let settings = api.settings();
         let mut script = Command::new("script");

@@ -61,7 +61,7 @@ fn made_up_kids_leave_room_for_players_while_the_api_is_slow() {
         let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| ask_at(address, &unknown).refusal())).collect();
         until("asked", || api.asked(&keys_path()) == 2);
         // The second may be on its way still; from the third on there is no place.
-        let turned_away = || (0..8).all(|_| ask(&server, &unknown).refusal() == UNAVAILABLE);
+        let turned_away = || (0..3).all(|_| ask(&server, &unknown).refusal() == UNAVAILABLE);
         until("full", || turned_away() || api.asked(&keys_path()) > 2);
         assert_eq!(ask(&server, &token("key_a")).status, 200);
         assert!(waiting.into_iter().all(|answer| [INVALID, UNAVAILABLE].contains(&answer.join().unwrap().as_str())));
