@@ -67,15 +67,15 @@ class Shop(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def browser(chromium, chromedriver):
-    """A headless Chromium that finds every *.test on loopback, and nothing else anywhere."""
+def browser(chromium, chromedriver, *more, hosts="MAP *.test 127.0.0.1"):
+    """A headless Chromium that finds these hosts on loopback, and nothing else anywhere."""
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for argument in [
         "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=800,400",
-        "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+        f"--host-resolver-rules={hosts}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost", *more,
     ]:
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=Driver(chromedriver))

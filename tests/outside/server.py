@@ -1,4 +1,4 @@
-"""What the service asks, for its tests."""
+"""What the service and its pages ask, for its tests."""
 
 import http.server
 import ssl
@@ -6,23 +6,25 @@ import threading
 
 
 class Server:
-    """Answers GET and POST with the status that `answer` makes of path, body and headers, or a status and a body, on loopback, and by TLS
-    with a certificate and its key; ends with its `with` block."""
+    """Answers with the status that `answer` makes of method, path, body and headers, or a status, a body and headers if any, on loopback,
+    and by TLS with a certificate and its key; ends with its `with` block."""
 
     def __init__(self, answer, *certificate):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                answered = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))), self.headers)
-                status, body = answered if isinstance(answered, tuple) else (answered, b"")
+                answered = answer(self.command, self.path, self.rfile.read(int(self.headers["Content-Length"] or 0)), self.headers)
+                status, body, headers = (*answered, {})[:3] if isinstance(answered, tuple) else (answered, b"", {})
                 self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 if status != 204:
                     self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST
+            do_GET = do_DELETE = do_POST
 
             def log_message(self, *_):
                 pass

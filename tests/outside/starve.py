@@ -417,7 +417,7 @@ def clock():
     fleeting = login_token(iat=now - 2 * HOUR, sub="fleeting")
     refused = json.dumps({"error": {"code": "003-061", "description": "revoked"}}).encode()
 
-    def login_api(_, body, __):
+    def login_api(_, __, body, ___):
         return (401, refused) if json.loads(body)["token"] in revoked else 204
 
     with tempfile.TemporaryDirectory() as folder, Server(login_api) as api:
@@ -523,7 +523,7 @@ def few_descriptors():
     """As few file descriptors as there may be, while all connections are in use and the Login API is slow: none is wanting."""
     good = [login_token(sub=f"player-{number}") for number in range(50)]
 
-    def login_api(_, body, __):
+    def login_api(_, __, body, ___):
         if json.loads(body)["token"] not in good:
             time.sleep(4)
         return 204

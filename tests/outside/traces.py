@@ -42,7 +42,7 @@ def spans_arrive():
     """A span for each request and for each call to the Login API, in the trace of the request's traceparent."""
     bodies, spans, resources, statuses = [], [], [], [204]
 
-    def collect(path, body, headers):
+    def collect(_, path, body, headers):
         assert (path, headers["x-key"]) == ("/v1/traces", "k"), path
         bodies.append(body)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
@@ -128,7 +128,7 @@ def variables_hold():
             ({"OTEL_EXPORTER_OTLP_CERTIFICATE": f"{folder}/cert.pem", "OTEL_TRACES_EXPORTER": "none"}, False),
         ]:
             bodies = []
-            with Server(lambda _, body, __: bodies.append(body) or 200, f"{folder}/cert.pem", f"{folder}/cert.pem.key") as collector:
+            with Server(lambda *asked: bodies.append(asked[2]) or 200, f"{folder}/cert.pem", f"{folder}/cert.pem.key") as collector:
                 with Service(environment=variables(collector.url) | more) as running:
                     assert ask(running)[0] == 401
                     running.stop()
