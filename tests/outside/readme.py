@@ -239,9 +239,10 @@ def word_for_docker(reader, text):
 
 def word_in_powershell(reader, text):
     words = lambda text: re.search(r"\{ (.*?);? \}", text)[1].replace("${PWD}", "$PWD").replace("@args", '"$@"').split()
-    assert words(text) == words(reader.word), text
+    # On Windows and on a Mac a container's files are the caller's in any case.
+    assert words(text) == words(reader.word.replace('--user "$(id -u):$(id -g)" ', "")), text
     parsed(tree_sitter_powershell)(reader, text)
-    return "parsed, and the same words as in bash"
+    return "parsed, and the same words as in bash but --user"
 
 
 def find(reader, text):
