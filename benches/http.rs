@@ -1,8 +1,8 @@
 //! What does a request cost beside a bare axum server that answers the same bytes with no work?
 //!
 //! `cargo bench --bench http [-- PART…]`, with the parts `cpu`, `crowd`, `idle`, `length` (10,000,000 requests) and
-//! `reloads`; all of them without. Both servers run as processes of their own, take turns under the same load in the same
-//! run, and are charged the CPU time that the kernel counted for them.
+//! `reloads`; all of them without. Both servers run as processes of their own, take turns under the same load in the
+//! same run, and are charged the CPU time that the kernel counted for them.
 
 #![expect(
     unreachable_pub,

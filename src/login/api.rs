@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use crate::config::login::Api;
-
 use crate::logging::spans;
 
 use super::Timestamp;
