@@ -131,8 +131,8 @@ impl Reload {
     /// Loads settings, builds an exchange from them and puts it in the old one's place.
     async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<Arc<Exchange>, NotReloaded> {
         let config = self.load().await?;
-        let identity = config.tls.as_ref().filter(|_| self.tls.is_some()).map(CertifiedKey::new);
-        let identity = identity.transpose().map_err(|error| refuse(&error))?;
+        let certified = config.tls.as_ref().filter(|_| self.tls.is_some()).map(CertifiedKey::new);
+        let certified = certified.transpose().map_err(|error| refuse(&error))?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| refuse(&error))?);
         if let Some(keys) = exchange.published_keys().filter(|keys| !keys.are_usable() && old.is_ready()) {
@@ -143,8 +143,8 @@ impl Reload {
             })?;
         }
         report(started, &config);
-        if let (Some(tls), Some(identity)) = (&self.tls, identity) {
-            tls.swap(identity);
+        if let (Some(tls), Some(certified)) = (&self.tls, certified) {
+            tls.swap(certified);
             self.report_tls();
         }
         self.app.swap(&exchange, &config);

@@ -86,13 +86,13 @@ impl CertifiedKey {
 impl Tls {
     /// Shows this certificate to new connections.
     #[must_use]
-    pub fn new(identity: CertifiedKey) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(identity)))
+    pub fn new(certified: CertifiedKey) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(certified)))
     }
 
     /// Shows another from now on; connections that are open stay as they are.
-    pub fn swap(&self, identity: CertifiedKey) {
-        self.0.store(Arc::new(identity));
+    pub fn swap(&self, certified: CertifiedKey) {
+        self.0.store(Arc::new(certified));
     }
 
     /// What takes a connection's handshake.
