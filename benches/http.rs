@@ -101,7 +101,7 @@ fn compare_crowd(load: &Load) {
 fn hold_idle(load: &Load) {
     for (name, server) in [("bare axum", Server::bare(load)), ("ours", Server::ours("warn"))] {
         let at_rest = server.resident_mib();
-        let connections: Vec<_> = (0..2_000).map(|_| load.ask_and_stay(server.address)).collect();
+        let connections: Vec<_> = (0..2_000).map(|_| load.ask(server.address).0).collect();
         let held = server.resident_mib();
         println!(
             "{name}: {at_rest:.1} MiB at rest, {held:.1} with {} idle connections; aim of ours under 40",

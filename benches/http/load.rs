@@ -77,22 +77,15 @@ impl Load {
         sent
     }
 
-    /// One whole answer, to hold against the bare server's.
-    pub fn answer(&self, address: SocketAddr) -> Vec<u8> {
+    /// Asks once; gives the connection, which is open still, and the whole answer.
+    pub fn ask(&self, address: SocketAddr) -> (TcpStream, Vec<u8>) {
         let mut stream = connect(address);
         self.send(&mut stream);
         let mut buffer = vec![0; 4096];
         let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0);
         buffer.truncate(read);
-        buffer
-    }
-
-    /// A connection that has had an answer.
-    pub fn ask_and_stay(&self, address: SocketAddr) -> TcpStream {
-        let mut stream = connect(address);
-        self.send(&mut stream);
-        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-        stream
+        (stream, buffer)
     }
 }
 

@@ -51,7 +51,7 @@ impl Server {
     /// Bare axum that answers the bytes that ours would.
     pub fn bare(load: &Load) -> Self {
         let example = Self::ours("warn");
-        let answer = String::from_utf8(load.answer(example.address)).unwrap();
+        let answer = String::from_utf8(load.ask(example.address).1).unwrap();
         let address = free_address();
         let mut command = on_its_processors(std::env::current_exe().unwrap());
         command.arg(BARE).env("BARE_ADDRESS", address.to_string()).env("BARE_ANSWER", answer);
