@@ -17,8 +17,6 @@ from service import PATIENCE
 CONTEXT = multiprocessing.get_context("spawn")
 # Pause between two bytes of a slow client, and before a client comes again, in seconds.
 BYTE, AGAIN = 0.2, 0.5
-# `IP_BIND_ADDRESS_NO_PORT` of ip(7), which Python 3.11 has no name for.
-BIND_ADDRESS_NO_PORT = 24
 # Between two requests of a client that stays.
 GAP = 5
 POST = b"POST /support-sdk/token HTTP/1.1\r\nHost: x\r\n"
@@ -143,7 +141,7 @@ async def client(kind, address, source, requests, tally, entered):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
             # The port is chosen with the connection, so that it is free unless one to the same service has it: chosen before, it would have
             # to be free of what earlier crowds left in TIME_WAIT, and there are not so many.
-            raw.setsockopt(socket.IPPROTO_IP, BIND_ADDRESS_NO_PORT, 1)
+            raw.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
             raw.bind((source, 0))
             try:
                 await loop.sock_connect(raw, address)
