@@ -1,7 +1,7 @@
 //! What does a request cost beside a bare axum server that answers the same bytes with no work?
 //!
 //! `cargo bench --bench http [-- PART…]`, with the parts `cpu`, `crowd`, `idle`, `length` (10,000,000 requests) and
-//! `reloads`; all of them without. Both servers run as processes of their own, take turns under the same load in the
+//! `reloads`; all of them where none is named. Both servers run as processes of their own, take turns under the same load in the
 //! same run, and are charged the CPU time that the kernel counted for them.
 
 #![expect(
@@ -28,6 +28,7 @@ use std::time::Duration;
 use load::{Load, Measured};
 use servers::Server;
 
+const PARTS: [&str; 5] = ["cpu", "crowd", "idle", "length", "reloads"];
 /// Connections open at once, each with one request under way.
 const CONNECTIONS: usize = 64;
 /// The same of a crowd, in turn.
@@ -39,8 +40,8 @@ const BEGINNING: u64 = 10_000;
 /// Requests that are charged together.
 const STRETCH: u64 = 100_000;
 /// Turns that each server takes; the median counts.
-const TURNS: usize = 7;
-const TURN: Duration = Duration::from_secs(3);
+const TURNS: usize = 21;
+const TURN: Duration = Duration::from_secs(1);
 
 fn main() {
     if std::env::args().any(|argument| argument == servers::BARE) {
@@ -54,6 +55,8 @@ fn main() {
     let load = Load { request: request.into_bytes(), connections: CONNECTIONS, time: TURN, requests: None };
     let _ = rlimit::increase_nofile_limit(2 * CROWDS.iter().sum::<usize>() as u64);
     let parts: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let is_known = |part: &String| PARTS.contains(&part.as_str());
+    assert!(parts.iter().all(is_known), "the parts are {}", PARTS.join(", "));
     let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     println!("{CONNECTIONS} connections, {TURNS} turns of {TURN:?} each, medians; CPU time is the server's own");
     println!("{:<16} {:>10} {:>9} {:>9} {:>12} {:>7}", "", "requests/s", "p50", "p99", "CPU/request", "ratio");
