@@ -20,5 +20,9 @@ pub fn encode(bytes: impl AsRef<[u8]>, text: &mut String) {
 /// Reads bytes; nothing where the text is written otherwise than [`encode`] would.
 #[must_use]
 pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
-    ENGINE.decode(text).ok()
+    let text = text.as_ref();
+    // Three bytes of four letters, and room for the rest. With room of its own making the engine would ask for zeroed memory,
+    // which takes longer.
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
+    ENGINE.decode_vec(text, &mut bytes).ok().map(|()| bytes)
 }
