@@ -146,11 +146,16 @@ fn is_blank(text: &str) -> bool {
 fn check(claim: &'static str, text: &str) -> Result<(), IdentityError> {
     if text.len() > MAX_BYTES {
         Err(IdentityError::TooLong(claim, text.len()))
-    } else if text.chars().any(char::is_control) {
+    } else if !is_printable_ascii(text) && text.chars().any(char::is_control) {
         Err(IdentityError::ControlCharacter(claim))
     } else {
         Ok(())
     }
+}
+
+/// Most texts are, and then nobody has to look at their characters one by one.
+fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn check_email(email: &str) -> Result<(), IdentityError> {

@@ -77,7 +77,8 @@ pub fn is_signed_with(secret: &[u8], token: &str) -> bool {
 
 /// Appends a part as base64url.
 fn encode(part: &impl Serialize, token: &mut String) -> Result<(), SignError> {
-    let json = serde_json::to_vec(part).map_err(|_| SignError)?;
+    let mut json = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut json, part).map_err(|_| SignError)?;
     base64url::encode(json, token);
     Ok(())
 }
