@@ -161,7 +161,7 @@ pub const HOMES: [(&str, &[&str]); 41] = [
     ("hyper_util", &["server"]),
     ("governor", &["http/rate_limit.rs"]),
     ("ipnet", &["config/clients.rs"]),
-    ("memchr", &["http/login_cookie.rs"]),
+    ("memchr", &["http/login_cookie.rs", "login/token.rs"]),
     ("moka", &["login/revocation.rs", "http/rate_limit.rs"]),
     ("notify", &["server/file_changes.rs"]),
     ("opentelemetry", &["logging/otlp.rs"]),

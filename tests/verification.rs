@@ -1,9 +1,12 @@
 //! Which login tokens are believed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
 use zendesk_token::config::Config;
 use zendesk_token::config::products::Product;
@@ -15,7 +18,7 @@ use zendesk_token::metrics::Metrics;
 use zendesk_token::zendesk::signing_key::ZendeskToken;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server, usual, variable};
-use crate::login_tokens::{LoginToken, PROJECT, SUB, open, sign};
+use crate::login_tokens::{LoginToken, PROJECT, SUB, open, sign, sign_message};
 
 pub const NOW: i64 = 1_800_000_000;
 
@@ -86,6 +89,32 @@ fn every_algorithm_but_the_configured_one_is_refused_under_any_secret() {
         let token = sign(&format!(r#"{{"alg":"{algorithm}"}}"#), r#"{"exp":4102444800}"#, LOGIN_SECRET.as_bytes());
         assert!(run(&exchange, token.as_bytes(), NOW).is_err(), "{algorithm}");
     }
+}
+
+#[test]
+fn a_header_that_is_known_by_its_letters_is_judged_as_any_other() {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (exchange, valid) = (exchange(&[]), LoginToken::at(NOW).mint());
+    let judge = |header: &[u8]| {
+        let payload = valid.split('.').nth(1).unwrap();
+        let message = format!("{}.{payload}", std::str::from_utf8(header).unwrap());
+        run(&exchange, sign_message(&message, LOGIN_SECRET.as_bytes()).as_bytes(), NOW).is_ok()
+    };
+    let mut accepted = 0;
+    for usual in [r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"typ":"JWT","alg":"HS256"}"#] {
+        let usual = URL_SAFE_NO_PAD.encode(usual).into_bytes();
+        assert!(judge(&usual));
+        for (place, letter) in (0..usual.len()).flat_map(|place| LETTERS.iter().map(move |letter| (place, *letter))) {
+            let mut changed = usual.clone();
+            changed[place] = letter;
+            let header = URL_SAFE_NO_PAD.decode(&changed).unwrap();
+            let header = serde_json::from_slice::<BTreeMap<String, String>>(&header);
+            let is_good = header.is_ok_and(|header| header.get("alg").is_some_and(|alg| alg == "HS256"));
+            assert_eq!(judge(&changed), is_good, "{}", String::from_utf8_lossy(&changed));
+            accepted += u32::from(is_good);
+        }
+    }
+    assert!(accepted > 2 * 36, "{accepted}");
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl LoginKeys {
                 secrets.iter().find(signs).map(|(name, _)| *name).ok_or(NoKeyError::SecretUnknown)
             }
             Self::Published(keys) => {
-                let key = keys.find(kid.ok_or(NoKeyError::KidMissing)?).await?;
+                // Boxed, since few wait: what a fetch needs would make every request larger.
+                let key = Box::pin(keys.find(kid.ok_or(NoKeyError::KidMissing)?)).await?;
                 key.verify_sig(message, signature).map_err(|_| NoKeyError::SignatureWrong)?;
                 Ok(VerifiedBy::Published)
             }
