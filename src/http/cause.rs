@@ -31,9 +31,9 @@ pub enum Cause {
     /// No such cookie, but a header that nobody looks at.
     #[error("no cookie of the name in login.cookie; an Authorization header came, but login.bearer is off")]
     BearerIgnored,
-    /// More login cookies than are looked at.
-    #[error("more than 4 different login cookies")]
-    TooManyLoginCookies,
+    /// More login cookies than are looked at, which is so many.
+    #[error("more than {0} different login cookies")]
+    TooManyLoginCookies(usize),
     /// `Authorization` is there twice, is empty, or has another scheme than Bearer.
     #[error("Authorization header is not one Bearer token")]
     AuthorizationUnusable,
@@ -121,7 +121,7 @@ impl Cause {
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
             )) => Refusal::LoginUnavailable,
-            Self::TooManyLoginCookies
+            Self::TooManyLoginCookies(_)
             | Self::AuthorizationUnusable
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),

@@ -31,7 +31,7 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Result<Vec<LoginToken<'a>
             tokens.push(token);
         }
         if tokens.len() > MAX_DIFFERENT {
-            return Err(Cause::TooManyLoginCookies);
+            return Err(Cause::TooManyLoginCookies(MAX_DIFFERENT));
         }
     }
     Ok(tokens)
