@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request, connect, read};
-use crate::harness::{PATIENCE, Server, command, send_signal, skip, usual};
+use crate::harness::{PATIENCE, Server, command, run_by, send_signal, skip, usual};
 use crate::login_tokens::LoginToken;
 
 fn ready(admin: SocketAddr) -> u16 {
@@ -43,17 +43,12 @@ fn sigterm_and_sigint_end_the_service_with_status_0() {
 fn as_pid_1_it_stops_by_signal_too() {
     for signal in ["TERM", "INT"] {
         let inner = command(&["serve"], &usual(&[]));
-        let mut outer = Command::new("unshare");
-        outer.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"]).arg(inner.get_program());
-        outer
-            .args(inner.get_args())
-            .env_clear()
-            .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let probe = Command::new("unshare").args(["--user", "--map-root-user", "--pid", "--fork", "true"]).output();
         if !probe.is_ok_and(|probe| probe.status.success()) {
             return skip("unshare (util-linux) can't make a PID namespace here");
         }
-        let server = Server::run(outer);
+        let arguments = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"];
+        let server = Server::run(run_by("unshare", &arguments, &inner));
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).unwrap();
         send_signal(signal, children.trim());
         assert_eq!(server.wait().status.code(), Some(0), "{signal}");

@@ -8,7 +8,7 @@ use std::time::Instant;
 use zendesk_token::http::shares::Shares;
 
 use crate::client::{Request, send};
-use crate::harness::{PATIENCE, Server, command, usual};
+use crate::harness::{PATIENCE, Server, command, run_by, usual};
 use crate::hostile_clients::{ASK, answer, until_closed};
 
 #[test]
@@ -88,10 +88,7 @@ fn the_subnets_of_one_site_hold_four_shares_and_give_them_back() {
 fn fewer_open_files_than_connections_leave_room_for_the_probes_and_for_calls_that_are_made() {
     for (asks_api, connections) in [("false", 32), ("true", 24)] {
         let inner = command(&["serve"], &usual(&[("login.check_revocation", asks_api)]));
-        let mut limited = Command::new("sh");
-        limited.args(["-c", "ulimit -n 160 && exec \"$0\" serve"]).arg(inner.get_program()).env_clear();
-        limited.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let server = Server::run(limited);
+        let server = Server::run(run_by("sh", &["-c", "ulimit -n 160 && exec \"$0\" \"$@\""], &inner));
         let flood: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
         for _ in 0..5 {
             assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);

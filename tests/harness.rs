@@ -47,6 +47,14 @@ pub fn command(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     command
 }
 
+/// The same command, run by another program.
+pub fn run_by(program: &str, arguments: &[&str], inner: &Command) -> Command {
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(inner.get_program()).args(inner.get_args()).env_clear();
+    outer.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    outer
+}
+
 /// Runs the binary to its end.
 pub fn output(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     command(arguments, settings).stdin(Stdio::null()).output().unwrap()
