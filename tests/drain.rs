@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Answer, Request, connect, read};
 use crate::harness::{PATIENCE, Server, command, run_by, send_signal, skip, usual};
 use crate::login_tokens::LoginToken;
+use crate::reload::reloads;
 
 fn ready(admin: SocketAddr) -> u16 {
     Request::new(admin, "GET", "/ready").send().status
@@ -53,6 +54,25 @@ fn as_pid_1_it_stops_by_signal_too() {
         send_signal(signal, children.trim());
         assert_eq!(server.wait().status.code(), Some(0), "{signal}");
     }
+}
+
+#[test]
+fn with_one_processor_it_answers_reloads_and_drains_all_the_same() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let one = allowed.trim().split([',', '-']).next().unwrap();
+    let settings = usual(&[("limits.drain", "1s")]);
+    let server = Server::run(run_by("taskset", &["--cpu-list", one], &command(&["serve"], &settings)));
+    let held: Vec<TcpStream> = (0..10).map(|_| half_a_request(&server)).collect();
+    let ask = || server.get("/generate/token").cookie(LoginToken::valid().mint()).send().status;
+    assert!((0..20).all(|_| ask() == 200));
+    server.signal("HUP");
+    wait_until("reloaded", || reloads(&server, "done") == 1);
+    assert_eq!((ask(), ready(server.admin)), (200, 200));
+    let stopped = server.stop();
+    assert_eq!(stopped.status.code(), Some(0));
+    assert!(stopped.log.last().unwrap().contains("\"cut_off\":10"), "{:?}", stopped.log.last());
+    drop(held);
 }
 
 #[test]

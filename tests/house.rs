@@ -197,5 +197,5 @@ pub const EFFECTS: [(&str, &[&str]); 9] = [
     ("io::stderr", &["cli"]),
     ("aws_lc_rs::rand", &["config/secret.rs", "zendesk/token_id.rs"]),
     ("tokio::spawn", &["login", "server", "cli/wire.rs", "cli/demo.rs"]),
-    ("thread::", &["logging", "cli/healthcheck.rs"]),
+    ("thread::", &["logging", "cli/serve.rs", "cli/healthcheck.rs"]),
 ];

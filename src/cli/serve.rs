@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use anyhow::anyhow;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Limits, environment};
@@ -28,7 +29,7 @@ use crate::server::tls::{CertifiedKey, Tls};
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
-    let runtime = Runtime::new()?;
+    let runtime = runtime()?;
     let served = runtime.block_on(async {
         // First of all: a reload that is asked for while the service starts must not end it.
         let hangup = hangup()?;
@@ -42,6 +43,13 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     // A look-up of the Login API's name may be under way, which nothing can end.
     runtime.shutdown_background();
     served
+}
+
+/// A thread for each processor. Where there is one, that thread does all: with a second it would only take turns.
+fn runtime() -> io::Result<Runtime> {
+    let is_alone = available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let mut builder = if is_alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
 }
 
 /// Sockets that are bound already.
