@@ -4,6 +4,7 @@
 
 mod labels;
 mod process;
+pub mod exchange_series;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,6 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use exchange_series::{ExchangeSeries, ProductSeries};
 use labels::{ExchangeLabels, KeyLabel, Labels, ListenerLabel, NoLabels, Outcome, ProductLabel};
 use process::ProcessCollector;
 
@@ -107,32 +109,26 @@ impl Metrics {
         }
     }
 
-    /// Has every series of the exchanges there from the start: a rate can't be taken of one that begins at 1.
-    pub fn expect_exchanges(&self, products: &[&'static str], outcomes: &[&'static str], keys: &[&'static str]) {
-        for product in products {
-            for outcome in outcomes {
-                drop(self.exchanges.get_or_create(&ExchangeLabels { product, outcome }));
-            }
-            drop(self.durations.get_or_create(&ProductLabel { product }));
-        }
-        for key in keys {
-            drop(self.verifications.get_or_create(&KeyLabel { key }));
-        }
-    }
-
-    /// Counts the answer to whoever asked for a product's token: `issued` or a refusal's code, how long it
-    /// took, and the key that verified the login where one did.
-    pub fn count_exchange(
+    /// The series of the exchanges, by the words for the products, for the outcomes and for the keys that verify
+    /// logins. All are there from the start: a rate can't be taken of one that begins at 1.
+    #[must_use]
+    pub fn exchange_series(
         &self,
-        product: &'static str,
-        outcome: &'static str,
-        took: Duration,
-        key: Option<&'static str>,
-    ) {
-        self.exchanges.get_or_create(&ExchangeLabels { product, outcome }).inc();
-        self.durations.get_or_create(&ProductLabel { product }).observe(took.as_secs_f64());
-        if let Some(key) = key {
-            self.verifications.get_or_create(&KeyLabel { key }).inc();
+        products: &[&'static str],
+        outcomes: &[&'static str],
+        keys: &[&'static str],
+    ) -> ExchangeSeries {
+        let of_product = |product: &'static str| ProductSeries {
+            product,
+            outcomes: outcomes
+                .iter()
+                .map(|outcome| (*outcome, self.exchanges.get_or_create_owned(&ExchangeLabels { product, outcome })))
+                .collect(),
+            duration: self.durations.get_or_create_owned(&ProductLabel { product }),
+        };
+        ExchangeSeries {
+            products: products.iter().copied().map(of_product).collect(),
+            keys: keys.iter().map(|key| (*key, self.verifications.get_or_create_owned(&KeyLabel { key }))).collect(),
         }
     }
 

@@ -18,7 +18,7 @@ pub const ORDER: [&str; 12] = [
 
 /// The files of each folder in order; each names only those before it.
 pub const FOLDERS: [(&str, &[&str]); 8] = [
-    ("metrics", &["labels", "process"]),
+    ("metrics", &["labels", "process", "exchange_series"]),
     ("logging", &["otlp", "spans", "writer", "json"]),
     (
         "config",
@@ -78,6 +78,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
         &[
             "refusal",
             "cause",
+            "answer",
             "client_ip",
             "network",
             "shares",
@@ -94,6 +95,7 @@ pub const FOLDERS: [(&str, &[&str]); 8] = [
             "routes",
             "trace",
             "observe",
+            "gate",
             "admin",
         ],
     ),

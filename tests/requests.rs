@@ -1,6 +1,5 @@
 //! What happens to a request that is slow, one too many, or hits a fault of ours.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -32,7 +31,12 @@ fn app(changes: &[(&str, &str)]) -> App {
 
 async fn ask(app: &App, path: &str) -> Response {
     let request = Request::get(path).header("Origin", ORIGIN).body(Body::empty()).unwrap();
-    app.answer(request, SocketAddr::from(([127, 0, 0, 1], 1))).await
+    answer(app, request).await
+}
+
+async fn answer(app: &App, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    app.answer(&head, body, [127, 0, 0, 1].into()).await
 }
 
 /// Status and body, once the headers that every answer has are seen to be there.
@@ -94,7 +98,7 @@ fn to_zendesks_servers_all_trouble_of_ours_is_worth_another_try() {
         let app = app(&[("limits.request_timeout", "100ms")]);
         for (method, code) in [("GET", "00-12"), ("POST", "00-14")] {
             let request = Request::builder().method(method).uri("/support-sdk/token").body(Body::empty()).unwrap();
-            let response = app.answer(request, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+            let response = answer(&app, request).await;
             assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
             assert!(!response.headers().contains_key("access-control-allow-origin"));
             let body = to_bytes(response.into_body(), 1024).await.unwrap();

@@ -1,8 +1,5 @@
 //! Why was a request refused, and which refusal is that?
 
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use thiserror::Error;
 
 use crate::exchange::ExchangeError;
@@ -15,9 +12,6 @@ use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
 
 use super::refusal::Refusal;
-
-/// Seconds after which a client may try again when the trouble is ours.
-pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request was refused, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -79,9 +73,9 @@ pub enum Cause {
     /// No route has this path.
     #[error("no such route")]
     RouteUnknown,
-    /// The route does not take this method.
+    /// The route does not take this method, but those that are named.
     #[error("no such method on this route")]
-    MethodUnknown,
+    MethodUnknown(&'static str),
     /// `rate_limit` is reached; after so many seconds it is not.
     #[error("more requests of this client than rate_limit allows; again in {0} s")]
     TooManyRequests(u64),
@@ -150,37 +144,12 @@ impl Cause {
             | Self::BodyLate => Refusal::BadRequest,
             Self::BodyTooLarge => Refusal::BodyTooLarge,
             Self::RouteUnknown | Self::Exchange(ExchangeError::NotServed) => Refusal::NotFound,
-            Self::MethodUnknown => Refusal::MethodNotAllowed,
+            Self::MethodUnknown(_) => Refusal::MethodNotAllowed,
             Self::TooManyRequests(_) | Self::TooManyBodiesOfClient => Refusal::TooManyRequests,
             Self::TooManyInFlight | Self::TooManyBodies => Refusal::Overloaded,
             Self::TooSlow => Refusal::TimedOut,
             Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
             | Self::Panicked => Refusal::Internal,
         }
-    }
-}
-
-/// The body of a refusal: these two members and no more.
-#[derive(Serialize)]
-struct Body {
-    code: &'static str,
-    description: &'static str,
-}
-
-impl IntoResponse for Cause {
-    /// Writes the refusal, and leaves the cause in the response's extensions for the log.
-    fn into_response(self) -> Response {
-        let refusal = self.refusal();
-        let (status, code, description) = refusal.wire();
-        let body = serde_json::to_vec(&Body { code, description }).unwrap_or_default();
-        let json = HeaderValue::from_static("application/json");
-        let mut response = (status, [(CONTENT_TYPE, json)], body).into_response();
-        if let Self::TooManyRequests(seconds) = self {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        } else if matches!(refusal, Refusal::TooManyRequests | Refusal::Overloaded | Refusal::LoginUnavailable) {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-        }
-        response.extensions_mut().insert(self);
-        response
     }
 }

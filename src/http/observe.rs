@@ -5,43 +5,31 @@
 //! written.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::extract::Request;
-use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName, HeaderValue, ORIGIN};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
+use tokio::time::Instant;
 use tracing::Span;
 
 use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
-use crate::exchange::Issued;
 use crate::logging::spans;
 use crate::login::keys::VerifiedBy;
 use crate::metrics::Metrics;
+use crate::metrics::exchange_series::ExchangeSeries;
 
-use super::cause::Cause;
+use super::answer::{Answer, Outcome};
+use super::origin_gate;
 use super::refusal::REFUSALS;
-use super::token;
+use super::routes::Route;
 use super::trace::traceparent;
-use super::{openapi, origin_gate, script};
 
 /// Longest request id that is taken from a client. Too short for a JWT or a generated secret, so that
 /// none gets into the log by this door.
 const MAX_ID_BYTES: usize = 63;
-
-/// Paths that the log names; any other is text of the client's choosing.
-const ROUTES: [&str; 6] = [
-    token::path(Product::Chat),
-    token::path(Product::Messaging),
-    token::path(Product::HelpCenter),
-    token::path(Product::SupportSdk),
-    script::PATH,
-    openapi::PATH,
-];
 
 /// The outcome of an exchange that gave a token; the others are refusals' codes.
 const ISSUED: &str = "issued";
@@ -49,14 +37,13 @@ const ISSUED: &str = "issued";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What of a request goes into the log.
-pub struct Seen {
+pub(super) struct Seen {
     started: Instant,
     id: HeaderValue,
     span: Span,
     trace_id: Option<String>,
     method: &'static str,
-    route: &'static str,
-    product: Option<Product>,
+    route: Option<Route>,
     is_preflight: bool,
     origin: Option<HeaderValue>,
     client: IpAddr,
@@ -64,21 +51,20 @@ pub struct Seen {
 
 /// One log line at a level; `tracing` wants the level fixed at each place.
 macro_rules! log_line {
-    ($level:ident, $seen:ident, $response:ident) => {{
-        let cause = $response.extensions().get::<Cause>();
-        let issued = $response.extensions().get::<Issued>();
+    ($level:ident, $seen:ident, $answer:ident) => {{
+        let issued = $answer.outcome.issued();
         tracing::$level!(
             request_id = $seen.id.to_str().unwrap_or_default(),
             trace_id = $seen.trace_id,
             method = $seen.method,
-            route = $seen.route,
-            status = $response.status().as_u16(),
-            refusal = refused_with($response),
-            cause = cause.map(tracing::field::display),
+            route = shown($seen.route),
+            status = $answer.response.status().as_u16(),
+            refusal = $answer.outcome.refused_with(),
+            cause = $answer.outcome.cause().map(tracing::field::display),
             duration_us = u64::try_from($seen.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($seen.client),
-            origin = $seen.origin($response),
-            key = verified_by($response),
+            origin = $seen.origin(&$answer.response),
+            key = $answer.outcome.verified_by().map(VerifiedBy::word),
             token_sha256 = issued.map(|issued| Sha256::of(issued.token.as_str())).as_ref().map(Sha256::digits),
             sub_sha256 = issued.map(|issued| Sha256::of(&issued.external_id)).as_ref().map(Sha256::digits),
             "request"
@@ -88,14 +74,11 @@ macro_rules! log_line {
 
 impl Seen {
     /// Takes what the answer's log line will need, and starts the clock.
-    #[must_use]
-    pub fn new(request: &Request, client: IpAddr) -> Self {
-        let path = request.uri().path();
-        let id = request_id(request.headers());
-        let method = known(request.method());
-        let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("none");
-        let span = spans::request(method, route, id.to_str().unwrap_or_default());
-        let parent = traceparent(request.headers());
+    pub(super) fn new(head: &Parts, route: Option<Route>, client: IpAddr) -> Self {
+        let id = request_id(&head.headers);
+        let method = known(&head.method);
+        let span = spans::request(method, shown(route), id.to_str().unwrap_or_default());
+        let parent = traceparent(&head.headers);
         let (parent, trace_id) = parent.unzip();
         Self {
             started: Instant::now(),
@@ -104,53 +87,50 @@ impl Seen {
             id,
             method,
             route,
-            is_preflight: origin_gate::is_preflight(request),
-            product: PRODUCTS.into_iter().find(|product| token::path(*product) == path),
-            origin: request.headers().get(ORIGIN).cloned(),
+            is_preflight: origin_gate::is_preflight(head),
+            origin: head.headers.get(ORIGIN).cloned(),
             client,
         }
     }
 
+    pub(super) const fn started(&self) -> Instant {
+        self.started
+    }
+
     /// What the answer's steps are part of.
-    #[must_use]
-    pub fn span(&self) -> Span {
+    pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    /// Logs and counts the answer, and sets the headers that every answer has.
-    #[must_use]
-    pub fn finish(self, mut response: Response, metrics: &Metrics) -> Response {
-        self.log(&response);
-        self.count(&response, metrics);
-        spans::end(&self.span, response.status().as_u16(), refused_with(&response));
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // A document that caches keep says so itself, and is no answer to one request.
-        if !headers.contains_key(CACHE_CONTROL) {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            headers.insert(X_REQUEST_ID, self.id);
+    /// Logs and counts the answer, and names the request on it.
+    pub(super) fn finish(self, mut answer: Answer, series: &ExchangeSeries) -> Response {
+        self.log(&answer);
+        self.count(&answer.outcome, series);
+        spans::end(&self.span, answer.response.status().as_u16(), answer.outcome.refused_with());
+        if !answer.is_for_all() {
+            answer.response.headers_mut().insert(X_REQUEST_ID, self.id);
         }
-        response
+        answer.response
     }
 
     /// Counts what became of an exchange; a preflight is none.
-    fn count(&self, response: &Response, metrics: &Metrics) {
-        let issued = response.extensions().get::<Issued>();
-        let outcome = refused_with(response).or(issued.map(|_| ISSUED));
-        if let (Some(product), Some(outcome), false) = (self.product, outcome, self.is_preflight) {
-            metrics.count_exchange(product.word(), outcome, self.started.elapsed(), verified_by(response));
+    fn count(&self, outcome: &Outcome, series: &ExchangeSeries) {
+        let word = outcome.refused_with().or(outcome.issued().map(|_| ISSUED));
+        if let (Some(Route::Token(product)), Some(word), false) = (self.route, word, self.is_preflight) {
+            let key = outcome.verified_by().map(VerifiedBy::word);
+            series.count(product.word(), word, self.started.elapsed(), key);
         }
     }
 
-    fn log(&self, response: &Response) {
+    fn log(&self, answer: &Answer) {
         // Zendesk's servers are told 503 of all trouble of ours; the log tells it apart.
-        let cause = response.extensions().get::<Cause>();
-        match cause.map_or(response.status(), |cause| cause.refusal().wire().0) {
+        let cause = answer.outcome.cause();
+        match cause.map_or(answer.response.status(), |cause| cause.refusal().wire().0) {
             StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
-                log_line!(warn, self, response);
+                log_line!(warn, self, answer);
             }
-            status if status.is_server_error() => log_line!(error, self, response),
-            _ => log_line!(info, self, response),
+            status if status.is_server_error() => log_line!(error, self, answer),
+            _ => log_line!(info, self, answer),
         }
     }
 
@@ -180,22 +160,16 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// Has every series of the exchanges counted from zero.
-pub fn expect(metrics: &Metrics) {
+/// The path of a route; any other is text of the client's choosing.
+fn shown(route: Option<Route>) -> &'static str {
+    route.map_or("none", Route::path)
+}
+
+/// Every series of the exchanges, counted from zero.
+pub(super) fn series(metrics: &Metrics) -> ExchangeSeries {
     let refusals = REFUSALS.map(|refusal| refusal.wire().1);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(refusals).collect();
-    metrics.expect_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word));
-}
-
-/// The refusal's code, where it is one.
-fn refused_with(response: &Response) -> Option<&'static str> {
-    response.extensions().get::<Cause>().map(|cause| cause.refusal().wire().1)
-}
-
-/// The word for the key that verified the login, where one did.
-fn verified_by(response: &Response) -> Option<&'static str> {
-    let issued = response.extensions().get::<Issued>().map(|issued| issued.verified_by);
-    issued.or(response.extensions().get::<Cause>().and_then(|cause| cause.verified_by())).map(VerifiedBy::word)
+    metrics.exchange_series(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word))
 }
 
 /// The client's own id when there is one and it is sane, else one that is made.

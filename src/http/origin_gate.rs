@@ -5,12 +5,12 @@
 //! can't even see the status of an answer without it. `tower-http`'s layer answers every OPTIONS
 //! and runs the handler for refused origins, so this is ours.
 
-use axum::extract::Request;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    HeaderValue, ORIGIN, VARY,
+    HeaderValue, ORIGIN,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -51,8 +51,8 @@ pub fn allowed_origin(headers: &HeaderMap, origins: &[OriginPattern]) -> Result<
 
 /// An OPTIONS without `Access-Control-Request-Method` is an ordinary request.
 #[must_use]
-pub fn is_preflight(request: &Request) -> bool {
-    request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+pub fn is_preflight(head: &Parts) -> bool {
+    head.method == Method::OPTIONS && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Says yes for every path: a preflight's refusal would hide from the page what is wrong with the path.
@@ -66,15 +66,10 @@ pub fn preflight(takes_bearer: bool) -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-/// Names the allowed origin on an answer, and says that the answer depends on it.
-#[must_use]
-pub fn name_origin(mut response: Response, origin: Option<HeaderValue>) -> Response {
+/// Names the allowed origin on an answer.
+pub fn name_origin(response: &mut Response, origin: HeaderValue) {
     let headers = response.headers_mut();
-    headers.append(VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = origin {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
-    }
-    response
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
 }

@@ -7,11 +7,9 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -28,9 +26,10 @@ use crate::login::strict_json::{Member, Members, StrictJsonError};
 use crate::login::token::{LoginToken, VerifyError};
 use crate::login::verifier::{Candidates, LoginError};
 
-use super::cause::{Cause, RETRY_AFTER_SECONDS};
+use super::answer::{Answer, RETRY_AFTER_SECONDS};
+use super::cause::Cause;
 use super::shares::Shares;
-use super::token::{answer, now};
+use super::token::now;
 
 /// Most bytes of a body: a login token has 8 KiB at most, and no letter that a form has to escape.
 const MAX_BYTES: usize = 16 * 1024;
@@ -48,9 +47,8 @@ const SHARE: usize = 16;
 /// The field that holds the login token.
 const FIELD: &str = "user_token";
 
-/// What the route needs.
-pub struct Endpoint {
-    exchange: Arc<Exchange>,
+/// Where bodies are waited for.
+pub(super) struct Endpoint {
     /// Places for bodies that are still to come. Nothing else lets a client keep a request under way at
     /// will: without a bound of their own, bodies that never come would fill the house.
     reading: Semaphore,
@@ -58,40 +56,36 @@ pub struct Endpoint {
     shares: Shares,
 }
 
-/// Who asks, as the trusted proxies say.
-#[derive(Clone, Copy)]
-pub struct Client(pub IpAddr);
-
 impl Endpoint {
     /// Takes as many bodies at once as a quarter of the requests that are answered at once.
-    #[must_use]
-    pub fn new(exchange: Arc<Exchange>, requests_in_flight: usize) -> Self {
+    pub(super) fn new(requests_in_flight: usize) -> Self {
         let places = (requests_in_flight / 4).max(1);
-        Self { exchange, reading: Semaphore::new(places), shares: Shares::new((places / SHARE).max(1)) }
+        Self { reading: Semaphore::new(places), shares: Shares::new((places / SHARE).max(1)) }
     }
-}
 
-/// `POST /support-sdk/token`: the login token in a form's `user_token`, or a JSON object's, in; a Support
-/// SDK token out.
-///
-/// # Errors
-/// Whatever keeps the player from getting one.
-pub async fn token(
-    State(endpoint): State<Arc<Endpoint>>,
-    Extension(Client(client)): Extension<Client>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Cause> {
-    let find = finder(&headers)?;
-    let body = {
-        let _share = endpoint.shares.take(client).ok_or(Cause::TooManyBodiesOfClient)?;
-        let _place = endpoint.reading.try_acquire().map_err(|_| Cause::TooManyBodies)?;
-        timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Cause::BodyLate)??
-    };
-    let user_token = find(&body)?;
-    let candidates = Candidates { bearer: Some(LoginToken::new(user_token.as_bytes())), cookies: Vec::new() };
-    let issued = endpoint.exchange.run(Product::SupportSdk, &candidates, now()).await;
-    Ok(answer(issued.map_err(cause)?, Product::SupportSdk, false))
+    /// `POST /support-sdk/token`: the login token in a form's `user_token`, or a JSON object's, in; a Support
+    /// SDK token out. `client` is who asks, as the trusted proxies say.
+    ///
+    /// # Errors
+    /// Whatever keeps the player from getting one.
+    pub(super) async fn token(
+        &self,
+        exchange: &Exchange,
+        headers: &HeaderMap,
+        body: Body,
+        client: IpAddr,
+    ) -> Result<Answer, Cause> {
+        let find = finder(headers)?;
+        let body = {
+            let _share = self.shares.take(client).ok_or(Cause::TooManyBodiesOfClient)?;
+            let _place = self.reading.try_acquire().map_err(|_| Cause::TooManyBodies)?;
+            timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Cause::BodyLate)??
+        };
+        let user_token = find(&body)?;
+        let candidates = Candidates { bearer: Some(LoginToken::new(user_token.as_bytes())), cookies: Vec::new() };
+        let issued = exchange.run(Product::SupportSdk, &candidates, now()).await;
+        Ok(Answer::token(issued.map_err(cause)?, Product::SupportSdk, false))
+    }
 }
 
 /// Tells a login that is not good from one that may be, were our clock or our keys another.
@@ -108,14 +102,12 @@ fn cause(error: ExchangeError) -> Cause {
 }
 
 /// Says 503 of what is our trouble and has another status elsewhere; code and description stay.
-#[must_use]
-pub fn worth_another_try(mut response: Response) -> Response {
+pub(super) fn worth_another_try(response: &mut Response) {
     let status = response.status();
     if status == StatusCode::REQUEST_TIMEOUT || status.is_server_error() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
-    response
 }
 
 /// Takes the body, if it is of a size that is meant.

@@ -1,27 +1,20 @@
 //! How does a page get its token?
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
-use axum::extract::Request;
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use axum::http::request::Parts;
-use axum::response::Response;
+use axum::http::header::AUTHORIZATION;
 
 use crate::config::products::Product;
-use crate::exchange::{Exchange, Issued};
+use crate::exchange::Exchange;
 use crate::login::Timestamp;
 use crate::login::verifier::Candidates;
 
 use super::accept::prefers_plain_text;
+use super::answer::Answer;
 use super::bearer;
 use super::cause::Cause;
 use super::login_cookie;
-
-/// Room for the headers of an answer: ten at most.
-const HEADERS: usize = 10;
 
 /// Where a product's tokens are asked for; Chat's is the path of Xsolla's reference.
 #[must_use]
@@ -38,11 +31,9 @@ pub const fn path(product: Product) -> &'static str {
 ///
 /// # Errors
 /// Whatever keeps the player from getting one.
-pub async fn token(product: Product, exchange: Arc<Exchange>, request: Request) -> Result<Response, Cause> {
-    // As an argument the headers would be a copy.
-    let (Parts { headers, .. }, _) = request.into_parts();
-    let issued = exchange.run(product, &candidates(&exchange, &headers)?, now()).await?;
-    Ok(answer(issued, product, prefers_plain_text(&headers)))
+pub(super) async fn token(product: Product, exchange: &Exchange, headers: &HeaderMap) -> Result<Answer, Cause> {
+    let issued = exchange.run(product, &candidates(exchange, headers)?, now()).await?;
+    Ok(Answer::token(issued, product, prefers_plain_text(headers)))
 }
 
 /// The login tokens of both kinds; one of the two is enough.
@@ -58,24 +49,6 @@ pub fn candidates<'a>(exchange: &Exchange, headers: &'a HeaderMap) -> Result<Can
         (true, false) if headers.contains_key(AUTHORIZATION) => Err(Cause::BearerIgnored),
         (true, false) => Err(Cause::LoginCookieMissing),
     }
-}
-
-/// Writes the token, and leaves what was issued in the response's extensions for the log.
-pub(super) fn answer(issued: Issued, product: Product, is_plain: bool) -> Response {
-    let token = issued.token.as_str();
-    // To pages what the reference gives, to Zendesk's servers what they read. No letter of a token has to be escaped.
-    let name = if product.is_for_pages() { "token" } else { "jwt" };
-    let (content_type, body) = if is_plain {
-        ("text/plain; charset=utf-8", token.to_owned())
-    } else {
-        ("application/json", [r#"{""#, name, r#"":""#, token, r#""}"#].concat())
-    };
-    let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    headers.reserve(HEADERS);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.extensions_mut().insert(issued);
-    response
 }
 
 /// The time on this machine's clock; 0 when it stands before 1970, where no login token is valid.

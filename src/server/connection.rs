@@ -5,18 +5,19 @@
 //! is closed.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
@@ -40,7 +41,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let pulse = Arc::new(Pulse::new(limits));
     let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
     // Each in a box of its own: kept with the connection, every idle one would have room for one.
-    let service = service_fn(|request| Box::pin(answer(&app, &pulse, peer, request)));
+    let service = service_fn(|request| Box::pin(answer(&app, &pulse, peer.ip(), request)));
     // A client may close its half as soon as it has asked (`printf … | nc`); it still gets its answer.
     let connection = http1::Builder::new()
         .half_close(true)
@@ -78,22 +79,25 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 /// request with a body. Only Zendesk's servers have a reason to send one, and seldom; and where its end
 /// is in doubt (`Transfer-Encoding` beside `Content-Length`) the rest would be read as a request that
 /// nobody sent.
-async fn answer(
+fn answer(
     app: &App,
     pulse: &Pulse,
-    peer: SocketAddr,
+    peer: IpAddr,
     request: Request<Incoming>,
-) -> Result<
-    hyper::Response<impl Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static>,
-    Infallible,
+) -> impl Future<
+    Output = Result<Response<impl Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + 'static>, Infallible>,
 > {
-    pulse.answering(app.request_timeout());
-    let has_body = !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = app.answer(request, peer).await;
-    if pulse.answered() || has_body {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    // Taken apart before the future is made, and no `async fn`: that has room for its arguments twice.
+    let (head, body) = request.into_parts();
+    async move {
+        pulse.answering(app.request_timeout());
+        let has_body = !body.is_end_stream() || head.headers.contains_key(TRANSFER_ENCODING);
+        let mut response = app.answer(&head, body, peer).await;
+        if pulse.answered() || has_body {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
-    Ok(response)
 }
 
 /// What a connection is doing, and until when it may.
