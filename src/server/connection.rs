@@ -9,7 +9,8 @@ use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     limits: Arc<Limits>,
     mut draining: watch::Receiver<bool>,
 ) {
-    let pulse = Arc::new(Pulse::new(limits));
+    let pulse = Arc::new(Pulse::default());
     let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
     // Each in a box of its own: kept with the connection, every idle one would have room for one.
     let service = service_fn(|request| Box::pin(answer(&app, &pulse, peer.ip(), request)));
@@ -46,25 +47,35 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
-        .max_buf_size(pulse.limits.header_bytes)
+        .max_buf_size(limits.header_bytes)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut drain = pin!(draining.wait_for(|is_draining| *is_draining));
-    let mut alarm = pin!(sleep_until(pulse.state().deadline));
+    let mut deadline = Instant::now() + limits.header_timeout;
+    let mut alarm = pin!(sleep_until(deadline));
     poll_fn(|cx| {
-        if !pulse.state().is_draining && drain.as_mut().poll(cx).is_ready() {
-            pulse.drain();
+        if !pulse.is_draining() && drain.as_mut().poll(cx).is_ready() && pulse.drain() {
+            deadline = deadline.min(Instant::now() + LINGER);
         }
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        // One look at the clock for all that went on: most requests come and are answered within one poll.
+        if let Some(phase) = pulse.moved() {
+            deadline = Instant::now()
+                + match phase {
+                    Phase::Fresh | Phase::Reading => limits.header_timeout,
+                    // The request timeout ends the answer; this is for a client that then does not take it.
+                    Phase::Answering => app.request_timeout() + limits.idle_timeout,
+                    Phase::Idle if pulse.is_draining() => LINGER,
+                    Phase::Idle => limits.idle_timeout,
+                };
+        }
         // Set the alarm anew only when it would ring too late; ringing too early costs one look.
-        let mut deadline = pulse.state().deadline;
         if deadline < alarm.deadline() {
             alarm.as_mut().reset(deadline);
         }
         while alarm.as_mut().poll(cx).is_ready() {
-            deadline = pulse.state().deadline;
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
@@ -90,87 +101,79 @@ fn answer(
     // Taken apart before the future is made, and no `async fn`: that has room for its arguments twice.
     let (head, body) = request.into_parts();
     async move {
-        pulse.answering(app.request_timeout());
+        pulse.enter(Phase::Answering);
         let has_body = !body.is_end_stream() || head.headers.contains_key(TRANSFER_ENCODING);
         let mut response = app.answer(&head, body, peer).await;
-        if pulse.answered() || has_body {
+        pulse.enter(Phase::Idle);
+        if pulse.is_draining() || has_body {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
     }
 }
 
-/// What a connection is doing, and until when it may.
-struct Pulse {
-    limits: Arc<Limits>,
-    state: Mutex<State>,
-}
-
-#[derive(Clone, Copy)]
-struct State {
-    phase: Phase,
-    deadline: Instant,
-    is_draining: bool,
-}
-
+/// What a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Accepted; no byte came yet.
     Fresh,
     /// Some of a request's headers came.
     Reading,
-    /// A request is being answered; `limits.request_timeout` watches over it.
+    /// A request is being answered.
     Answering,
     /// Between two requests.
     Idle,
 }
 
+impl Phase {
+    const ALL: [Self; 4] = [Self::Fresh, Self::Reading, Self::Answering, Self::Idle];
+}
+
+/// Keeps what a connection is doing. Its own task alone asks and tells; atomic, since that may go from one
+/// thread to another.
+#[derive(Default)]
+struct Pulse {
+    /// Place in [`Phase::ALL`].
+    phase: AtomicUsize,
+    has_moved: AtomicBool,
+    is_draining: AtomicBool,
+}
+
 impl Pulse {
-    fn new(limits: Arc<Limits>) -> Self {
-        let deadline = Instant::now() + limits.header_timeout;
-        Self { limits, state: Mutex::new(State { phase: Phase::Fresh, deadline, is_draining: false }) }
+    fn phase(&self) -> Phase {
+        Phase::ALL.get(self.phase.load(Ordering::Relaxed)).copied().unwrap_or(Phase::Fresh)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as usize, Ordering::Relaxed);
+        self.has_moved.store(true, Ordering::Relaxed);
+    }
+
+    /// The phase, when one was entered since this was last asked.
+    fn moved(&self) -> Option<Phase> {
+        let has_moved = self.has_moved.load(Ordering::Relaxed);
+        self.has_moved.store(false, Ordering::Relaxed);
+        has_moved.then(|| self.phase())
     }
 
     /// Bytes came in.
     fn received(&self) {
-        let mut state = self.state();
-        match state.phase {
-            Phase::Fresh => state.phase = Phase::Reading,
-            Phase::Idle => {
-                state.phase = Phase::Reading;
-                state.deadline = Instant::now() + self.limits.header_timeout;
-            }
+        match self.phase() {
+            // The time for the first headers began when the connection did.
+            Phase::Fresh => self.phase.store(Phase::Reading as usize, Ordering::Relaxed),
+            Phase::Idle => self.enter(Phase::Reading),
             Phase::Reading | Phase::Answering => {}
         }
     }
 
-    /// The headers are in. The request timeout ends the answer; this is for a client that then does
-    /// not take it.
-    fn answering(&self, request_timeout: Duration) {
-        let mut state = self.state();
-        state.phase = Phase::Answering;
-        state.deadline = Instant::now() + request_timeout + self.limits.idle_timeout;
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// The answer is on its way; whether the connection must end with it.
-    fn answered(&self) -> bool {
-        let mut state = self.state();
-        let rest = if state.is_draining { LINGER } else { self.limits.idle_timeout };
-        state.phase = Phase::Idle;
-        state.deadline = Instant::now() + rest;
-        state.is_draining
-    }
-
-    fn drain(&self) {
-        let mut state = self.state();
-        state.is_draining = true;
-        if matches!(state.phase, Phase::Fresh | Phase::Idle) {
-            state.deadline = state.deadline.min(Instant::now() + LINGER);
-        }
+    /// From now on the answers close the connection. Says whether there is nothing under way.
+    fn drain(&self) -> bool {
+        self.is_draining.store(true, Ordering::Relaxed);
+        matches!(self.phase(), Phase::Fresh | Phase::Idle)
     }
 }
 
@@ -195,6 +198,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
+/// Takes one piece at a time, so that hyper puts a body behind its head: to copy so few bytes is quicker than to write
+/// two pieces.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
@@ -206,17 +211,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
