@@ -56,7 +56,7 @@ impl Load {
 
     /// One thread: writes on all its connections, then reads from all, and begins again. It reads the last first: in
     /// their order it would sleep before each answer of a server that is slower than itself, and the server would be charged
-    /// for waking it, on another processor, as often as it answers. The quicker server, which is ahead, never would.
+    /// for waking it, on another processor, as often as it answers. A server that is quicker than its client never is so charged.
     fn client(&self, address: SocketAddr, connections: usize) -> Vec<f64> {
         let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(address)).collect();
         let (mut latencies, mut buffer) = (Vec::new(), [0; 4096]);
