@@ -1,124 +1,272 @@
-//! How does a request come in, and an answer go out?
+//! The routers of the public and of the admin listener, and the layers that every public request passes.
 
-pub mod refusal;
-pub mod cause;
-pub mod answer;
-pub mod client_ip;
-pub mod network;
-pub mod shares;
-pub mod rate_limit;
-pub mod login_cookie;
-pub mod bearer;
-pub mod origin_gate;
-pub mod accept;
-pub mod token;
-pub mod support_sdk;
-pub mod document;
-pub mod script;
-pub mod openapi;
-pub mod routes;
-pub mod trace;
-pub mod observe;
-mod gate;
+mod accept;
+mod access_log;
 pub mod admin;
+mod check;
+pub mod client_ip;
+pub mod credentials;
+pub mod document;
+pub mod error;
+pub mod json;
+pub mod network;
+pub mod openapi;
+pub mod origin;
+pub mod rate_limit;
+mod request_id;
+pub mod script;
+pub mod shares;
+mod state;
+mod support_sdk;
+pub mod token;
+mod trace;
 
-use std::net::IpAddr;
+use std::any::Any;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::Request;
-use axum::http::request::Parts;
-use axum::response::Response;
-use tower::Service;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
+use axum::routing::{MethodRouter, any, get, post};
+use tower::{Service, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::{RequestBodyLimitLayer, ResponseBody};
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
 
-use crate::config::Config;
-use crate::exchange::Exchange;
-use crate::metrics::Metrics;
+use crate::config::products::Product;
+use crate::exchange::ExchangeError;
 
-use admin::Readiness;
-use gate::Gate;
-use routes::Routes;
+use access_log::Client;
+use check::{CheckLayer, check};
+use error::{ApiError, Reason};
+use request_id::RandomId;
 
-/// For an answer that has nothing to wait for.
-const PLAIN_TIMEOUT: Duration = Duration::from_secs(10);
+use state::Counted;
 
-/// Everything that answers on one listener. Clones are the same app.
-#[derive(Clone)]
-pub struct App(Kind);
+pub use state::AppState;
 
-#[derive(Clone)]
-enum Kind {
-    Public(Arc<Gate>),
-    Plain(Router),
+/// The status of `TimeoutLayer`'s answer, which no handler gives.
+const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
+
+/// The public listener's routes.
+pub fn router(state: Arc<AppState>) -> Router {
+    let route = |product, handler| if state.exchange.serves(product) { handler } else { any(not_served) };
+    let pages = Router::new()
+        .route(token::CHAT_PATH, route(Product::Chat, get(token::chat)))
+        .route(token::MESSAGING_PATH, route(Product::Messaging, get(token::messaging)))
+        .route(token::HELP_CENTER_PATH, route(Product::HelpCenter, get(token::help_center)))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(
+            ServiceBuilder::new()
+                // First, so that a foreign page spends nothing of the player's rate limit.
+                .layer(refuse_foreign_origins(&state))
+                .layer(limit_rate(&state)),
+        );
+    let servers = Router::new()
+        .route(token::SUPPORT_SDK_PATH, route(Product::SupportSdk, for_zendesks_servers(post(support_sdk::token))))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(refuse_foreign_origins(&state));
+    // For anybody: they say nothing of anybody.
+    let documents = Router::new()
+        .route(script::PATH, get(script::answer))
+        .route(openapi::PATH, get(openapi::answer))
+        .method_not_allowed_fallback(method_not_allowed);
+    let documents = with_layers(documents, Arc::clone(&state));
+    with_layers(pages.merge(servers), state).merge(documents.layer(map_response(document::same_for_all)))
 }
 
+/// Puts routes behind the layers of the public listener. Each request passes them from the top to the bottom, its answer the
+/// other way.
+pub fn with_layers(routes: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
+    let layers = ServiceBuilder::new()
+        // Outermost: every answer and every line of the log has an id, the client's own where it is sane.
+        .map_request(request_id::drop_unusable)
+        .layer(SetRequestIdLayer::x_request_id(RandomId))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        // Outside of all that answers: nobody keeps an answer that does not say so itself, or takes it for another type.
+        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
+        .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.takes_bearer)))
+        // Outside of all that refuses: every refusal is logged and counted.
+        .layer(from_fn_with_state(Arc::clone(&state), access_log::access_log))
+        // Outside of all that refuses: a page can read every refusal, a panic's and a timeout's too.
+        .layer(origin::cors(&state))
+        // Outside of all code that is ours: a panic ends one request and not the connection's others.
+        .layer(CatchPanicLayer::custom(panicked))
+        // Before a request can wait for anything: too many that wait are what this is against.
+        .layer(limit_in_flight(&state))
+        // Innermost: what is timed is the handler.
+        .map_response(timed_out)
+        .layer(TimeoutLayer::with_status_code(TIMED_OUT, state.request_timeout));
+    routes.layer(layers).with_state(state)
+}
+
+/// The route of Zendesk's servers: a limit on bodies, and all trouble of ours worth another try, a panic too.
+pub fn for_zendesks_servers<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
+    route.layer(
+        ServiceBuilder::new()
+            .map_response(|response: Response<_>| support_sdk::worth_another_try(response.map(Body::new)))
+            .layer(CatchPanicLayer::custom(panicked))
+            .map_response(too_large)
+            .layer(RequestBodyLimitLayer::new(support_sdk::MAX_READ)),
+    )
+}
+
+fn refuse_foreign_origins(
+    state: &Arc<AppState>,
+) -> CheckLayer<impl Fn(&Request) -> Result<(), ApiError> + Clone + use<>> {
+    let state = Arc::clone(state);
+    check(move |request| origin::refuse_foreign(request, &state))
+}
+
+/// A limit for each client on how often pages ask, where the settings have one.
+fn limit_rate(state: &Arc<AppState>) -> CheckLayer<impl Fn(&Request) -> Result<(), ApiError> + Clone + use<>> {
+    let rate_limit = state.rate_limit.clone();
+    check(move |request| match (&rate_limit, request.extensions().get::<Client>()) {
+        (Some(limit), Some(Client(client))) => Ok(limit.check(*client).map_err(Reason::TooManyRequests)?),
+        (None, _) | (_, None) => Ok(()),
+    })
+}
+
+fn limit_in_flight(
+    state: &Arc<AppState>,
+) -> CheckLayer<impl Fn(&Request) -> Result<Counted, ApiError> + Clone + use<>> {
+    let (in_flight, most) = (Arc::clone(&state.counters.in_flight), state.requests_in_flight);
+    check(move |_| in_flight.take(most).ok_or(Reason::TooManyInFlight.into()))
+}
+
+/// What a 401 asks for (RFC 9110 §11.6.1 wants every 401 to say so): a bearer token where it is taken, else the login cookie,
+/// for which there is no registered scheme.
+fn challenge(takes_bearer: bool) -> impl Fn(&Response) -> Option<HeaderValue> + Clone + use<> {
+    let scheme = HeaderValue::from_static(if takes_bearer { "Bearer" } else { "LoginCookie" });
+    move |response| (response.status() == StatusCode::UNAUTHORIZED).then(|| scheme.clone())
+}
+
+/// The error table's answer in the place of `TimeoutLayer`'s, which has no body.
+fn timed_out<B: Into<Body>>(response: Response<B>) -> Response {
+    if response.status() == TIMED_OUT { ApiError(Reason::TooSlow).into_response() } else { response.map(Into::into) }
+}
+
+/// The error table's answer in the place of `RequestBodyLimitLayer`'s.
+fn too_large(response: Response<ResponseBody<Body>>) -> Response {
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError(Reason::BodyTooLarge).into_response(),
+        _ => response.map(Body::new),
+    }
+}
+
+/// The panic itself is logged where it happens.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ApiError(Reason::Panicked).into_response()
+}
+
+async fn not_found() -> ApiError {
+    ApiError(Reason::RouteUnknown)
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError(Reason::MethodUnknown)
+}
+
+/// Answers for a product that is not configured.
+async fn not_served() -> ApiError {
+    ExchangeError::NotServed.into()
+}
+
+/// The router that answers now. A reload puts another in its place as a whole; requests under way end with the one they
+/// began with. Clones are the same.
+#[derive(Clone)]
+pub struct CurrentRouter(Arc<ArcSwap<Router>>);
+
+impl CurrentRouter {
+    /// Answers by this router.
+    #[must_use]
+    pub fn new(router: Router) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(router)))
+    }
+
+    /// Answers by another from the next request on.
+    pub fn swap(&self, router: Router) {
+        self.0.store(Arc::new(router));
+    }
+}
+
+impl<B> Service<axum::http::Request<B>> for CurrentRouter
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
+        Router::clone(&self.0.load()).call(request)
+    }
+}
+
+// Shim until the server branch is merged.
+#[derive(Clone)]
+pub struct App {
+    pub router: CurrentRouter,
+    pub state: Arc<ArcSwap<Option<Arc<AppState>>>>,
+}
 impl App {
-    /// The public listener's routes, behind all that stands before them.
-    #[must_use]
-    pub fn public(exchange: &Arc<Exchange>, config: &Config, metrics: &Metrics) -> Self {
-        Self(Kind::Public(Arc::new(Gate::new(Routes::own(exchange, config), config, metrics))))
+    pub fn public(
+        exchange: &Arc<crate::exchange::Exchange>,
+        config: &crate::config::Config,
+        metrics: &crate::metrics::Metrics,
+    ) -> Self {
+        let state = AppState::new(Arc::clone(exchange), config, metrics, None);
+        Self {
+            router: CurrentRouter::new(router(Arc::clone(&state))),
+            state: Arc::new(ArcSwap::from_pointee(Some(state))),
+        }
     }
-
-    /// Any routes behind the same; tests bring routes that stall or panic.
-    #[must_use]
-    pub fn gated(routes: Router, config: &Config, metrics: &Metrics) -> Self {
-        Self(Kind::Public(Arc::new(Gate::new(Routes::Given(routes.with_state(())), config, metrics))))
-    }
-
-    /// The admin listener's routes.
-    #[must_use]
-    pub fn admin(readiness: Arc<Readiness>, metrics: Metrics) -> Self {
+    pub fn admin(readiness: Arc<admin::Readiness>, metrics: crate::metrics::Metrics) -> Self {
         Self::plain(admin::routes(readiness, metrics))
     }
-
-    /// Routes with nothing before them.
-    #[must_use]
     pub fn plain(routes: Router) -> Self {
-        Self(Kind::Plain(routes.with_state(())))
+        Self { router: CurrentRouter::new(routes), state: Arc::new(ArcSwap::from_pointee(None)) }
     }
-
-    /// Answers the public with another exchange and other settings from the next request on. Requests
-    /// under way end with those they began with.
-    pub fn swap(&self, exchange: &Arc<Exchange>, config: &Config) {
-        if let Kind::Public(gate) = &self.0 {
-            gate.swap(Routes::own(exchange, config), config);
+    pub fn swap(&self, exchange: &Arc<crate::exchange::Exchange>, config: &crate::config::Config) {
+        let old = self.state.load_full();
+        if let Some(old) = old.as_ref() {
+            let state = AppState::new(Arc::clone(exchange), config, &old.metrics.clone(), Some(old));
+            self.router.swap(router(Arc::clone(&state)));
+            self.state.store(Arc::new(Some(state)));
         }
     }
-
-    /// How long an answer may take now.
-    #[must_use]
-    pub fn request_timeout(&self) -> Duration {
-        match &self.0 {
-            Kind::Public(gate) => gate.request_timeout(),
-            Kind::Plain(_) => PLAIN_TIMEOUT,
-        }
+    pub fn request_timeout(&self) -> std::time::Duration {
+        self.state.load().as_ref().as_ref().map_or(std::time::Duration::from_secs(10), |s| s.request_timeout())
     }
-
-    /// Whether connections of this address are many clients', since a trusted proxy has it.
-    #[must_use]
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        match &self.0 {
-            Kind::Public(gate) => gate.trusts(peer),
-            Kind::Plain(_) => false,
-        }
+    pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
+        self.state.load().as_ref().as_ref().is_some_and(|s| s.trusts(peer))
     }
-
-    /// Answers one request from `peer`.
-    pub async fn answer<B>(&self, head: &Parts, body: B, peer: IpAddr) -> Response
+    pub async fn answer<B>(&self, head: &axum::http::request::Parts, body: B, peer: std::net::IpAddr) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        match &self.0 {
-            Kind::Public(gate) => gate.answer(head, body, peer).await,
-            Kind::Plain(routes) => {
-                let request = Request::from_parts(head.clone(), Body::new(body));
-                // Boxed, since few ask: what a router needs would make the public's requests larger.
-                let Ok(response) = Box::pin(routes.clone().call(request)).await;
-                response
-            }
-        }
+        let mut request = axum::http::Request::from_parts(head.clone(), Body::new(body));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(std::net::SocketAddr::new(peer, 0)));
+        let Ok(response) = self.router.clone().call(request).await;
+        response
     }
 }

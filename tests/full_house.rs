@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Instant;
 
-use zendesk_token::http::shares::Shares;
-
 use crate::client::{Request, send};
 use crate::harness::{PATIENCE, Server, command, run_by, usual};
 use crate::hostile_clients::{ASK, answer, until_closed};
@@ -67,21 +65,6 @@ fn one_client_may_have_so_many_connections_but_a_trusted_proxy_any() {
     let server = Server::with(&[most, ("proxy.trusted", "127.0.0.1")]);
     let mut held: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
     assert!(held.iter_mut().all(|stream| ask(stream) == 401));
-}
-
-#[test]
-fn the_subnets_of_one_site_hold_four_shares_and_give_them_back() {
-    let shares = Shares::new(3);
-    let take = |address: String| shares.take(address.parse().unwrap());
-    let held: Vec<_> = (0..20).filter_map(|subnet| take(format!("2001:db8:0:{subnet:x}::1"))).collect();
-    assert_eq!(held.len(), 12, "of a /56");
-    let beside: Vec<_> = (0..20).filter_map(|household| take(format!("2001:db8:0:{:x}::1", household << 8))).collect();
-    assert!(beside.is_empty(), "of its /48");
-    let other: Vec<_> = (0..20).filter_map(|_| take("2001:db8:1::1".to_owned())).collect();
-    assert_eq!(other.len(), 3, "of another's /64");
-    assert!(take("192.0.2.1".to_owned()).is_some());
-    drop(held);
-    assert_eq!((0..20).filter_map(|_| take("2001:db8:0:1::2".to_owned())).collect::<Vec<_>>().len(), 3);
 }
 
 #[test]

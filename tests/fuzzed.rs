@@ -17,7 +17,7 @@ use zendesk_token::config::products::Product;
 use zendesk_token::config::secret::Secret;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::http::client_ip::client_ip;
-use zendesk_token::http::login_cookie;
+use zendesk_token::http::credentials::Credentials;
 use zendesk_token::login::key_set::KeySet;
 use zendesk_token::login::strict_json::Members;
 use zendesk_token::login::token::LoginToken;
@@ -84,10 +84,9 @@ fn exchanged(token: &[u8], product: Product) -> bool {
 fn cookie(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
     let headers = HeaderMap::from_iter([(COOKIE, value)]);
-    if let Ok(tokens) = login_cookie::read(&headers, "token") {
-        assert!(tokens.len() <= 4);
-        let candidates = Candidates { bearer: None, cookies: tokens };
-        let _ = EXCHANGE.run(Product::Chat, &candidates, NOW).now_or_never().unwrap();
+    if let Ok(credentials) = Credentials::read(&headers, "token", false) {
+        assert!((1..=4).contains(&credentials.count()));
+        let _ = EXCHANGE.run(Product::Chat, &credentials.candidates(), NOW).now_or_never().unwrap();
     }
 }
 

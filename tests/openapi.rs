@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use zendesk_token::config::products::PRODUCTS;
-use zendesk_token::http::refusal::REFUSALS;
+use zendesk_token::http::error::ErrorCode;
 use zendesk_token::http::token::path;
 use zendesk_token::http::{openapi, script};
 
@@ -63,8 +63,8 @@ fn it_tells_the_operations_that_there_are_each_with_its_refusals_and_parameters(
         let mut found = BTreeSet::new();
         for (status, answer) in operation["responses"].as_object().unwrap() {
             for (code, example) in examples(resolved(&document, answer)) {
-                let refusal = REFUSALS.into_iter().find(|refusal| refusal.wire().1 == code).expect(code);
-                let (real, _, description) = refusal.wire();
+                let refusal = ErrorCode::ALL.into_iter().find(|refusal| refusal.code() == code).expect(code);
+                let (real, _, description) = refusal.row();
                 assert_eq!(example["value"], json!({"code": code, "description": description}));
                 let is_ours = real.is_server_error() || real.as_u16() == 408;
                 let expected = if is_for_servers && is_ours { "503" } else { real.as_str() };
@@ -94,7 +94,7 @@ fn it_tells_no_refusal_that_there_is_not_and_names_this_release() {
     let document = document();
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(document["info"]["summary"], env!("CARGO_PKG_DESCRIPTION"));
-    let known: Vec<&str> = REFUSALS.iter().map(|refusal| refusal.wire().1).collect();
+    let known: Vec<&str> = ErrorCode::ALL.iter().map(|refusal| refusal.code()).collect();
     assert_eq!(document["components"]["schemas"]["Refusal"]["properties"]["code"]["enum"], json!(known));
     let operations = operations();
     let told: BTreeSet<&str> = operations.iter().flat_map(|(_, _, codes, _)| words(codes)).collect();

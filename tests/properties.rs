@@ -11,7 +11,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config as Runs, TestRunner};
 use zendesk_token::config::origin::OriginPattern;
 use zendesk_token::config::settings::SETTINGS;
-use zendesk_token::http::refusal::{REFUSALS, Refusal};
+use zendesk_token::http::error::ErrorCode;
 use zendesk_token::login::token;
 
 use crate::client::Answer;
@@ -52,9 +52,9 @@ fn header_bytes() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn no_cookie_bytes_panic_or_answer_off_the_table() {
     let server = Server::start();
-    let known: Vec<(u16, String)> = REFUSALS
+    let known: Vec<(u16, String)> = ErrorCode::ALL
         .into_iter()
-        .map(Refusal::wire)
+        .map(ErrorCode::row)
         .map(|(status, code, description)| {
             (status.as_u16(), serde_json::json!({"code": code, "description": description}).to_string())
         })

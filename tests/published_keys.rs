@@ -83,7 +83,7 @@ fn every_refused_rs256_fixture_is_refused() {
         assert_eq!(server.get("/generate/token").cookie(bytes).send().refusal(), INVALID, "{name}");
     }
     for (name, bytes) in fixtures("accepted").into_iter().chain(fixtures("refused")) {
-        if !bytes.contains(&b'\n') {
+        if !bytes.is_empty() && !bytes.contains(&b'\n') {
             assert_eq!(server.get("/generate/token").cookie(bytes).send().refusal(), INVALID, "{name}");
         }
     }

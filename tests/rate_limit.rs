@@ -44,7 +44,7 @@ fn a_client_gets_its_burst_and_then_waits_while_others_do_not() {
     let answer = from(&server, "192.0.2.1").header("Origin", ORIGIN).cookie(LoginToken::valid().mint()).send();
     assert!(is_refused(&answer));
     assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some(ORIGIN), "a page may read why");
-    assert!(answer.header("access-control-expose-headers").unwrap().contains("Retry-After"));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("retry-after"));
     assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
     until("there again", || from(&server, "192.0.2.1").send().status != 429);
     let log = server.stop().log.join("\n");
@@ -94,7 +94,7 @@ fn preflights_documents_refused_origins_and_zendesks_servers_are_not_counted() {
     for _ in 0..20 {
         let ask = |method: &str, path: &str| server.request(method, path).header("X-Forwarded-For", mine);
         let preflight = ask("OPTIONS", "/generate/token").header("Origin", ORIGIN);
-        assert_eq!(preflight.header("Access-Control-Request-Method", "GET").send().status, 204);
+        assert_eq!(preflight.header("Access-Control-Request-Method", "GET").send().status, 200);
         assert_eq!(ask("GET", "/jwt_fn.js").send().status, 200);
         let login = LoginToken::valid().mint();
         assert_eq!(ask("POST", "/support-sdk/token").body(format!("user_token={login}")).send().status, 200);

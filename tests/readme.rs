@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use zendesk_token::config::settings::SETTINGS;
-use zendesk_token::http::refusal::REFUSALS;
+use zendesk_token::http::error::ErrorCode;
 use zendesk_token::metrics::Metrics;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
@@ -38,10 +38,10 @@ fn the_table_of_settings_is_the_one_in_the_code() {
 
 #[test]
 fn the_table_of_refusals_is_the_one_in_the_code() {
-    let code: Vec<Vec<String>> = REFUSALS
+    let code: Vec<Vec<String>> = ErrorCode::ALL
         .into_iter()
         .map(|refusal| {
-            let (status, code, description) = refusal.wire();
+            let (status, code, description) = refusal.row();
             vec![format!("`{code}`"), status.as_u16().to_string(), format!("`{description}`")]
         })
         .collect();

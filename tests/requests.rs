@@ -1,42 +1,49 @@
 //! What happens to a request that is slow, one too many, or hits a fault of ours.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::runtime::Runtime;
+use tower::ServiceExt;
 use tracing::Level;
 use zendesk_token::config::Config;
-use zendesk_token::http::App;
+use zendesk_token::exchange::Exchange;
+use zendesk_token::http::{AppState, for_zendesks_servers, with_layers};
 use zendesk_token::logging::{self, Format};
 use zendesk_token::metrics::Metrics;
 
 use crate::harness::{ORIGIN, usual, variable};
 
-fn app(changes: &[(&str, &str)]) -> App {
+/// What a request needs of these settings.
+fn state(changes: &[(&str, &str)], old: Option<&AppState>) -> Arc<AppState> {
+    let settings = usual(changes).into_iter().map(|(key, value)| (variable(key).into(), value.into()));
+    let config = Config::load(None, settings).unwrap();
+    let metrics = Metrics::new();
+    AppState::new(Arc::new(Exchange::new(&config, &metrics, None).unwrap()), &config, &metrics, old)
+}
+
+/// Routes that stall and panic, behind the layers of the public listener.
+fn app(state: Arc<AppState>) -> Router {
+    let fault = || async { assert!(std::hint::black_box(false), "jane@example.com") };
     let routes = Router::new()
         .route("/never", get(std::future::pending::<()>))
-        .route("/panic", get(|| async { assert!(std::hint::black_box(false), "jane@example.com") }))
+        .route("/panic", get(fault))
         .route("/fine", get(|| async { "fine" }))
-        .route(
-            "/support-sdk/token",
-            get(std::future::pending::<()>).post(|| async { assert!(std::hint::black_box(false)) }),
-        );
-    let settings = usual(changes).into_iter().map(|(key, value)| (variable(key).into(), value.into()));
-    App::gated(routes, &Config::load(None, settings).unwrap(), &Metrics::new())
+        .route("/support-sdk/token", for_zendesks_servers(post(fault).get(std::future::pending::<()>)));
+    with_layers(routes, state)
 }
 
-async fn ask(app: &App, path: &str) -> Response {
-    let request = Request::get(path).header("Origin", ORIGIN).body(Body::empty()).unwrap();
-    answer(app, request).await
+async fn ask(app: &Router, path: &str) -> Response {
+    answer(app, Request::get(path).header("Origin", ORIGIN).body(Body::empty()).unwrap()).await
 }
 
-async fn answer(app: &App, request: Request<Body>) -> Response {
-    let (head, body) = request.into_parts();
-    app.answer(&head, body, [127, 0, 0, 1].into()).await
+async fn answer(app: &Router, request: Request<Body>) -> Response {
+    app.clone().oneshot(request).await.unwrap()
 }
 
 /// Status and body, once the headers that every answer has are seen to be there.
@@ -52,8 +59,8 @@ async fn read(response: Response) -> (u16, String) {
 #[test]
 fn a_request_that_takes_too_long_is_refused() {
     Runtime::new().unwrap().block_on(async {
-        let app = app(&[("limits.request_timeout", "100ms")]);
-        let refusal = (408, r#"{"code":"00-12","description":"Request timed out"}"#.to_owned());
+        let app = app(state(&[("limits.request_timeout", "100ms")], None));
+        let refusal = (503, r#"{"code":"00-12","description":"Request timed out"}"#.to_owned());
         assert_eq!(read(ask(&app, "/never").await).await, refusal);
     });
 }
@@ -61,20 +68,39 @@ fn a_request_that_takes_too_long_is_refused() {
 #[test]
 fn one_request_too_many_is_refused_at_once_and_the_next_is_served() {
     Runtime::new().unwrap().block_on(async {
-        let app = app(&[("limits.requests_in_flight", "2")]);
-        let mut waiting = Vec::new();
-        for _ in 0..2 {
-            let mut request = Box::pin(ask(&app, "/never"));
-            assert!(tokio::time::timeout(Duration::from_millis(10), &mut request).await.is_err());
-            waiting.push(request);
-        }
-        let refused = ask(&app, "/fine").await;
-        assert_eq!(refused.headers()["retry-after"], "1");
-        let refusal = (503, r#"{"code":"00-11","description":"Service is overloaded"}"#.to_owned());
-        assert_eq!(read(refused).await, refusal);
+        let app = app(state(&[("limits.requests_in_flight", "2")], None));
+        let mut waiting = vec![stalled(&app).await, stalled(&app).await];
+        assert_overloaded(ask(&app, "/fine").await).await;
         waiting.pop();
         assert_eq!(read(ask(&app, "/fine").await).await, (200, "fine".to_owned()));
     });
+}
+
+#[test]
+fn requests_that_the_old_settings_still_answer_count_for_the_new_ones() {
+    Runtime::new().unwrap().block_on(async {
+        let old_state = state(&[("limits.requests_in_flight", "3")], None);
+        let old = app(Arc::clone(&old_state));
+        let mut waiting = vec![stalled(&old).await, stalled(&old).await];
+        let new = app(state(&[("limits.requests_in_flight", "2")], Some(&old_state)));
+        assert_overloaded(ask(&new, "/fine").await).await;
+        waiting.pop();
+        assert_eq!(read(ask(&new, "/fine").await).await, (200, "fine".to_owned()));
+    });
+}
+
+/// A request that is under way, and never answered.
+async fn stalled(app: &Router) -> impl Future<Output = Response> + use<> {
+    let app = app.clone();
+    let mut request = Box::pin(async move { ask(&app, "/never").await });
+    assert!(tokio::time::timeout(Duration::from_millis(10), &mut request).await.is_err());
+    request
+}
+
+async fn assert_overloaded(response: Response) {
+    assert_eq!(response.headers()["retry-after"], "1");
+    let refusal = (503, r#"{"code":"00-11","description":"Service is overloaded"}"#.to_owned());
+    assert_eq!(read(response).await, refusal);
 }
 
 /// Environment variable that has the next test log as the service does.
@@ -85,7 +111,7 @@ fn a_panic_is_one_refusal_and_says_nothing() {
     let with_log = std::env::vars_os().any(|(name, _)| name == WITH_LOG);
     let _log = with_log.then(|| logging::start(Format::Json, Level::TRACE));
     Runtime::new().unwrap().block_on(async {
-        let app = app(&[]);
+        let app = app(state(&[], None));
         let refusal = (500, r#"{"code":"00-14","description":"Internal error"}"#.to_owned());
         assert_eq!(read(ask(&app, "/panic").await).await, refusal);
         assert_eq!(read(ask(&app, "/fine").await).await, (200, "fine".to_owned()));
@@ -95,7 +121,7 @@ fn a_panic_is_one_refusal_and_says_nothing() {
 #[test]
 fn to_zendesks_servers_all_trouble_of_ours_is_worth_another_try() {
     Runtime::new().unwrap().block_on(async {
-        let app = app(&[("limits.request_timeout", "100ms")]);
+        let app = app(state(&[("limits.request_timeout", "100ms")], None));
         for (method, code) in [("GET", "00-12"), ("POST", "00-14")] {
             let request = Request::builder().method(method).uri("/support-sdk/token").body(Body::empty()).unwrap();
             let response = answer(&app, request).await;

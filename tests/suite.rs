@@ -13,12 +13,10 @@
 mod client;
 mod desk_api;
 mod harness;
-mod house;
 mod login_api;
 mod login_tokens;
 mod stub;
 
-mod allocations;
 mod architecture;
 mod base64url;
 mod bearer;

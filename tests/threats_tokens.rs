@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use zendesk_token::http::cause::Cause;
+use zendesk_token::http::error::Reason;
 
 use crate::harness::{LOGIN_SECRET, Server};
 use crate::login_api::{LoginApi, keys_path};
@@ -13,7 +13,7 @@ use crate::verification::{NOW, exchange, run};
 
 /// The code that a token is refused with by the usual settings, or nothing.
 fn refusal(token: &str) -> Option<&'static str> {
-    run(&exchange(&[]), token.as_bytes(), NOW).err().map(|error| Cause::from(error).refusal().wire().1)
+    run(&exchange(&[]), token.as_bytes(), NOW).err().map(|error| Reason::from(error).error_code().code())
 }
 
 /// A good token's payload.

@@ -165,13 +165,12 @@ fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
 }
 
 fn write_script(text: &mut String) -> fmt::Result {
-    let script = script::document();
     writeln!(
         text,
         "A page may load the script by its hash, which changes with the release, as the address should then:"
     )?;
     writeln!(text, "  <script src=\"https://(the service's host){}?v={}\"", script::PATH, env!("CARGO_PKG_VERSION"))?;
-    writeln!(text, "          integrity=\"{}\" crossorigin=\"anonymous\"></script>\n", script.integrity())
+    writeln!(text, "          integrity=\"{}\" crossorigin=\"anonymous\"></script>\n", script::SCRIPT.integrity())
 }
 
 /// What a product is called, and who asks for its tokens.

@@ -15,8 +15,8 @@ use crate::config::secret::Secret;
 use crate::config::secret_places::ProductKey;
 use crate::config::{Config, environment};
 use crate::exchange::{Exchange, ExchangeError, Issued};
-use crate::http::cause::Cause;
-use crate::http::refusal::Refusal;
+use crate::http::error::ErrorCode;
+use crate::http::error::Reason;
 use crate::http::token::now;
 use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
@@ -128,10 +128,10 @@ fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
             }
             Err(error) => {
                 explanation.signed_with = error.verified_by().map(VerifiedBy::word);
-                let refusal = Cause::from(error).refusal();
-                let is_unknown = matches!(refusal, Refusal::LoginUnavailable | Refusal::Internal);
+                let refusal = Reason::from(error).error_code();
+                let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
                 let finding = mends::finding(error, &config.login, &opened);
-                explanation.refuse(product, refusal.wire().1, is_unknown, finding);
+                explanation.refuse(product, refusal.code(), is_unknown, finding);
                 no_login = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
             }
         }

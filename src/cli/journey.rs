@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::config::products::Product;
 use crate::exchange::{Exchange, ExchangeError};
-use crate::http::cause::Cause;
-use crate::http::origin_gate::allowed_origin;
-use crate::http::token::{candidates, now};
-use crate::login::token::LoginToken;
-use crate::login::verifier::{Candidates, LoginVerifier};
+use crate::http::credentials::Credentials;
+use crate::http::error::Reason;
+use crate::http::origin::allowed_origin;
+use crate::http::token::now;
+use crate::login::verifier::LoginVerifier;
 use crate::metrics::Metrics;
 use crate::zendesk::Zendesk;
 use crate::zendesk::identity::Identity;
@@ -70,20 +70,21 @@ impl Journey {
         note(steps, "origin", begun, origin, |allowed| told(allowed).to_owned())?;
 
         let begun = Instant::now();
-        let posted = user_token
-            .map(|token| Ok(Candidates { bearer: Some(LoginToken::new(token.as_bytes())), cookies: Vec::new() }));
+        let posted = user_token.map(|token| Ok(Credentials::of(token)));
         let found = posted.unwrap_or_else(|| match product {
-            Product::SupportSdk => Err(Cause::UserTokenMissing),
-            Product::Chat | Product::Messaging | Product::HelpCenter => candidates(&self.exchange, headers),
+            Product::SupportSdk => Err(Reason::UserTokenMissing),
+            Product::Chat | Product::Messaging | Product::HelpCenter => {
+                Credentials::read(headers, self.exchange.login_cookie(), self.exchange.takes_bearer())
+            }
         });
-        let count = |found: &Candidates<'_>| found.cookies.len() + usize::from(found.bearer.is_some());
-        let found = note(steps, "cookie", begun, found, |found| match count(found) {
+        let found = note(steps, "cookie", begun, found, |found| match found.count() {
             1 => "one login token came".to_owned(),
             count => format!("{count} login tokens came"),
         })?;
 
         let begun = Instant::now();
-        let login = self.verifier.verify(&found, now()).await.map_err(ExchangeError::Login).map_err(Cause::from);
+        let login =
+            self.verifier.verify(&found.candidates(), now()).await.map_err(ExchangeError::Login).map_err(Reason::from);
         let login = note(steps, "verify", begun, login, |login| {
             format!("signed with the {} secret of the login project, and in its time", login.verified_by().word())
         })?;
@@ -92,14 +93,14 @@ impl Journey {
         let key = login.verified_by();
         let begun = Instant::now();
         let identity = Identity::from_login(&login, issuer.identity_rule());
-        let identity = identity.map_err(|error| Cause::from(ExchangeError::Identify(error, key)));
+        let identity = identity.map_err(|error| Reason::from(ExchangeError::Identify(error, key)));
         let identity = note(steps, "identity", begun, identity, |identity| {
             format!("{}, external id {}", identity.name().unwrap_or("no name"), identity.external_id())
         })?;
 
         let begun = Instant::now();
         let token = issuer.issue(&identity, now(), login.honoured_until());
-        let token = token.map_err(|error| Cause::from(ExchangeError::Issue(error, key)));
+        let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, key)));
         note(steps, "sign", begun, token, |_| format!("signed with {}", product.secret_keys()[0])).map(drop)
     }
 }
@@ -109,13 +110,13 @@ fn note<T>(
     steps: &mut Vec<Step>,
     name: &'static str,
     begun: Instant,
-    came: Result<T, Cause>,
+    came: Result<T, Reason>,
     told: impl FnOnce(&T) -> String,
 ) -> Result<T, ()> {
     let microseconds = begun.elapsed().as_secs_f64() * 1e6;
     let (told, refusal) = match &came {
         Ok(came) => (told(came), None),
-        Err(cause) => (cause.to_string(), Some(cause.refusal().wire().1)),
+        Err(cause) => (cause.to_string(), Some(cause.error_code().code())),
     };
     steps.push(Step { name, told, refusal, microseconds });
     came.map_err(|_| ())

@@ -163,7 +163,7 @@ pub const SETTINGS: &[Setting] = &[
         "to the end of the headers, from accept for the first request; with TLS from the handshake, which has as long",
     ),
     setting("limits.idle_timeout", Some("75s"), "between two requests; longer than the proxy's"),
-    setting("limits.request_timeout", Some("10s"), "for an answer; 408 00-12 beyond"),
+    setting("limits.request_timeout", Some("10s"), "for an answer; 503 00-12 beyond"),
     setting("limits.drain", Some("8s"), "to finish what is in flight after SIGTERM or SIGINT"),
     setting("limits.drain_delay", Some("0s"), "still accepting while /ready already says no, before the drain"),
     setting("log.format", Some("json"), "json or text; on standard output"),

@@ -1,14 +1,34 @@
-//! Does the client want the bare token or JSON?
+//! The form in which a client wants its token, by its `Accept` header.
 
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
+use axum::http::request::Parts;
+
+/// How a token is written into the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFormat {
+    /// `{"token":"…"}`, as Xsolla's reference answers.
+    Json,
+    /// The bare token, as Zendesk's own example answers.
+    PlainText,
+}
+
+impl<S: Sync> FromRequestParts<S> for TokenFormat {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(if prefers_plain_text(&parts.headers) { Self::PlainText } else { Self::Json })
+    }
+}
 
 /// Whether `text/plain` is preferred over `application/json` by its weight (RFC 9110 §12.5.1).
 ///
 /// At equal weights JSON wins: `application/json, text/plain, */*` is what axios sends by itself.
 /// A range that can't be read counts for nothing.
-#[must_use]
-pub fn prefers_plain_text(headers: &HeaderMap) -> bool {
+fn prefers_plain_text(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<Range<'_>> = ranges.flat_map(|value| value.split(',')).filter_map(Range::read).collect();
     weight(&ranges, "text", "plain") > weight(&ranges, "application", "json")

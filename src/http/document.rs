@@ -1,14 +1,17 @@
-//! How is a document answered that anybody may read and keep?
+//! Documents that anybody may read and caches may keep.
 
 use aws_lc_rs::digest::{SHA384, digest};
 use axum::body::Bytes;
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL,
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use super::origin::X_REQUEST_ID;
 
 /// Caches ask again after 5 minutes: a page that pins the script's hash waits no longer for a new release.
 const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -49,7 +52,6 @@ impl Document {
         let kept = [
             (CACHE_CONTROL, KEEP),
             (ETAG, self.etag.clone()),
-            (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
         ];
         if self.is_named_by(headers) {
@@ -65,4 +67,16 @@ impl Document {
         tags.map(<[u8]>::trim_ascii)
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes())
     }
+}
+
+/// Takes off a document what the layers say of one request: a cache keeps it for all. A refusal stays as it is.
+pub(super) async fn same_for_all(mut response: Response) -> Response {
+    if response.headers().contains_key(ETAG) {
+        let headers = response.headers_mut();
+        for name in [X_REQUEST_ID, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, VARY] {
+            headers.remove(name);
+        }
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    response
 }

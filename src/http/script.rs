@@ -1,4 +1,9 @@
-//! What does a page load that would rather not write its own `jwt_fn`?
+//! The script that pages load instead of writing their own `jwt_fn`.
+
+use std::sync::LazyLock;
+
+use axum::http::HeaderMap;
+use axum::response::Response;
 
 use super::document::Document;
 
@@ -6,7 +11,10 @@ use super::document::Document;
 pub const PATH: &str = "/jwt_fn.js";
 
 /// The script: `zendeskToken.jwtFn`, `.helpCenterJwtFn` and `.loginUser`.
-#[must_use]
-pub fn document() -> Document {
-    Document::new("text/javascript; charset=utf-8", include_str!("script/jwt_fn.js"))
+pub static SCRIPT: LazyLock<Document> =
+    LazyLock::new(|| Document::new("text/javascript; charset=utf-8", include_str!("script/jwt_fn.js")));
+
+/// `GET /jwt_fn.js`
+pub(super) async fn answer(headers: HeaderMap) -> Response {
+    SCRIPT.answer(&headers)
 }

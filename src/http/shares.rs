@@ -12,9 +12,9 @@ type Held = Arc<Mutex<HashMap<Network, usize>>>;
 /// How many clients' worth all that is in one /56 or one /48 may hold: else whoever has many subnets has many shares.
 const SITE_CLIENTS: usize = 4;
 
-/// Places of which each client may hold so many. No more networks are in it than there are places taken, three each.
+/// Places that clients hold. No more networks are in it than there are places taken, three each.
+#[derive(Default)]
 pub struct Shares {
-    most: usize,
     held: Held,
 }
 
@@ -25,20 +25,14 @@ pub struct Share {
 }
 
 impl Shares {
-    /// Nobody holds any yet.
+    /// One more place for this client, unless it has `most` already.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { most, held: Held::default() }
-    }
-
-    /// One more place for this client, if it does not have as many as it may.
-    #[must_use]
-    pub fn take(&self, client: IpAddr) -> Option<Share> {
+    pub fn take(&self, client: IpAddr, most: usize) -> Option<Share> {
         let client = Network::of(client);
         let networks: Vec<Network> = std::iter::once(client).chain(client.sites()).collect();
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let is_free = networks.iter().all(|network| {
-            let most = if *network == client { self.most } else { self.most.saturating_mul(SITE_CLIENTS) };
+            let most = if *network == client { most } else { most.saturating_mul(SITE_CLIENTS) };
             all.get(network).is_none_or(|held| *held < most)
         });
         if !is_free {

@@ -1,53 +1,105 @@
-//! How does a page get its token?
+//! How a page gets a token: `GET` of a product's path with the login cookie or a bearer token.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
 use crate::config::products::Product;
-use crate::exchange::Exchange;
+use crate::exchange::Issued;
 use crate::login::Timestamp;
-use crate::login::verifier::Candidates;
 
-use super::accept::prefers_plain_text;
-use super::answer::Answer;
-use super::bearer;
-use super::cause::Cause;
-use super::login_cookie;
+use super::accept::TokenFormat;
+use super::credentials::Credentials;
+use super::error::ApiError;
+use super::json::Json;
+use super::state::AppState;
 
-/// Where a product's tokens are asked for; Chat's is the path of Xsolla's reference.
+/// Where Chat's tokens are asked for: the path of Xsolla's reference.
+pub const CHAT_PATH: &str = "/generate/token";
+/// Where Messaging's tokens are asked for.
+pub const MESSAGING_PATH: &str = "/messaging/token";
+/// Where the Help Center's tokens are asked for.
+pub const HELP_CENTER_PATH: &str = "/help-center/token";
+/// Where Zendesk's servers ask for the Support SDK's tokens.
+pub const SUPPORT_SDK_PATH: &str = "/support-sdk/token";
+
+/// Where a product's tokens are asked for.
 #[must_use]
 pub const fn path(product: Product) -> &'static str {
     match product {
-        Product::Chat => "/generate/token",
-        Product::Messaging => "/messaging/token",
-        Product::HelpCenter => "/help-center/token",
-        Product::SupportSdk => "/support-sdk/token",
+        Product::Chat => CHAT_PATH,
+        Product::Messaging => MESSAGING_PATH,
+        Product::HelpCenter => HELP_CENTER_PATH,
+        Product::SupportSdk => SUPPORT_SDK_PATH,
     }
 }
 
-/// `GET` of a product's path: the login cookie or bearer token in, the product's token out.
-///
-/// # Errors
-/// Whatever keeps the player from getting one.
-pub(super) async fn token(product: Product, exchange: &Exchange, headers: &HeaderMap) -> Result<Answer, Cause> {
-    let issued = exchange.run(product, &candidates(exchange, headers)?, now()).await?;
-    Ok(Answer::token(issued, product, prefers_plain_text(headers)))
+/// A token for Zendesk Chat.
+pub(super) async fn chat(
+    state: State<Arc<AppState>>,
+    credentials: Credentials,
+    format: TokenFormat,
+) -> Result<PageToken, ApiError> {
+    issue(Product::Chat, &state, &credentials, format).await
 }
 
-/// The login tokens of both kinds; one of the two is enough.
-///
-/// # Errors
-/// There is none, or too many, or a header that is none.
-pub fn candidates<'a>(exchange: &Exchange, headers: &'a HeaderMap) -> Result<Candidates<'a>, Cause> {
-    let bearer = if exchange.takes_bearer() { bearer::read(headers)? } else { None };
-    let cookies = login_cookie::read(headers, exchange.login_cookie())?;
-    match (cookies.is_empty() && bearer.is_none(), exchange.takes_bearer()) {
-        (false, _) => Ok(Candidates { bearer, cookies }),
-        (true, true) => Err(Cause::LoginTokenMissing),
-        (true, false) if headers.contains_key(AUTHORIZATION) => Err(Cause::BearerIgnored),
-        (true, false) => Err(Cause::LoginCookieMissing),
+/// A token for Messaging.
+pub(super) async fn messaging(
+    state: State<Arc<AppState>>,
+    credentials: Credentials,
+    format: TokenFormat,
+) -> Result<PageToken, ApiError> {
+    issue(Product::Messaging, &state, &credentials, format).await
+}
+
+/// A token for the Help Center.
+pub(super) async fn help_center(
+    state: State<Arc<AppState>>,
+    credentials: Credentials,
+    format: TokenFormat,
+) -> Result<PageToken, ApiError> {
+    issue(Product::HelpCenter, &state, &credentials, format).await
+}
+
+async fn issue(
+    product: Product,
+    state: &AppState,
+    credentials: &Credentials,
+    format: TokenFormat,
+) -> Result<PageToken, ApiError> {
+    let issued = state.exchange.run(product, &credentials.candidates(), now()).await?;
+    Ok(PageToken { issued, format })
+}
+
+/// A token as pages read it. What was issued travels to the access log in the response's extensions.
+pub(super) struct PageToken {
+    issued: Issued,
+    format: TokenFormat,
+}
+
+/// The reference's words.
+#[derive(Serialize)]
+struct TokenBody<'a> {
+    token: &'a str,
+}
+
+impl IntoResponse for PageToken {
+    fn into_response(self) -> Response {
+        let Self { issued, format } = self;
+        let token = issued.token.as_str();
+        let mut response = match format {
+            TokenFormat::Json => Json(TokenBody { token }).into_response(),
+            TokenFormat::PlainText => {
+                ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], token.to_owned())
+                    .into_response()
+            }
+        };
+        response.extensions_mut().insert(issued);
+        response
     }
 }
 

@@ -11,7 +11,7 @@ pub const TARGET: &str = "spans";
 /// A request that is being answered, by the semantic conventions of OpenTelemetry for HTTP servers. No address,
 /// path, origin or user is in it.
 #[must_use]
-pub fn request(method: &str, route: &'static str, request_id: &str) -> Span {
+pub fn request(method: &str, route: &str, request_id: &str) -> Span {
     // The conventions' word for a method that is none.
     let method = if method == "other" { "_OTHER" } else { method };
     tracing::info_span!(

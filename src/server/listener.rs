@@ -76,7 +76,7 @@ impl Listener {
             app,
             limits: Arc::new(limits),
             free,
-            shares: limits.connections_per_client.map(Shares::new),
+            shares: limits.connections_per_client.map(|_| Shares::default()),
             has_told_of_share: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             metrics: metrics.clone(),
@@ -184,7 +184,7 @@ impl Listener {
     /// The place of a client's own, where these are counted.
     fn share(&self, peer: SocketAddr) -> Result<Option<Share>, ()> {
         let Some(shares) = self.shares.as_ref().filter(|_| !self.app.trusts(peer.ip())) else { return Ok(None) };
-        shares.take(peer.ip()).map(Some).ok_or_else(|| {
+        shares.take(peer.ip(), self.limits.connections_per_client.unwrap_or(usize::MAX)).map(Some).ok_or_else(|| {
             self.metrics.count_refused_connection(self.name);
             if !self.has_told_of_share.swap(true, Ordering::Relaxed) {
                 tracing::warn!(

@@ -1,0 +1,194 @@
+//! One log line and the metrics for each request, whatever became of it.
+//!
+//! Nothing in a line is of use to a client or names a player: no token, cookie, secret, email, path or query. Every text from
+//! outside is checked to be what it should be before it is written.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{HeaderValue, ORIGIN};
+use axum::http::{Extensions, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
+use crate::config::origin::OriginPattern;
+use crate::config::products::{PRODUCTS, Product};
+use crate::exchange::Issued;
+use crate::logging::spans;
+use crate::login::keys::VerifiedBy;
+
+use super::client_ip::client_ip;
+use super::error::{ErrorCode, Reason};
+use super::origin::{X_REQUEST_ID, allowed_origin};
+use super::state::AppState;
+use super::token::path;
+use super::trace::traceparent;
+
+/// The outcome of an exchange that gave a token; the others are error codes.
+const ISSUED: &str = "issued";
+
+/// Who asks, as the trusted proxies say; in the extensions of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client(pub(super) IpAddr);
+
+/// Has the request answered, logs and counts the answer.
+pub(super) async fn access_log(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+    let client = client_ip(request.headers(), peer, &state.proxy);
+    request.extensions_mut().insert(Client(client));
+    let _counted = state.metrics.request();
+    let entry = Entry::new(&request, client, &state);
+    let response = next.run(request).instrument(entry.span.clone()).await;
+    entry.finish(&response, &state);
+    response
+}
+
+/// What of a request goes into the log.
+struct Entry {
+    started: Instant,
+    id: Option<HeaderValue>,
+    span: Span,
+    trace_id: Option<String>,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    origin: Option<String>,
+    client: IpAddr,
+}
+
+/// One log line at a level; `tracing` wants the level fixed at each place.
+macro_rules! log_line {
+    ($level:ident, $entry:ident, $response:ident, $outcome:ident) => {
+        tracing::$level!(
+            request_id = $entry.id.as_ref().and_then(|id| id.to_str().ok()),
+            trace_id = $entry.trace_id,
+            method = $entry.method,
+            route = $entry.route(),
+            status = $response.status().as_u16(),
+            refusal = $outcome.error_code().map(ErrorCode::code),
+            cause = $outcome.reason.map(tracing::field::display),
+            duration_us = u64::try_from($entry.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            client = tracing::field::display($entry.client),
+            origin = $entry.origin,
+            key = $outcome.verified_by().map(VerifiedBy::word),
+            token_sha256 = $outcome.issued.map(|issued| sha256(issued.token.as_str())),
+            sub_sha256 = $outcome.issued.map(|issued| sha256(&issued.external_id)),
+            "request"
+        )
+    };
+}
+
+impl Entry {
+    /// Takes what the line will need, and starts the clock.
+    fn new(request: &Request, client: IpAddr, state: &AppState) -> Self {
+        let started = Instant::now();
+        let headers = request.headers();
+        let id = headers.get(X_REQUEST_ID).cloned();
+        let method = known(request.method());
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let span = spans::request(
+            method,
+            route.as_ref().map_or("none", MatchedPath::as_str),
+            id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+        );
+        let (parent, trace_id) = traceparent(headers).unzip();
+        Self {
+            started,
+            trace_id: spans::adopt(&span, parent).or(trace_id.map(str::to_owned)),
+            id,
+            span,
+            method,
+            route,
+            origin: headers.get(ORIGIN).map(|origin| shown_origin(origin, headers, state)),
+            client,
+        }
+    }
+
+    /// Logs and counts the answer.
+    fn finish(&self, response: &Response, state: &AppState) {
+        let outcome = Outcome::of(response.extensions());
+        // Zendesk's servers are told 503 of all trouble of ours; the level tells it apart.
+        match outcome.error_code().map_or(response.status(), ErrorCode::status) {
+            StatusCode::SERVICE_UNAVAILABLE => log_line!(warn, self, response, outcome),
+            status if status.is_server_error() => log_line!(error, self, response, outcome),
+            _ => log_line!(info, self, response, outcome),
+        }
+        spans::end(&self.span, response.status().as_u16(), outcome.error_code().map(ErrorCode::code));
+        let product = PRODUCTS.into_iter().find(|product| path(*product) == self.route());
+        if let (Some(product), Some(word)) = (product, outcome.word()) {
+            let key = outcome.verified_by().map(VerifiedBy::word);
+            state.series.count(product.word(), word, self.started.elapsed(), key);
+        }
+    }
+
+    /// The path of a route; any other is text of the client's choosing.
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("none", MatchedPath::as_str)
+    }
+}
+
+/// How an answer came about: by a token that was issued, by a refusal, or by neither.
+struct Outcome<'a> {
+    issued: Option<&'a Issued>,
+    reason: Option<Reason>,
+}
+
+impl<'a> Outcome<'a> {
+    fn of(extensions: &'a Extensions) -> Self {
+        Self { issued: extensions.get(), reason: extensions.get().copied() }
+    }
+
+    fn error_code(&self) -> Option<ErrorCode> {
+        self.reason.map(Reason::error_code)
+    }
+
+    /// The word of an exchange's outcome in the metrics.
+    fn word(&self) -> Option<&'static str> {
+        self.error_code().map(ErrorCode::code).or(self.issued.map(|_| ISSUED))
+    }
+
+    /// The key that verified the login, where one did.
+    fn verified_by(&self) -> Option<VerifiedBy> {
+        self.issued.map(|issued| issued.verified_by).or(self.reason.and_then(Reason::verified_by))
+    }
+}
+
+/// Has every series there from the start.
+pub(super) fn expect_exchanges(metrics: &crate::metrics::Metrics) -> crate::metrics::exchange_series::ExchangeSeries {
+    let codes = ErrorCode::ALL.map(ErrorCode::code);
+    let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
+    metrics.exchange_series(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word))
+}
+
+/// The origin when it is allowed or written as browsers write one; they write null for sandboxed pages and local files.
+fn shown_origin(origin: &HeaderValue, headers: &axum::http::HeaderMap, state: &AppState) -> String {
+    let is_origin = |text: &&str| *text == "null" || OriginPattern::parse(text).is_ok_and(|origin| origin.is_exact());
+    let is_allowed = matches!(allowed_origin(headers, &state.origins), Ok(Some(_)));
+    let text = origin.to_str().ok();
+    text.filter(|text| is_allowed || is_origin(text)).unwrap_or("malformed").to_owned()
+}
+
+/// A method of RFC 9110 or RFC 5789; anything else is text of the client's choosing.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => "other",
+    }
+}
+
+/// A hash in hexadecimal digits: correlates requests, or finds a token in hand, without naming it.
+fn sha256(text: &str) -> String {
+    hex::encode(digest(&SHA256, text.as_bytes()))
+}

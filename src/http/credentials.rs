@@ -1,0 +1,141 @@
+//! The login tokens of a request, from its cookies and its `Authorization` header; nobody has verified them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue};
+use axum::http::request::Parts;
+use cookie::Cookie;
+
+use crate::login::token::LoginToken;
+use crate::login::verifier::Candidates;
+
+use super::error::{ApiError, Reason};
+use super::state::AppState;
+
+/// Most different login cookies that are looked at. A page has one, two where a stale one lingers
+/// under another path; a sibling subdomain could toss hundreds, each of which would cost an HMAC.
+const MAX_DIFFERENT: usize = 4;
+
+/// The login tokens that came with a request, as they came.
+#[derive(Default)]
+pub struct Credentials {
+    bearer: Option<Vec<u8>>,
+    cookies: Vec<String>,
+}
+
+impl FromRequestParts<Arc<AppState>> for Credentials {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
+        Ok(Self::read(&parts.headers, state.exchange.login_cookie(), state.exchange.takes_bearer())?)
+    }
+}
+
+impl Credentials {
+    /// Reads the cookies of the name `cookie`, and the bearer token where that is taken. One of the two is enough.
+    ///
+    /// # Errors
+    /// There is none, or there are too many, or the header is not one bearer token.
+    pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Self, Reason> {
+        let bearer = if takes_bearer { bearer(headers)? } else { None };
+        let cookies = cookies(headers, cookie)?;
+        match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
+            (false, _) => Ok(Self { bearer: bearer.map(<[u8]>::to_vec), cookies }),
+            (true, true) => Err(Reason::LoginTokenMissing),
+            (true, false) if headers.contains_key(AUTHORIZATION) => Err(Reason::BearerIgnored),
+            (true, false) => Err(Reason::LoginCookieMissing),
+        }
+    }
+
+    /// One login token that was named outright.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self { bearer: Some(token.as_bytes().to_vec()), cookies: Vec::new() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.cookies.len() + usize::from(self.bearer.is_some())
+    }
+
+    /// The tokens, for the verifier.
+    #[must_use]
+    pub fn candidates(&self) -> Candidates<'_> {
+        Candidates {
+            bearer: self.bearer.as_deref().map(LoginToken::new),
+            cookies: self.cookies.iter().map(|cookie| LoginToken::new(cookie.as_bytes())).collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.candidates().fmt(f)
+    }
+}
+
+/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110
+/// §11.1), or nothing when there is no such header.
+///
+/// # Errors
+/// The header is there twice, is empty, or has another scheme: whoever sends it means to sign in, so
+/// it is a token that won't verify, not a missing one.
+fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Reason> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value.as_bytes(),
+        (Some(_), Some(_)) => return Err(Reason::AuthorizationUnusable),
+    };
+    match value.split_at_checked("Bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => Ok(Some(token.trim_ascii_start())),
+        _ => Err(Reason::AuthorizationUnusable),
+    }
+}
+
+/// Every different value of the cookie `name`, in all Cookie headers (RFC 6265 §4.2.1); an empty one is none.
+///
+/// # Errors
+/// There are too many.
+fn cookies(headers: &HeaderMap, name: &str) -> Result<Vec<String>, Reason> {
+    let mut found: Vec<String> = Vec::new();
+    for header in headers.get_all(COOKIE) {
+        for pair in text(header).split(';') {
+            let pair = strict(pair);
+            let Ok(cookie) = Cookie::parse(pair.as_ref()) else { continue };
+            let value = cookie.value_trimmed();
+            if cookie.name() == name && !value.is_empty() && !found.iter().any(|known| known == value) {
+                found.push(value.to_owned());
+            }
+            if found.len() > MAX_DIFFERENT {
+                return Err(Reason::TooManyLoginCookies(MAX_DIFFERENT));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A character that stands in no cookie name of ours and in no token.
+const NEVER_VALID: &str = "\u{fffd}";
+
+/// A header as text. The crate wants text and trims Unicode's spaces, so each byte outside ASCII is replaced: one in
+/// another cookie must not lose ours, and U+00A0 before a name makes it another (`tests/cookies.rs`).
+fn text(header: &HeaderValue) -> Cow<'_, str> {
+    let replaced = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { char::REPLACEMENT_CHARACTER };
+    header.to_str().map_or_else(|_| header.as_bytes().iter().map(replaced).collect::<String>().into(), Cow::Borrowed)
+}
+
+/// A pair without blanks at its ends. The crate also drops blanks around `=`, which RFC 6265 does not have.
+fn strict(pair: &str) -> Cow<'_, str> {
+    let pair = pair.trim_matches([' ', '\t']);
+    if [" =", "\t=", "= ", "=\t"].iter().any(|blank| pair.contains(blank)) {
+        pair.replace([' ', '\t'], NEVER_VALID).into()
+    } else {
+        Cow::Borrowed(pair)
+    }
+}

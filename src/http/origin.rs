@@ -1,0 +1,68 @@
+//! Which pages may ask: CORS for allowed origins, a refusal for all others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::header::{HeaderName, HeaderValue, ORIGIN, RETRY_AFTER};
+use axum::http::{HeaderMap, Method};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::config::origin::OriginPattern;
+
+use super::error::{ApiError, Reason};
+use super::state::AppState;
+
+/// For how long a browser may remember a preflight: short enough that a changed `cors.origins` is felt within a visit.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
+
+/// The header that names a request.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// CORS with credentials (fetch.spec.whatwg.org §3.3): an allowed origin is named outright on every answer, refusals
+/// included, since a page can't even see the status of an answer without it. Any request header of such a page is
+/// allowed: error trackers and tracing add their own to every request.
+pub(super) fn cors(state: &Arc<AppState>) -> CorsLayer {
+    let state = Arc::clone(state);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |_, parts| {
+            matches!(allowed_origin(&parts.headers, &state.origins), Ok(Some(_)))
+        }))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([RETRY_AFTER, X_REQUEST_ID])
+        .max_age(PREFLIGHT_MAX_AGE)
+        // Every answer has the header, by a layer outside of this one, also one that no origin was named to.
+        .vary([])
+}
+
+/// Refuses requests of foreign origins, before anybody reads their login token. `CorsLayer` only hides the answer from
+/// the page, and would have the token issued.
+///
+/// # Errors
+/// The origin is foreign, or there are two.
+pub(super) fn refuse_foreign(request: &Request, state: &AppState) -> Result<(), ApiError> {
+    allowed_origin(request.headers(), &state.origins)?;
+    Ok(())
+}
+
+/// The origin of a request, if it has one and it is allowed.
+///
+/// A request without `Origin` passes: curl and apps send none, and a browser that sends none does
+/// not let a foreign page read the answer.
+///
+/// # Errors
+/// The origin is foreign, or there are two.
+pub fn allowed_origin<'a>(
+    headers: &'a HeaderMap,
+    origins: &[OriginPattern],
+) -> Result<Option<&'a HeaderValue>, Reason> {
+    let mut values = headers.get_all(ORIGIN).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(Reason::OriginTwice),
+        (Some(origin), None) if origins.iter().any(|pattern| pattern.allows(origin.as_bytes())) => Ok(Some(origin)),
+        (Some(_), None) => Err(Reason::OriginForeign),
+    }
+}
