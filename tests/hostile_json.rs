@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use serde_json::{Value, json};
+use zendesk_token::zendesk::json::{Json, member};
 
 use crate::client::Request;
 use crate::conflict::run;
@@ -16,6 +19,7 @@ use crate::harness::{
 use crate::inspect::inspect;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{LoginToken, now, sign};
+use crate::properties::check;
 use crate::published_keys::{self, rs256, token};
 use crate::reload::Folder;
 use crate::revocation;
@@ -220,7 +224,7 @@ fn the_service_refuses_it_and_goes_on() {
     };
     let is_there = || {
         assert_eq!(server.get("/generate/token").cookie(&login).send().status, 200);
-        assert_eq!(Request::new(server.admin, "GET", "/health").send().status, 200);
+        assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
     };
     for (number, value) in hostile(16 * 1024 - AROUND).iter().enumerate() {
         assert_eq!(ask(value.clone()).refusal(), "400 00-10");
@@ -323,7 +327,7 @@ fn the_demos_shop_refuses_it_and_goes_on() {
     assert_eq!(server.stop().status.code(), Some(0));
 }
 
-/// Sources that are still to be mended.
+/// Sources that still have to change.
 const NOT_YET: [&str; 1] = ["login/key_set.rs"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -358,4 +362,41 @@ fn nothing_is_parsed_into_the_librarys_own_tree() {
     }
     // axum's own feature `json` turns it on all the same, so the rule above is what counts.
     assert!(!fs::read_to_string(root.join("Cargo.toml")).unwrap().contains("raw_value"));
+}
+
+/// Any JSON of a few levels, with names that are written with escapes among it.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        // The library's reader is off by a digit in others.
+        any::<i32>().prop_map(|number| Value::from(f64::from(number) / 2.0)),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        let name = prop_oneof!["[ab\"\\\\]", any::<String>(), Just(RAW.to_owned())];
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            btree_map(name, inner, 0..6).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+#[test]
+fn our_own_tree_is_written_as_it_was_read() {
+    check(3000, &any_json(), |value| {
+        for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let tree: Json = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&tree).unwrap(), value.to_string());
+            for (name, inner) in value.as_object().into_iter().flatten() {
+                let found = member(&text, name).unwrap();
+                assert_eq!(found, found.trim());
+                let found: Json = serde_json::from_str(found).unwrap();
+                assert_eq!(serde_json::to_string(&found).unwrap(), inner.to_string());
+            }
+            assert_eq!(member(&text, "no such name"), None);
+        }
+    });
 }

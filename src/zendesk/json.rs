@@ -22,7 +22,7 @@ pub enum Json {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number: a whole one of 64 bits, or else the nearest `f64`.
+    /// A number: a whole one of 64 bits, or else an `f64`.
     Number(Number),
     /// A string.
     Text(String),
