@@ -1,4 +1,4 @@
-//! What does Zendesk want to hear of a player, and which of its products are there to hear it?
+//! The Zendesk side: an identity becomes the signed token of a product; the support desk's APIs are asked.
 
 pub mod identity;
 pub mod signing_key;
@@ -7,6 +7,7 @@ pub mod chat;
 pub mod messaging;
 pub mod help_center;
 pub mod support_sdk;
+pub mod json;
 pub mod rules;
 pub mod desk_error;
 pub mod desk_api;

@@ -11,7 +11,7 @@ use crate::login_tokens::{LoginToken, SUB, open};
 use crate::reload::Folder;
 
 /// The demo on a free port, and what it printed before its log.
-fn demo() -> (Server, String) {
+pub fn demo() -> (Server, String) {
     demo_with(&[])
 }
 
@@ -69,12 +69,12 @@ fn it_refuses_to_leave_loopback() {
 }
 
 /// Where the greeting says that the shop is.
-fn shop(greeting: &str) -> SocketAddr {
+pub fn shop(greeting: &str) -> SocketAddr {
     between(greeting, "  http://", "/\n").replace("localhost", "127.0.0.1").parse().unwrap()
 }
 
 /// A form that the shop's page sends.
-fn post(shop: SocketAddr, path: &str, form: &str) -> Answer {
+pub fn post(shop: SocketAddr, path: &str, form: &str) -> Answer {
     let request = Request::new(shop, "POST", path).header("Origin", format!("http://{shop}"));
     request.header("Content-Type", "application/x-www-form-urlencoded").body(form).send()
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use zendesk_token::config::products::Product;
+use zendesk_token::zendesk::json::Object;
 use zendesk_token::zendesk::rules;
 
 use crate::harness::{KEY_ID, LOGIN_SECRET};
@@ -91,7 +92,7 @@ pub fn open(token: &str, secret: &str) -> (Value, Value) {
 /// Header and claims of a token for `product`, once they are seen to be signed and to keep its rules.
 pub fn open_for(product: Product, token: &str, secret: &str) -> (Value, Value) {
     let (header, claims) = open(token, secret);
-    let object = |json: &Value| json.as_object().unwrap().clone();
+    let object = |json: &Value| serde_json::from_value::<Object>(json.clone()).unwrap();
     let breaches = rules::breaches(product, &object(&header), &object(&claims), Some(KEY_ID), now());
     assert_eq!(breaches, []);
     (header, claims)

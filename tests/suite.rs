@@ -38,6 +38,7 @@ mod fuzzed;
 mod generate_token;
 mod help_center;
 mod hostile_clients;
+mod hostile_json;
 mod inspect;
 mod inspect_input;
 mod inspect_issued;

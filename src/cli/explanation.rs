@@ -1,12 +1,12 @@
-//! What is a person told of a token, and what is a script?
+//! What `inspect` prints of a token, for a person and for a script.
 
 use std::fmt::Write;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::config::products::Product;
 use crate::login::Timestamp;
+use crate::zendesk::json::{Json, Object};
 
 use super::opened::{Opened, seconds};
 use super::words::{date, json, printable, time_claim};
@@ -32,8 +32,8 @@ pub struct Explanation {
     pub findings: Vec<Finding>,
     /// What becomes of a login token, for each product that is configured.
     products: Vec<Judged>,
-    header: Option<Map<String, Value>>,
-    claims: Option<Map<String, Value>>,
+    header: Option<Object>,
+    claims: Option<Object>,
     times: Vec<Time>,
 }
 
@@ -56,7 +56,7 @@ struct Judged {
     /// The code that the service would refuse it with.
     refusal: Option<&'static str>,
     /// What the agent would see of the player.
-    agent_sees: Option<Map<String, Value>>,
+    agent_sees: Option<Object>,
 }
 
 /// One thing that speaks against a token.
@@ -81,7 +81,7 @@ impl Explanation {
     #[must_use]
     pub fn new(judged_as: &'static str, opened: Opened, now: Timestamp) -> Self {
         let times = opened.claims.iter().flatten().filter_map(|(claim, value)| {
-            let at = seconds(value)?;
+            let at = seconds(value.as_number()?)?;
             let (in_words, date) = (time_claim(claim, at, now)?, date(at));
             let in_words = if date.is_some() { in_words } else { NO_TIME.to_owned() };
             Some(Time { claim: claim.clone(), at: date, in_words })
@@ -100,7 +100,7 @@ impl Explanation {
     }
 
     /// Adds a product whose agents would see this of the player.
-    pub fn accept(&mut self, product: Product, agent_sees: Map<String, Value>) {
+    pub fn accept(&mut self, product: Product, agent_sees: Object) {
         self.products.push(Judged { product: product.word(), refusal: None, agent_sees: Some(agent_sees) });
     }
 
@@ -152,7 +152,7 @@ impl Explanation {
         text
     }
 
-    fn write_members(&self, text: &mut String, title: &str, members: Option<&Map<String, Value>>) {
+    fn write_members(&self, text: &mut String, title: &str, members: Option<&Object>) {
         let Some(members) = members else {
             let _ = writeln!(text, "{title}: can't be read\n");
             return;
@@ -171,8 +171,8 @@ impl Explanation {
     }
 }
 
-fn shown(value: &Value) -> String {
-    printable(&value.to_string())
+fn shown(value: &Json) -> String {
+    printable(&serde_json::to_string(value).unwrap_or_default())
 }
 
 /// The words of the log, for a person.

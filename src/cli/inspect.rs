@@ -1,4 +1,4 @@
-//! What is wrong with this token?
+//! `inspect`: judges the token on standard input and says what is wrong with it.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
-use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
 use crate::config::products::Product;
@@ -22,6 +21,7 @@ use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
 use crate::login::verifier::Candidates;
 use crate::metrics::Metrics;
+use crate::zendesk::json::Object;
 use crate::zendesk::rules;
 use crate::zendesk::signing_key::is_signed_with;
 
@@ -141,7 +141,7 @@ fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
 }
 
 /// What an issued token tells of the player.
-fn agent_sees(issued: &Issued) -> Map<String, Value> {
+fn agent_sees(issued: &Issued) -> Object {
     let claims = Opened::read(issued.token.as_str().as_bytes()).claims.unwrap_or_default();
     let told = ["name", "email", "email_verified", "external_id"];
     claims.into_iter().filter(|(name, _)| told.contains(&name.as_str())).collect()

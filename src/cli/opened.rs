@@ -1,12 +1,13 @@
-//! What does a token say that nobody has verified?
+//! The readable parts of a token that nobody has verified.
 //!
 //! For a person's eyes alone: nothing here is ever believed. The signature is not kept.
 
-use serde_json::{Map, Value};
+use serde_json::Number;
 
 use crate::base64url;
 use crate::login::Timestamp;
 use crate::login::strict_json::{Members, StrictJsonError};
+use crate::zendesk::json::{Json, Object};
 
 /// A token's two readable parts, as far as they can be read.
 pub struct Opened {
@@ -15,9 +16,9 @@ pub struct Opened {
     /// Whether a member stands twice in one of the two; the last is the one shown.
     pub has_member_twice: bool,
     /// The header's members.
-    pub header: Option<Map<String, Value>>,
+    pub header: Option<Object>,
     /// The claims.
-    pub claims: Option<Map<String, Value>>,
+    pub claims: Option<Object>,
 }
 
 impl Opened {
@@ -46,7 +47,7 @@ impl Opened {
 
     /// A claim.
     #[must_use]
-    pub fn claim(&self, name: &str) -> Option<&Value> {
+    pub fn claim(&self, name: &str) -> Option<&Json> {
         self.claims.as_ref()?.get(name)
     }
 
@@ -57,12 +58,12 @@ impl Opened {
     }
 }
 
-/// A number as a time in seconds, a fraction rounded down; nothing when it is no number or out of all reason.
+/// A time in whole seconds, a fraction rounded down; nothing when it is out of all reason.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
-pub fn seconds(value: &Value) -> Option<Timestamp> {
+pub fn seconds(number: &Number) -> Option<Timestamp> {
     let in_reason = |number: &f64| (-1e15..=1e15).contains(number);
-    value.as_i64().or_else(|| value.as_f64().filter(in_reason).map(|number| number.floor() as Timestamp))
+    number.as_i64().or_else(|| number.as_f64().filter(in_reason).map(|number| number.floor() as Timestamp))
 }
 
 /// The token out of what people copy: the JSON of an answer, an Authorization header's value, a cookie with
@@ -70,7 +71,7 @@ pub fn seconds(value: &Value) -> Option<Timestamp> {
 #[must_use]
 pub fn unwrapped(text: &[u8]) -> Vec<u8> {
     let text = text.trim_ascii();
-    let answer: Option<Map<String, Value>> = serde_json::from_slice(text).ok();
+    let answer: Option<Object> = serde_json::from_slice(text).ok();
     let member = |name| answer.as_ref().and_then(|answer| answer.get(name)?.as_str());
     if let Some(token) = member("token").or_else(|| member("jwt")) {
         return token.as_bytes().to_vec();

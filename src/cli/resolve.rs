@@ -1,4 +1,4 @@
-//! How is a user made to let go of an email, without losing more than was meant?
+//! `conflict resolve`: makes a user let go of its email, after a look, a question and a copy of its record.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -160,7 +160,7 @@ impl Arguments {
     async fn delete(&self, conversations: &Conversations, record: &Record) -> anyhow::Result<ExitCode> {
         let user = &record.user;
         let path = self.backup.clone().unwrap_or_else(|| backup::default_path(&user.id, now()));
-        backup::write(&path, record.json.get()).map_err(|error| BackupError(path.display().to_string(), error))?;
+        backup::write(&path, &record.json).map_err(|error| BackupError(path.display().to_string(), error))?;
         let _ = writeln!(io::stderr(), "the user's record is in {}", path.display());
         let deleted = conversations.delete(user, self.remedy(), CONVERSATIONS.pausing()).await;
         deleted.map_err(|error| {

@@ -1,16 +1,16 @@
-//! Which users does Messaging know, and how are they forgotten?
+//! The users of Messaging: found, shown and deleted.
 //!
 //! Users of the Sunshine Conversations API v2 (`zendesk/sunshine-conversations-api-spec`, 17.12.1): Messaging refuses a
 //! player with 409 whose email is another user's (support.zendesk.com, article 7554200230170).
 
 use reqwest::Url;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::config::desk::Conversations as Settings;
 
 use super::desk_api::{Credentials, DeskApi, DeskClientError, Pause};
 use super::desk_error::{DeskApiError, IdError, ShowError};
+use super::json::member;
 
 /// How the API says that it has no such user.
 const MISSING: [&str; 1] = ["user_not_found"];
@@ -59,8 +59,8 @@ pub struct UserIdentity {
 pub struct Record {
     /// What we read of it.
     pub user: User,
-    /// All of it.
-    pub json: Box<RawValue>,
+    /// All of it, members that we do not read too.
+    pub json: String,
 }
 
 /// How a user is made to let go of its email.
@@ -74,7 +74,7 @@ pub enum Remedy {
 
 #[derive(Deserialize)]
 struct One {
-    user: Box<RawValue>,
+    user: User,
 }
 
 #[derive(Deserialize)]
@@ -111,8 +111,9 @@ impl Conversations {
     /// See [`ShowError`].
     pub async fn show(&self, id: &str, pausing: impl Fn(&Pause)) -> Result<Record, ShowError> {
         let url = self.address(&[id], &[])?;
-        let json = self.api.fetch::<One>(&url, pausing).await?.user;
-        let user: User = serde_json::from_str(json.get()).map_err(|_| DeskApiError::NotAsDescribed)?;
+        let body = self.api.fetch_text(&url, pausing).await?;
+        let One { user } = serde_json::from_str(&body).map_err(|_| DeskApiError::NotAsDescribed)?;
+        let json = member(&body, "user").ok_or(DeskApiError::NotAsDescribed)?.to_owned();
         // Whoever answers in between must not have us delete a stranger.
         let is_own = user.id == id || user.external_id.as_deref() == Some(id);
         if is_own { Ok(Record { user, json }) } else { Err(DeskApiError::NotAsDescribed.into()) }

@@ -1,4 +1,4 @@
-//! How is an API of the support desk asked, and when is it asked again?
+//! Calls to the support desk's APIs, and when they are tried again.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -131,6 +131,15 @@ impl DeskApi {
         serde_json::from_slice(&body).map_err(|_| DeskApiError::NotAsDescribed)
     }
 
+    /// As [`Self::fetch`], for the answer to the letter.
+    ///
+    /// # Errors
+    /// See [`DeskApiError`].
+    pub async fn fetch_text(&self, url: &Url, pausing: impl Fn(&Pause)) -> Result<String, DeskApiError> {
+        let body = self.call(&Method::GET, url, pausing).await.map_err(|failed| failed.error)?;
+        String::from_utf8(body).map_err(|_| DeskApiError::NotAsDescribed)
+    }
+
     /// Deletes what is at an address. It has to name one thing for ever, since the API is asked again where it
     /// may have heard the first time; then finding nothing means that it has.
     ///
@@ -182,17 +191,60 @@ impl DeskApi {
         if *method == Method::DELETE { Ok(Vec::new()) } else { body.map_err(DeskApiError::Call) }
     }
 
-    /// Reads either form of refusal: a list of errors, or one (OAuth 2.0 and the Chat API).
     fn refused(&self, status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Refused {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let error = body.pointer("/errors/0").unwrap_or(&body);
-        let words = |names: [&str; 2]| {
-            let words = names.into_iter().find_map(|name| error.get(name)?.as_str())?;
+        let speakable = |words: String| {
             let is_speakable = !self.unspeakable.iter().any(|secret| words.contains(secret.as_str()));
             is_speakable.then(|| words.chars().take(MAX_WORDS).collect())
         };
-        let (code, title) = (words(["code", "error"]), words(["title", "message"]));
+        let RefusalBody { code, error, title, message } = RefusalBody::read(body);
+        let code = code.and_then(Lenient::apt).or_else(|| error?.apt()).and_then(speakable);
+        let title = title.and_then(Lenient::apt).or_else(|| message?.apt()).and_then(speakable);
         Refused { status: status.as_u16(), code, title, retry_after }
+    }
+}
+
+/// What an API says of why it refuses, in either of two forms.
+#[derive(Default, Deserialize)]
+struct RefusalBody {
+    code: Option<Lenient<String>>,
+    /// The code in OAuth 2.0 and the Chat API.
+    error: Option<Lenient<String>>,
+    title: Option<Lenient<String>>,
+    /// The title in the Chat API.
+    message: Option<Lenient<String>>,
+}
+
+/// The form of the Sunshine Conversations API.
+#[derive(Deserialize)]
+struct RefusalList {
+    errors: Vec<Lenient<RefusalBody>>,
+}
+
+/// A value that counts for nothing where it is of another type than it should be.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Apt(T),
+    Other(IgnoredAny),
+}
+
+impl RefusalBody {
+    /// The first of a list of errors, or else the body itself; nothing of what can't be read.
+    fn read(body: &[u8]) -> Self {
+        let listed = serde_json::from_slice(body).ok().and_then(|RefusalList { errors }| errors.into_iter().next());
+        match listed {
+            Some(error) => error.apt().unwrap_or_default(),
+            None => serde_json::from_slice(body).unwrap_or_default(),
+        }
+    }
+}
+
+impl<T> Lenient<T> {
+    fn apt(self) -> Option<T> {
+        match self {
+            Self::Apt(value) => Some(value),
+            Self::Other(IgnoredAny) => None,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which of a product's rules does a token break?
+//! The rules of each product, and which of them a token breaks.
 //!
 //! For tokens that somebody else made, or that are in doubt: ours can't break them, their types see to
 //! it. The rules: support.zendesk.com, articles 4408838925082 (Chat), 4408843923610 (Help Center),
@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Number;
 
 use crate::config::products::{CHAT_MAX_LIFETIME, Product};
 use crate::login::Timestamp;
 
+use super::json::{Json, Object};
 use super::messaging::is_contact;
 
 /// Most characters of an external id.
@@ -39,8 +40,8 @@ pub struct Breach {
 #[must_use]
 pub fn breaches(
     product: Product,
-    header: &Map<String, Value>,
-    claims: &Map<String, Value>,
+    header: &Object,
+    claims: &Object,
     key_id: Option<&str>,
     now: Timestamp,
 ) -> Vec<Breach> {
@@ -75,7 +76,7 @@ pub fn breaches(
 }
 
 struct Check<'a> {
-    claims: &'a Map<String, Value>,
+    claims: &'a Object,
     now: Timestamp,
     breaches: Vec<Breach>,
 }
@@ -85,17 +86,17 @@ impl Check<'_> {
         self.breaches.push(Breach { cause: cause.into(), mend });
     }
 
-    fn header(&mut self, header: &Map<String, Value>) {
-        if header.get("alg").and_then(Value::as_str) != Some("HS256") {
+    fn header(&mut self, header: &Object) {
+        if header.get("alg").and_then(Json::as_str) != Some("HS256") {
             self.add("header alg is not HS256", "sign with HS256; Zendesk takes no other algorithm");
         }
-        if header.get("typ").and_then(Value::as_str) != Some("JWT") {
+        if header.get("typ").and_then(Json::as_str) != Some("JWT") {
             self.add("header typ is not JWT", "put \"typ\": \"JWT\" into the header");
         }
     }
 
-    fn key_id(&mut self, header: &Map<String, Value>, expected: Option<&str>) {
-        match (header.get("kid").and_then(Value::as_str), expected) {
+    fn key_id(&mut self, header: &Object, expected: Option<&str>) {
+        match (header.get("kid").and_then(Json::as_str), expected) {
             (None, _) => {
                 self.add(
                     "header kid is missing",
@@ -121,30 +122,30 @@ impl Check<'_> {
             };
             match self.claims.get(name) {
                 None if is_needed => self.add(format!("claim {name} is missing"), mend),
-                Some(Value::String(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), mend),
-                Some(Value::String(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
+                Some(Json::Text(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), mend),
+                Some(Json::Text(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
                     self.add("claim external_id is over 255 characters", "send a shorter id, the same for ever");
                 }
-                Some(Value::String(_)) | None => {}
-                Some(other) => self.add(format!("claim {name} is {} and has to be text", kind(other)), mend),
+                Some(Json::Text(_)) | None => {}
+                Some(other) => self.add(format!("claim {name} is {} and has to be text", other.kind()), mend),
             }
         }
     }
 
     fn ascii_email(&mut self) {
-        if self.claims.get("email").and_then(Value::as_str).is_some_and(|email| !email.is_ascii()) {
+        if self.claims.get("email").and_then(Json::as_str).is_some_and(|email| !email.is_ascii()) {
             self.add("claim email has characters that are not ASCII", "Chat refuses them; send another address");
         }
     }
 
     fn messaging_claims(&mut self) {
-        if self.claims.get("scope").and_then(Value::as_str) != Some("user") {
+        if self.claims.get("scope").and_then(Json::as_str) != Some("user") {
             self.add("claim scope is not \"user\"", "send \"scope\": \"user\"");
         }
-        if self.claims.get("external_id").and_then(Value::as_str).is_some_and(is_contact) {
+        if self.claims.get("external_id").and_then(Json::as_str).is_some_and(is_contact) {
             self.add("claim external_id is an email or a phone number", "send an id that never changes; those do");
         }
-        if self.claims.get("email_verified").is_some_and(|verified| !verified.is_boolean()) {
+        if self.claims.get("email_verified").is_some_and(|verified| !matches!(verified, Json::Bool(_))) {
             self.add("claim email_verified is neither true nor false", "send true without quotes, or leave it out");
         }
     }
@@ -174,7 +175,7 @@ impl Check<'_> {
                 "fetch a fresh token each time one is asked for",
             );
         }
-        let issued_at = self.claims.get("iat").and_then(Value::as_i64);
+        let issued_at = self.claims.get("iat").and_then(Json::as_number).and_then(Number::as_i64);
         let (Some(lifetime), Some(issued_at)) = (lifetime.map(|lifetime| lifetime.as_secs()), issued_at) else {
             return;
         };
@@ -195,31 +196,20 @@ impl Check<'_> {
         match self.claims.get(name) {
             None if is_needed => self.add(format!("claim {name} is missing"), "send the time in seconds since 1970"),
             None => {}
-            Some(value) => match value.as_i64() {
+            Some(value) => match value.as_number().and_then(Number::as_i64) {
                 Some(time) if (0..MILLISECONDS).contains(&time) => return Some(time),
                 Some(time) if time > 0 => {
                     self.add(format!("claim {name} is in milliseconds"), "divide by 1000: seconds since 1970");
                 }
-                _ if value.is_number() => {
+                _ if value.as_number().is_some() => {
                     self.add(format!("claim {name} is no whole number of seconds"), "send whole seconds since 1970");
                 }
                 _ => self.add(
-                    format!("claim {name} is {} and has to be a number", kind(value)),
+                    format!("claim {name} is {} and has to be a number", value.kind()),
                     "send seconds since 1970, without quotes",
                 ),
             },
         }
         None
-    }
-}
-
-const fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }

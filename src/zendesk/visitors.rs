@@ -1,4 +1,4 @@
-//! Whom does Chat take a visitor for?
+//! The visitors of Chat, as its API tells of them.
 //!
 //! Show Visitor of the Chat API (developer.zendesk.com, *Visitors*). Its descriptions disagree on two fields, so both forms
 //! are read.

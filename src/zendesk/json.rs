@@ -1,0 +1,141 @@
+//! A JSON tree for text from outside, and the text of one member.
+//!
+//! `serde_json::Value` is not for such text: with the feature `raw_value`, which axum's `json` turns on for all, it takes
+//! an object whose only member has a private name for more text to parse, each time with a fresh limit of depth. Nested,
+//! that overflows the stack. [`Json`] knows no such name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+/// Members by their names. Of two with one name the last counts.
+pub type Object = BTreeMap<String, Json>;
+
+/// Any JSON, at most 128 levels deep, which is the limit of `serde_json`.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Json {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number: a whole one of 64 bits, or else an `f64`.
+    Number(Number),
+    /// A string.
+    Text(String),
+    /// An array.
+    List(Vec<Self>),
+    /// An object.
+    Object(Object),
+}
+
+impl Json {
+    /// The string, where it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The number, where it is one.
+    #[must_use]
+    pub const fn as_number(&self) -> Option<&Number> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+
+    /// What kind of value it is, in words: `a number`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Json, E> {
+        Ok(Json::Bool(flag))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Json, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Json, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Json, E> {
+        Ok(Number::from_f64(number).map_or(Json::Null, Json::Number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let mut object = Object::new();
+        while let Some((name, value)) = members.next_entry()? {
+            object.insert(name, value);
+        }
+        Ok(Json::Object(object))
+    }
+}
+
+/// The text of an object's first member of this name, to the letter; nothing when there is none.
+///
+/// Only looks for it: whether all of `json` is JSON has to be known already.
+#[must_use]
+pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = json.trim_ascii_start().strip_prefix('{')?;
+    loop {
+        let (own, _, after) = first::<String>(rest)?;
+        let (IgnoredAny, value, after) = first(after.trim_ascii_start().strip_prefix(':')?)?;
+        if own == name {
+            return Some(value);
+        }
+        rest = after.trim_ascii_start().strip_prefix(',')?;
+    }
+}
+
+/// The value that a text begins with, its text, and what comes after it.
+fn first<T: DeserializeOwned>(text: &str) -> Option<(T, &str, &str)> {
+    let text = text.trim_ascii_start();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter();
+    let value = values.next()?.ok()?;
+    let (own, after) = text.split_at_checked(values.byte_offset())?;
+    Some((value, own, after))
+}
