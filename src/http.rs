@@ -4,7 +4,6 @@ pub mod refusal;
 pub mod cause;
 pub mod answer;
 pub mod client_ip;
-pub mod network;
 pub mod shares;
 pub mod rate_limit;
 pub mod login_cookie;
@@ -22,15 +21,20 @@ pub mod observe;
 mod gate;
 pub mod admin;
 
-use std::net::IpAddr;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
+use hyper::body::Incoming;
 use tower::Service;
 
 use crate::config::Config;
@@ -40,9 +44,6 @@ use crate::metrics::Metrics;
 use admin::Readiness;
 use gate::Gate;
 use routes::Routes;
-
-/// For an answer that has nothing to wait for.
-const PLAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that answers on one listener. Clones are the same app.
 #[derive(Clone)]
@@ -87,20 +88,11 @@ impl App {
         }
     }
 
-    /// How long an answer may take now.
+    /// Whether connections of this address are many clients'.
     #[must_use]
-    pub fn request_timeout(&self) -> Duration {
+    pub fn is_many_clients(&self, peer: IpAddr) -> bool {
         match &self.0 {
-            Kind::Public(gate) => gate.request_timeout(),
-            Kind::Plain(_) => PLAIN_TIMEOUT,
-        }
-    }
-
-    /// Whether connections of this address are many clients', since a trusted proxy has it.
-    #[must_use]
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        match &self.0 {
-            Kind::Public(gate) => gate.trusts(peer),
+            Kind::Public(gate) => gate.is_many_clients(peer),
             Kind::Plain(_) => false,
         }
     }
@@ -120,5 +112,25 @@ impl App {
                 response
             }
         }
+    }
+}
+
+impl Service<Request<Incoming>> for App {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let app = self.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let peer: Option<&ConnectInfo<SocketAddr>> = head.extensions.get();
+            let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip());
+            Ok(app.answer(&head, body, peer).await)
+        })
     }
 }

@@ -18,7 +18,6 @@ mod login_api;
 mod login_tokens;
 mod stub;
 
-mod allocations;
 mod architecture;
 mod base64url;
 mod bearer;

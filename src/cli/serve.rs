@@ -1,24 +1,24 @@
-//! How does the service run?
+//! `serve`: loads the settings, binds the listeners and runs them.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use anyhow::anyhow;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Limits, environment};
 use crate::exchange::Exchange;
 use crate::http::App;
 use crate::http::admin::Readiness;
+use crate::http::shares::Shares;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::server;
-use crate::server::listener::{BACKLOG, Listener};
+use crate::server::listener::{Admit, BACKLOG, Listener, Place};
 use crate::server::reload::{Load, Reload, hangup};
 use crate::server::tls::{CertifiedKey, Tls};
 
@@ -29,7 +29,7 @@ use crate::server::tls::{CertifiedKey, Tls};
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
-    let runtime = runtime()?;
+    let runtime = Runtime::new()?;
     let served = runtime.block_on(async {
         // First of all: a reload that is asked for while the service starts must not end it.
         let hangup = hangup()?;
@@ -43,13 +43,6 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     // A look-up of the Login API's name may be under way, which nothing can end.
     runtime.shutdown_background();
     served
-}
-
-/// A thread for each processor. Where there is one, that thread does all: with a second it would only take turns.
-fn runtime() -> io::Result<Runtime> {
-    let is_alone = available_parallelism().is_ok_and(|processors| processors.get() == 1);
-    let mut builder = if is_alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    builder.enable_all().build()
 }
 
 /// Sockets that are bound already.
@@ -90,20 +83,32 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    // Where a reload has them asked after all, there are the spare descriptors.
     let calls = if config.login.asks_api() { config.login.api.most_waiting } else { 0 };
     let connections = server::fit_connections(config.limits.connections, calls);
     if connections < config.limits.connections {
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }
     let limits = Limits { connections, ..config.limits };
-    let public = Listener::public(public, app, limits, &metrics, tls);
-    let admin =
-        Listener::beside("admin", admin, App::admin(Arc::clone(&readiness), metrics.clone()), config.limits, &metrics);
+    let per_client = per_client(limits.connections_per_client, app.clone());
+    let public = Listener::new("public", public, app, limits, &metrics).admitting(per_client).over(tls);
+    let admin_app = App::admin(Arc::clone(&readiness), metrics.clone());
+    let admin = Listener::internal("admin", admin, admin_app, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
-    let more = more.into_iter().map(|(socket, app)| Listener::beside("shop", socket, app, limits, &metrics));
-    server::run(public, std::iter::once(admin).chain(more).collect(), readiness, stop).await;
+    let more = more.into_iter().map(|(socket, app)| Listener::internal("shop", socket, app, limits, &metrics));
+    let others = std::iter::once(admin).chain(more).collect();
+    server::run(public, others, stop, || readiness.drain()).await;
     Ok(())
+}
+
+/// Lets each client have so many connections, and addresses that stand for many clients any number.
+fn per_client(most: usize, app: App) -> Admit {
+    let shares = Shares::new(most);
+    Arc::new(move |peer| {
+        if app.is_many_clients(peer) {
+            return Some(Box::new(()));
+        }
+        shares.take(peer).map(|share| -> Place { Box::new(share) })
+    })
 }
 
 /// Binds an address; `key` is the setting that named it.

@@ -76,14 +76,9 @@ impl Gate {
         self.site.store(Arc::new(new));
     }
 
-    /// See [`super::App::request_timeout`].
-    pub(super) fn request_timeout(&self) -> Duration {
-        self.site.load().request_timeout
-    }
-
-    /// See [`super::App::trusts`].
-    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
-        self.site.load().proxy.trusts(peer)
+    /// See [`super::App::is_many_clients`].
+    pub(super) fn is_many_clients(&self, peer: IpAddr) -> bool {
+        self.site.load().proxy.is_many_clients(peer)
     }
 
     /// Answers one request from `peer`.
