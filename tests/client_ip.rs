@@ -10,7 +10,7 @@ use zendesk_token::http::client_ip::client_ip;
 use crate::client::Request;
 use crate::harness::{Server, usual};
 use crate::properties::check;
-use crate::settings::{load, problems};
+use crate::settings::{SettingsFile, load, problems};
 
 const TRUSTED: &str = "127.0.0.1,10.0.0.0/8,fd00::/8,::1";
 
@@ -121,6 +121,7 @@ fn wrong_networks_are_refused() {
         let told = problems(&[("proxy.trusted", value)]);
         assert!(told.starts_with("proxy.trusted (") && told.contains(mend) && told.lines().count() == 1, "{told}");
     }
-    let told = problems(&[("proxy.header", "forwarded")]);
+    let old = SettingsFile::new("[proxy]\nheader = \"forwarded\"\n");
+    let told = load(Some(&old), &usual(&[])).unwrap_err().to_string();
     assert!(told.contains("is not a setting; drop it: X-Forwarded-For is what is read"), "{told}");
 }

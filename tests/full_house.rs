@@ -1,6 +1,7 @@
 //! More connections than there is room for.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::Command;
@@ -19,6 +20,7 @@ use zendesk_token::server::{self, listener::Listener};
 use crate::client::{Answer, Request, send};
 use crate::harness::{PATIENCE, Server, command, run_by, usual};
 use crate::hostile_clients::{ASK, answer, until_closed};
+use crate::reload::Folder;
 use crate::settings::load;
 
 #[test]
@@ -60,6 +62,9 @@ async fn ask_from(client: &str, server: SocketAddr) -> Option<(tokio::net::TcpSt
 /// Any tower service will do; this one tells the client its address.
 #[tokio::test]
 async fn one_client_may_have_so_many_connections_and_others_as_many() {
+    let folder = Folder::new();
+    let log = Arc::new(File::create(folder.path("log")).unwrap());
+    let _logging = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(log).finish());
     let config = load(None, &usual(&[])).unwrap();
     let (socket, metrics) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Metrics::new());
     let address = socket.local_addr().unwrap();
@@ -91,6 +96,8 @@ async fn one_client_may_have_so_many_connections_and_others_as_many() {
         assert!(started.elapsed() < PATIENCE, "its place is free again");
     }
     server.abort();
+    let log = std::fs::read_to_string(folder.path("log")).unwrap();
+    assert_eq!(log.lines().filter(|line| line.contains("connections_per_client")).count(), 1, "{log}");
 }
 
 #[test]
