@@ -24,7 +24,7 @@ use tower::{Service, ServiceExt};
 use crate::config::Limits;
 
 /// How long a connection without a request stays open once the drain has begun. hyper closes it at once, and the
-/// request that a client sends at just that moment would be lost (`drain::a_stop_under_load_fails_no_request`).
+/// request that a client sends at just that moment would be lost (`drain::a_client_that_sends_just_after_the_stop_…`).
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// A tower service that answers each request, an axum `Router` for one. It finds the client's address as
