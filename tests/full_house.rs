@@ -184,7 +184,15 @@ fn without_a_file_descriptor_open_connections_are_served_and_new_ones_wait() {
     for stream in &mut waiting {
         stream.write_all(ASK).unwrap();
     }
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        // `utime` and `stime` (proc_pid_stat(5)), in hundredths of a second.
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = ticks();
     std::thread::sleep(Duration::from_secs(1));
+    assert!(ticks() - before < 30, "it does not spin");
     held.write_all(ASK).unwrap();
     assert_eq!(answer(&mut held).status, 401);
     may_open("1000");
@@ -192,5 +200,5 @@ fn without_a_file_descriptor_open_connections_are_served_and_new_ones_wait() {
     assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
     let log = server.stop().log;
     let failed = log.iter().filter(|line| line.contains("no connection could be accepted")).count();
-    assert!((1..100).contains(&failed), "it does not spin: {failed}");
+    assert!((1..20).contains(&failed), "{log:?}");
 }

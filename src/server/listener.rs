@@ -25,7 +25,7 @@ pub(super) const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_IDLE: Duration = Duration::from_secs(5);
 
 /// Pause after `accept` failed for want of file descriptors, so that the loop does not spin
-/// (`full_house::without_a_file_descriptor_…`).
+/// (`full_house::without_a_file_descriptor_…`). New connections wait in the kernel.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at once.
@@ -115,12 +115,19 @@ impl<S: Answers> Listener<S> {
 
     /// Accepts connections for ever.
     pub(super) async fn accept(&mut self) -> Infallible {
+        let mut has_failed = false;
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => self.connections.open(stream, peer),
+                Ok((stream, peer)) => {
+                    has_failed = false;
+                    self.connections.open(stream, peer);
+                }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    tracing::error!(cause = %error, "no connection could be accepted");
+                    if !has_failed {
+                        tracing::error!(listener = self.connections.name, cause = %error, "no connection could be accepted");
+                    }
+                    has_failed = true;
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -582,9 +582,9 @@ def no_descriptors():
                 until(lambda: sum(map(watched.metric, reloads)) > 0, "a reload, or the refusal of one")
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, most))
             held.close()
-            trial.say(f"{refused} newcomers refused, {failed_accepts(trial.running)} lines that say so, {spent:.0%} of a core, {silent}")
-            assert refused > 0, "nobody was refused"
-            assert spent < 0.5 and failed_accepts(trial.running) < 300, "it spins"
+            trial.say(f"{refused} newcomers had no answer in time, {failed_accepts(trial.running)} lines that say so, {spent:.0%} of a core, {silent}")
+            assert failed_accepts(trial.running) > 0, "no descriptor was wanting"
+            assert spent < 0.5 and failed_accepts(trial.running) < 100, f"it spins: {spent:.0%} of a core"
             done = watched.metric(reloads[0])
             trial.running.process.send_signal(signal.SIGHUP)
             until(lambda: watched.metric(reloads[0]) > done, "a reload afterwards")
