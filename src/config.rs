@@ -86,8 +86,8 @@ pub struct Tls {
 pub struct Limits {
     /// Connections open at once.
     pub connections: usize,
-    /// Of them one client's at most.
-    pub connections_per_client: Option<usize>,
+    /// Of them one client's at most; see [`Proxy::is_many_clients`] for who is not counted.
+    pub connections_per_client: usize,
     /// Requests answered at once.
     pub requests_in_flight: usize,
     /// Most bytes of request line and headers.

@@ -9,34 +9,30 @@ pub mod credentials;
 pub mod document;
 pub mod error;
 pub mod json;
-pub mod network;
+mod live_router;
 pub mod openapi;
 pub mod origin;
 pub mod rate_limit;
+pub mod per_client;
 mod request_id;
 pub mod script;
-pub mod shares;
 mod state;
 mod support_sdk;
 pub mod token;
 mod trace;
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use arc_swap::ArcSwap;
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::future::RouteFuture;
 use axum::routing::{MethodRouter, any, get, post};
-use tower::{Service, ServiceBuilder};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::{RequestBodyLimitLayer, ResponseBody};
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
@@ -53,6 +49,7 @@ use request_id::RandomId;
 
 use state::Counted;
 
+pub use live_router::LiveRouter;
 pub use state::AppState;
 
 /// The status of `TimeoutLayer`'s answer, which no handler gives.
@@ -183,90 +180,4 @@ async fn method_not_allowed() -> ApiError {
 /// Answers for a product that is not configured.
 async fn not_served() -> ApiError {
     ExchangeError::NotServed.into()
-}
-
-/// The router that answers now. A reload puts another in its place as a whole; requests under way end with the one they
-/// began with. Clones are the same.
-#[derive(Clone)]
-pub struct CurrentRouter(Arc<ArcSwap<Router>>);
-
-impl CurrentRouter {
-    /// Answers by this router.
-    #[must_use]
-    pub fn new(router: Router) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(router)))
-    }
-
-    /// Answers by another from the next request on.
-    pub fn swap(&self, router: Router) {
-        self.0.store(Arc::new(router));
-    }
-}
-
-impl<B> Service<axum::http::Request<B>> for CurrentRouter
-where
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
-        Router::clone(&self.0.load()).call(request)
-    }
-}
-
-// Shim until the server branch is merged.
-#[derive(Clone)]
-pub struct App {
-    pub router: CurrentRouter,
-    pub state: Arc<ArcSwap<Option<Arc<AppState>>>>,
-}
-impl App {
-    pub fn public(
-        exchange: &Arc<crate::exchange::Exchange>,
-        config: &crate::config::Config,
-        metrics: &crate::metrics::Metrics,
-    ) -> Self {
-        let state = AppState::new(Arc::clone(exchange), config, metrics, None);
-        Self {
-            router: CurrentRouter::new(router(Arc::clone(&state))),
-            state: Arc::new(ArcSwap::from_pointee(Some(state))),
-        }
-    }
-    pub fn admin(readiness: Arc<admin::Readiness>, metrics: crate::metrics::Metrics) -> Self {
-        Self::plain(admin::routes(readiness, metrics))
-    }
-    pub fn plain(routes: Router) -> Self {
-        Self { router: CurrentRouter::new(routes), state: Arc::new(ArcSwap::from_pointee(None)) }
-    }
-    pub fn swap(&self, exchange: &Arc<crate::exchange::Exchange>, config: &crate::config::Config) {
-        let old = self.state.load_full();
-        if let Some(old) = old.as_ref() {
-            let state = AppState::new(Arc::clone(exchange), config, &old.metrics.clone(), Some(old));
-            self.router.swap(router(Arc::clone(&state)));
-            self.state.store(Arc::new(Some(state)));
-        }
-    }
-    pub fn request_timeout(&self) -> std::time::Duration {
-        self.state.load().as_ref().as_ref().map_or(std::time::Duration::from_secs(10), |s| s.request_timeout())
-    }
-    pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
-        self.state.load().as_ref().as_ref().is_some_and(|s| s.trusts(peer))
-    }
-    pub async fn answer<B>(&self, head: &axum::http::request::Parts, body: B, peer: std::net::IpAddr) -> Response
-    where
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
-        let mut request = axum::http::Request::from_parts(head.clone(), Body::new(body));
-        request.extensions_mut().insert(axum::extract::ConnectInfo(std::net::SocketAddr::new(peer, 0)));
-        let Ok(response) = self.router.clone().call(request).await;
-        response
-    }
 }

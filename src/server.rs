@@ -1,8 +1,7 @@
-//! How does the service start, take connections, and stop?
+//! Runs the listeners until a signal stops them, and drains them then.
 
 mod connection;
 mod file_changes;
-mod spare;
 mod task;
 pub mod tls;
 pub mod listener;
@@ -10,23 +9,21 @@ pub mod reload;
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::http::admin::Readiness;
-
+use connection::Answers;
 use listener::{ADMIN_CONNECTIONS, Listener};
-use spare::Spares;
 use task::Task;
 
-/// Open files for everything else than public connections and calls of the Login API.
+/// Open files for everything else than public connections and calls of the Login API: connections of the admin listener,
+/// the settings and secrets that a reload reads, and what the runtime and the log hold.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
 /// Raises this process's limit of open files to what so many connections and calls of the Login API
-/// need, as far as the system lets it. Says how many connections it will be: past that limit `accept`
-/// fails, and only the spare descriptors are left. Where there are few files, calls get a quarter.
+/// need, as far as the system lets it. Returns how many connections it will be, so that the admin listener and
+/// those calls always find a descriptor. Where there are few files, calls get a quarter.
 #[must_use]
 pub fn fit_connections(wanted: usize, calls: usize) -> usize {
     let needed = u64::try_from(wanted + calls + RESERVED_FILES).unwrap_or(u64::MAX);
@@ -35,21 +32,22 @@ pub fn fit_connections(wanted: usize, calls: usize) -> usize {
     wanted.min(files - calls.min(files / 4)).max(1)
 }
 
-/// Serves all listeners until `stop` resolves, then drains the public one while the others go on
-/// answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
-pub async fn run(public: Listener, others: Vec<Listener>, readiness: Arc<Readiness>, stop: impl Future<Output = ()>) {
-    let spares = Spares::default();
-    spares.fill();
-    let public = public.sharing(&spares);
-    // Probes are answered whatever the public does.
-    let others = others.into_iter().map(|other| other.sharing(&spares));
-    let _others: Vec<Task> = others.map(|other| Task::spawn(async move { other.accept().await })).collect();
+/// Serves all listeners until `stop` resolves. Then calls `stopping`, and drains the public listener while the others
+/// go on answering. Returns within `limits.drain_delay` and `limits.drain`, whatever clients do.
+pub async fn run<P: Answers, O: Answers>(
+    mut public: Listener<P>,
+    others: Vec<Listener<O>>,
+    stop: impl Future<Output = ()>,
+    stopping: impl FnOnce(),
+) {
+    let others = others.into_iter().map(|mut other| Task::spawn(async move { other.accept().await }));
+    let _others: Vec<Task> = others.collect();
     tokio::select! {
         never = public.accept() => match never {},
         () = stop => {}
     }
     tracing::info!("stopping");
-    readiness.drain();
+    stopping();
     let _ = timeout(public.drain_delay(), public.accept()).await;
     let cut_off = public.drain().await;
     tracing::info!(cut_off, "stopped");

@@ -10,7 +10,7 @@ use zendesk_token::http::client_ip::client_ip;
 use crate::client::Request;
 use crate::harness::{Server, usual};
 use crate::properties::check;
-use crate::settings::{load, problems};
+use crate::settings::{SettingsFile, load, problems};
 
 const TRUSTED: &str = "127.0.0.1,10.0.0.0/8,fd00::/8,::1";
 
@@ -70,39 +70,6 @@ fn x_forwarded_for_is_read_from_the_right_past_trusted_proxies_only() {
 }
 
 #[test]
-fn forwarded_is_read_when_it_is_the_one_that_is_set() {
-    let trusted = [("proxy.trusted", TRUSTED), ("proxy.header", "Forwarded")];
-    for (header, expected) in [
-        ("for=192.0.2.1", "192.0.2.1"),
-        ("For=\"192.0.2.1:4711\";proto=https;by=10.0.0.1", "192.0.2.1"),
-        ("proto=https; FOR=\"[2001:db8::17]:4711\"", "2001:db8::17"),
-        ("for=\"[2001:db8::17]\"", "2001:db8::17"),
-        ("for=6.6.6.6, for=192.0.2.1;proto=http, for=10.1.2.3", "192.0.2.1"),
-        ("for=\"6.6.6.6, for=7.7.7.7\", for=192.0.2.1", "192.0.2.1"),
-        // What stands in quotes is a value, whatever it looks like.
-        ("for=192.0.2.1;host=\"a,for=6.6.6.6;b\";proto=https", "192.0.2.1"),
-        ("for=\"192.0.2.1\" ; host=\"a,for=6.6.6.6;b\"", "192.0.2.1"),
-        ("for=192.0.2.1;host=\"x\\\",for=6.6.6.6;y\"", "192.0.2.1"),
-        ("proto=https;host=\"a,for=6.6.6.6;b\";for=192.0.2.1", "192.0.2.1"),
-        // A client's lone quote swallows what the proxy says of it: then nobody is believed but the proxy itself.
-        ("for=\"x, for=192.0.2.1;host=\",for=6.6.6.6;b=\"", "127.0.0.1"),
-        ("for=\"x, for=192.0.2.1;host=\"a, for=6.6.6.6\"", "127.0.0.1"),
-        ("a\"b=\", for=6.6.6.6;c=\"", "127.0.0.1"),
-        ("host=\\\", for=6.6.6.6", "127.0.0.1"),
-        ("for=unknown", "127.0.0.1"),
-        ("for=_hidden, for=10.1.2.3", "10.1.2.3"),
-        ("for=192.0.2.1;for=192.0.2.2", "127.0.0.1"),
-        ("by=192.0.2.1", "127.0.0.1"),
-        ("192.0.2.1", "127.0.0.1"),
-        ("for=\"192.0.2.1", "127.0.0.1"),
-        ("", "127.0.0.1"),
-    ] {
-        let headers = [("Forwarded", header), ("X-Forwarded-For", "7.7.7.7")];
-        assert_eq!(client(&trusted, "127.0.0.1", &headers), expected, "{header}");
-    }
-}
-
-#[test]
 fn what_a_client_writes_never_changes_who_it_is() {
     let config = load(None, &usual(&[("proxy.trusted", TRUSTED)])).unwrap();
     let byte = any::<u8>().prop_filter("no header", |byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f));
@@ -154,5 +121,7 @@ fn wrong_networks_are_refused() {
         let told = problems(&[("proxy.trusted", value)]);
         assert!(told.starts_with("proxy.trusted (") && told.contains(mend) && told.lines().count() == 1, "{told}");
     }
-    assert!(problems(&[("proxy.header", "X-Real-IP")]).contains("needs to be x-forwarded-for or forwarded"));
+    let old = SettingsFile::new("[proxy]\nheader = \"forwarded\"\n");
+    let told = load(Some(&old), &usual(&[])).unwrap_err().to_string();
+    assert!(told.contains("is not a setting; drop it: X-Forwarded-For is what is read"), "{told}");
 }

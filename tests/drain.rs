@@ -170,8 +170,28 @@ fn a_stop_under_load_fails_no_request() {
 }
 
 #[test]
+fn a_client_that_sends_just_after_the_stop_gets_its_answer_and_is_told_that_it_is_the_last() {
+    let server = Server::start();
+    let mut idle = server.connect();
+    idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
+    assert!(read(&mut idle, &mut [0; 4096]).unwrap() > 0);
+    server.signal("TERM");
+    wait_until("closed", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
+    thread::sleep(Duration::from_millis(300));
+    idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    idle.read_to_end(&mut answer).unwrap();
+    let answer = Answer::read(&answer);
+    assert_eq!((answer.status, answer.header("connection").as_deref()), (401, Some("close")));
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
+#[test]
 fn clients_that_keep_coming_do_not_hold_up_the_stop() {
     let server = Server::with(&[("limits.drain", "15s")]);
+    // The drain lasts until somebody has looked at it.
+    let half = half_a_request(&server);
+    assert_eq!(server.get("/generate/token").send().status, 401);
     let (came, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -191,6 +211,7 @@ fn clients_that_keep_coming_do_not_hold_up_the_stop() {
         wait_until("closed", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
         assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
         stop.store(true, Ordering::Relaxed);
+        drop(half);
     });
     assert_eq!(server.wait().status.code(), Some(0));
 }

@@ -1,13 +1,27 @@
 //! More connections than there is room for.
 
+use std::convert::Infallible;
+use std::fs::File;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::client::{Request, send};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request as HttpRequest, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket};
+use zendesk_token::http::per_client::PerClient;
+use zendesk_token::metrics::Metrics;
+use zendesk_token::server::{self, listener::Listener};
+
+use crate::client::{Answer, Request, send};
 use crate::harness::{PATIENCE, Server, command, run_by, usual};
 use crate::hostile_clients::{ASK, answer, until_closed};
+use crate::reload::Folder;
+use crate::settings::load;
 
 #[test]
 fn a_full_house_closes_new_connections_and_recovers() {
@@ -34,37 +48,105 @@ fn a_full_house_closes_new_connections_and_recovers() {
     assert!((1..20).contains(&full), "{log:?}");
 }
 
-#[test]
-fn one_client_may_have_so_many_connections_but_a_trusted_proxy_any() {
-    let most = ("limits.connections_per_client", "3");
-    let server = Server::with(&[most]);
-    let ask = |stream: &mut TcpStream| {
-        stream.write_all(ASK).unwrap();
-        answer(stream).status
-    };
-    let mut held: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
-    assert!(held.iter_mut().all(|stream| ask(stream) == 401));
-    for _ in 0..10 {
-        assert!(until_closed(&mut server.connect()).as_millis() < 8000);
+/// The answer to one request of a client at this address, on a connection that is then kept; nothing when it was closed.
+async fn ask_from(client: &str, server: SocketAddr) -> Option<(tokio::net::TcpStream, String)> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(client.parse().unwrap(), 0)).unwrap();
+    let mut stream = socket.connect(server).await.unwrap();
+    let _ = stream.write_all(ASK).await;
+    let mut bytes = vec![0; 4096];
+    let length = stream.read(&mut bytes).await.unwrap_or(0);
+    (length > 0).then(|| (stream, Answer::read(&bytes[..length]).body))
+}
+
+/// Any tower service will do; this one tells the client its address.
+#[tokio::test]
+async fn one_client_may_have_so_many_connections_and_others_as_many() {
+    let folder = Folder::new();
+    let log = Arc::new(File::create(folder.path("log")).unwrap());
+    let _logging = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(log).finish());
+    let config = load(None, &usual(&[])).unwrap();
+    let (socket, metrics) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Metrics::new());
+    let address = socket.local_addr().unwrap();
+    let service = tower::service_fn(|request: HttpRequest<_>| async move {
+        let _: &hyper::body::Incoming = request.body();
+        let peer: &ConnectInfo<SocketAddr> = request.extensions().get().unwrap();
+        Ok::<_, Infallible>(Response::new(Body::from(peer.ip().to_string())))
+    });
+    let shares = PerClient::default();
+    let admit = move |peer: IpAddr| shares.take(peer, 3).map(|share| -> server::listener::Place { Box::new(share) });
+    let listener = Listener::new("public", socket, service, config.limits, &metrics).admitting(Arc::new(admit));
+    let others: Vec<Listener<axum::Router>> = Vec::new();
+    let server = tokio::spawn(server::run(listener, others, std::future::pending(), || ()));
+    let mut held = Vec::new();
+    for client in ["127.0.0.1", "127.0.0.2"] {
+        for _ in 0..3 {
+            let (stream, told) = ask_from(client, address).await.unwrap();
+            assert_eq!(told, client);
+            held.push(stream);
+        }
+        for _ in 0..10 {
+            assert!(ask_from(client, address).await.is_none(), "one too many");
+        }
     }
-    let url = format!("http://{}/generate/token", server.public);
-    let other = ["--silent", "--interface", "127.0.0.2", "--output", "/dev/null", "--write-out", "%{http_code}", &url];
-    let other = Command::new("curl").args(other).output().unwrap().stdout;
-    assert_eq!(String::from_utf8_lossy(&other), "401", "another client");
-    held.truncate(2);
+    assert!(metrics.text().contains("connections_refused_total{listener=\"public\"} 20"));
+    held.remove(0);
     let started = Instant::now();
-    while send(server.public, b"GET /generate/token HTTP/1.1\r\nConnection: close\r\n\r\n").status != 401 {
+    while ask_from("127.0.0.1", address).await.is_none() {
         assert!(started.elapsed() < PATIENCE, "its place is free again");
     }
-    let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
-    let refused = metrics.lines().find(|line| line.contains("connections_refused_total{listener=\"public\"}"));
-    assert!(refused.is_some_and(|line| !line.ends_with(" 0")), "{refused:?}");
-    let log = server.stop().log;
-    assert_eq!(log.iter().filter(|line| line.contains("connections_per_client")).count(), 1, "{log:?}");
+    server.abort();
+    let log = std::fs::read_to_string(folder.path("log")).unwrap();
+    assert_eq!(log.lines().filter(|line| line.contains("connections_per_client")).count(), 1, "{log}");
+}
 
-    let server = Server::with(&[most, ("proxy.trusted", "127.0.0.1")]);
+#[test]
+fn connections_of_loopback_and_of_trusted_proxies_are_not_counted_per_client() {
+    let config = load(None, &usual(&[("proxy.trusted", "10.0.0.0/8")])).unwrap();
+    assert_eq!(config.limits.connections_per_client, 256);
+    for (peer, is_many) in [
+        ("127.0.0.1", true),
+        ("127.9.9.9", true),
+        ("::1", true),
+        ("::ffff:127.0.0.1", true),
+        ("10.1.2.3", true),
+        ("::ffff:10.1.2.3", true),
+        ("192.0.2.1", false),
+        ("2001:db8::1", false),
+    ] {
+        assert_eq!(config.proxy.is_many_clients(peer.parse().unwrap()), is_many, "{peer}");
+    }
+    let server = Server::with(&[("limits.connections_per_client", "3")]);
     let mut held: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
-    assert!(held.iter_mut().all(|stream| ask(stream) == 401));
+    for stream in &mut held {
+        stream.write_all(ASK).unwrap();
+        assert_eq!(answer(stream).status, 401);
+    }
+}
+
+#[test]
+fn an_ipv6_subnet_is_one_client_and_gets_its_shares_back() {
+    let shares = PerClient::default();
+    let take = |address: String| shares.take(address.parse().unwrap(), 3);
+    let held: Vec<_> = (0..20).filter_map(|host| take(format!("2001:db8:0:1::{host:x}"))).collect();
+    assert_eq!(held.len(), 3);
+    assert!(take("2001:db8:0:2::1".to_owned()).is_some(), "another subnet");
+    assert!(take("192.0.2.1".to_owned()).is_some());
+    drop(held);
+    assert!(take("2001:db8:0:1::2".to_owned()).is_some());
+}
+
+#[test]
+fn idle_and_silent_connections_of_the_admin_listener_are_closed_within_5_seconds() {
+    let server = Server::with(&[("limits.idle_timeout", "1h"), ("limits.header_timeout", "1h")]);
+    let mut idle = crate::client::connect(server.admin);
+    idle.write_all(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut idle).status, 200);
+    let silent = crate::client::connect(server.admin);
+    for mut stream in [idle, silent] {
+        let took = until_closed(&mut stream);
+        assert!(took < Duration::from_secs(8), "{took:?}");
+    }
 }
 
 #[test]
@@ -85,25 +167,38 @@ fn fewer_open_files_than_connections_leave_room_for_the_probes_and_for_calls_tha
 }
 
 #[test]
-fn without_a_file_descriptor_probes_are_answered_and_new_connections_closed() {
+fn without_a_file_descriptor_open_connections_are_served_and_new_ones_wait() {
     let server = Server::with(&[("limits.header_timeout", "1h")]);
     let may_open = |files: &str| {
         let process = server.id().to_string();
         let limit = Command::new("prlimit").args(["--pid", &process, &format!("--nofile={files}:")]).status();
         assert!(limit.unwrap().success());
     };
-    assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
+    let mut held = server.connect();
+    held.write_all(ASK).unwrap();
+    assert_eq!(answer(&mut held).status, 401);
     let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
     may_open(&open.to_string());
     // Some may still get what others have left.
-    let held: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
-    for _ in 0..20 {
-        assert!(until_closed(&mut server.connect()).as_millis() < 8000);
-        assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
+    let mut waiting: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
+    for stream in &mut waiting {
+        stream.write_all(ASK).unwrap();
     }
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        // `utime` and `stime` (proc_pid_stat(5)), in hundredths of a second.
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(ticks() - before < 30, "it does not spin");
+    held.write_all(ASK).unwrap();
+    assert_eq!(answer(&mut held).status, 401);
     may_open("1000");
-    assert_eq!(server.get("/generate/token").send().status, 401);
-    drop(held);
+    assert!(waiting.iter_mut().all(|stream| answer(stream).status == 401));
+    assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
     let log = server.stop().log;
-    assert!(log.iter().any(|line| line.contains("no file descriptor is left")), "{log:?}");
+    let failed = log.iter().filter(|line| line.contains("no connection could be accepted")).count();
+    assert!((1..20).contains(&failed), "{log:?}");
 }

@@ -75,6 +75,28 @@ fn slow_headers_of_a_later_request_are_cut_off_counted_from_their_first_byte() {
 }
 
 #[test]
+fn a_partial_request_behind_a_whole_one_has_the_header_timeout() {
+    let server = Server::with(&[("limits.header_timeout", "600ms"), ("limits.idle_timeout", "1h")]);
+    for partial in [b"G".as_slice(), b"GET / HTTP/1.1\r\nX: a\r\n"] {
+        let mut stream = server.connect();
+        stream.write_all(&[ASK, partial].concat()).unwrap();
+        assert_eq!(answer(&mut stream).status, 401);
+        assert!(until_closed(&mut stream).as_millis() < 8000);
+    }
+    // A head whose empty line comes in pieces is whole.
+    let mut stream = server.connect();
+    stream.set_nodelay(true).unwrap();
+    for piece in [&ASK[..ASK.len() - 3], b"\n", b"\r", b"\n"] {
+        stream.write_all(piece).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(answer(&mut stream).status, 401);
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let idle = read(&mut stream, &mut [0; 1024]).map_err(|error| error.kind());
+    assert!(matches!(idle, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{idle:?}");
+}
+
+#[test]
 fn idle_connections_are_closed_after_the_idle_timeout() {
     let server = Server::with(&[("limits.idle_timeout", "500ms"), ("limits.header_timeout", "1h")]);
     let mut stream = server.connect();

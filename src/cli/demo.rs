@@ -15,7 +15,6 @@ use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
-use crate::http::App;
 use crate::http::token::path;
 use crate::logging;
 
@@ -94,20 +93,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         write!(io::stdout(), "{}", arguments.greeting(&origins, &service, &login_secrets, &secrets)?)?;
         let _log = logging::start(config.log.format, config.log.level);
         let carrying = tokio::spawn(Arc::clone(&wire).carry(outer));
-        let app = App::plain(
-            Shop {
-                wire,
-                journey: Journey::new(load()?)?,
-                product_secrets: secrets.iter().map(|(product, secret)| (*product, text(secret).to_owned())).collect(),
-                login_secrets: arguments.login_secret_file.is_none().then_some(login_secrets),
-                origins,
-                service,
-                cookie_home,
-                session: Mutex::new(Session::default()),
-            }
-            .routes(),
-        );
-        let more = vec![(shop, app.clone()), (foreign, app)];
+        let shop_router = Shop {
+            wire,
+            journey: Journey::new(load()?)?,
+            product_secrets: secrets.iter().map(|(product, secret)| (*product, text(secret).to_owned())).collect(),
+            login_secrets: arguments.login_secret_file.is_none().then_some(login_secrets),
+            origins,
+            service,
+            cookie_home,
+            session: Mutex::new(Session::default()),
+        }
+        .routes();
+        let more = vec![(shop, shop_router.clone()), (foreign, shop_router)];
         let served = serve(config, None, Sockets { public: inner, shown: address, admin, more }).await;
         carrying.abort();
         served

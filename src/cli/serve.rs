@@ -1,24 +1,25 @@
-//! How does the service run?
+//! `serve`: loads the settings, binds the listeners and runs them.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use anyhow::anyhow;
+use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Limits, environment};
 use crate::exchange::Exchange;
-use crate::http::App;
-use crate::http::admin::Readiness;
+use crate::http::LiveRouter;
+use crate::http::admin::{self, Readiness};
+use crate::http::per_client::PerClient;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::server;
-use crate::server::listener::{BACKLOG, Listener};
+use crate::server::listener::{Admit, BACKLOG, Listener, Place};
 use crate::server::reload::{Load, Reload, hangup};
 use crate::server::tls::{CertifiedKey, Tls};
 
@@ -29,7 +30,7 @@ use crate::server::tls::{CertifiedKey, Tls};
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
-    let runtime = runtime()?;
+    let runtime = Runtime::new()?;
     let served = runtime.block_on(async {
         // First of all: a reload that is asked for while the service starts must not end it.
         let hangup = hangup()?;
@@ -45,13 +46,6 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     served
 }
 
-/// A thread for each processor. Where there is one, that thread does all: with a second it would only take turns.
-fn runtime() -> io::Result<Runtime> {
-    let is_alone = available_parallelism().is_ok_and(|processors| processors.get() == 1);
-    let mut builder = if is_alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    builder.enable_all().build()
-}
-
 /// Sockets that are bound already.
 pub struct Sockets {
     /// Of the public listener.
@@ -61,7 +55,7 @@ pub struct Sockets {
     /// Of the admin listener.
     pub admin: TcpListener,
     /// What else is answered, and by what.
-    pub more: Vec<(TcpListener, App)>,
+    pub more: Vec<(TcpListener, Router)>,
 }
 
 /// Serves on sockets that are bound already. `reload` gives the settings anew when the signal comes;
@@ -74,11 +68,11 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
-    let app = App::public(&exchange, &config, &metrics);
+    let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
     let stop = server::stop_signal()?;
     let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
     let reload = reload.map(|(load, hangup)| {
-        Reload::new(load, hangup, app.clone(), Arc::clone(&readiness), metrics.clone(), tls.clone())
+        Reload::new(load, hangup, router.clone(), Arc::clone(&readiness), metrics.clone(), tls.clone())
     });
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -90,20 +84,32 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    // Where a reload has them asked after all, there are the spare descriptors.
     let calls = if config.login.asks_api() { config.login.api.most_waiting } else { 0 };
     let connections = server::fit_connections(config.limits.connections, calls);
     if connections < config.limits.connections {
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }
     let limits = Limits { connections, ..config.limits };
-    let public = Listener::public(public, app, limits, &metrics, tls);
-    let admin =
-        Listener::beside("admin", admin, App::admin(Arc::clone(&readiness), metrics.clone()), config.limits, &metrics);
+    let per_client = per_client(limits.connections_per_client, router.clone());
+    let public = Listener::new("public", public, router, limits, &metrics).admitting(per_client).over(tls);
+    let admin_router = admin::router(Arc::clone(&readiness), metrics.clone());
+    let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
-    let more = more.into_iter().map(|(socket, app)| Listener::beside("shop", socket, app, limits, &metrics));
-    server::run(public, std::iter::once(admin).chain(more).collect(), readiness, stop).await;
+    let more = more.into_iter().map(|(socket, router)| Listener::internal("shop", socket, router, limits, &metrics));
+    let others = std::iter::once(admin).chain(more).collect();
+    server::run(public, others, stop, || readiness.drain()).await;
     Ok(())
+}
+
+/// Lets each client have so many connections, and addresses that stand for many clients any number.
+fn per_client(most: usize, router: LiveRouter) -> Admit {
+    let clients = PerClient::default();
+    Arc::new(move |peer| {
+        if router.is_many_clients(peer) {
+            return Some(Box::new(()));
+        }
+        clients.take(peer, most).map(|place| -> Place { Box::new(place) })
+    })
 }
 
 /// Binds an address; `key` is the setting that named it.

@@ -1,4 +1,4 @@
-//! Who is a client, and how much may one ask for?
+//! `[proxy]` and `[rate_limit]`: who is a client, and how much it may ask for.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -15,8 +15,6 @@ const MOST: usize = 1_000_000;
 pub struct Proxy {
     /// Networks of the reverse proxies.
     pub trusted: Vec<IpNet>,
-    /// Where they name the client.
-    pub header: AddressHeader,
 }
 
 impl Proxy {
@@ -26,16 +24,13 @@ impl Proxy {
         let ip = ip.to_canonical();
         self.trusted.iter().any(|network| network.contains(&ip))
     }
-}
 
-/// Where a proxy names the client it forwards for. One of the two: a proxy that writes one of them lets
-/// the client's own text of the other through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressHeader {
-    /// `X-Forwarded-For`
-    XForwardedFor,
-    /// `Forwarded` (RFC 7239)
-    Forwarded,
+    /// Whether connections of this address are many clients', so that `limits.connections_per_client` does not hold for
+    /// it: a trusted proxy, or whatever runs on this machine.
+    #[must_use]
+    pub fn is_many_clients(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() || self.trusts(peer)
+    }
 }
 
 /// `[rate_limit]`: how much one client may ask for.
@@ -57,12 +52,7 @@ pub fn proxy(reader: &mut Reader) -> Proxy {
             Err(what) => reader.reject(key, format!("entry {} {what}", index + 1)),
         }
     }
-    let header = reader.parsed("proxy.header", |text| match text.to_ascii_lowercase().as_str() {
-        "x-forwarded-for" => Ok(AddressHeader::XForwardedFor),
-        "forwarded" => Ok(AddressHeader::Forwarded),
-        _ => Err("needs to be x-forwarded-for or forwarded, whichever the proxy writes".to_owned()),
-    });
-    Proxy { trusted, header: header.unwrap_or(AddressHeader::XForwardedFor) }
+    Proxy { trusted }
 }
 
 /// A network, or one address as a network of its own. Never everybody: who may name any address may

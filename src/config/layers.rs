@@ -94,8 +94,11 @@ impl Layers {
         // A secret that slipped into a name's place has 32 bytes or more, and is not shown.
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'"');
         let is_plain = key.split('.').all(|name| name.len() < MIN_BYTES && name.bytes().all(is_letter));
-        let mend =
-            settings::nearest(&key.to_lowercase()).map_or("drop it".to_owned(), |near| format!("did you mean {near}?"));
+        let mend = match (key, settings::nearest(&key.to_lowercase())) {
+            ("proxy.header", _) => "drop it: X-Forwarded-For is what is read".to_owned(),
+            (_, Some(near)) => format!("did you mean {near}?"),
+            (_, None) => "drop it".to_owned(),
+        };
         let shown = if is_plain { key } else { "a key" };
         self.blame(shown, source, format!("is not a setting; {mend}"));
     }

@@ -102,10 +102,7 @@ fn limits(reader: &mut Reader) -> Limits {
     let pause = |reader: &mut Reader, key| reader.duration(key, Duration::ZERO..=HOUR).unwrap_or_default();
     Limits {
         connections: reader.number("limits.connections", 1..=1_000_000),
-        connections_per_client: {
-            let key = "limits.connections_per_client";
-            reader.has(key).then(|| reader.number(key, 1..=1_000_000))
-        },
+        connections_per_client: reader.number("limits.connections_per_client", 1..=1_000_000),
         requests_in_flight: reader.number("limits.requests_in_flight", 1..=1_000_000),
         header_bytes: reader.number("limits.header_bytes", 8192..=1 << 20),
         header_timeout: time(reader, "limits.header_timeout"),

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 
 /// How a token is written into the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenFormat {
+pub(super) enum TokenFormat {
     /// `{"token":"…"}`, as Xsolla's reference answers.
     Json,
     /// The bare token, as Zendesk's own example answers.

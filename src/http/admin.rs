@@ -1,4 +1,4 @@
-//! Is this process alive, should it get requests, and what has it counted?
+//! The admin listener's routes: `/live`, `/ready` and `/metrics`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +53,8 @@ impl Readiness {
 }
 
 /// `/live`, `/ready` and `/metrics`, for the orchestrator and Prometheus; never for the public.
-pub(super) fn routes(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
+#[must_use]
+pub fn router(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
     // The media type of the text format (OpenMetrics 1.0, "Content type").
     let text = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     let scrape = {

@@ -1,6 +1,5 @@
 //! What the handlers and layers of one router share, and what outlives it at a reload.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -57,18 +56,6 @@ impl AppState {
             metrics: metrics.clone(),
             series: expect_exchanges(metrics),
         })
-    }
-
-    /// Whether a trusted proxy has this address.
-    #[must_use]
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.proxy.trusts(peer)
-    }
-
-    /// The longest time that an answer may take.
-    #[must_use]
-    pub const fn request_timeout(&self) -> Duration {
-        self.request_timeout
     }
 }
 

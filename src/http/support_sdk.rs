@@ -35,7 +35,7 @@ use super::access_log::Client;
 use super::credentials::Credentials;
 use super::error::{ApiError, RETRY_AFTER_SECONDS, Reason};
 use super::json::Json;
-use super::shares::{Share, Shares};
+use super::per_client::{PerClient, Place};
 use super::state::{AppState, Count, Counted};
 use super::token::now;
 
@@ -63,7 +63,7 @@ const FIELD: &str = "user_token";
 #[derive(Default)]
 pub(super) struct BodySlots {
     all: Arc<Count>,
-    of_client: Shares,
+    of_client: PerClient,
 }
 
 impl BodySlots {
@@ -71,7 +71,7 @@ impl BodySlots {
     ///
     /// # Errors
     /// All places are taken, or as many as one client may have.
-    fn take(&self, client: IpAddr, requests_in_flight: usize) -> Result<(Counted, Share), Reason> {
+    fn take(&self, client: IpAddr, requests_in_flight: usize) -> Result<(Counted, Place), Reason> {
         let most = (requests_in_flight / PART_OF_REQUESTS).max(1);
         let share = self.of_client.take(client, (most / PART_OF_CLIENT).max(1)).ok_or(Reason::TooManyBodiesOfClient)?;
         let place = self.all.take(most).ok_or(Reason::TooManyBodies)?;

@@ -1,4 +1,4 @@
-//! Which trace does this request belong to?
+//! Reads the trace id of a request (W3C Trace Context).
 //!
 //! W3C Trace Context, §3.2: `traceparent: 00-<trace id>-<parent id>-<flags>`.
 
@@ -10,7 +10,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// where the header is not there, is there twice, or is written otherwise. Higher versions may have more behind
 /// the flags.
 #[must_use]
-pub fn traceparent(headers: &HeaderMap) -> Option<(&str, &str)> {
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<(&str, &str)> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
     let mut parts = value.split('-');

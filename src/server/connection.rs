@@ -1,215 +1,185 @@
-//! How long may one connection last?
-//!
-//! hyper's own header timeout also ends idle connections, so a patient proxy and a slow attacker
-//! would get the same time. Here each state has its own deadline, and a connection that misses it
-//! is closed.
+//! Serves HTTP/1.1 on one connection, within the time limits of `[limits]`.
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use axum::extract::ConnectInfo;
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Sleep, sleep, timeout};
+use tower::{Service, ServiceExt};
 
 use crate::config::Limits;
-use crate::http::App;
 
-/// How long a connection with nothing under way stays open once the drain has begun. A client that
-/// sends at just that moment gets its answer, with `Connection: close`, instead of a closed socket.
+/// How long a connection without a request stays open once the drain has begun. hyper closes it at once, and the
+/// request that a client sends at just that moment would be lost (`drain::a_client_that_sends_just_after_the_stop_…`).
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves one connection until the client, a deadline or the drain ends it.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
+/// A tower service that answers each request, an axum `Router` for one. It finds the client's address as
+/// `ConnectInfo<SocketAddr>` in the request's extensions.
+pub trait Answers:
+    Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+}
+
+impl<S, B> Answers for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    type Body = B;
+}
+
+/// Serves one connection until the client, a limit or the drain ends it.
+pub(super) async fn serve<S: Answers>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
-    app: App,
-    limits: Arc<Limits>,
+    service: S,
+    limits: &Limits,
     mut draining: watch::Receiver<bool>,
 ) {
-    let pulse = Arc::new(Pulse::default());
-    let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
-    // Each in a box of its own: kept with the connection, every idle one would have room for one.
-    let service = service_fn(|request| Box::pin(answer(&app, &pulse, peer.ip(), request)));
-    // A client may close its half as soon as it has asked (`printf … | nc`); it still gets its answer.
-    let connection = http1::Builder::new()
-        .half_close(true)
-        .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes)
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let mut drain = pin!(draining.wait_for(|is_draining| *is_draining));
-    let mut deadline = Instant::now() + limits.header_timeout;
-    let mut alarm = pin!(sleep_until(deadline));
-    poll_fn(|cx| {
-        if !pulse.is_draining() && drain.as_mut().poll(cx).is_ready() && pulse.drain() {
-            deadline = deadline.min(Instant::now() + LINGER);
-        }
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        // One look at the clock for all that went on: most requests come and are answered within one poll.
-        if let Some(phase) = pulse.moved() {
-            deadline = Instant::now()
-                + match phase {
-                    Phase::Fresh | Phase::Reading => limits.header_timeout,
-                    // The request timeout ends the answer; this is for a client that then does not take it.
-                    Phase::Answering => app.request_timeout() + limits.idle_timeout,
-                    Phase::Idle if pulse.is_draining() => LINGER,
-                    Phase::Idle => limits.idle_timeout,
-                };
-        }
-        // Set the alarm anew only when it would ring too late; ringing too early costs one look.
-        if deadline < alarm.deadline() {
-            alarm.as_mut().reset(deadline);
-        }
-        while alarm.as_mut().poll(cx).is_ready() {
-            if deadline <= Instant::now() {
-                return Poll::Ready(());
+    let (is_answering, is_draining) = (&AtomicBool::new(false), &AtomicBool::new(false));
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        is_answering.store(true, Ordering::Relaxed);
+        let has_body = !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = service.clone().oneshot(request);
+        async move {
+            let mut response = response.await?;
+            is_answering.store(false, Ordering::Relaxed);
+            // Where the end of a body is in doubt (`Transfer-Encoding` beside `Content-Length`), the rest would be read as
+            // a request that nobody sent (`hostile_clients::a_body_is_never_read_as_a_second_request`).
+            if has_body || is_draining.load(Ordering::Relaxed) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            alarm.as_mut().reset(deadline);
+            Ok::<_, Infallible>(response)
         }
-        Poll::Pending
-    })
-    .await;
-}
-
-/// Answers one request, and says so when it is the connection's last: while draining, and after a
-/// request with a body. Only Zendesk's servers have a reason to send one, and seldom; and where its end
-/// is in doubt (`Transfer-Encoding` beside `Content-Length`) the rest would be read as a request that
-/// nobody sent.
-fn answer(
-    app: &App,
-    pulse: &Pulse,
-    peer: IpAddr,
-    request: Request<Incoming>,
-) -> impl Future<
-    Output = Result<Response<impl Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + 'static>, Infallible>,
-> {
-    // Taken apart before the future is made, and no `async fn`: that has room for its arguments twice.
-    let (head, body) = request.into_parts();
-    async move {
-        pulse.enter(Phase::Answering);
-        let has_body = !body.is_end_stream() || head.headers.contains_key(TRANSFER_ENCODING);
-        let mut response = app.answer(&head, body, peer).await;
-        pulse.enter(Phase::Idle);
-        if pulse.is_draining() || has_body {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok(response)
+    });
+    let stream = TimedStream::new(stream, limits, is_answering);
+    let connection = http1::Builder::new()
+        // `printf … | nc` closes its half as soon as it has asked, and gets its answer.
+        .half_close(true)
+        .max_buf_size(limits.header_bytes)
+        // Head and body in one write: to copy a short body is quicker than a second piece.
+        .writev(false)
+        .timer(TokioTimer::new())
+        // hyper's timer runs while a connection is idle too, so it is the idle limit. Headers have one in `TimedStream`.
+        .header_read_timeout(limits.idle_timeout)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        _ = draining.wait_for(|is_draining| *is_draining) => {}
+    }
+    is_draining.store(true, Ordering::Relaxed);
+    // hyper-util's `GracefulShutdown` has no room for this pause.
+    if timeout(LINGER, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
     }
 }
 
-/// What a connection is doing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Accepted; no byte came yet.
-    Fresh,
-    /// Some of a request's headers came.
-    Reading,
-    /// A request is being answered.
-    Answering,
-    /// Between two requests.
-    Idle,
-}
-
-impl Phase {
-    const ALL: [Self; 4] = [Self::Fresh, Self::Reading, Self::Answering, Self::Idle];
-}
-
-/// Keeps what a connection is doing. Its own task alone asks and tells; atomic, since that may go from one
-/// thread to another.
-#[derive(Default)]
-struct Pulse {
-    /// Place in [`Phase::ALL`].
-    phase: AtomicUsize,
-    has_moved: AtomicBool,
-    is_draining: AtomicBool,
-}
-
-impl Pulse {
-    fn phase(&self) -> Phase {
-        Phase::ALL.get(self.phase.load(Ordering::Relaxed)).copied().unwrap_or(Phase::Fresh)
-    }
-
-    fn enter(&self, phase: Phase) {
-        self.phase.store(phase as usize, Ordering::Relaxed);
-        self.has_moved.store(true, Ordering::Relaxed);
-    }
-
-    /// The phase, when one was entered since this was last asked.
-    fn moved(&self) -> Option<Phase> {
-        let has_moved = self.has_moved.load(Ordering::Relaxed);
-        self.has_moved.store(false, Ordering::Relaxed);
-        has_moved.then(|| self.phase())
-    }
-
-    /// Bytes came in.
-    fn received(&self) {
-        match self.phase() {
-            // The time for the first headers began when the connection did.
-            Phase::Fresh => self.phase.store(Phase::Reading as usize, Ordering::Relaxed),
-            Phase::Idle => self.enter(Phase::Reading),
-            Phase::Reading | Phase::Answering => {}
-        }
-    }
-
-    fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Relaxed)
-    }
-
-    /// From now on the answers close the connection. Says whether there is nothing under way.
-    fn drain(&self) -> bool {
-        self.is_draining.store(true, Ordering::Relaxed);
-        matches!(self.phase(), Phase::Fresh | Phase::Idle)
-    }
-}
-
-/// A stream that tells the pulse when bytes come in.
-struct Watched<S> {
+/// A stream whose reads and writes fail when the client holds them up for too long; hyper then closes the connection.
+///
+/// A request that comes in one piece, and an answer that the client takes, touch no timer here.
+struct TimedStream<'a, S> {
     stream: S,
-    pulse: Arc<Pulse>,
+    header_timeout: Duration,
+    write_timeout: Duration,
+    /// While it is true, what is read is a body, which the service waits for or not.
+    is_answering: &'a AtomicBool,
+    /// Runs from accept for the first headers, and from their first byte for later ones
+    /// (`hostile_clients::slow_headers_…`).
+    headers: Option<Pin<Box<Sleep>>>,
+    /// The last bytes that came.
+    tail: [u8; 3],
+    /// Runs while the client takes nothing of an answer (`hostile_clients::a_client_that_never_reads_is_cut_off`).
+    write: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+impl<'a, S> TimedStream<'a, S> {
+    fn new(stream: S, limits: &Limits, is_answering: &'a AtomicBool) -> Self {
+        Self {
+            stream,
+            header_timeout: limits.header_timeout,
+            write_timeout: limits.idle_timeout,
+            is_answering,
+            headers: Some(Box::pin(sleep(limits.header_timeout))),
+            tail: [0; 3],
+            write: None,
+        }
+    }
+
+    /// Starts the time for headers at their first byte, and ends it at the empty line behind them. Bytes behind that line
+    /// are the next request's (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`).
+    fn received(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().skip(bytes.len().saturating_sub(self.tail.len())) {
+            let [_, second, third] = self.tail;
+            self.tail = [second, third, *byte];
+        }
+        if matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']) {
+            self.headers = None;
+        } else if self.headers.is_none() && !bytes.is_empty() {
+            self.headers = Some(Box::pin(sleep(self.header_timeout)));
+        }
+    }
+
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.write = None;
+            return polled;
+        }
+        let timer = self.write.get_or_insert_with(|| Box::pin(sleep(self.write_timeout)));
+        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<'_, S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.pulse.received();
+        if self.is_answering.load(Ordering::Relaxed) {
+            return polled;
         }
-        polled
+        if polled.is_ready() {
+            self.received(buffer.filled().get(before..).unwrap_or_default());
+            return polled;
+        }
+        match &mut self.headers {
+            Some(timer) => timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+            None => Poll::Pending,
+        }
     }
 }
 
-/// Takes one piece at a time, so that hyper puts a body behind its head: to copy so few bytes is quicker than to write
-/// two pieces.
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<'_, S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, polled)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.in_time(cx, polled)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.in_time(cx, polled)
     }
 }

@@ -15,7 +15,7 @@ use crate::config::problem::ConfigError;
 use crate::config::settings;
 use crate::config::watched::WatchedFiles;
 use crate::exchange::Exchange;
-use crate::http::App;
+use crate::http::LiveRouter;
 use crate::http::admin::Readiness;
 use crate::http::token::now;
 use crate::login::published::PublishedKeys;
@@ -41,7 +41,7 @@ pub type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 pub struct Reload {
     load: Load,
     hangup: Signal,
-    app: App,
+    router: LiveRouter,
     readiness: Arc<Readiness>,
     metrics: Metrics,
     tls: Option<Tls>,
@@ -68,17 +68,17 @@ pub fn hangup() -> io::Result<Signal> {
 }
 
 impl Reload {
-    /// What `load` gives goes to `app` and `readiness`, on `hangup` and when a file has changed.
+    /// What `load` gives goes to `router` and `readiness`, on `hangup` and when a file has changed.
     #[must_use]
     pub fn new(
         load: Load,
         hangup: Signal,
-        app: App,
+        router: LiveRouter,
         readiness: Arc<Readiness>,
         metrics: Metrics,
         tls: Option<Tls>,
     ) -> Self {
-        Self { load, hangup, app, readiness, metrics, tls, stuck: None, seen: WatchedFiles::default() }
+        Self { load, hangup, router, readiness, metrics, tls, stuck: None, seen: WatchedFiles::default() }
     }
 
     /// Keeps the login keys fresh, and swaps in what changed. What is wrong is logged, and the old
@@ -147,7 +147,7 @@ impl Reload {
             tls.swap(certified);
             self.report_tls();
         }
-        self.app.swap(&exchange, &config);
+        self.router.reload(Arc::clone(&exchange), &config);
         self.readiness.swap(Arc::clone(&exchange));
         Ok(exchange)
     }

@@ -1,11 +1,11 @@
-//! Who ends what runs beside?
+//! A Tokio task that is aborted when its handle is dropped.
 
 use std::convert::Infallible;
 use std::future::Future;
 
 use tokio::task::AbortHandle;
 
-/// A task that ends with its owner.
+/// Aborts its task when dropped.
 pub struct Task(AbortHandle);
 
 impl Task {

@@ -1,4 +1,4 @@
-//! Who are we to clients that speak TLS, and until when?
+//! The certificate of the public listener: read, checked, shown to new connections, and warned of before it ends.
 //!
 //! TLS 1.2 and 1.3 with rustls' own choice of ciphers; HTTP/1.1 is the one protocol (RFC 7301).
 
@@ -115,7 +115,7 @@ impl Tls {
 
 /// The TLS handshake of a connection, if the client comes to its end in `time`.
 pub(super) async fn handshake(
-    tls: &TlsAcceptor,
+    tls: TlsAcceptor,
     stream: TcpStream,
     time: Duration,
     mut draining: watch::Receiver<bool>,
