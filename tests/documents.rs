@@ -16,9 +16,10 @@ fn integrity(text: &str) -> String {
 #[test]
 fn the_documents_are_served_to_anybody_and_kept() {
     let server = Server::start();
-    for (path, text, content_type) in
-        [("/jwt_fn.js", SCRIPT, "text/javascript; charset=utf-8"), ("/openapi.json", openapi::TEXT, "application/json")]
-    {
+    for (path, text, content_type) in [
+        ("/jwt_fn.js", SCRIPT, "text/javascript; charset=utf-8"),
+        ("/openapi.json", openapi::text(), "application/json"),
+    ] {
         let etag = format!("\"{}\"", integrity(text));
         for origin in [None, Some(ORIGIN), Some("https://evil.example"), Some("null")] {
             let request = server.get(path);
@@ -94,6 +95,6 @@ fn the_script_is_small_and_check_prints_its_hash() {
 #[test]
 fn openapi_prints_the_document_and_takes_no_settings() {
     let printed = output(&["openapi"], &[("login.secret", "nonsense")]);
-    assert_eq!((printed.status.code(), printed.stdout.as_slice()), (Some(0), openapi::TEXT.as_bytes()));
+    assert_eq!((printed.status.code(), printed.stdout.as_slice()), (Some(0), openapi::text().as_bytes()));
     assert_eq!(output(&["openapi", "--config", "/nowhere.toml"], &[]).status.code(), Some(2));
 }

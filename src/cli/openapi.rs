@@ -1,4 +1,4 @@
-//! What would a tool want to know of the routes?
+//! Prints the OpenAPI document.
 
 use std::io::{self, Write};
 
@@ -9,5 +9,5 @@ use crate::http::openapi;
 /// # Errors
 /// A closed standard output.
 pub fn run() -> anyhow::Result<()> {
-    Ok(io::stdout().write_all(openapi::TEXT.as_bytes())?)
+    Ok(io::stdout().write_all(openapi::text().as_bytes())?)
 }

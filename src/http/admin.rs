@@ -6,12 +6,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
+
+use super::openapi;
+
+/// Where the orchestrator asks whether the process runs.
+const LIVE_PATH: &str = "/live";
+/// Where the orchestrator asks whether the service wants requests.
+const READY_PATH: &str = "/ready";
+/// Where Prometheus reads the metrics.
+const METRICS_PATH: &str = "/metrics";
 
 /// Whether the service wants requests; shared by `/ready` and the server.
 pub struct Readiness {
@@ -52,20 +63,68 @@ impl Readiness {
     }
 }
 
+/// What the admin listener's handlers answer from.
+#[derive(Clone)]
+struct AdminState {
+    readiness: Arc<Readiness>,
+    metrics: Metrics,
+}
+
 /// `/live`, `/ready` and `/metrics`, for the orchestrator and Prometheus; never for the public.
-#[must_use]
 pub fn router(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
-    // The media type of the text format (OpenMetrics 1.0, "Content type").
-    let text = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    let scrape = {
-        let readiness = Arc::clone(&readiness);
-        move || async move {
-            metrics.set_key_age(readiness.key_age());
-            (text, metrics.text())
-        }
-    };
     Router::new()
-        .route("/live", get(|| async { "live\n" }))
-        .route("/ready", get(move || async move { readiness.answer() }))
-        .route("/metrics", get(scrape))
+        .route(LIVE_PATH, get(live))
+        .route(READY_PATH, get(ready))
+        .route(METRICS_PATH, get(self::metrics))
+        .with_state(AdminState { readiness, metrics })
+}
+
+/// Whether the process runs
+#[utoipa::path(
+    get,
+    path = LIVE_PATH,
+    tag = openapi::ADMIN,
+    responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = "live\n")),
+)]
+async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Whether the service wants requests
+#[utoipa::path(
+    get,
+    path = READY_PATH,
+    tag = openapi::ADMIN,
+    responses(
+        (status = 200, description = "It does.", body = String, content_type = "text/plain", example = "ready\n"),
+        (
+            status = 503,
+            description = "Not now; the text says why.",
+            body = String,
+            content_type = "text/plain",
+            example = "draining\n",
+        ),
+    ),
+)]
+async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+    state.readiness.answer()
+}
+
+/// The metrics
+#[utoipa::path(
+    get,
+    path = METRICS_PATH,
+    tag = openapi::ADMIN,
+    responses((
+        status = 200,
+        description = "The text format of OpenMetrics 1.0.",
+        body = String,
+        content_type = "application/openmetrics-text",
+        example = "zendesk_token_reloads_total{outcome=\"done\"} 0\n",
+    )),
+)]
+async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
+    state.metrics.set_key_age(state.readiness.key_age());
+    // The media type of the text format (OpenMetrics 1.0, "Content type").
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], state.metrics.text())
 }

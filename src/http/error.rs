@@ -5,6 +5,8 @@ use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, Type};
 
 use crate::exchange::ExchangeError;
 use crate::login::keys::{NoKeyError, VerifiedBy};
@@ -274,16 +276,23 @@ impl<R: Into<Reason>> From<R> for ApiError {
 }
 
 /// The body of a refusal: these two members and no more.
-#[derive(Serialize)]
-struct Body {
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody {
+    #[schema(schema_with = code_schema)]
     code: &'static str,
     description: &'static str,
+}
+
+fn code_schema() -> Object {
+    Object::builder().schema_type(Type::String).enum_values(Some(ErrorCode::ALL.map(ErrorCode::code))).build()
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code, description) = self.0.error_code().row();
-        let mut response = (status, Json(Body { code, description })).into_response();
+        let mut response = (status, Json(ErrorBody { code, description })).into_response();
         if let Some(seconds) = self.0.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, seconds);
         }

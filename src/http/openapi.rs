@@ -1,21 +1,99 @@
-//! The OpenAPI document of the routes.
+//! The OpenAPI document, collected from the handlers.
+
+mod headers;
+mod layers;
+mod refusals;
 
 use std::sync::LazyLock;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
+use utoipa::OpenApi;
 
 use super::document::Document;
+use super::error::ErrorBody;
+use super::token::Token;
+use super::{admin, script, support_sdk, token};
+
+use layers::Layers;
+
+pub(super) use refusals::{DocumentRefusals, PageRefusals, PageRefusalsWithEmail, ServerRefusals};
 
 /// Where tools find it.
 pub const PATH: &str = "/openapi.json";
 
-/// An OpenAPI 3.1 document (spec.openapis.org/oas/v3.1.1). `tests/openapi.rs` holds it to the code, and the service to it.
-pub const TEXT: &str = include_str!("openapi/openapi.json");
+/// The tag of the routes for the shop's pages.
+pub(super) const PAGES: &str = "pages";
+/// The tag of the route for Zendesk's servers.
+pub(super) const SERVERS: &str = "servers";
+/// The tag of the script and of this document.
+pub(super) const DOCUMENTS: &str = "documents";
+/// The tag of the admin listener's routes.
+pub(super) const ADMIN: &str = "admin";
 
-static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new("application/json", TEXT));
+/// A token for examples, which nobody signed.
+pub(super) const EXAMPLE_TOKEN: &str =
+    "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJleHRlcm5hbF9pZCI6IjgyY2Q1ZTBjIn0.c2lnbmF0dXJlIG9mIG5vYm9keQ";
 
-/// `GET /openapi.json`
+// Serializing it can't fail: all keys are text and nothing in it has a `Serialize` of ours.
+static TEXT: LazyLock<String> =
+    LazyLock::new(|| Routes::openapi().to_pretty_json().map(|text| text + "\n").unwrap_or_default());
+
+static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new("application/json", text()));
+
+/// The document as indented JSON (spec.openapis.org/oas/v3.1.0). `tests/openapi.rs` compares it with the service.
+#[must_use]
+pub fn text() -> &'static str {
+    &TEXT
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = PATH,
+    tag = DOCUMENTS,
+    operation_id = "openapi",
+    responses(
+        (
+            status = 200,
+            description = "The document.",
+            body = Object,
+            content_type = "application/json",
+            example = json!({"openapi": "3.1.0"}),
+        ),
+        (status = 304, description = "The copy that `If-None-Match` names is up to date."),
+        DocumentRefusals,
+    ),
+)]
 pub(super) async fn answer(headers: HeaderMap) -> Response {
     DOCUMENT.answer(&headers)
 }
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        description = "A login token comes in, is verified, becomes an identity, and leaves as a token for one of \
+                       Zendesk's products. What is not HTTP is answered 400 or 431 without a body."
+    ),
+    servers((url = "/", description = "the public listener")),
+    tags(
+        (name = PAGES, description = "For the shop's pages; CORS with credentials for `cors.origins`."),
+        (name = SERVERS, description = "For Zendesk's servers; no cookie, no CORS."),
+        (name = DOCUMENTS, description = "The same for everybody, and kept by caches."),
+        (name = ADMIN, description = "On the admin listener, never for the public."),
+    ),
+    paths(
+        token::chat,
+        token::messaging,
+        token::help_center,
+        support_sdk::token,
+        script::answer,
+        answer,
+        admin::live,
+        admin::ready,
+        admin::metrics,
+    ),
+    components(schemas(ErrorBody, Token)),
+    modifiers(&Layers),
+)]
+struct Routes;

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::document::Document;
+use super::openapi;
 
 /// Where pages load it from.
 pub const PATH: &str = "/jwt_fn.js";
@@ -14,7 +15,24 @@ pub const PATH: &str = "/jwt_fn.js";
 pub static SCRIPT: LazyLock<Document> =
     LazyLock::new(|| Document::new("text/javascript; charset=utf-8", include_str!("script/jwt_fn.js")));
 
-/// `GET /jwt_fn.js`
+/// A script that gives the widgets their tokens
+#[utoipa::path(
+    get,
+    path = PATH,
+    tag = openapi::DOCUMENTS,
+    operation_id = "script",
+    responses(
+        (
+            status = 200,
+            description = "The script.",
+            body = String,
+            content_type = "text/javascript",
+            example = "zendeskToken.jwtFn(callback)",
+        ),
+        (status = 304, description = "The copy that `If-None-Match` names is up to date."),
+        openapi::DocumentRefusals,
+    ),
+)]
 pub(super) async fn answer(headers: HeaderMap) -> Response {
     SCRIPT.answer(&headers)
 }

@@ -21,6 +21,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTE
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use crate::config::products::Product;
 use crate::exchange::{ExchangeError, Issued};
@@ -35,9 +36,10 @@ use super::access_log::Client;
 use super::credentials::Credentials;
 use super::error::{ApiError, RETRY_AFTER_SECONDS, Reason};
 use super::json::Json;
+use super::openapi::{self, EXAMPLE_TOKEN};
 use super::per_client::{PerClient, Place};
 use super::state::{AppState, Count, Counted};
-use super::token::now;
+use super::token::{SUPPORT_SDK_PATH, Token, now};
 
 /// Most bytes of a body: a login token has 8 KiB at most, and no letter that a form has to escape.
 const MAX_BYTES: usize = 16 * 1024;
@@ -79,8 +81,30 @@ impl BodySlots {
     }
 }
 
-/// `POST /support-sdk/token`: the login token in a form's `user_token`, or a JSON object's, in; a Support
-/// SDK token out.
+/// The login token of an app's player in, a token for the Support SDK out
+///
+/// The body is a form, or JSON by its content type, of at most 16 KiB. The token's claims: `name`, `email`, `external_id`,
+/// `jti`, `iat`. Whatever may be trouble of this service is a 503: a 401 would make the app drop the player's history.
+#[utoipa::path(
+    post,
+    path = SUPPORT_SDK_PATH,
+    tag = openapi::SERVERS,
+    operation_id = "supportSdk",
+    request_body(content(
+        (UserToken = "application/x-www-form-urlencoded", example = json!({"user_token": EXAMPLE_TOKEN})),
+        (UserToken = "application/json", example = json!({"user_token": EXAMPLE_TOKEN})),
+    )),
+    responses(
+        (
+            status = 200,
+            description = "A token that nobody keeps.",
+            body = inline(TokenBody),
+            content_type = "application/json",
+            example = json!({"jwt": EXAMPLE_TOKEN}),
+        ),
+        openapi::ServerRefusals,
+    ),
+)]
 pub(super) async fn token(
     State(state): State<Arc<AppState>>,
     Extension(Client(client)): Extension<Client>,
@@ -100,14 +124,23 @@ pub(super) async fn token(
 /// A token as Zendesk's servers read it. What was issued travels to the access log in the response's extensions.
 pub(super) struct ServersToken(Issued);
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct TokenBody<'a> {
-    jwt: &'a str,
+    jwt: Token<'a>,
+}
+
+/// What Zendesk's servers post.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct UserToken {
+    /// The player's login token, which the app sets as its user token.
+    user_token: String,
 }
 
 impl IntoResponse for ServersToken {
     fn into_response(self) -> Response {
-        let mut response = Json(TokenBody { jwt: self.0.token.as_str() }).into_response();
+        let mut response = Json(TokenBody { jwt: Token(self.0.token.as_str()) }).into_response();
         response.extensions_mut().insert(self.0);
         response
     }

@@ -1,5 +1,6 @@
 //! How a page gets a token: `GET` of a product's path with the login cookie or a bearer token.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,6 +8,10 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::response::{Response as Answer, ResponseBuilder};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::config::products::Product;
 use crate::exchange::Issued;
@@ -16,6 +21,7 @@ use super::accept::TokenFormat;
 use super::credentials::Credentials;
 use super::error::ApiError;
 use super::json::Json;
+use super::openapi::{self, EXAMPLE_TOKEN};
 use super::state::AppState;
 
 /// Where Chat's tokens are asked for: the path of Xsolla's reference.
@@ -38,7 +44,16 @@ pub const fn path(product: Product) -> &'static str {
     }
 }
 
-/// A token for Zendesk Chat.
+/// The login cookie in, a token for Chat out
+///
+/// The token's claims: `name`, `email`, `external_id`, `iat`, `exp`.
+#[utoipa::path(
+    get,
+    path = CHAT_PATH,
+    tag = openapi::PAGES,
+    security(("loginCookie" = []), ("loginBearer" = [])),
+    responses(PageToken, openapi::PageRefusalsWithEmail),
+)]
 pub(super) async fn chat(
     state: State<Arc<AppState>>,
     credentials: Credentials,
@@ -47,7 +62,17 @@ pub(super) async fn chat(
     issue(Product::Chat, &state, &credentials, format).await
 }
 
-/// A token for Messaging.
+/// The login cookie in, a token for Messaging out
+///
+/// The token's header has `kid`; its claims: `scope`, `external_id`, `jti`, `iat`, `exp`, and `name`, `email` and
+/// `email_verified` as far as they are known and set.
+#[utoipa::path(
+    get,
+    path = MESSAGING_PATH,
+    tag = openapi::PAGES,
+    security(("loginCookie" = []), ("loginBearer" = [])),
+    responses(PageToken, openapi::PageRefusals),
+)]
 pub(super) async fn messaging(
     state: State<Arc<AppState>>,
     credentials: Credentials,
@@ -56,7 +81,17 @@ pub(super) async fn messaging(
     issue(Product::Messaging, &state, &credentials, format).await
 }
 
-/// A token for the Help Center.
+/// The login cookie in, a token for the Help Center out
+///
+/// The token's claims: `name`, `email`, `jti`, `iat`.
+#[utoipa::path(
+    get,
+    path = HELP_CENTER_PATH,
+    tag = openapi::PAGES,
+    operation_id = "helpCenter",
+    security(("loginCookie" = []), ("loginBearer" = [])),
+    responses(PageToken, openapi::PageRefusalsWithEmail),
+)]
 pub(super) async fn help_center(
     state: State<Arc<AppState>>,
     credentials: Credentials,
@@ -81,10 +116,28 @@ pub(super) struct PageToken {
     format: TokenFormat,
 }
 
-/// The reference's words.
-#[derive(Serialize)]
+/// A token, in the words of Xsolla's reference.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct TokenBody<'a> {
-    token: &'a str,
+    token: Token<'a>,
+}
+
+/// A compact JWS (RFC 7515 §7.1), signed with HS256.
+#[derive(Serialize, ToSchema)]
+#[schema(pattern = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")]
+pub(super) struct Token<'a>(pub(super) &'a str);
+
+impl IntoResponses for PageToken {
+    fn responses() -> BTreeMap<String, RefOr<Answer>> {
+        let json = ContentBuilder::new().schema(Some(TokenBody::schema()));
+        let text = ContentBuilder::new().schema(Some(Ref::from_schema_name(Token::name())));
+        let response = ResponseBuilder::new()
+            .description("A token that nobody keeps; the bare token if `Accept` prefers `text/plain`.")
+            .content("application/json", json.example(Some([("token", EXAMPLE_TOKEN)].into_iter().collect())).build())
+            .content("text/plain", text.example(Some(EXAMPLE_TOKEN.into())).build());
+        BTreeMap::from([("200".to_owned(), response.into())])
+    }
 }
 
 impl IntoResponse for PageToken {
@@ -92,7 +145,7 @@ impl IntoResponse for PageToken {
         let Self { issued, format } = self;
         let token = issued.token.as_str();
         let mut response = match format {
-            TokenFormat::Json => Json(TokenBody { token }).into_response(),
+            TokenFormat::Json => Json(TokenBody { token: Token(token) }).into_response(),
             TokenFormat::PlainText => {
                 ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], token.to_owned())
                     .into_response()
