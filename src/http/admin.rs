@@ -84,7 +84,7 @@ pub fn router(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
     get,
     path = LIVE_PATH,
     tag = openapi::ADMIN,
-    responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = "live\n")),
+    responses((status = 200, description = "It does.", content((String = "text/plain", example = "live\n")))),
 )]
 async fn live() -> &'static str {
     "live\n"
@@ -96,13 +96,11 @@ async fn live() -> &'static str {
     path = READY_PATH,
     tag = openapi::ADMIN,
     responses(
-        (status = 200, description = "It does.", body = String, content_type = "text/plain", example = "ready\n"),
+        (status = 200, description = "It does.", content((String = "text/plain", example = "ready\n"))),
         (
             status = 503,
             description = "Not now; the text says why.",
-            body = String,
-            content_type = "text/plain",
-            example = "draining\n",
+            content((String = "text/plain", example = "draining\n")),
         ),
     ),
 )]
@@ -118,9 +116,7 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     responses((
         status = 200,
         description = "The text format of OpenMetrics 1.0.",
-        body = String,
-        content_type = "application/openmetrics-text",
-        example = "zendesk_token_reloads_total{outcome=\"done\"} 0\n",
+        content((String = "application/openmetrics-text", example = "zendesk_token_reloads_total{outcome=\"done\"} 0\n")),
     )),
 )]
 async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {

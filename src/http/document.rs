@@ -10,7 +10,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use utoipa::IntoResponses;
+use utoipa::openapi::ResponseBuilder;
 
+use super::error::ErrorCode;
+use super::openapi::{Responses, refusals};
 use super::origin::X_REQUEST_ID;
 
 /// Caches ask again after 5 minutes: a page that pins the script's hash waits no longer for a new release.
@@ -66,6 +70,19 @@ impl Document {
         let tags = headers.get_all(IF_NONE_MATCH).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         tags.map(<[u8]>::trim_ascii)
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes())
+    }
+}
+
+/// What both documents answer next to themselves.
+impl IntoResponses for Document {
+    fn responses() -> Responses {
+        let not_modified = ResponseBuilder::new().description("The copy that `If-None-Match` names is up to date.");
+        let mut responses = refusals(
+            |code| matches!(code, ErrorCode::Overloaded | ErrorCode::TimedOut | ErrorCode::Internal),
+            ErrorCode::status,
+        );
+        responses.insert("304".to_owned(), not_modified.into());
+        responses
     }
 }
 

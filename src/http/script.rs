@@ -25,12 +25,9 @@ pub static SCRIPT: LazyLock<Document> =
         (
             status = 200,
             description = "The script.",
-            body = String,
-            content_type = "text/javascript",
-            example = "zendeskToken.jwtFn(callback)",
+            content((String = "text/javascript", example = "zendeskToken.jwtFn(callback)")),
         ),
-        (status = 304, description = "The copy that `If-None-Match` names is up to date."),
-        openapi::DocumentRefusals,
+        Document,
     ),
 )]
 pub(super) async fn answer(headers: HeaderMap) -> Response {

@@ -21,7 +21,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTE
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::timeout;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::config::products::Product;
 use crate::exchange::{ExchangeError, Issued};
@@ -34,9 +34,9 @@ use crate::login::verifier::LoginError;
 
 use super::access_log::Client;
 use super::credentials::Credentials;
-use super::error::{ApiError, RETRY_AFTER_SECONDS, Reason};
+use super::error::{ApiError, ErrorCode, RETRY_AFTER_SECONDS, Reason};
 use super::json::Json;
-use super::openapi::{self, EXAMPLE_TOKEN};
+use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
 use super::per_client::{PerClient, Place};
 use super::state::{AppState, Count, Counted};
 use super::token::{SUPPORT_SDK_PATH, Token, now};
@@ -99,10 +99,9 @@ impl BodySlots {
             status = 200,
             description = "A token that nobody keeps.",
             body = inline(TokenBody),
-            content_type = "application/json",
             example = json!({"jwt": EXAMPLE_TOKEN}),
         ),
-        openapi::ServerRefusals,
+        ServerRefusals,
     ),
 )]
 pub(super) async fn token(
@@ -128,6 +127,19 @@ pub(super) struct ServersToken(Issued);
 #[serde(deny_unknown_fields)]
 struct TokenBody<'a> {
     jwt: Token<'a>,
+}
+
+/// The refusals of this route, with the statuses that `worth_another_try` gives them.
+struct ServerRefusals;
+
+impl IntoResponses for ServerRefusals {
+    fn responses() -> Responses {
+        let status = |code: ErrorCode| match code.status() {
+            status if status.is_server_error() => StatusCode::SERVICE_UNAVAILABLE,
+            status => status,
+        };
+        refusals(|code| code != ErrorCode::MethodNotAllowed, status)
+    }
 }
 
 /// What Zendesk's servers post.

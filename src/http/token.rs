@@ -1,6 +1,5 @@
 //! How a page gets a token: `GET` of a product's path with the login cookie or a bearer token.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,9 +7,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::response::{Response as Answer, ResponseBuilder};
-use utoipa::openapi::{Ref, RefOr};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::config::products::Product;
@@ -19,9 +16,9 @@ use crate::login::Timestamp;
 
 use super::accept::TokenFormat;
 use super::credentials::Credentials;
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use super::json::Json;
-use super::openapi::{self, EXAMPLE_TOKEN};
+use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
 use super::state::AppState;
 
 /// Where Chat's tokens are asked for: the path of Xsolla's reference.
@@ -52,7 +49,7 @@ pub const fn path(product: Product) -> &'static str {
     path = CHAT_PATH,
     tag = openapi::PAGES,
     security(("loginCookie" = []), ("loginBearer" = [])),
-    responses(PageToken, openapi::PageRefusalsWithEmail),
+    responses(PageToken),
 )]
 pub(super) async fn chat(
     state: State<Arc<AppState>>,
@@ -71,7 +68,7 @@ pub(super) async fn chat(
     path = MESSAGING_PATH,
     tag = openapi::PAGES,
     security(("loginCookie" = []), ("loginBearer" = [])),
-    responses(PageToken, openapi::PageRefusals),
+    responses(PageToken, NoEmailNeeded),
 )]
 pub(super) async fn messaging(
     state: State<Arc<AppState>>,
@@ -90,7 +87,7 @@ pub(super) async fn messaging(
     tag = openapi::PAGES,
     operation_id = "helpCenter",
     security(("loginCookie" = []), ("loginBearer" = [])),
-    responses(PageToken, openapi::PageRefusalsWithEmail),
+    responses(PageToken),
 )]
 pub(super) async fn help_center(
     state: State<Arc<AppState>>,
@@ -129,14 +126,26 @@ struct TokenBody<'a> {
 pub(super) struct Token<'a>(pub(super) &'a str);
 
 impl IntoResponses for PageToken {
-    fn responses() -> BTreeMap<String, RefOr<Answer>> {
+    fn responses() -> Responses {
         let json = ContentBuilder::new().schema(Some(TokenBody::schema()));
         let text = ContentBuilder::new().schema(Some(Ref::from_schema_name(Token::name())));
-        let response = ResponseBuilder::new()
+        let token = ResponseBuilder::new()
             .description("A token that nobody keeps; the bare token if `Accept` prefers `text/plain`.")
-            .content("application/json", json.example(Some([("token", EXAMPLE_TOKEN)].into_iter().collect())).build())
-            .content("text/plain", text.example(Some(EXAMPLE_TOKEN.into())).build());
-        BTreeMap::from([("200".to_owned(), response.into())])
+            .content("application/json", json.example(Some([("token", EXAMPLE_TOKEN)].into_iter().collect())))
+            .content("text/plain", text.example(Some(EXAMPLE_TOKEN.into())));
+        let mut responses =
+            refusals(|code| !matches!(code, ErrorCode::MethodNotAllowed | ErrorCode::BodyTooLarge), ErrorCode::status);
+        responses.insert("200".to_owned(), token.into());
+        responses
+    }
+}
+
+/// The 422 of a product that takes players without an email, in the place of `PageToken`'s.
+struct NoEmailNeeded;
+
+impl IntoResponses for NoEmailNeeded {
+    fn responses() -> Responses {
+        refusals(|code| matches!(code, ErrorCode::SubMissing | ErrorCode::ClaimUnusable), ErrorCode::status)
     }
 }
 

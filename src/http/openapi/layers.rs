@@ -1,16 +1,22 @@
 //! What the layers around the handlers add to the operations of the OpenAPI document.
 
+use std::mem;
+
 use utoipa::Modify;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, OperationBuilder, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, OpenApi, RefOr, ServerBuilder};
+use utoipa::openapi::{Components, OpenApi, Ref, RefOr, ServerBuilder};
+
+use crate::http::error::ErrorCode;
 
 use super::headers::{
-    ASKED_BY_PAGES, ASKED_ETAG, ASKED_ID, ASKED_METHOD, CORS, ID, KEPT, NO_STORE, PREFLIGHT, Row, headers, parameters,
+    ALLOW_HEADERS, ALLOW_METHODS, ALLOW_ORIGIN, ETAG, ID, IF_NONE_MATCH, KEEP, MAX_AGE, METHOD, NO_STORE, ORIGIN,
+    OWN_ID, Row, VARY, headers, parameters,
 };
-use super::{ADMIN, DOCUMENTS, PAGES, SERVERS, refusals};
+use super::refusals::{Responses, name, refusals};
+use super::{ADMIN, DOCUMENTS, PAGES, SERVERS};
 
 /// Completes the document.
 pub(super) struct Layers;
@@ -19,22 +25,30 @@ impl Modify for Layers {
     fn modify(&self, document: &mut OpenApi) {
         // utoipa's `Info` does not have `summary`, which is new in OpenAPI 3.1.
         document.info.extensions = Some(Extensions::from_iter([("summary", env!("CARGO_PKG_DESCRIPTION"))]));
-        document.paths.paths.values_mut().for_each(complete);
         let components = document.components.get_or_insert_with(Components::new);
-        components.responses.extend(refusals::components());
-        components.add_security_scheme("loginCookie", login_cookie());
-        components.add_security_scheme("loginBearer", login_bearer());
+        for path in document.paths.paths.values_mut() {
+            if let Some(operation) = path.get.as_mut().or(path.post.as_mut()) {
+                share_refusals(&mut operation.responses.responses, components);
+            }
+            complete(path);
+        }
+        share_refusals(&mut refusals(|code| code == ErrorCode::MethodNotAllowed, ErrorCode::status), components);
+        let cookie = ApiKeyValue::with_description("token", "The login token; `login.cookie` names the cookie.");
+        components.add_security_scheme("loginCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let bearer = bearer.description(Some("The login token, if `login.bearer` is on.")).build();
+        components.add_security_scheme("loginBearer", SecurityScheme::Http(bearer));
     }
 }
 
-fn login_cookie() -> SecurityScheme {
-    let description = "The login token; `login.cookie` names the cookie.";
-    SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description("token", description)))
-}
-
-fn login_bearer() -> SecurityScheme {
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
-    SecurityScheme::Http(bearer.description(Some("The login token, if `login.bearer` is on.")).build())
+/// Moves refusals to the components, where operations that have the same ones find them.
+fn share_refusals(responses: &mut Responses, components: &mut Components) {
+    for response in responses.values_mut() {
+        if let Some(name) = name(response) {
+            let reference = Ref::from_response_name(&name).into();
+            components.responses.insert(name, mem::replace(response, reference));
+        }
+    }
 }
 
 /// Adds to a path what its tag says, and the methods that have no handler of their own.
@@ -42,12 +56,11 @@ fn complete(path: &mut PathItem) {
     let Some(operation) = path.get.as_mut().or(path.post.as_mut()) else { return };
     match operation.tags.iter().flatten().map(String::as_str).next() {
         Some(PAGES) => {
-            let id = operation.operation_id.clone().unwrap_or_default();
-            add_headers(operation, &ASKED_BY_PAGES, &[&[ID, NO_STORE], &CORS[..]].concat());
-            path.options = Some(preflight(&id));
+            add_headers(operation, &[ORIGIN, OWN_ID], &[ID, NO_STORE, ALLOW_ORIGIN, VARY]);
+            path.options = Some(preflight(operation.operation_id.as_deref().unwrap_or_default()));
         }
-        Some(SERVERS) => add_headers(operation, &[ASKED_ID], &[ID, NO_STORE]),
-        Some(DOCUMENTS) => add_headers(operation, &[ASKED_ETAG, ASKED_ID], &KEPT),
+        Some(SERVERS) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
+        Some(DOCUMENTS) => add_headers(operation, &[IF_NONE_MATCH, OWN_ID], &[KEEP, ETAG]),
         Some(ADMIN) => {
             let server = ServerBuilder::new().url("http://127.0.0.1:9001");
             path.servers = Some(vec![server.description(Some("the admin listener, `admin.listen`")).build()]);
@@ -81,20 +94,17 @@ fn without_body(mut get: Operation) -> Operation {
 
 /// `OPTIONS`, which the CORS layer answers before any handler.
 fn preflight(id: &str) -> Operation {
-    let answered = [&[ID, NO_STORE], &CORS[..], &PREFLIGHT[..]].concat();
-    let mut response =
-        ResponseBuilder::new().description("The page may ask if `Access-Control-Allow-Origin` names it.").build();
-    response.headers = headers(&answered);
+    let description = "Browsers send it before a request with headers of the page's own (fetch.spec.whatwg.org §3.2.2). \
+                       The page may ask if `Access-Control-Allow-Origin` names it.";
+    let answer = ResponseBuilder::new().description("What a page may do.").build();
     let mut operation = OperationBuilder::new()
         .operation_id(Some(format!("{id}Preflight")))
         .tags(Some([PAGES]))
         .summary(Some("Whether a page may ask"))
-        .description(Some(
-            "Browsers send it before a request with headers of the page's own (fetch.spec.whatwg.org §3.2.2). Only an \
-             allowed origin is named in the answer.",
-        ))
-        .response("200", response)
+        .description(Some(description))
+        .response("200", answer)
         .build();
-    operation.parameters = Some(parameters(&[&ASKED_BY_PAGES[..], &[ASKED_METHOD]].concat()));
+    let answered = [ID, NO_STORE, ALLOW_ORIGIN, VARY, ALLOW_METHODS, ALLOW_HEADERS, MAX_AGE];
+    add_headers(&mut operation, &[ORIGIN, METHOD, OWN_ID], &answered);
     operation
 }
