@@ -18,9 +18,7 @@ mod login_api;
 mod login_tokens;
 mod stub;
 
-mod allocations;
 mod architecture;
-mod base64url;
 mod bearer;
 mod check_online;
 mod client_ip;

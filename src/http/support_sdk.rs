@@ -162,6 +162,6 @@ fn of_json(body: &[u8]) -> Result<Cow<'_, str>, Cause> {
     match members.find(FIELD) {
         None => Err(Cause::UserTokenMissing),
         Some(Member::Text(text)) => Ok(text.clone()),
-        Some(Member::Number(_) | Member::Object(_) | Member::Other) => Err(Cause::UserTokenNotText),
+        Some(Member::Number(_) | Member::Other) => Err(Cause::UserTokenNotText),
     }
 }
