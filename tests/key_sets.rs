@@ -141,6 +141,17 @@ fn a_key_that_makes_no_sense_is_left_out_alone() {
     }
 }
 
+#[test]
+fn a_key_that_makes_no_sense_still_takes_its_kid() {
+    let good = key(&json!({}));
+    let twice = |kid: &str| format!(r#"[{good},{{"kid":"{kid}","use":"sig","use":"enc"}}]"#);
+    assert_eq!(KeySet::read(twice("other").as_bytes()).unwrap().counts(), (1, 1));
+    assert_eq!(KeySet::read(twice("key-a").as_bytes()).err(), Some(KeySetError::KidTwice));
+    for odd in [json!({"e": 65537}), json!({"use": ["sig"]}), json!({"kty": {"a": 1}}), json!({"d": null, "n": 1})] {
+        assert_eq!(read(&json!([key(&odd), good])).err(), Some(KeySetError::KidTwice), "{odd}");
+    }
+}
+
 /// The changes, and another kid where they name none.
 fn changed(changes: &Value) -> Value {
     let mut changes = changes.clone();
