@@ -1,10 +1,8 @@
 //! A login token comes in, is verified, becomes an identity, and leaves as a Zendesk token.
 //!
-//! The modules stand in the order of that sentence, between what all of them need (base64url, metrics, calls to
+//! The modules stand in the order of that sentence, between what all of them need (metrics, calls to
 //! others, log, settings) and the edges (HTTP, sockets, commands). A module names only modules that stand above it
 //! here; `tests/architecture.rs` holds them to it.
-
-pub mod base64url;
 
 pub mod metrics;
 
