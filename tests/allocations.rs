@@ -11,10 +11,10 @@ use zendesk_token::config::Config;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::http::App;
 use zendesk_token::http::admin::Readiness;
-use zendesk_token::logging::{self, Format};
 use zendesk_token::login::strict_json::Members;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::server::{self, listener::Listener};
+use zendesk_token::telemetry::{self, Format};
 
 use crate::harness::{ORIGIN, usual, variable};
 use crate::login_tokens::LoginToken;
@@ -66,7 +66,7 @@ fn allocations() -> u64 {
 #[test]
 fn a_request_makes_fewer_than_40_allocations() {
     let with_log = std::env::vars_os().any(|(name, _)| name == WITH_LOG);
-    let _log = with_log.then(|| logging::start(Format::Json, Level::INFO));
+    let _log = with_log.then(|| telemetry::start(Format::Json, Level::INFO));
     let count = allocations();
     assert!((10..MOST).contains(&count), "{count} allocations a request");
 }

@@ -16,10 +16,10 @@ use tracing::Span;
 
 use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
-use crate::logging::spans;
 use crate::login::keys::VerifiedBy;
 use crate::metrics::Metrics;
 use crate::metrics::exchange_series::ExchangeSeries;
+use crate::telemetry::spans;
 
 use super::answer::{Answer, Outcome};
 use super::origin_gate;

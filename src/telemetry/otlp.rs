@@ -1,6 +1,6 @@
-//! Where do the spans go?
+//! Sends spans to a collector, as OTLP over HTTP.
 //!
-//! To a collector, as OTLP over HTTP, if `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the other `OTEL_` variables say how. See
+//! It does so if `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the other `OTEL_` variables say how. See
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>.
 
 use std::collections::HashMap;
