@@ -24,7 +24,6 @@ use crate::config::Config;
 use crate::config::clients::Proxy;
 use crate::config::origin::OriginPattern;
 use crate::metrics::Metrics;
-use crate::metrics::exchange_series::ExchangeSeries;
 
 use super::answer::Answer;
 use super::cause::Cause;
@@ -39,7 +38,6 @@ pub(super) struct Gate {
     /// Swapped in whole when the settings change.
     site: ArcSwap<Site>,
     metrics: Metrics,
-    series: ExchangeSeries,
 }
 
 /// Everything that one request needs of the settings: it keeps the one it began with.
@@ -57,7 +55,8 @@ struct Site {
 impl Gate {
     pub(super) fn new(routes: Routes, config: &Config, metrics: &Metrics) -> Self {
         let site = ArcSwap::from_pointee(Site::new(routes, config));
-        Self { site, metrics: metrics.clone(), series: observe::series(metrics) }
+        observe::expect_exchanges(metrics);
+        Self { site, metrics: metrics.clone() }
     }
 
     /// Has other routes and other settings from the next request on.
@@ -100,7 +99,7 @@ impl Gate {
         let (origin, admitted) = site.admit(head, asker, client);
         let _permit = match admitted {
             Ok(permit) => permit,
-            Err(answer) => return seen.finish(for_asker(*answer, asker, origin), &self.series),
+            Err(answer) => return seen.finish(for_asker(*answer, asker, origin), &self.metrics),
         };
         // Pinned here, so that what is put around it does not move it.
         let answer = pin!(site.routes.answer(route, head, body, client));
@@ -111,7 +110,7 @@ impl Gate {
             Ok(Err(_)) => Cause::Panicked.into(),
             Err(_) => Cause::TooSlow.into(),
         };
-        seen.finish(for_asker(answer, asker, origin), &self.series)
+        seen.finish(for_asker(answer, asker, origin), &self.metrics)
     }
 }
 

@@ -18,7 +18,6 @@ use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::login::keys::VerifiedBy;
 use crate::metrics::Metrics;
-use crate::metrics::exchange_series::ExchangeSeries;
 use crate::telemetry::spans;
 
 use super::answer::{Answer, Outcome};
@@ -103,9 +102,9 @@ impl Seen {
     }
 
     /// Logs and counts the answer, and names the request on it.
-    pub(super) fn finish(self, mut answer: Answer, series: &ExchangeSeries) -> Response {
+    pub(super) fn finish(self, mut answer: Answer, metrics: &Metrics) -> Response {
         self.log(&answer);
-        self.count(&answer.outcome, series);
+        self.count(&answer.outcome, metrics);
         spans::end(&self.span, answer.response.status().as_u16(), answer.outcome.refused_with());
         if !answer.is_for_all() {
             answer.response.headers_mut().insert(X_REQUEST_ID, self.id);
@@ -114,11 +113,11 @@ impl Seen {
     }
 
     /// Counts what became of an exchange; a preflight is none.
-    fn count(&self, outcome: &Outcome, series: &ExchangeSeries) {
+    fn count(&self, outcome: &Outcome, metrics: &Metrics) {
         let word = outcome.refused_with().or(outcome.issued().map(|_| ISSUED));
         if let (Some(Route::Token(product)), Some(word), false) = (self.route, word, self.is_preflight) {
             let key = outcome.verified_by().map(VerifiedBy::word);
-            series.count(product.word(), word, self.started.elapsed(), key);
+            metrics.count_exchange(product.word(), word, self.started.elapsed(), key);
         }
     }
 
@@ -165,11 +164,11 @@ fn shown(route: Option<Route>) -> &'static str {
     route.map_or("none", Route::path)
 }
 
-/// Every series of the exchanges, counted from zero.
-pub(super) fn series(metrics: &Metrics) -> ExchangeSeries {
+/// Has every series of the exchanges there from the start.
+pub(super) fn expect_exchanges(metrics: &Metrics) {
     let refusals = REFUSALS.map(|refusal| refusal.wire().1);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(refusals).collect();
-    metrics.exchange_series(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word))
+    metrics.expect_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word));
 }
 
 /// The client's own id when there is one and it is sane, else one that is made.
