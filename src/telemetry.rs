@@ -21,7 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-use output::Ending;
+use output::OutputGuard;
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +55,7 @@ pub struct Log {
     // Fields are dropped in this order: the end of the export may be something to log.
     #[cfg(feature = "otlp")]
     _export: Option<otlp::Export>,
-    _output: Option<Ending>,
+    _output: Option<OutputGuard>,
 }
 
 /// Sends log lines of at least `level` to standard output, for the rest of the process.
@@ -96,7 +96,7 @@ pub fn start(format: Format, level: Level) -> Log {
     }
 }
 
-/// Writes each event as one line. Says nothing of its own where a line can't be written: [`output`] reports that.
+/// Writes each event as one line. A line that can't be written is reported by [`output`].
 fn layer<S>(format: Format, lines: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,

@@ -21,25 +21,25 @@ const MAX_GATHERED_BYTES: usize = 64 * 1024;
 /// Nobody who reads along sees it.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Longest wait at the end for a reader that has stopped reading.
+/// Longest wait at the end of the process for a reader that has stopped reading.
 const END: Duration = Duration::from_millis(500);
 
-/// Starts the thread that writes to `file`. Gives what takes the lines, without ever waiting, and what has the last
-/// ones written when it is dropped.
-pub(super) fn start(file: File) -> (NonBlocking, Ending) {
+/// Starts the thread that writes to `file`. Returns the writer for log lines, which never waits, and a guard that has
+/// the last lines written when it is dropped.
+pub(super) fn start(file: File) -> (NonBlocking, OutputGuard) {
     let shared = Arc::new(Shared { dropped: OnceLock::new(), is_idle: Mutex::new(true), became_idle: Condvar::new() });
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_WAITING_LINES).thread_name("log");
     let (lines, worker) = builder.finish(Output::new(file, Arc::clone(&shared)));
-    // It is empty: nobody else sets it.
+    // Nobody else sets it.
     let _ = shared.dropped.set(lines.error_counter());
-    (lines, Ending { worker: Some(worker), shared })
+    (lines, OutputGuard { worker: Some(worker), shared })
 }
 
-/// What the thread has in common with the threads that start and end it.
+/// State shared by the thread and its guard.
 struct Shared {
     /// Lines that found the queue full.
     dropped: OnceLock<ErrorCounter>,
-    /// Nothing is left to write of what left the queue, and nothing to report.
+    /// All lines that left the queue are written or counted as lost, and the report of lost lines is in the queue.
     is_idle: Mutex<bool>,
     became_idle: Condvar,
 }
@@ -55,16 +55,17 @@ impl Shared {
 }
 
 /// Has the last lines written when it is dropped, unless the reader has stopped reading.
-pub(super) struct Ending {
+pub(super) struct OutputGuard {
     worker: Option<WorkerGuard>,
     shared: Arc<Shared>,
 }
 
-impl Drop for Ending {
+impl Drop for OutputGuard {
     fn drop(&mut self) {
         let idle = self.shared.became_idle.wait_timeout_while(self.shared.idle(), END, |is_idle| !*is_idle);
         let is_stalled = idle.is_ok_and(|(_, waited)| waited.timed_out());
-        // With a full queue, the guard's drop prints to standard output, and that would wait for the reader for ever.
+        // When the queue stays full, the drop of tracing-appender's guard prints to standard output: the process would
+        // wait for the reader forever (tests/log_readers.rs fails).
         if is_stalled {
             mem::forget(self.worker.take());
         }
@@ -73,7 +74,7 @@ impl Drop for Ending {
 
 /// Standard output. Lines that it does not take (a full disk, a closed pipe) are lost, and nothing more.
 ///
-/// Never gives an error: the worker would skip what it does after a write, its own end included.
+/// Never returns an error: the appender's worker would then skip the flush, and its own shutdown.
 struct Output {
     file: File,
     gathered: Vec<u8>,
@@ -119,7 +120,7 @@ impl Output {
         Self { file, gathered, is_torn: false, refused: 0, reported: 0, shared }
     }
 
-    /// Writes the lines that were gathered, and counts those that were not written to their end. Says whether all were.
+    /// Writes the gathered lines, and counts those that were not written to their end. Returns whether all were written.
     fn write_gathered(&mut self) -> bool {
         if self.is_torn && write(&mut self.file, b"\n") == 1 {
             self.is_torn = false;
@@ -133,7 +134,7 @@ impl Output {
         is_whole
     }
 
-    /// Logs how many lines were lost since the last report, if any. Says whether the report has its place in the queue.
+    /// Logs how many lines were lost since the last report, if any. Returns `false` if the queue dropped the report.
     fn report(&mut self) -> bool {
         let dropped = self.shared.dropped();
         let lines = self.refused + dropped - self.reported;
@@ -151,7 +152,7 @@ impl Output {
     }
 }
 
-/// Writes as much as there is room for; gives how much that was.
+/// Writes as much as there is room for; returns how many bytes that was.
 fn write(file: &mut File, bytes: &[u8]) -> usize {
     let mut written = 0;
     while written < bytes.len() {
