@@ -4,11 +4,11 @@
 //! others, log, settings) and the edges (HTTP, sockets, commands). A module names only modules that stand above it
 //! here; `tests/architecture.rs` holds them to it.
 
+pub mod telemetry;
+
 pub mod metrics;
 
-pub mod remote;
-
-pub mod logging;
+pub mod http_client;
 
 pub mod config;
 
