@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
 use axum::http::HeaderMap;
-use axum::http::header::{COOKIE, FORWARDED, HeaderName, HeaderValue};
+use axum::http::header::{COOKIE, HeaderName, HeaderValue};
 use futures_util::FutureExt;
 use serde_json::Value;
 use zendesk_token::config::Config;
