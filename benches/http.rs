@@ -1,7 +1,8 @@
-//! What does a request cost beside a bare axum server that answers the same bytes with no work?
+//! Measures what a request costs, next to a bare axum server that answers the same bytes with no work and next to a
+//! textbook server that does the same work on the same packages.
 //!
 //! `cargo bench --bench http [-- PART…]`, with the parts `cpu`, `crowd`, `idle`, `length` (10,000,000 requests) and
-//! `reloads`; all of them where none is named. Both servers run as processes of their own, take turns under the same load in the
+//! `reloads`; all of them where none is named. The servers run as processes of their own, take turns under the same load in the
 //! same run, and are charged the CPU time that the kernel counted for them.
 
 #![expect(
@@ -20,6 +21,8 @@
 mod load;
 #[path = "http/servers.rs"]
 mod servers;
+#[path = "http/textbook.rs"]
+mod textbook;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -42,19 +45,25 @@ const STRETCH: u64 = 100_000;
 /// Turns that each server takes; the median counts.
 const TURNS: usize = 21;
 const TURN: Duration = Duration::from_secs(1);
+/// What a request may cost of what it costs the textbook server.
+const OF_TEXTBOOK: f64 = 0.6;
 
 fn main() {
-    if std::env::args().any(|argument| argument == servers::BARE) {
-        return servers::run_bare();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [servers::BARE] => return servers::run_bare(),
+        [servers::TEXTBOOK, address, level] => return textbook::run(address, level),
+        _ => {}
     }
     servers::leave_processors();
     let token = load::login_token();
     let request = format!(
-        "GET /generate/token HTTP/1.1\r\nHost: x\r\nOrigin: https://shop.example.com\r\nCookie: token={token}\r\n\r\n"
+        "GET /generate/token HTTP/1.1\r\nHost: x\r\nOrigin: {}\r\nCookie: token={token}\r\n\r\n",
+        servers::SHOP
     );
     let load = Load { request: request.into_bytes(), connections: CONNECTIONS, time: TURN, requests: None };
     let _ = rlimit::increase_nofile_limit(2 * CROWDS.iter().sum::<usize>() as u64);
-    let parts: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let parts: Vec<String> = arguments.into_iter().filter(|argument| argument != "--bench").collect();
     let is_known = |part: &String| PARTS.contains(&part.as_str());
     assert!(parts.iter().all(is_known), "the parts are {}", PARTS.join(", "));
     let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
@@ -85,11 +94,20 @@ fn take_turns(load: &Load, bare: &Server, ours: &Server) -> Vec<(Measured, Measu
 }
 
 fn compare_cpu(load: &Load) {
-    for (level, aim) in [("warn", 1.35), ("info", 1.7)] {
-        let (bare, ours) = (Server::bare(load), Server::ours(level));
-        let turns = take_turns(load, &bare, &ours);
-        print_both(&format!("ours at {level}"), &turns, |measured| measured.cpu);
-        println!("  aim at most {aim}; ours holds {:.1} MiB, was ready in {:?}", ours.resident_mib(), ours.ready_in);
+    for (level, aim) in [("warn", 2.4), ("info", 3.0)] {
+        let (bare, textbook, ours) = (Server::bare(load), Server::textbook(level), Server::ours(level));
+        let turns: Vec<[Measured; 3]> =
+            (0..TURNS).map(|_| [&bare, &textbook, &ours].map(|server| load.run(server))).collect();
+        let names = ["bare axum", &format!("textbook, {level}"), &format!("ours, {level}")];
+        for (index, name) in names.into_iter().enumerate() {
+            let ratio = median(turns.iter().map(|turn| turn[index].cpu / turn[0].cpu));
+            print(name, &turns.iter().map(|turn| &turn[index]).collect::<Vec<_>>(), ratio);
+        }
+        let of_textbook = median(turns.iter().map(|[_, textbook, ours]| ours.cpu / textbook.cpu));
+        println!(
+            "  ours is {of_textbook:.2} of the textbook server; aims at most {aim} times the bare one, {OF_TEXTBOOK} of the textbook"
+        );
+        println!("  ours holds {:.1} MiB, was ready in {:?}", ours.resident_mib(), ours.ready_in);
     }
 }
 

@@ -30,6 +30,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 
 use crate::config::problem::ConfigError;
 use crate::exchange::BuildError;
@@ -105,6 +106,8 @@ enum Command {
 /// Exit status: 0 done, 1 failed, 2 wrong arguments or settings, 3 an API of the support desk failed.
 #[must_use]
 pub fn run() -> ExitCode {
+    // By name, since the library panics at its first use where another crate turns on a second provider of it.
+    let _ = DEFAULT_PROVIDER.install_default();
     let arguments = Arguments::parse();
     let config = arguments.config.as_deref();
     if config.is_some() && matches!(arguments.command, Command::Demo(_) | Command::Secret | Command::Openapi) {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::logging::Format;
+use crate::telemetry::Format;
 
 use clients::{Proxy, RateLimit};
 use desk::{ChatApi, Conversations};

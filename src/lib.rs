@@ -1,16 +1,14 @@
 //! A login token comes in, is verified, becomes an identity, and leaves as a Zendesk token.
 //!
-//! The modules stand in the order of that sentence, between what all of them need (base64url, metrics, calls to
+//! The modules stand in the order of that sentence, between what all of them need (metrics, calls to
 //! others, log, settings) and the edges (HTTP, sockets, commands). A module names only modules that stand above it
 //! here; `tests/architecture.rs` holds them to it.
 
-pub mod base64url;
+pub mod telemetry;
 
 pub mod metrics;
 
-pub mod remote;
-
-pub mod logging;
+pub mod http_client;
 
 pub mod config;
 

@@ -1,10 +1,6 @@
-//! What can be counted of this service, and how is it called?
+//! Every metric of the service, and how it is called.
 //!
-//! Every label is bounded: it is one of a few words of ours, never text from outside.
-
-mod labels;
-mod process;
-pub mod exchange_series;
+//! Every label is bounded: its value is one of a few words of ours, never text from outside.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -16,11 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
-
-use exchange_series::{ExchangeSeries, ProductSeries};
-use labels::{ExchangeLabels, KeyLabel, Labels, ListenerLabel, NoLabels, Outcome, ProductLabel};
-use process::ProcessCollector;
+use prometheus_client::registry::{Metric, Registry};
 
 /// Upper ends of the histogram's buckets, in seconds: an exchange takes some 10 µs, one that waits for
 /// the Login API up to seconds.
@@ -29,23 +21,26 @@ const BUCKETS: [f64; 18] = [
     2.0, 5.0,
 ];
 
+/// Name and value of each label. Static, so that no text from outside can be one.
+type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
+
 /// Every metric. Clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    exchanges: Family<ExchangeLabels, Counter>,
-    durations: Family<ProductLabel, Histogram, fn() -> Histogram>,
-    verifications: Family<KeyLabel, Counter>,
+    exchanges: Family<Labels<2>, Counter>,
+    durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    verifications: Family<Labels<1>, Counter>,
     /// Not there while there are no keys.
-    key_age: Family<NoLabels, Gauge<f64, AtomicU64>>,
+    key_age: Family<Labels<0>, Gauge<f64, AtomicU64>>,
     /// Not there without TLS.
-    certificate_expiry: Family<NoLabels, Gauge>,
+    certificate_expiry: Family<Labels<0>, Gauge>,
     requests_in_flight: Gauge,
-    connections_open: Family<ListenerLabel, Gauge>,
-    connections_refused: Family<ListenerLabel, Counter>,
-    reloads: Family<Labels, Counter>,
-    key_fetches: Family<Labels, Counter>,
-    revocation_calls: Family<Labels, Counter>,
+    connections_open: Family<Labels<1>, Gauge>,
+    connections_refused: Family<Labels<1>, Counter>,
+    reloads: Family<Labels<1>, Counter>,
+    key_fetches: Family<Labels<1>, Counter>,
+    revocation_calls: Family<Labels<1>, Counter>,
 }
 
 /// Something that counts as long as it is there: a connection, or a request.
@@ -66,33 +61,36 @@ impl Drop for Counted {
 }
 
 impl Metrics {
-    /// All metrics at zero.
+    /// All metrics at zero. The start of the process is taken to be now.
     #[must_use]
     pub fn new() -> Self {
         let mut all = Registry::default();
-        all.register_collector(Box::new(ProcessCollector));
+        if let Err(error) = kubert_prometheus_process::register(all.sub_registry_with_prefix("process")) {
+            tracing::warn!(%error, "no metrics of the process");
+        }
         let registry = all.sub_registry_with_prefix("zendesk_token");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Release that runs", build);
-        let exchanges =
-            registered(registry, "exchanges", "Answers by product, and by outcome: issued, or a refusal's code");
-        let durations: Family<ProductLabel, Histogram, fn() -> Histogram> =
-            Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let help = "From the headers to the answer, by product";
+        let durations: Family<Labels<1>, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register("exchange_duration_seconds", help, durations.clone());
+        let help = "Answers by product, and by outcome: issued, or a refusal's code";
+        let exchanges = registered(registry, "exchanges", help);
         let verifications = registered(registry, "verifications", "Logins by the key that verified them");
         let key_age = registered(registry, "key_age_seconds", "Age of the login project's published keys (RS256)");
         let help = "When the certificate of the public listener ends, since 1970 (TLS)";
         let certificate_expiry = registered(registry, "certificate_expiry_timestamp_seconds", help);
         let requests_in_flight = registered(registry, "requests_in_flight", "Requests that are being answered");
         let connections_open = registered(registry, "connections_open", "Connections that are open");
-        let connections_refused =
-            registered(registry, "connections_refused", "Connections closed at once, for want of room");
-        let reloads =
-            outcomes(registry, "reloads", "Reloads of settings and secrets; after a failed one the old ones serve");
-        let key_fetches = outcomes(registry, "key_fetches", "Fetches of the login project's published keys (RS256)");
+        let help = "Connections closed at once, for want of room";
+        let connections_refused = registered(registry, "connections_refused", help);
+        let help = "Reloads of settings and secrets; after a failed one the old ones serve";
+        let reloads = done_or_failed(registry, "reloads", help);
+        let help = "Fetches of the login project's published keys (RS256)";
+        let key_fetches = done_or_failed(registry, "key_fetches", help);
         let help = "Calls that ask the Login API whether a token was revoked";
-        let revocation_calls = outcomes(registry, "revocation_calls", help);
+        let revocation_calls = done_or_failed(registry, "revocation_calls", help);
         Self {
             registry: Arc::new(all),
             exchanges,
@@ -109,26 +107,33 @@ impl Metrics {
         }
     }
 
-    /// The series of the exchanges, by the words for the products, for the outcomes and for the keys that verify
-    /// logins. All are there from the start: a rate can't be taken of one that begins at 1.
-    #[must_use]
-    pub fn exchange_series(
+    /// Has the series of the exchanges there from the start, by the words for the products, for the outcomes and for
+    /// the keys that verify logins: a rate can't be taken of a series that begins at 1.
+    pub fn expect_exchanges(&self, products: &[&'static str], outcomes: &[&'static str], keys: &[&'static str]) {
+        for product in products {
+            drop(self.durations.get_or_create(&[("product", product)]));
+            for outcome in outcomes {
+                drop(self.exchanges.get_or_create(&[("product", product), ("outcome", outcome)]));
+            }
+        }
+        for key in keys {
+            drop(self.verifications.get_or_create(&[("key", key)]));
+        }
+    }
+
+    /// Counts the answer to whoever asked for a product's token: how it ended, how long it took, and the key that
+    /// verified the login, where one did.
+    pub fn count_exchange(
         &self,
-        products: &[&'static str],
-        outcomes: &[&'static str],
-        keys: &[&'static str],
-    ) -> ExchangeSeries {
-        let of_product = |product: &'static str| ProductSeries {
-            product,
-            outcomes: outcomes
-                .iter()
-                .map(|outcome| (*outcome, self.exchanges.get_or_create_owned(&ExchangeLabels { product, outcome })))
-                .collect(),
-            duration: self.durations.get_or_create_owned(&ProductLabel { product }),
-        };
-        ExchangeSeries {
-            products: products.iter().copied().map(of_product).collect(),
-            keys: keys.iter().map(|key| (*key, self.verifications.get_or_create_owned(&KeyLabel { key }))).collect(),
+        product: &'static str,
+        outcome: &'static str,
+        took: Duration,
+        key: Option<&'static str>,
+    ) {
+        self.exchanges.get_or_create(&[("product", product), ("outcome", outcome)]).inc();
+        self.durations.get_or_create(&[("product", product)]).observe(took.as_secs_f64());
+        if let Some(key) = key {
+            self.verifications.get_or_create(&[("key", key)]).inc();
         }
     }
 
@@ -154,33 +159,33 @@ impl Metrics {
     /// Counts a connection of a listener until the result is dropped.
     #[must_use]
     pub fn connection(&self, listener: &'static str) -> Counted {
-        Counted::new(self.connections_open.get_or_create_owned(&ListenerLabel { listener }))
+        Counted::new(self.connections_open.get_or_create(&[("listener", listener)]).clone())
     }
 
     /// Has a listener's series there from the start.
     pub fn expect_connections(&self, listener: &'static str) {
-        drop(self.connections_open.get_or_create(&ListenerLabel { listener }));
-        drop(self.connections_refused.get_or_create(&ListenerLabel { listener }));
+        drop(self.connections_open.get_or_create(&[("listener", listener)]));
+        drop(self.connections_refused.get_or_create(&[("listener", listener)]));
     }
 
     /// Counts a connection that was closed at once.
     pub fn count_refused_connection(&self, listener: &'static str) {
-        self.connections_refused.get_or_create(&ListenerLabel { listener }).inc();
+        self.connections_refused.get_or_create(&[("listener", listener)]).inc();
     }
 
     /// Counts a reload.
     pub fn count_reload(&self, is_done: bool) {
-        count(&self.reloads, is_done);
+        self.reloads.get_or_create(&outcome(is_done)).inc();
     }
 
     /// Counts a fetch of published keys.
     pub fn count_key_fetch(&self, is_done: bool) {
-        count(&self.key_fetches, is_done);
+        self.key_fetches.get_or_create(&outcome(is_done)).inc();
     }
 
     /// Counts a call about revocation; done when the Login API gave an answer, whichever.
     pub fn count_revocation_call(&self, is_done: bool) {
-        count(&self.revocation_calls, is_done);
+        self.revocation_calls.get_or_create(&outcome(is_done)).inc();
     }
 
     /// Every metric in the text format of `OpenMetrics` 1.0.
@@ -199,26 +204,21 @@ impl Default for Metrics {
     }
 }
 
-fn registered<M: prometheus_client::registry::Metric + Default + Clone>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-) -> M {
+fn registered<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, help: &str) -> M {
     let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
 }
 
 /// A counter of what was done and what failed; both are there from the start.
-fn outcomes(registry: &mut Registry, name: &str, help: &str) -> Family<Labels, Counter> {
-    let family: Family<Labels, Counter> = registered(registry, name, help);
-    for outcome in [Outcome::Done, Outcome::Failed] {
-        drop(family.get_or_create(&Labels { outcome }));
+fn done_or_failed(registry: &mut Registry, name: &str, help: &str) -> Family<Labels<1>, Counter> {
+    let family: Family<Labels<1>, Counter> = registered(registry, name, help);
+    for is_done in [true, false] {
+        drop(family.get_or_create(&outcome(is_done)));
     }
     family
 }
 
-fn count(family: &Family<Labels, Counter>, is_done: bool) {
-    let outcome = if is_done { Outcome::Done } else { Outcome::Failed };
-    family.get_or_create(&Labels { outcome }).inc();
+const fn outcome(is_done: bool) -> Labels<1> {
+    [("outcome", if is_done { "done" } else { "failed" })]
 }

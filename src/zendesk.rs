@@ -56,11 +56,11 @@ impl Zendesk {
     /// Builds the issuers from their sections.
     ///
     /// # Errors
-    /// See [`SigningKey::new`] and [`TokenId::random`].
+    /// See [`TokenId::random`].
     pub fn new(products: &[Section]) -> Result<Self, SignError> {
         // The library gathers its first random bytes, which takes it some 20 ms, before a request has to wait for them.
         TokenId::random()?;
-        products.iter().map(Issuer::new).collect::<Result<_, _>>().map(Self)
+        Ok(Self(products.iter().map(Issuer::new).collect()))
     }
 
     /// The issuer of a product's tokens; nothing when the product is not configured.
@@ -71,13 +71,13 @@ impl Zendesk {
 }
 
 impl Issuer {
-    fn new(section: &Section) -> Result<Self, SignError> {
+    fn new(section: &Section) -> Self {
         let key_id = match &section.claims {
             ClaimSet::Messaging { key_id, .. } => Some(key_id.as_str()),
             ClaimSet::Chat { .. } | ClaimSet::HelpCenter | ClaimSet::SupportSdk => None,
         };
-        let key = SigningKey::new(&section.secret, key_id)?;
-        Ok(Self { key, identity: section.identity.clone(), claims: section.claims.clone() })
+        let key = SigningKey::new(&section.secret, key_id);
+        Self { key, identity: section.identity.clone(), claims: section.claims.clone() }
     }
 
     /// How the product wants a player named.

@@ -141,6 +141,17 @@ fn a_key_that_makes_no_sense_is_left_out_alone() {
     }
 }
 
+#[test]
+fn a_key_that_makes_no_sense_still_takes_its_kid() {
+    let good = key(&json!({}));
+    let twice = |kid: &str| format!(r#"[{good},{{"kid":"{kid}","use":"sig","use":"enc"}}]"#);
+    assert_eq!(KeySet::read(twice("other").as_bytes()).unwrap().counts(), (1, 1));
+    assert_eq!(KeySet::read(twice("key-a").as_bytes()).err(), Some(KeySetError::KidTwice));
+    for odd in [json!({"e": 65537}), json!({"use": ["sig"]}), json!({"kty": {"a": 1}}), json!({"d": null, "n": 1})] {
+        assert_eq!(read(&json!([key(&odd), good])).err(), Some(KeySetError::KidTwice), "{odd}");
+    }
+}
+
 /// The changes, and another kid where they name none.
 fn changed(changes: &Value) -> Value {
     let mut changes = changes.clone();
@@ -175,6 +186,33 @@ fn what_is_no_key_set_is_refused() {
     }
     let nested = format!("[{}{}]", "[".repeat(10_000), "]".repeat(10_000));
     assert!(KeySet::read(nested.as_bytes()).is_err());
+}
+
+/// An answer of at most 100 KiB that is nested once more in each of its strings, under the name by which
+/// `serde_json` knows a text that it shall parse: read into its `Value`, each begins with a depth of its own.
+pub fn nested_in_strings() -> String {
+    let (open, close) = ("[".repeat(120), "]".repeat(120));
+    let mut nested = "1".to_owned();
+    loop {
+        let deeper = format!("{open}{{\"$serde_json::private::RawValue\":{}}}{close}", Value::String(nested.clone()));
+        if deeper.len() > 100_000 {
+            return nested;
+        }
+        nested = deeper;
+    }
+}
+
+#[test]
+fn a_set_that_is_nested_in_strings_takes_no_more_stack_than_any_other() {
+    let nested = nested_in_strings();
+    let good = key(&json!({}));
+    for text in [&nested, &format!("{{\"keys\":{nested}}}"), &format!("[{nested}]"), &format!("[{{\"n\":{nested}}}]")] {
+        assert!(KeySet::read(text.as_bytes()).is_err());
+    }
+    for odd in [nested.clone(), format!("{{\"kid\":\"other\",\"x5c\":{nested}}}")] {
+        assert!(KeySet::read(format!("[{odd},{good}]").as_bytes()).is_ok_and(|keys| keys.counts() == (1, 1)));
+        assert!(KeySet::read(format!("{{\"more\":{odd},\"keys\":[]}}").as_bytes()).is_err());
+    }
 }
 
 #[test]

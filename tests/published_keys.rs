@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request};
 use crate::harness::{PATIENCE, Server, command, usual};
-use crate::login_api::{LoginApi, fixture, keys_path};
+use crate::key_sets::nested_in_strings;
+use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{LoginToken, PROJECT};
 use crate::stub::Reply;
 use crate::verification::fixtures;
@@ -183,4 +184,23 @@ fn keys_are_fetched_again_before_they_are_too_old() {
     until("fetched again", || ask(&server, &token("key_a")).status == 401);
     until("again and again", || api.asked(&keys_path()) >= 4);
     assert_eq!(ask(&server, &token("key_c")).status, 200);
+}
+
+#[test]
+fn answers_that_are_nested_in_strings_end_nothing_and_good_keys_stay() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_cooldown", "1s"), ("login.check_revocation", "true")]);
+    for body in [nested_in_strings(), format!("{{\"keys\":{}}}", nested_in_strings())] {
+        let before = api.asked(&keys_path());
+        api.reply(&keys_path(), Reply::Answer(200, body));
+        until("asked again", || {
+            let _ = ask(&server, &token("key_c"));
+            api.asked(&keys_path()) > before
+        });
+        assert_eq!(ask(&server, &token("key_a")).status, 200);
+    }
+    api.reply(VALIDATE_PATH, Reply::Answer(422, nested_in_strings()));
+    assert_ne!(ask(&server, &token("key_b")).status, 200);
+    api.reply(VALIDATE_PATH, Reply::Answer(204, String::new()));
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
 }

@@ -90,7 +90,7 @@ fn the_table_of_metrics_is_what_is_counted() {
     let metrics = Metrics::new();
     metrics.set_key_age(Some(Duration::ZERO));
     metrics.set_certificate_expiry(1);
-    drop(metrics.exchange_series(&["chat"], &["issued"], &["current"]));
+    metrics.expect_exchanges(&["chat"], &["issued"], &["current"]);
     metrics.expect_connections("public");
     let text = metrics.text();
     let of = |word: &str| -> Vec<(String, String)> {

@@ -14,8 +14,8 @@ use tracing::Level;
 use zendesk_token::config::Config;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::http::{AppState, for_zendesks_servers, with_layers};
-use zendesk_token::logging::{self, Format};
 use zendesk_token::metrics::Metrics;
+use zendesk_token::telemetry::{self, Format};
 
 use crate::harness::{ORIGIN, usual, variable};
 
@@ -109,7 +109,7 @@ pub const WITH_LOG: &str = "SUITE_WITH_LOG";
 #[test]
 fn a_panic_is_one_refusal_and_says_nothing() {
     let with_log = std::env::vars_os().any(|(name, _)| name == WITH_LOG);
-    let _log = with_log.then(|| logging::start(Format::Json, Level::TRACE));
+    let _log = with_log.then(|| telemetry::start(Format::Json, Level::TRACE));
     Runtime::new().unwrap().block_on(async {
         let app = app(state(&[], None));
         let refusal = (500, r#"{"code":"00-14","description":"Internal error"}"#.to_owned());

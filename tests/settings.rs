@@ -10,7 +10,7 @@ use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
 use zendesk_token::config::products::ClaimSet;
 use zendesk_token::config::settings::FILE_VARIABLE;
-use zendesk_token::logging::Format;
+use zendesk_token::telemetry::Format;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, output, usual, variable};
 

@@ -18,7 +18,6 @@ mod login_tokens;
 mod stub;
 
 mod architecture;
-mod base64url;
 mod bearer;
 mod check_online;
 mod client_ip;

@@ -101,7 +101,7 @@ const THREATS: [(&str, &[&str]); 28] = [
         "a forged client address or request id",
         &[
             "what_a_client_writes_never_changes_who_it_is",
-            "forwarded_is_read_when_it_is_the_one_that_is_set",
+            "x_forwarded_for_is_read_from_the_right_past_trusted_proxies_only",
             "only_a_sane_request_id_is_taken",
         ],
     ),

@@ -1,9 +1,11 @@
 //! What gets tried with a token itself; the table of all threats is `threats.rs`.
 
+use allocation_counter::measure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use zendesk_token::http::error::Reason;
+use zendesk_token::login::strict_json::Members;
 
 use crate::harness::{LOGIN_SECRET, Server};
 use crate::login_api::{LoginApi, keys_path};
@@ -165,4 +167,16 @@ fn base64url_is_read_to_the_letter() {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let taken = alphabet.chars().filter(|last| refusal(&format!("{}{last}", &good[..good.len() - 1])).is_none());
     assert_eq!(taken.collect::<String>(), good[good.len() - 1..]);
+}
+
+/// Anybody can send a header, and with RS256 it is held while an unknown key is asked for.
+#[test]
+fn a_header_of_objects_in_objects_takes_no_more_memory_than_its_bytes() {
+    let members: Vec<String> = (0..500).map(|name| format!(r#""{name}":{{"":{{}}}}"#)).collect();
+    let json = format!("{{{}}}", members.join(","));
+    let mut kept = None;
+    let counted = measure(|| kept = Some(Members::read(json.as_bytes()).unwrap()));
+    assert!(kept.unwrap().has("499"));
+    let bytes = counted.bytes_current;
+    assert!(bytes < 8 * i64::try_from(json.len()).unwrap(), "{bytes} bytes for {} of JSON", json.len());
 }

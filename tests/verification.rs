@@ -94,7 +94,7 @@ fn every_algorithm_but_the_configured_one_is_refused_under_any_secret() {
 }
 
 #[test]
-fn a_header_that_is_known_by_its_letters_is_judged_as_any_other() {
+fn every_letter_of_a_usual_header_counts() {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (exchange, valid) = (exchange(&[]), LoginToken::at(NOW).mint());
     let judge = |header: &[u8]| {

@@ -1,4 +1,4 @@
-//! Which two servers are compared?
+//! The servers that are compared, each in a process of its own.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,9 +18,14 @@ use crate::load::Load;
 
 /// Argument that makes this benchmark the bare server.
 pub const BARE: &str = "--bare-server";
+/// Argument that makes this benchmark the textbook server; its address and its log level follow.
+pub const TEXTBOOK: &str = "--textbook-server";
 
 pub const LOGIN_SECRET: &str = "2f1d0c6b7a9e4835b6d2f0e1c3a597884d6e2b1f0a9c8d7e6f5a4b3c2d1e0f9a";
-const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
+pub const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
+
+/// The one origin that is allowed.
+pub const SHOP: &str = "https://shop.example.com";
 
 /// Clock ticks of `/proc/PID/stat` in a second (`proc_pid_stat(5)`; 100 on every Linux Rust runs on).
 const TICKS: f64 = 100.0;
@@ -42,7 +47,7 @@ impl Server {
             ("ZENDESK_TOKEN_ADMIN__LISTEN", "127.0.0.1:0"),
             ("ZENDESK_TOKEN_LOGIN__SECRET", LOGIN_SECRET),
             ("ZENDESK_TOKEN_CHAT__SECRET", CHAT_SECRET),
-            ("ZENDESK_TOKEN_CORS__ORIGINS", "https://shop.example.com"),
+            ("ZENDESK_TOKEN_CORS__ORIGINS", SHOP),
             ("ZENDESK_TOKEN_LOG__LEVEL", level),
         ]);
         Self::start(command, address)
@@ -55,6 +60,14 @@ impl Server {
         let address = free_address();
         let mut command = on_its_processors(std::env::current_exe().unwrap());
         command.arg(BARE).env("BARE_ADDRESS", address.to_string()).env("BARE_ANSWER", answer);
+        Self::start(command, address)
+    }
+
+    /// The same exchange, on the same packages as their examples show them.
+    pub fn textbook(level: &str) -> Self {
+        let address = free_address();
+        let mut command = on_its_processors(std::env::current_exe().unwrap());
+        command.args([TEXTBOOK, &address.to_string(), level]);
         Self::start(command, address)
     }
 

@@ -16,7 +16,7 @@ use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
 use crate::http::token::path;
-use crate::logging;
+use crate::telemetry;
 
 use super::journey::Journey;
 use super::players::{Kind, LoginSecrets, jane};
@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let config = load()?;
         let wire = Arc::new(Wire::new(inner.local_addr()?));
         write!(io::stdout(), "{}", arguments.greeting(&origins, &service, &login_secrets, &secrets)?)?;
-        let _log = logging::start(config.log.format, config.log.level);
+        let _log = telemetry::start(config.log.format, config.log.level);
         let carrying = tokio::spawn(Arc::clone(&wire).carry(outer));
         let shop_router = Shop {
             wire,

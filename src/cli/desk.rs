@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
-use crate::remote::CallError;
+use crate::http_client::CallError;
 use crate::zendesk::desk_api::{Pause, TRIES};
 use crate::zendesk::desk_error::{DeskApiError, Refused};
 

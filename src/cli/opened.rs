@@ -4,9 +4,9 @@
 
 use serde_json::Number;
 
-use crate::base64url;
 use crate::login::Timestamp;
 use crate::login::strict_json::{Members, StrictJsonError};
+use crate::login::token::decode_part;
 use crate::zendesk::json::{Json, Object};
 
 /// A token's two readable parts, as far as they can be read.
@@ -27,7 +27,7 @@ impl Opened {
     pub fn read(token: &[u8]) -> Self {
         let parts: Vec<&[u8]> = token.split(|byte| *byte == b'.').collect();
         let [header, claims] = match parts.as_slice() {
-            [header, claims, _signature] => [header, claims].map(|part| base64url::decode(part).unwrap_or_default()),
+            [header, claims, _signature] => [header, claims].map(|part| decode_part(part).unwrap_or_default()),
             _ => [Vec::new(), Vec::new()],
         };
         let is_twice = |json: &[u8]| matches!(Members::read(json), Err(StrictJsonError::Duplicate));

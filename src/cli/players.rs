@@ -79,7 +79,7 @@ impl LoginSecrets {
     /// Signs a login token as the login project would. The type is a Zendesk token's, the claims are not.
     ///
     /// # Errors
-    /// See [`SigningKey::new`].
+    /// See [`SigningKey::sign`].
     pub fn mint(&self, player: &Player, kind: Kind) -> Result<String, SignError> {
         let (secret, age) = match kind {
             Kind::Good => (&self.current, 0),
@@ -98,7 +98,7 @@ impl LoginSecrets {
             xsolla_login_project_id: "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77",
             r#type: "xsolla_login",
         };
-        Ok(SigningKey::new(secret, None)?.sign(&claims)?.as_str().to_owned())
+        Ok(SigningKey::new(secret, None).sign(&claims)?.as_str().to_owned())
     }
 }
 

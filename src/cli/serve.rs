@@ -16,12 +16,12 @@ use crate::exchange::Exchange;
 use crate::http::LiveRouter;
 use crate::http::admin::{self, Readiness};
 use crate::http::per_client::PerClient;
-use crate::logging;
 use crate::metrics::Metrics;
 use crate::server;
 use crate::server::listener::{Admit, BACKLOG, Listener, Place};
 use crate::server::reload::{Load, Reload, hangup};
 use crate::server::tls::{CertifiedKey, Tls};
+use crate::telemetry;
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -35,7 +35,7 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
         // First of all: a reload that is asked for while the service starts must not end it.
         let hangup = hangup()?;
         let config = load()?;
-        let _log = logging::start(config.log.format, config.log.level);
+        let _log = telemetry::start(config.log.format, config.log.level);
         let public = listen(config.listen, "listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
         let shown = public.local_addr()?;
@@ -78,7 +78,7 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
         tracing::warn!("{warning}");
     }
     tracing::info!(
-        target: logging::ALWAYS,
+        target: telemetry::ALWAYS,
         listen = %shown,
         admin_listen = %admin.local_addr()?,
         version = env!("CARGO_PKG_VERSION"),

@@ -1,6 +1,6 @@
 //! Where are the APIs of the support desk, and what opens them?
 
-use crate::remote::authorities;
+use crate::http_client::authorities;
 
 use super::load::Reader;
 use super::origin::may_be_called;

@@ -18,8 +18,9 @@ use tracing::{Instrument, Span};
 use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::exchange::Issued;
-use crate::logging::spans;
 use crate::login::keys::VerifiedBy;
+use crate::metrics::Metrics;
+use crate::telemetry::spans;
 
 use super::client_ip::client_ip;
 use super::error::{ErrorCode, Reason};
@@ -121,7 +122,7 @@ impl Entry {
         let product = PRODUCTS.into_iter().find(|product| path(*product) == self.route());
         if let (Some(product), Some(word)) = (product, outcome.word()) {
             let key = outcome.verified_by().map(VerifiedBy::word);
-            state.series.count(product.word(), word, self.started.elapsed(), key);
+            state.metrics.count_exchange(product.word(), word, self.started.elapsed(), key);
         }
     }
 
@@ -158,10 +159,10 @@ impl<'a> Outcome<'a> {
 }
 
 /// Has every series there from the start.
-pub(super) fn expect_exchanges(metrics: &crate::metrics::Metrics) -> crate::metrics::exchange_series::ExchangeSeries {
+pub(super) fn expect_exchanges(metrics: &Metrics) {
     let codes = ErrorCode::ALL.map(ErrorCode::code);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
-    metrics.exchange_series(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word))
+    metrics.expect_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word));
 }
 
 /// The origin when it is allowed or written as browsers write one; they write null for sandboxed pages and local files.

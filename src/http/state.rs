@@ -9,7 +9,6 @@ use crate::config::clients::Proxy;
 use crate::config::origin::OriginPattern;
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
-use crate::metrics::exchange_series::ExchangeSeries;
 
 use super::access_log::expect_exchanges;
 use super::rate_limit::RateLimit;
@@ -26,7 +25,6 @@ pub struct AppState {
     pub(super) rate_limit: Option<Arc<RateLimit>>,
     pub(super) counters: Counters,
     pub(super) metrics: Metrics,
-    pub(super) series: ExchangeSeries,
 }
 
 /// Counters that go on over a reload: requests that the old router still answers count for the new one.
@@ -40,6 +38,7 @@ impl AppState {
     /// Takes the exchange and the settings. What `old` has counted is handed over.
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics, old: Option<&Self>) -> Arc<Self> {
+        expect_exchanges(metrics);
         let old_limit = old.and_then(|old| old.rate_limit.clone());
         let rate_limit = config.rate_limit.map(|settings| {
             old_limit.filter(|old| old.is_as(&settings)).unwrap_or_else(|| Arc::new(RateLimit::new(settings)))
@@ -54,7 +53,6 @@ impl AppState {
             rate_limit,
             counters: old.map(|old| old.counters.clone()).unwrap_or_default(),
             metrics: metrics.clone(),
-            series: expect_exchanges(metrics),
         })
     }
 }

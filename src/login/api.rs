@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use crate::config::login::Api;
-use crate::logging::spans;
+use crate::telemetry::spans;
 
 use super::Timestamp;
 use super::connection::{self, ApiError, ClientError, body, call};

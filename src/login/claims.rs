@@ -1,5 +1,6 @@
-//! What does a verified login token claim, and does it hold now?
+//! The claims of a verified login token, and the rules that they must keep.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,10 +15,6 @@ use super::strict_json::{Member, Members};
 /// 9999-12-31 23:59:59 UTC. Times beyond it are no times, and would overflow what is added to them.
 const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 
-/// Room for the texts of a usual login token: their bytes with their names', and how many there are.
-const USUAL_BYTES: usize = 1000;
-const USUAL_COUNT: usize = 16;
-
 /// What must hold for the claims of every login token.
 #[derive(Debug, Clone)]
 pub struct LoginRules {
@@ -29,17 +26,19 @@ pub struct LoginRules {
 
 /// Claims of a verified login token.
 pub struct LoginClaims {
-    texts: Texts,
+    texts: HashMap<String, String>,
     expires_at: Timestamp,
     honoured_until: Timestamp,
     verified_by: VerifiedBy,
 }
 
-/// Claims that are strings, one behind the other: each by itself would take two allocations.
-struct Texts {
-    all: String,
-    /// Where the name of each ends, and where its text.
-    ends: Vec<(usize, usize)>,
+/// The payload of a login token, as far as anybody reads it.
+pub(super) struct Claims {
+    exp: Option<Timestamp>,
+    iat: Option<Timestamp>,
+    nbf: Option<Timestamp>,
+    /// Claims that are strings, by name: `sub`, `iss` and what else the settings may ask for.
+    texts: HashMap<String, String>,
 }
 
 /// Why the claims of a login token don't hold. Says nothing of them but times.
@@ -80,43 +79,59 @@ impl LoginRules {
         }
     }
 
-    /// Reads and checks the claims of a token whose signature holds.
+    /// Checks the claims of a token whose signature holds.
     ///
     /// # Errors
     /// The first claim that does not hold.
     pub(super) fn check(
         &self,
-        claims: &Members<'_>,
+        claims: Claims,
         verified_by: VerifiedBy,
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
-        let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
-        let issued_at = time(claims, "iat")?;
+        let expires_at = claims.exp.ok_or(ClaimsError::ClaimMissing("exp"))?;
         if now >= expires_at + self.leeway {
             return Err(ClaimsError::Expired(now - expires_at));
         }
-        for (name, starts_at) in [("nbf", time(claims, "nbf")?), ("iat", issued_at)] {
+        for (name, starts_at) in [("nbf", claims.nbf), ("iat", claims.iat)] {
             if let Some(starts_at) = starts_at.filter(|starts_at| *starts_at > now + self.leeway) {
                 return Err(ClaimsError::InFuture(name, starts_at - now));
             }
         }
         if let Some(max_lifetime) = self.max_lifetime {
-            let lifetime = expires_at - issued_at.ok_or(ClaimsError::ClaimMissing("iat"))?;
+            let lifetime = expires_at - claims.iat.ok_or(ClaimsError::ClaimMissing("iat"))?;
             if lifetime > max_lifetime {
                 return Err(ClaimsError::LivesTooLong(lifetime));
             }
         }
-        check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
-        check_text(claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
+        if !claims.agree("iss", self.issuer.as_deref()) {
+            return Err(ClaimsError::IssuerMismatch);
+        }
+        if !claims.agree("xsolla_login_project_id", self.project_id.as_deref()) {
+            return Err(ClaimsError::ProjectMismatch);
+        }
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
-        Ok(LoginClaims { texts: Texts::of(claims), expires_at, honoured_until, verified_by })
+        Ok(LoginClaims { texts: claims.texts, expires_at, honoured_until, verified_by })
     }
 }
 
-fn check_text(claims: &Members<'_>, name: &str, expected: Option<&str>, error: ClaimsError) -> Result<(), ClaimsError> {
-    match expected {
-        Some(expected) if claims.text(name) != Some(expected) => Err(error),
-        Some(_) | None => Ok(()),
+impl Claims {
+    /// Takes the claims out of a payload.
+    ///
+    /// # Errors
+    /// A time that is none.
+    pub(super) fn new(payload: Members<'_>) -> Result<Self, ClaimsError> {
+        Ok(Self {
+            exp: time(&payload, "exp")?,
+            iat: time(&payload, "iat")?,
+            nbf: time(&payload, "nbf")?,
+            texts: payload.into_texts().collect(),
+        })
+    }
+
+    /// Whether a claim is what the settings expect, where they do.
+    fn agree(&self, name: &str, expected: Option<&str>) -> bool {
+        expected.is_none_or(|expected| self.texts.get(name).is_some_and(|text| text == expected))
     }
 }
 
@@ -125,7 +140,7 @@ fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, C
     let number = match claims.find(name) {
         None => return Ok(None),
         Some(Member::Number(number)) => number,
-        Some(Member::Text(_) | Member::Object(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
+        Some(Member::Text(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
     };
     let floor = number.as_i64().or_else(|| number.as_f64().and_then(floor));
     floor.filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
@@ -140,35 +155,11 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(MAX_TIMESTAMP)
 }
 
-impl Texts {
-    fn of(claims: &Members<'_>) -> Self {
-        let mut texts = Self { all: String::with_capacity(USUAL_BYTES), ends: Vec::with_capacity(USUAL_COUNT) };
-        for (name, text) in claims.texts() {
-            texts.all.push_str(name);
-            let middle = texts.all.len();
-            texts.all.push_str(text);
-            texts.ends.push((middle, texts.all.len()));
-        }
-        texts
-    }
-
-    fn find(&self, name: &str) -> Option<&str> {
-        let mut start = 0;
-        for (middle, end) in &self.ends {
-            if self.all.get(start..*middle) == Some(name) {
-                return self.all.get(*middle..*end);
-            }
-            start = *end;
-        }
-        None
-    }
-}
-
 impl LoginClaims {
     /// A claim that is a string and not empty.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.texts.find(name).filter(|text| !text.is_empty())
+        self.texts.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
     /// The player's id at the login side.
@@ -199,6 +190,6 @@ impl LoginClaims {
 
 impl fmt::Debug for LoginClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LoginClaims({} texts)", self.texts.ends.len())
+        write!(f, "LoginClaims({} texts)", self.texts.len())
     }
 }

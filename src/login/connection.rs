@@ -6,7 +6,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use thiserror::Error;
 
 use crate::config::login::Api;
-use crate::remote::{self, CallError};
+use crate::http_client::{self, CallError};
 
 use super::key_set::KeySetError;
 
@@ -72,7 +72,7 @@ impl From<CallError> for ApiError {
 /// See [`ClientError`].
 pub(super) fn client(api: &Api) -> Result<Client, ClientError> {
     Url::parse(&api.url).map_err(|_| ClientError::Url)?;
-    remote::client(api.authorities.as_deref(), CALL_LIMIT).map_err(|_| ClientError::Authorities)
+    http_client::client(api.authorities.as_deref(), CALL_LIMIT).map_err(|_| ClientError::Authorities)
 }
 
 /// Whether a client could be made of what is set, also where nobody needs one.
@@ -86,10 +86,10 @@ pub fn check(api: &Api) -> Result<(), ClientError> {
 
 /// Sends a request, and takes the head of the answer.
 pub(super) async fn call(request: RequestBuilder) -> Result<Response, ApiError> {
-    Ok(remote::call(request).await?)
+    Ok(http_client::call(request).await?)
 }
 
 /// The whole body, unless it is too long.
 pub(super) async fn body(response: Response) -> Result<Vec<u8>, ApiError> {
-    Ok(remote::body(response, MAX_BYTES).await?)
+    Ok(http_client::body(response, MAX_BYTES).await?)
 }

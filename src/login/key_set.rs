@@ -1,15 +1,14 @@
-//! Which of the keys that a login project publishes may verify a login token?
+//! Reads the key set that a login project publishes, and picks the keys that may verify login tokens.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use thiserror::Error;
-
-use crate::base64url;
 
 /// Bits of a modulus. RFC 7518 §3.3 asks for 2048 at least; the signature library takes no more than 8192.
 const BITS: RangeInclusive<usize> = 2048..=8192;
@@ -19,7 +18,7 @@ const MAX_EXPONENT_BYTES: usize = 4;
 
 /// Keys by their id (`kid`).
 pub struct KeySet {
-    keys: HashMap<String, ParsedPublicKey>,
+    keys: HashMap<String, DecodingKey>,
     ignored: usize,
 }
 
@@ -47,22 +46,24 @@ enum Encoding {
     Base64Url,
 }
 
-/// A key as published. Members of other kinds of key are not looked at.
-#[derive(Deserialize)]
-struct Published {
-    kty: Option<String>,
-    kid: Option<String>,
-    r#use: Option<String>,
-    alg: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    /// A private exponent: whoever reads the set could sign with such a key.
-    d: Option<IgnoredAny>,
-}
-
 #[derive(Deserialize)]
 struct Jwks {
-    keys: Vec<Value>,
+    keys: Vec<Published>,
+}
+
+/// An entry of a set: its members by name, where it is an object. Of a member that stands twice the last one counts, as
+/// RFC 7517 §4 allows, so that such an entry spoils no other and its `kid` is seen.
+///
+/// `jsonwebtoken::jwk::Jwk` is not used: it reads an entry of another kind into a `serde_json::Value`.
+#[derive(Deserialize)]
+struct Published(Lenient<HashMap<String, Option<Lenient<String>>>>);
+
+/// A value of the type that is looked for, or any other.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Fit(T),
+    Other(IgnoredAny),
 }
 
 impl KeySet {
@@ -73,26 +74,25 @@ impl KeySet {
     /// # Errors
     /// See [`KeySetError`].
     pub fn read(json: &[u8]) -> Result<Self, KeySetError> {
-        let (published, encoding) = match json.trim_ascii_start().first() {
-            Some(b'[') => (serde_json::from_slice(json).map_err(|_| KeySetError::Shape)?, Encoding::Hexadecimal),
-            _ => (serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys, Encoding::Base64Url),
+        let is_array = json.trim_ascii_start().starts_with(b"[");
+        let (published, encoding) = if is_array {
+            (serde_json::from_slice(json).map_err(|_| KeySetError::Shape)?, Encoding::Hexadecimal)
+        } else {
+            (serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys, Encoding::Base64Url)
         };
-        let published: Vec<Value> = published;
-        let mut ids: Vec<&str> = published.iter().filter_map(|key| key.get("kid")?.as_str()).collect();
-        ids.sort_unstable();
-        if ids.windows(2).any(|pair| matches!(pair, [left, right] if left == right)) {
+        let mut ids = HashSet::new();
+        if !published.iter().filter_map(|key| key.text("kid")).all(|id| ids.insert(id)) {
             return Err(KeySetError::KidTwice);
         }
-        let all = published.len();
         // A key that makes no sense is left out alone (RFC 7517 §5).
-        let read = published.into_iter().filter_map(|key| serde_json::from_value::<Published>(key).ok());
-        let keys: HashMap<_, _> = read.filter_map(|key| key.fit(encoding)).collect();
+        let keys: HashMap<_, _> = published.iter().filter_map(|key| key.fit(encoding)).collect();
+        let all = published.len();
         if keys.is_empty() { Err(KeySetError::NoneFit(all)) } else { Ok(Self { ignored: all - keys.len(), keys }) }
     }
 
     /// The key of exactly this id.
     #[must_use]
-    pub fn find(&self, id: &str) -> Option<&ParsedPublicKey> {
+    pub fn find(&self, id: &str) -> Option<&DecodingKey> {
         self.keys.get(id)
     }
 
@@ -110,18 +110,38 @@ impl KeySet {
 
 impl Published {
     /// The id and the key, if it is one for RS256 signatures.
-    fn fit(self, encoding: Encoding) -> Option<(String, ParsedPublicKey)> {
-        let is_meant = self.kty.is_some_and(|kind| kind == "RSA")
-            && self.r#use.is_none_or(|r#use| r#use == "sig")
-            && self.alg.is_none_or(|algorithm| algorithm == "RS256")
-            && self.d.is_none();
-        let modulus = number(&self.n.filter(|_| is_meant)?, encoding)?;
-        let exponent = number(&self.e?, encoding)?;
+    fn fit(&self, encoding: Encoding) -> Option<(String, DecodingKey)> {
+        // Whoever reads a set with a private exponent (d) could sign with its key.
+        let is_meant = self.text("kty") == Some("RSA")
+            && (self.is_absent("use") || self.text("use") == Some("sig"))
+            && (self.is_absent("alg") || self.text("alg") == Some("RS256"))
+            && self.is_absent("d");
+        let modulus = number(self.text("n").filter(|_| is_meant)?, encoding)?;
+        let exponent = number(self.text("e")?, encoding)?;
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
         let is_exponent = is_odd(&exponent) && exponent.len() <= MAX_EXPONENT_BYTES && exponent != [1];
         let is_key = BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
-        let key = is_key.then_some(RsaPublicKeyComponents { n: modulus, e: exponent })?;
-        Some((self.kid?, key.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok()?))
+        let id = self.text("kid").filter(|_| is_key)?;
+        Some((id.to_owned(), DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
+    }
+
+    /// A member that is a string.
+    fn text(&self, name: &str) -> Option<&str> {
+        match &self.0 {
+            Lenient::Fit(members) => match members.get(name)?.as_ref()? {
+                Lenient::Fit(text) => Some(text),
+                Lenient::Other(_) => None,
+            },
+            Lenient::Other(_) => None,
+        }
+    }
+
+    /// Whether a member is not there, or null.
+    fn is_absent(&self, name: &str) -> bool {
+        match &self.0 {
+            Lenient::Fit(members) => members.get(name).is_none_or(Option::is_none),
+            Lenient::Other(_) => true,
+        }
     }
 }
 
@@ -131,7 +151,7 @@ fn number(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
         // An odd number of digits lacks the zero before the first.
         Encoding::Hexadecimal if text.len() % 2 == 1 => hex::decode(format!("0{text}")).ok()?,
         Encoding::Hexadecimal => hex::decode(text).ok()?,
-        Encoding::Base64Url => base64url::decode(text)?,
+        Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text).ok()?,
     };
     Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
 }

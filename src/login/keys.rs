@@ -1,8 +1,8 @@
-//! Which key may verify a login token?
+//! The keys that verify login tokens: the shared secrets, or those that the login project publishes.
 
 use std::sync::Arc;
 
-use aws_lc_rs::hmac;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use thiserror::Error;
 
 use crate::config::login::{Login, Signature};
@@ -16,7 +16,7 @@ use super::published::{FindKeyError, PublishedKeys, Settings};
 /// lets a token's header choose, lets the attacker choose (RFC 8725 §3.1).
 pub enum LoginKeys {
     /// HS256: `login.secret`, and then `login.previous_secret` where there is one.
-    Secrets(Vec<(VerifiedBy, hmac::Key)>),
+    Secrets(Vec<(VerifiedBy, DecodingKey)>),
     /// RS256
     Published(Arc<PublishedKeys>),
 }
@@ -58,7 +58,7 @@ impl LoginKeys {
         let (project_id, caching) = match &login.signature {
             Signature::Secret { current, previous } => {
                 let secrets = [(VerifiedBy::Current, Some(current)), (VerifiedBy::Previous, previous.as_ref())];
-                let key = |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, secret.bytes());
+                let key = |secret: &Secret| DecodingKey::from_secret(secret.bytes());
                 let keys = secrets.into_iter().filter_map(|(name, secret)| Some((name, key(secret?))));
                 return Ok(Self::Secrets(keys.collect()));
             }
@@ -77,32 +77,41 @@ impl LoginKeys {
         }
     }
 
-    /// The `alg` that the header of every login token must name.
+    /// The algorithm that the header of every login token must name.
     #[must_use]
-    pub const fn algorithm_name(&self) -> &'static str {
+    pub const fn algorithm(&self) -> Algorithm {
         match self {
-            Self::Secrets(_) => "HS256",
-            Self::Published(_) => "RS256",
+            Self::Secrets(_) => Algorithm::HS256,
+            Self::Published(_) => Algorithm::RS256,
         }
     }
 
-    /// The key under which `signature` signs `message`. `kid` is the header's; secrets have none, and are tried.
+    /// The key under which `signature`, in base64url, signs `message`. `kid` is the header's; secrets have none, and
+    /// are tried.
     ///
     /// # Errors
     /// See [`NoKeyError`].
-    pub async fn verify(&self, message: &[u8], signature: &[u8], kid: Option<&str>) -> Result<VerifiedBy, NoKeyError> {
+    pub async fn verify(&self, message: &str, signature: &str, kid: Option<&str>) -> Result<VerifiedBy, NoKeyError> {
         match self {
-            Self::Secrets(secrets) => {
-                let signs = |(_, key): &&(VerifiedBy, hmac::Key)| hmac::verify(key, message, signature).is_ok();
-                secrets.iter().find(signs).map(|(name, _)| *name).ok_or(NoKeyError::SecretUnknown)
-            }
+            Self::Secrets(secrets) => secrets
+                .iter()
+                .find(|(_, key)| self.signs(key, message, signature))
+                .map(|(name, _)| *name)
+                .ok_or(NoKeyError::SecretUnknown),
             Self::Published(keys) => {
                 // Boxed, since few wait: what a fetch needs would make every request larger.
                 let key = Box::pin(keys.find(kid.ok_or(NoKeyError::KidMissing)?)).await?;
-                key.verify_sig(message, signature).map_err(|_| NoKeyError::SignatureWrong)?;
-                Ok(VerifiedBy::Published)
+                if self.signs(&key, message, signature) {
+                    Ok(VerifiedBy::Published)
+                } else {
+                    Err(NoKeyError::SignatureWrong)
+                }
             }
         }
+    }
+
+    fn signs(&self, key: &DecodingKey, message: &str, signature: &str) -> bool {
+        crypto::verify(signature, message.as_bytes(), key, self.algorithm()).unwrap_or(false)
     }
 
     /// Whether there are keys to verify with; published ones may be still to come, or too old.

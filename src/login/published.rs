@@ -1,11 +1,11 @@
-//! Which published keys are at hand, and when are they fetched?
+//! The published keys at hand, and when they are fetched again.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use aws_lc_rs::signature::ParsedPublicKey;
+use jsonwebtoken::DecodingKey;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -119,7 +119,7 @@ impl PublishedKeys {
     ///
     /// # Errors
     /// See [`FindKeyError`].
-    pub async fn find(self: &Arc<Self>, id: &str) -> Result<ParsedPublicKey, FindKeyError> {
+    pub async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
         let arrived = Instant::now();
         let seen = self.usable();
         if let Some(key) = seen.as_ref().and_then(|held| held.keys.find(id)) {

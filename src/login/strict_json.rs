@@ -1,18 +1,16 @@
-//! Is this JSON an object in which no member stands twice, at any depth?
+//! Reads a JSON object strictly: UTF-8, at most 128 levels deep, and no member twice at any depth.
 //!
 //! RFC 8259 §4 leaves a repeated member to the reader, and readers disagree: an issuer that checked
 //! the first `email` and a verifier that takes the last one see two players in one token.
 
-use std::borrow::Cow;
-use std::cmp::Ordering;
+use std::borrow::{Borrow, Cow};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use thiserror::Error as ThisError;
-
-/// Room for the members of a usual login token.
-const USUAL_MEMBERS: usize = 16;
 
 /// Why a text is no such object. Never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
@@ -28,8 +26,8 @@ pub enum StrictJsonError {
     Duplicate,
 }
 
-/// The members of an object, short names first.
-pub struct Members<'a>(Vec<(Cow<'a, str>, Member<'a>)>);
+/// The members of an object by name.
+pub struct Members<'a>(HashMap<Name<'a>, Member<'a>>);
 
 /// The value of a member, as far as anybody reads it.
 pub enum Member<'a> {
@@ -37,9 +35,8 @@ pub enum Member<'a> {
     Text(Cow<'a, str>),
     /// A number.
     Number(serde_json::Number),
-    /// The object itself; one inside it is [`Member::Other`].
-    Object(Members<'a>),
-    /// An array, `true`, `false`, `null`, or an object inside another.
+    /// An array, an object, `true`, `false` or `null`. What is nested is checked, but nobody reads it: kept, it would take a
+    /// hundred times the bytes that an attacker sends.
     Other,
 }
 
@@ -50,19 +47,17 @@ impl<'a> Members<'a> {
     /// See [`StrictJsonError`].
     pub fn read(json: &'a [u8]) -> Result<Self, StrictJsonError> {
         let text = std::str::from_utf8(json).map_err(|_| StrictJsonError::Syntax)?;
-        match serde_json::from_str(text) {
-            Ok(Member::Object(members)) => Ok(members),
-            Ok(Member::Text(_) | Member::Number(_) | Member::Other) => Err(StrictJsonError::NotAnObject),
-            Err(error) if error.classify() == Category::Data => Err(StrictJsonError::Duplicate),
-            Err(_) => Err(StrictJsonError::Syntax),
-        }
+        serde_json::from_str(text).map_err(|error| match error.classify() {
+            Category::Data if text.trim_ascii_start().starts_with('{') => StrictJsonError::Duplicate,
+            Category::Data => StrictJsonError::NotAnObject,
+            Category::Io | Category::Syntax | Category::Eof => StrictJsonError::Syntax,
+        })
     }
 
     /// The value of a member.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Member<'a>> {
-        let index = self.0.binary_search_by(|(member, _)| order(member, name)).ok()?;
-        self.0.get(index).map(|(_, value)| value)
+        self.0.get(name)
     }
 
     /// The value of a member that is a string.
@@ -70,7 +65,7 @@ impl<'a> Members<'a> {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.find(name)? {
             Member::Text(text) => Some(text),
-            Member::Number(_) | Member::Object(_) | Member::Other => None,
+            Member::Number(_) | Member::Other => None,
         }
     }
 
@@ -80,18 +75,50 @@ impl<'a> Members<'a> {
         self.find(name).is_some()
     }
 
-    /// All members that are strings.
-    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, value)| match value {
-            Member::Text(text) => Some((name.as_ref(), text.as_ref())),
-            Member::Number(_) | Member::Object(_) | Member::Other => None,
+    /// All members that are strings, in no order.
+    pub fn into_texts(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter().filter_map(|(name, value)| match value {
+            Member::Text(text) => Some((name.0.into_owned(), text.into_owned())),
+            Member::Number(_) | Member::Other => None,
         })
     }
 }
 
-/// Short names before long ones: most pairs differ in length, and nobody has to look at their letters.
-fn order(left: &str, right: &str) -> Ordering {
-    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+/// A member's name: borrowed unless it is written with escapes.
+#[derive(PartialEq, Eq, Hash, Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Borrow<str> for Name<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// Takes an object, and keeps its members.
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object without a member twice")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = HashMap::new();
+        while let Some((name, value)) = map.next_entry()? {
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member twice"));
+            }
+        }
+        Ok(Members(members))
+    }
 }
 
 impl<'de> Deserialize<'de> for Member<'de> {
@@ -144,31 +171,12 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::with_capacity(USUAL_MEMBERS);
-        while let Some(Name(name)) = map.next_key()? {
-            // Nobody reads what is nested; kept, it would take a hundred times the bytes that an attacker sends.
-            let value = match map.next_value()? {
-                Member::Object(_) => Member::Other,
-                flat @ (Member::Text(_) | Member::Number(_) | Member::Other) => flat,
-            };
-            members.push((name, value));
+        let mut names = HashSet::new();
+        while let Some((name, _)) = map.next_entry::<Name<'de>, Member<'de>>()? {
+            if !names.insert(name) {
+                return Err(A::Error::custom("a member twice"));
+            }
         }
-        members.sort_unstable_by(|left: &(Cow<'_, str>, _), right| order(&left.0, &right.0));
-        if members.windows(2).any(|pair| matches!(pair, [left, right] if left.0 == right.0)) {
-            return Err(A::Error::custom("a member twice"));
-        }
-        Ok(Member::Object(Members(members)))
-    }
-}
-
-/// A member's name: borrowed unless it is written with escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Member::deserialize(deserializer)? {
-            Member::Text(name) => Ok(Self(name)),
-            Member::Number(_) | Member::Object(_) | Member::Other => Err(D::Error::custom("a name that is no string")),
-        }
+        Ok(Member::Other)
     }
 }

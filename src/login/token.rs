@@ -1,14 +1,14 @@
-//! Is this login token one that the login project issued?
+//! Verifies a login token: its header, its signature and its claims.
 
 use std::fmt;
 
-use memchr::memchr_iter;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use thiserror::Error;
 
-use crate::base64url;
-
 use super::Timestamp;
-use super::claims::{ClaimsError, LoginClaims, LoginRules};
+use super::claims::{Claims, ClaimsError, LoginClaims, LoginRules};
 use super::keys::{LoginKeys, NoKeyError};
 use super::published::FindKeyError;
 use super::strict_json::{Member, Members, StrictJsonError};
@@ -21,12 +21,6 @@ const MAX_BYTES: usize = 8192;
 /// ignores `crit` accepts what its issuer said it must not (RFC 7515 §4.1.11); `b64` is RFC 7797,
 /// `zip` and `enc` are RFC 7516.
 const REFUSED_HEADERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
-
-/// Algorithms, and headers that name them and nothing else but `typ`, as most issuers write them:
-/// `{"alg":"HS256","typ":"JWT"}`, and the other way round. The same letters again are the same header, and need not be read to
-/// be known: a seventh of the work on a token, signatures aside.
-const USUAL_HEADERS: [(&str, &[u8]); 2] =
-    [("HS256", b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"), ("HS256", b"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9")];
 
 /// A login token as received: nobody has verified it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,11 +93,15 @@ impl<'a> LoginToken<'a> {
         now: Timestamp,
     ) -> Result<LoginClaims, VerifyError> {
         let parts = self.split()?;
-        let kid = key_id(parts.header, keys.algorithm_name())?;
-        let signature = decode("signature", parts.signature)?;
-        let verified_by = keys.verify(parts.message, &signature, kid.as_deref()).await?;
+        let header = Header::read(&decode("header", parts.header)?)?;
+        if header.alg != Some(keys.algorithm()) {
+            return Err(VerifyError::AlgorithmMismatch);
+        }
+        // The library decodes it again. A token that is misspelt must not get as far as asking for an unknown key.
+        decode("signature", parts.signature)?;
+        let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
-        Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
+        Ok(rules.check(Claims::new(read("payload", &payload)?)?, verified_by, now)?)
     }
 
     fn split(&self) -> Result<Parts<'a>, VerifyError> {
@@ -112,13 +110,13 @@ impl<'a> LoginToken<'a> {
             bytes if bytes > MAX_BYTES => return Err(VerifyError::TooLong(bytes)),
             _ => {}
         }
-        let mut dots = memchr_iter(b'.', self.0);
-        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+        let text = std::str::from_utf8(self.0).map_err(|_| VerifyError::NotBase64Url("login token"))?;
+        let (message, signature) = text.rsplit_once('.').ok_or(VerifyError::NotThreeParts)?;
+        let (header, payload) = message.split_once('.').ok_or(VerifyError::NotThreeParts)?;
+        if payload.contains('.') {
             return Err(VerifyError::NotThreeParts);
-        };
-        let (message, signature) = self.0.split_at_checked(second).ok_or(VerifyError::NotThreeParts)?;
-        let (header, payload) = message.split_at_checked(first).ok_or(VerifyError::NotThreeParts)?;
-        Ok(Parts { message, header, payload: after_dot(payload), signature: after_dot(signature) })
+        }
+        Ok(Parts { message, header, payload, signature })
     }
 }
 
@@ -130,41 +128,49 @@ impl fmt::Debug for LoginToken<'_> {
 
 /// A compact JWS (RFC 7515 §7.1), still encoded.
 struct Parts<'a> {
-    message: &'a [u8],
-    header: &'a [u8],
-    payload: &'a [u8],
-    signature: &'a [u8],
+    /// What is signed: header and payload as they came.
+    message: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
 }
 
-fn after_dot(part: &[u8]) -> &[u8] {
-    part.strip_prefix(b".").unwrap_or(part)
+/// A header that has no member of [`REFUSED_HEADERS`], and none of a wrong type.
+struct Header {
+    /// Nothing where it is absent, or an algorithm that nobody knows.
+    alg: Option<Algorithm>,
+    kid: Option<String>,
 }
 
-fn decode(part: &'static str, text: &[u8]) -> Result<Vec<u8>, VerifyError> {
-    base64url::decode(text).ok_or(VerifyError::NotBase64Url(part))
+impl Header {
+    fn read(json: &[u8]) -> Result<Self, VerifyError> {
+        let members = read("header", json)?;
+        if let Some(name) = REFUSED_HEADERS.into_iter().find(|name| members.has(name)) {
+            return Err(VerifyError::HeaderRefused(name));
+        }
+        for name in ["typ", "cty", "kid"] {
+            if !matches!(members.find(name), None | Some(Member::Text(_))) {
+                return Err(VerifyError::HeaderType(name));
+            }
+        }
+        Ok(Self {
+            alg: members.text("alg").and_then(|name| name.parse().ok()),
+            kid: members.text("kid").map(str::to_owned),
+        })
+    }
 }
 
 fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyError> {
     Members::read(json).map_err(|error| VerifyError::NotStrictJson(part, error))
 }
 
-/// Checks a header, and gives the id of the key that it names, if it names one.
-fn key_id(header: &[u8], algorithm_name: &str) -> Result<Option<String>, VerifyError> {
-    if USUAL_HEADERS.contains(&(algorithm_name, header)) {
-        return Ok(None);
-    }
-    let header = decode("header", header)?;
-    let header = read("header", &header)?;
-    if let Some(name) = REFUSED_HEADERS.into_iter().find(|name| header.has(name)) {
-        return Err(VerifyError::HeaderRefused(name));
-    }
-    for name in ["typ", "cty", "kid"] {
-        if !matches!(header.find(name), None | Some(Member::Text(_))) {
-            return Err(VerifyError::HeaderType(name));
-        }
-    }
-    if header.text("alg") != Some(algorithm_name) {
-        return Err(VerifyError::AlgorithmMismatch);
-    }
-    Ok(header.text("kid").map(str::to_owned))
+fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
+    decode_part(text).ok_or(VerifyError::NotBase64Url(part))
+}
+
+/// The bytes of one part of a token: base64url without padding and without bits to spare (RFC 7515 §2), so that
+/// one token can be written in one way only. Nothing where the text is anything else.
+#[must_use]
+pub fn decode_part(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -1,4 +1,4 @@
-//! Whose login do the tokens that came speak for?
+//! Selects the one login that a request authenticates as, from bearer token and cookies.
 
 use std::sync::Arc;
 

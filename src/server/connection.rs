@@ -71,7 +71,8 @@ pub(super) async fn serve<S: Answers>(
     });
     let stream = TimedStream::new(stream, limits, is_answering);
     let connection = http1::Builder::new()
-        // `printf … | nc` closes its half as soon as it has asked, and gets its answer.
+        // `printf … | nc` closes its half as soon as it has asked, and gets its answer
+        // (`hostile_clients::a_client_that_has_finished_sending_still_gets_its_answer`).
         .half_close(true)
         .max_buf_size(limits.header_bytes)
         // Head and body in one write: to copy a short body is quicker than a second piece.

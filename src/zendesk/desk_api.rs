@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::desk::Place;
 use crate::config::secret::Secret;
-use crate::remote;
+use crate::http_client;
 
 use super::desk_error::{DeskApiError, IdError, Refused};
 
@@ -87,7 +87,7 @@ impl DeskApi {
         missing: &'static [&'static str],
     ) -> Result<Self, DeskClientError> {
         Url::parse(&place.url).map_err(|_| DeskClientError)?;
-        let client = remote::client(place.authorities.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
+        let client = http_client::client(place.authorities.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
         let text = |secret: &Secret| String::from_utf8_lossy(secret.bytes()).into_owned();
         let (header, mut unspeakable) = match credentials {
             Credentials::Basic(id, secret) => {
@@ -178,9 +178,9 @@ impl DeskApi {
     async fn try_once(&self, method: &Method, url: &Url) -> Result<Vec<u8>, DeskApiError> {
         let request = self.client.request(method.clone(), url.clone());
         let request = request.header(AUTHORIZATION, self.authorization.clone()).header(ACCEPT, "application/json");
-        let response = remote::call(request).await.map_err(DeskApiError::Call)?;
+        let response = http_client::call(request).await.map_err(DeskApiError::Call)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        let body = remote::body(response, MAX_BYTES).await;
+        let body = http_client::body(response, MAX_BYTES).await;
         if !status.is_success() {
             let refused = self.refused(status, &body.unwrap_or_default(), retry_after);
             let is_missing = status == StatusCode::NOT_FOUND

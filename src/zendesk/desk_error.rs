@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::remote::CallError;
+use crate::http_client::CallError;
 
 /// An id that can't be asked for: nothing, or what every client and server takes for a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

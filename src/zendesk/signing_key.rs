@@ -1,33 +1,22 @@
-//! How do claims become a token that Zendesk believes?
+//! Signs the claims of Zendesk tokens.
 
 use std::fmt;
 
-use aws_lc_rs::hmac;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto, encode};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::base64url;
 use crate::config::secret::Secret;
 
-/// Room for a token with claims of usual length, in bytes.
-const USUAL_BYTES: usize = 512;
+/// The one algorithm that Zendesk takes, for every product; RS256 and ES256 are refused
+/// (support.zendesk.com, article 4408845838874).
+const ALGORITHM: Algorithm = Algorithm::HS256;
 
 /// A product's secret, ready to sign with.
 pub struct SigningKey {
-    key: hmac::Key,
-    /// The encoded header, the same for every token.
-    header: String,
-}
-
-/// The header of a token (RFC 7515 §4.1).
-#[derive(Serialize)]
-struct Header<'a> {
-    typ: &'static str,
-    /// HS256, the one algorithm that Zendesk takes, for every product; RS256 and ES256 are refused
-    /// (support.zendesk.com, article 4408845838874).
-    alg: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kid: Option<&'a str>,
+    key: EncodingKey,
+    /// The same for every token.
+    header: Header,
 }
 
 /// A signed token (RFC 7515 §7.1). Whoever holds it is the player until it ends.
@@ -41,13 +30,10 @@ pub struct SignError;
 
 impl SigningKey {
     /// Builds the key from a product's secret, and from the id by which Zendesk knows it where it has one.
-    ///
-    /// # Errors
-    /// The header could not be written.
-    pub fn new(secret: &Secret, key_id: Option<&str>) -> Result<Self, SignError> {
-        let mut header = String::new();
-        encode(&Header { typ: "JWT", alg: "HS256", kid: key_id }, &mut header)?;
-        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret.bytes()), header })
+    #[must_use]
+    pub fn new(secret: &Secret, key_id: Option<&str>) -> Self {
+        let header = Header { kid: key_id.map(str::to_owned), ..Header::new(ALGORITHM) };
+        Self { key: EncodingKey::from_secret(secret.bytes()), header }
     }
 
     /// Writes and signs the claims.
@@ -55,14 +41,7 @@ impl SigningKey {
     /// # Errors
     /// The claims are no JSON.
     pub fn sign(&self, claims: &impl Serialize) -> Result<ZendeskToken, SignError> {
-        let mut token = String::with_capacity(USUAL_BYTES);
-        token.push_str(&self.header);
-        token.push('.');
-        encode(claims, &mut token)?;
-        let signature = hmac::sign(&self.key, token.as_bytes());
-        token.push('.');
-        base64url::encode(signature, &mut token);
-        Ok(ZendeskToken(token))
+        encode(&self.header, claims, &self.key).map(ZendeskToken).map_err(|_| SignError)
     }
 }
 
@@ -71,16 +50,7 @@ impl SigningKey {
 #[must_use]
 pub fn is_signed_with(secret: &[u8], token: &str) -> bool {
     let Some((message, signature)) = token.rsplit_once('.') else { return false };
-    let Some(signature) = base64url::decode(signature) else { return false };
-    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes(), &signature).is_ok()
-}
-
-/// Appends a part as base64url.
-fn encode(part: &impl Serialize, token: &mut String) -> Result<(), SignError> {
-    let mut json = Vec::with_capacity(USUAL_BYTES);
-    serde_json::to_writer(&mut json, part).map_err(|_| SignError)?;
-    base64url::encode(json, token);
-    Ok(())
+    crypto::verify(signature, message.as_bytes(), &DecodingKey::from_secret(secret), ALGORITHM).unwrap_or(false)
 }
 
 impl ZendeskToken {

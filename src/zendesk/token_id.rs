@@ -1,4 +1,4 @@
-//! How is one token told from every other?
+//! The random id that tells one Zendesk token from every other.
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
-//! Where do the spans go?
+//! Sends spans to a collector, as OTLP over HTTP.
 //!
-//! To a collector, as OTLP over HTTP, if `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the other `OTEL_` variables say how. See
+//! It does so if `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the other `OTEL_` variables say how. See
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>.
 
 use std::collections::HashMap;
@@ -19,14 +19,12 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter as Exporter};
 use reqwest::blocking::Client;
-use reqwest::redirect;
+use reqwest::{Certificate, redirect};
 use tracing::{Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
-
-use crate::remote::authorities;
 
 /// For one batch, which nobody waits for.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -137,11 +135,15 @@ pub fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
     Some(id.to_string()).filter(|_| context.span().span_context().is_valid())
 }
 
-/// Believes the authorities of `OTEL_EXPORTER_OTLP_CERTIFICATE`, or else the public ones. Nothing where there are none.
+/// A client that believes the authorities of `OTEL_EXPORTER_OTLP_CERTIFICATE`, or else the public ones that the binary brings.
+/// Nothing where the file can't be read.
 fn client() -> Option<Client> {
     let pem = AUTHORITIES.iter().find_map(|name| variable(name)).map(fs::read).transpose().ok()?;
+    let public = || webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
+    let authorities: Result<Vec<_>, _> = pem.map_or_else(public, |pem| Certificate::from_pem_bundle(&pem));
+    let authorities = authorities.ok().filter(|authorities| !authorities.is_empty())?;
     Client::builder()
-        .tls_certs_only(authorities(pem.as_deref()).ok()?)
+        .tls_certs_only(authorities)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .timeout(CALL_LIMIT)

@@ -1,4 +1,4 @@
-//! How is another service reached, and what keeps it from being reached?
+//! Calls other services: TLS roots, timeouts, size limits.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

@@ -1,28 +1,27 @@
-//! How does the service speak of what it does?
+//! Sends log lines to standard output and, with the feature `otlp`, spans to a collector.
 
+mod output;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod spans;
-mod writer;
-mod json;
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use tracing::Level;
+use tracing::{Level, Subscriber};
+use tracing_appender::non_blocking::NonBlocking;
 #[cfg(feature = "otlp")]
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-use json::JsonLines;
-use writer::Writer;
+use output::OutputGuard;
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,10 +49,13 @@ impl FromStr for Format {
 pub const ALWAYS: &str = concat!(env!("CARGO_CRATE_NAME"), "::always");
 
 /// The log, until the end of the process.
+///
+/// Its drop waits for the last lines, but not for a reader that has stopped reading.
 pub struct Log {
-    writer: Option<Writer>,
+    // Fields are dropped in this order: the end of the export may be something to log.
     #[cfg(feature = "otlp")]
-    export: Option<otlp::Export>,
+    _export: Option<otlp::Export>,
+    _output: Option<OutputGuard>,
 }
 
 /// Sends log lines of at least `level` to standard output, for the rest of the process.
@@ -65,8 +67,8 @@ pub struct Log {
 pub fn start(format: Format, level: Level) -> Log {
     panic::set_hook(Box::new(report_panic));
     // Whoever closed standard output wants no log.
-    let stdout = io::stdout().as_fd().try_clone_to_owned();
-    let writer = stdout.and_then(|stdout| Writer::start(File::from(stdout))).ok();
+    let stdout = io::stdout().as_fd().try_clone_to_owned().ok();
+    let (lines, output) = stdout.map(|stdout| output::start(File::from(stdout))).unzip();
     let level = LevelFilter::from_level(level);
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
@@ -74,16 +76,7 @@ pub fn start(format: Format, level: Level) -> Log {
         .with_target(ALWAYS, level.max(LevelFilter::INFO));
     #[cfg(feature = "otlp")]
     let targets = targets.and(filter_fn(otlp::may_be_told));
-    let lines = writer.clone().map(|writer| {
-        let lines = match format {
-            Format::Json => JsonLines(writer).boxed(),
-            Format::Text => {
-                let lines = fmt::layer().with_writer(Arc::new(writer)).with_ansi(false).with_target(false);
-                lines.log_internal_errors(false).boxed()
-            }
-        };
-        lines.with_filter(targets)
-    });
+    let lines = lines.map(|lines| layer(format, lines).with_filter(targets));
     let subscriber = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otlp")]
     let export = otlp::is_wanted().then(otlp::Export::start).flatten();
@@ -97,20 +90,22 @@ pub fn start(format: Format, level: Level) -> Log {
         );
     }
     Log {
-        writer,
         #[cfg(feature = "otlp")]
-        export,
+        _export: export,
+        _output: output,
     }
 }
 
-impl Drop for Log {
-    /// Waits for the last lines, but not for a reader that has stopped reading.
-    fn drop(&mut self) {
-        #[cfg(feature = "otlp")]
-        drop(self.export.take());
-        if let Some(writer) = &self.writer {
-            writer.finish();
-        }
+/// Writes each event as one line. A line that can't be written is reported by [`output`].
+fn layer<S>(format: Format, lines: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let layer = fmt::layer().with_writer(lines).with_ansi(false).with_target(false);
+    let layer = layer.log_internal_errors(false);
+    match format {
+        Format::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        Format::Text => layer.boxed(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What are the steps of a request, and how long does each take?
+//! The spans of a request: what its steps are, and how long each takes.
 //!
 //! Spans that nobody collects cost next to nothing: the log leaves them out, and only the feature `otlp` sends them on.
 
