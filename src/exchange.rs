@@ -84,7 +84,7 @@ impl Exchange {
         Ok(Self {
             login_cookie: config.login.cookie.clone(),
             takes_bearer: config.login.bearer,
-            verifier: LoginVerifier::new(&config.login, metrics, old.map(|old| &old.verifier))?,
+            verifier: LoginVerifier::new(config, metrics, old.map(|old| &old.verifier))?,
             zendesk: Zendesk::new(&config.products)?,
         })
     }

@@ -22,6 +22,7 @@ pub mod token;
 mod trace;
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
@@ -29,10 +30,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, post};
-use tower::ServiceBuilder;
+use axum::routing::{MethodRouter, Route, any, get, post};
+use tower::layer::util::Identity;
+use tower::{Layer, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::{RequestBodyLimitLayer, ResponseBody};
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
@@ -42,7 +44,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::config::products::Product;
 use crate::exchange::ExchangeError;
 
-use access_log::Client;
+use access_log::{AccessLogLayer, Client};
 use check::{CheckLayer, check};
 use error::{ApiError, Reason};
 use request_id::RandomId;
@@ -62,30 +64,26 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route(token::CHAT_PATH, route(Product::Chat, get(token::chat)))
         .route(token::MESSAGING_PATH, route(Product::Messaging, get(token::messaging)))
         .route(token::HELP_CENTER_PATH, route(Product::HelpCenter, get(token::help_center)))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(
-            ServiceBuilder::new()
-                // First, so that a foreign page spends nothing of the player's rate limit.
-                .layer(refuse_foreign_origins(&state))
-                .layer(limit_rate(&state)),
-        );
+        .fallback(not_found);
     let servers = Router::new()
-        .route(token::SUPPORT_SDK_PATH, route(Product::SupportSdk, for_zendesks_servers(post(support_sdk::token))))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(refuse_foreign_origins(&state));
+        .route(token::SUPPORT_SDK_PATH, route(Product::SupportSdk, for_zendesks_servers(post(support_sdk::token))));
     // For anybody: they say nothing of anybody.
-    let documents = Router::new()
-        .route(script::PATH, get(script::answer))
-        .route(openapi::PATH, get(openapi::answer))
-        .method_not_allowed_fallback(method_not_allowed);
-    let documents = with_layers(documents, Arc::clone(&state));
-    with_layers(pages.merge(servers), state).merge(documents.layer(map_response(document::same_for_all)))
+    let documents = Router::new().route(script::PATH, get(script::answer)).route(openapi::PATH, get(openapi::answer));
+
+    // A foreign page is refused first, so that it spends nothing of the player's rate limit.
+    let pages = with_layers(pages, (refuse_foreign_origins(&state), limit_rate(&state)), &state);
+    let servers = with_layers(servers, refuse_foreign_origins(&state), &state);
+    let documents = with_layers(documents, Identity::new(), &state).layer(map_response(document::same_for_all));
+    pages.merge(servers).merge(documents).with_state(state)
 }
 
-/// Puts routes behind the layers of the public listener. Each request passes them from the top to the bottom, its answer the
-/// other way.
-pub fn with_layers(routes: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
+/// Puts routes behind the layers of the public listener and `inner`, behind those. Each request passes them from the top to the
+/// bottom, its answer the other way. They are one layer to the router, which boxes a future for each.
+pub fn with_layers<L>(routes: Router<Arc<AppState>>, inner: L, state: &Arc<AppState>) -> Router<Arc<AppState>>
+where
+    L: Layer<Route> + Clone + Send + Sync + 'static,
+    L::Service: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync,
+{
     let layers = ServiceBuilder::new()
         // Outermost: every answer and every line of the log has an id, the client's own where it is sane.
         .map_request(request_id::drop_unusable)
@@ -97,17 +95,18 @@ pub fn with_layers(routes: Router<Arc<AppState>>, state: Arc<AppState>) -> Route
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
         .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.takes_bearer)))
         // Outside of all that refuses: every refusal is logged and counted.
-        .layer(from_fn_with_state(Arc::clone(&state), access_log::access_log))
+        .layer(AccessLogLayer::new(state))
         // Outside of all that refuses: a page can read every refusal, a panic's and a timeout's too.
-        .layer(origin::cors(&state))
+        .layer(origin::cors(state))
         // Outside of all code that is ours: a panic ends one request and not the connection's others.
         .layer(CatchPanicLayer::custom(panicked))
         // Before a request can wait for anything: too many that wait are what this is against.
-        .layer(limit_in_flight(&state))
-        // Innermost: what is timed is the handler.
+        .layer(limit_in_flight(state))
+        // Innermost of these: what is timed is the handler.
         .map_response(timed_out)
-        .layer(TimeoutLayer::with_status_code(TIMED_OUT, state.request_timeout));
-    routes.layer(layers).with_state(state)
+        .layer(TimeoutLayer::with_status_code(TIMED_OUT, state.request_timeout))
+        .layer(inner);
+    routes.method_not_allowed_fallback(method_not_allowed).layer(layers)
 }
 
 /// The route of Zendesk's servers: a limit on bodies, and all trouble of ours worth another try, a panic too.
@@ -146,7 +145,7 @@ fn limit_in_flight(
 
 /// What a 401 asks for (RFC 9110 §11.6.1 wants every 401 to say so): a bearer token where it is taken, else the login cookie,
 /// for which there is no registered scheme.
-fn challenge(takes_bearer: bool) -> impl Fn(&Response) -> Option<HeaderValue> + Clone + use<> {
+fn challenge<B>(takes_bearer: bool) -> impl Fn(&Response<B>) -> Option<HeaderValue> + Clone + use<B> {
     let scheme = HeaderValue::from_static(if takes_bearer { "Bearer" } else { "LoginCookie" });
     move |response| (response.status() == StatusCode::UNAUTHORIZED).then(|| scheme.clone())
 }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
+use tower::layer::util::Identity;
 use tracing::Level;
 use zendesk_token::config::Config;
 use zendesk_token::exchange::Exchange;
@@ -35,7 +36,7 @@ fn app(state: Arc<AppState>) -> Router {
         .route("/panic", get(fault))
         .route("/fine", get(|| async { "fine" }))
         .route("/support-sdk/token", for_zendesks_servers(post(fault).get(std::future::pending::<()>)));
-    with_layers(routes, state)
+    with_layers(routes, Identity::new(), &state).with_state(state)
 }
 
 async fn ask(app: &Router, path: &str) -> Response {

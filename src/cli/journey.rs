@@ -43,7 +43,7 @@ impl Journey {
     /// None that the service would not have.
     pub fn new(config: Config) -> anyhow::Result<Self> {
         let exchange = Exchange::new(&config, &Metrics::new(), None)?;
-        let verifier = LoginVerifier::new(&config.login, &Metrics::new(), None)?;
+        let verifier = LoginVerifier::new(&config, &Metrics::new(), None)?;
         let zendesk = Zendesk::new(&config.products)?;
         Ok(Self { config, exchange, verifier, zendesk })
     }

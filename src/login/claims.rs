@@ -1,7 +1,7 @@
 //! The claims of a verified login token, and the rules that they must keep.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -22,23 +22,17 @@ pub struct LoginRules {
     project_id: Option<String>,
     leeway: i64,
     max_lifetime: Option<i64>,
+    /// Names of the texts that are kept: `sub`, `email` and what the settings name.
+    kept: Vec<Arc<str>>,
 }
 
 /// Claims of a verified login token.
 pub struct LoginClaims {
-    texts: HashMap<String, String>,
+    /// Claims that are strings and that somebody asks for.
+    texts: Vec<(Arc<str>, String)>,
     expires_at: Timestamp,
     honoured_until: Timestamp,
     verified_by: VerifiedBy,
-}
-
-/// The payload of a login token, as far as anybody reads it.
-pub(super) struct Claims {
-    exp: Option<Timestamp>,
-    iat: Option<Timestamp>,
-    nbf: Option<Timestamp>,
-    /// Claims that are strings, by name: `sub`, `iss` and what else the settings may ask for.
-    texts: HashMap<String, String>,
 }
 
 /// Why the claims of a login token don't hold. Says nothing of them but times.
@@ -68,10 +62,14 @@ pub enum ClaimsError {
 }
 
 impl LoginRules {
-    /// Takes the rules from the settings.
+    /// Takes the rules from the settings. Of the claims that are strings `sub`, `email` and those of these names are kept.
     #[must_use]
-    pub fn new(login: &Login) -> Self {
+    pub fn new<'a>(login: &Login, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut kept: Vec<Arc<str>> = ["sub", "email"].into_iter().chain(names).map(Arc::from).collect();
+        kept.sort_unstable();
+        kept.dedup();
         Self {
+            kept,
             issuer: login.issuer.clone(),
             project_id: login.project_id.clone(),
             leeway: seconds(login.leeway),
@@ -85,53 +83,38 @@ impl LoginRules {
     /// The first claim that does not hold.
     pub(super) fn check(
         &self,
-        claims: Claims,
+        claims: &Members<'_>,
         verified_by: VerifiedBy,
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
-        let expires_at = claims.exp.ok_or(ClaimsError::ClaimMissing("exp"))?;
+        let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
+        let (issued_at, not_before) = (time(claims, "iat")?, time(claims, "nbf")?);
         if now >= expires_at + self.leeway {
             return Err(ClaimsError::Expired(now - expires_at));
         }
-        for (name, starts_at) in [("nbf", claims.nbf), ("iat", claims.iat)] {
+        for (name, starts_at) in [("nbf", not_before), ("iat", issued_at)] {
             if let Some(starts_at) = starts_at.filter(|starts_at| *starts_at > now + self.leeway) {
                 return Err(ClaimsError::InFuture(name, starts_at - now));
             }
         }
         if let Some(max_lifetime) = self.max_lifetime {
-            let lifetime = expires_at - claims.iat.ok_or(ClaimsError::ClaimMissing("iat"))?;
+            let lifetime = expires_at - issued_at.ok_or(ClaimsError::ClaimMissing("iat"))?;
             if lifetime > max_lifetime {
                 return Err(ClaimsError::LivesTooLong(lifetime));
             }
         }
-        if !claims.agree("iss", self.issuer.as_deref()) {
-            return Err(ClaimsError::IssuerMismatch);
-        }
-        if !claims.agree("xsolla_login_project_id", self.project_id.as_deref()) {
-            return Err(ClaimsError::ProjectMismatch);
-        }
+        check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
+        check_text(claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
+        let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), claims.text(name)?.to_owned())));
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
-        Ok(LoginClaims { texts: claims.texts, expires_at, honoured_until, verified_by })
+        Ok(LoginClaims { texts: kept.collect(), expires_at, honoured_until, verified_by })
     }
 }
 
-impl Claims {
-    /// Takes the claims out of a payload.
-    ///
-    /// # Errors
-    /// A time that is none.
-    pub(super) fn new(payload: Members<'_>) -> Result<Self, ClaimsError> {
-        Ok(Self {
-            exp: time(&payload, "exp")?,
-            iat: time(&payload, "iat")?,
-            nbf: time(&payload, "nbf")?,
-            texts: payload.into_texts().collect(),
-        })
-    }
-
-    /// Whether a claim is what the settings expect, where they do.
-    fn agree(&self, name: &str, expected: Option<&str>) -> bool {
-        expected.is_none_or(|expected| self.texts.get(name).is_some_and(|text| text == expected))
+fn check_text(claims: &Members<'_>, name: &str, expected: Option<&str>, error: ClaimsError) -> Result<(), ClaimsError> {
+    match expected {
+        Some(expected) if claims.text(name) != Some(expected) => Err(error),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -156,10 +139,11 @@ fn seconds(duration: Duration) -> i64 {
 }
 
 impl LoginClaims {
-    /// A claim that is a string and not empty.
+    /// A claim that is a string and not empty, if the rules keep it.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.texts.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        let (_, text) = self.texts.iter().find(|(known, _)| **known == *name)?;
+        Some(text.as_str()).filter(|text| !text.is_empty())
     }
 
     /// The player's id at the login side.

@@ -3,8 +3,7 @@
 //! RFC 8259 §4 leaves a repeated member to the reader, and readers disagree: an issuer that checked
 //! the first `email` and a verifier that takes the last one see two players in one token.
 
-use std::borrow::{Borrow, Cow};
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -26,8 +25,8 @@ pub enum StrictJsonError {
     Duplicate,
 }
 
-/// The members of an object by name.
-pub struct Members<'a>(HashMap<Name<'a>, Member<'a>>);
+/// The members of an object, sorted by name.
+pub struct Members<'a>(Vec<(Name<'a>, Member<'a>)>);
 
 /// The value of a member, as far as anybody reads it.
 pub enum Member<'a> {
@@ -57,7 +56,8 @@ impl<'a> Members<'a> {
     /// The value of a member.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Member<'a>> {
-        self.0.get(name)
+        let index = self.0.binary_search_by(|(known, _)| known.0.as_ref().cmp(name)).ok()?;
+        self.0.get(index).map(|(_, value)| value)
     }
 
     /// The value of a member that is a string.
@@ -74,25 +74,11 @@ impl<'a> Members<'a> {
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
-
-    /// All members that are strings, in no order.
-    pub fn into_texts(self) -> impl Iterator<Item = (String, String)> {
-        self.0.into_iter().filter_map(|(name, value)| match value {
-            Member::Text(text) => Some((name.0.into_owned(), text.into_owned())),
-            Member::Number(_) | Member::Other => None,
-        })
-    }
 }
 
 /// A member's name: borrowed unless it is written with escapes.
-#[derive(PartialEq, Eq, Hash, Deserialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Borrow<str> for Name<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -111,12 +97,12 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = HashMap::new();
-        while let Some((name, value)) = map.next_entry()? {
-            if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member twice"));
-            }
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
         }
+        members.sort_unstable_by(|left: &(Name<'_>, _), right| left.0.cmp(&right.0));
+        check_unique(members.iter().map(|(name, _)| name))?;
         Ok(Members(members))
     }
 }
@@ -171,12 +157,20 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = HashSet::new();
+        let mut names = Vec::new();
         while let Some((name, _)) = map.next_entry::<Name<'de>, Member<'de>>()? {
-            if !names.insert(name) {
-                return Err(A::Error::custom("a member twice"));
-            }
+            names.push(name);
         }
+        names.sort_unstable();
+        check_unique(names.iter())?;
         Ok(Member::Other)
     }
+}
+
+/// Refuses sorted names of which two are the same.
+fn check_unique<'n, 'a: 'n, E: Error>(names: impl Iterator<Item = &'n Name<'a>> + Clone) -> Result<(), E> {
+    if names.clone().zip(names.skip(1)).any(|(left, right)| left == right) {
+        return Err(E::custom("a member twice"));
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use jsonwebtoken::Algorithm;
 use thiserror::Error;
 
 use super::Timestamp;
-use super::claims::{Claims, ClaimsError, LoginClaims, LoginRules};
+use super::claims::{ClaimsError, LoginClaims, LoginRules};
 use super::keys::{LoginKeys, NoKeyError};
 use super::published::FindKeyError;
 use super::strict_json::{Member, Members, StrictJsonError};
@@ -101,7 +101,7 @@ impl<'a> LoginToken<'a> {
         decode("signature", parts.signature)?;
         let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
-        Ok(rules.check(Claims::new(read("payload", &payload)?)?, verified_by, now)?)
+        Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }
 
     fn split(&self) -> Result<Parts<'a>, VerifyError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::login::Login;
+use crate::config::Config;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
@@ -50,13 +50,15 @@ impl LoginVerifier {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
+    pub fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
+        let login = &config.login;
+        let names = config.products.iter().flat_map(|section| &section.identity.name_from);
         // Also where nothing is asked of it yet: a wrong setting is told at once.
         connection::check(&login.api)?;
         let old_revocation = old.and_then(|old| old.revocation.as_ref());
         Ok(Self {
             keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,
-            rules: LoginRules::new(login),
+            rules: LoginRules::new(login, names.map(String::as_str)),
             revocation: Revocation::new(login, metrics, old_revocation)?,
         })
     }
