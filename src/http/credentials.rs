@@ -132,10 +132,8 @@ fn text(header: &HeaderValue) -> Cow<'_, str> {
 
 /// A pair without blanks at its ends. The crate also drops blanks around `=`, which RFC 6265 does not have.
 fn strict(pair: &str) -> Cow<'_, str> {
-    let pair = pair.trim_matches([' ', '\t']);
-    if [" =", "\t=", "= ", "=\t"].iter().any(|blank| pair.contains(blank)) {
-        pair.replace([' ', '\t'], NEVER_VALID).into()
-    } else {
-        Cow::Borrowed(pair)
-    }
+    const BLANKS: [char; 2] = [' ', '\t'];
+    let pair = pair.trim_matches(BLANKS);
+    let is_odd = pair.split_once('=').is_some_and(|(name, value)| name.ends_with(BLANKS) || value.starts_with(BLANKS));
+    if is_odd { pair.replace(BLANKS, NEVER_VALID).into() } else { Cow::Borrowed(pair) }
 }
