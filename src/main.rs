@@ -1,4 +1,4 @@
-//! Which command was asked for?
+//! The `zendesk-token` command.
 
 use std::process::ExitCode;
 

@@ -30,7 +30,7 @@ fn every_exchange_is_counted_by_product_and_outcome_from_zero_on() {
     let server = Server::with_all_products(&[]);
     let before = scrape(&server);
     for product in ["chat", "messaging", "help-center", "support-sdk"] {
-        for outcome in ["issued"].into_iter().chain(ErrorCode::ALL.map(|refusal| refusal.code())) {
+        for outcome in ["issued"].into_iter().chain(ErrorCode::ALL.map(ErrorCode::code)) {
             let series = format!("zendesk_token_exchanges_total{{product=\"{product}\",outcome=\"{outcome}\"}}");
             assert!(value(&before, &series).abs() < 0.5, "{series}");
         }

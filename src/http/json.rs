@@ -1,6 +1,6 @@
 //! An answer in JSON.
 //!
-//! `axum::Json` would do, but it turns on serde_json's feature `raw_value` for the whole build, with which a
+//! `axum::Json` would do, but it turns on `serde_json`'s feature `raw_value` for the whole build, with which a
 //! `serde_json::Value` of bytes from outside can end the process (`tests/hostile_json.rs`).
 
 use axum::http::StatusCode;
