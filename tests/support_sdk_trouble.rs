@@ -115,6 +115,22 @@ fn bodies_that_never_come_leave_room_for_everybody_else() {
 }
 
 #[test]
+fn bodies_that_were_on_their_way_before_a_reload_count_after_it() {
+    let server = Server::with_all_products(&[("limits.requests_in_flight", "16"), ("proxy.trusted", "127.0.0.1")]);
+    let login = LoginToken::valid().mint();
+    let ask = |client: &str| {
+        let request = server.request("POST", PATH).header("X-Forwarded-For", client);
+        request.body(format!("user_token={login}")).send().refusal()
+    };
+    let slow = begin(&server, "192.0.2.1");
+    until("its one place is taken", || ask("192.0.2.1") == "429 00-06");
+    server.signal("HUP");
+    until("reloaded", || crate::reload::reloads(&server, "done") == 1);
+    assert_eq!(ask("192.0.2.1"), "429 00-06");
+    assert_eq!(end(slow).refusal(), "400 00-10");
+}
+
+#[test]
 fn a_body_has_five_seconds() {
     let server = Server::with_all_products(&[]);
     let started = Instant::now();

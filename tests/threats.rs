@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// What gets tried, and the tests of it.
-const THREATS: [(&str, &[&str]); 28] = [
+const THREATS: [(&str, &[&str]); 29] = [
     (
         "another algorithm than the configured one, `none` in any spelling, or no algorithm",
         &[
@@ -125,6 +125,16 @@ const THREATS: [(&str, &[&str]); 28] = [
             "unknown_kids_cause_one_fetch_in_each_cooldown",
             "an_answer_that_is_no_key_set_keeps_the_old_keys",
             "old_keys_serve_while_the_api_is_down_and_then_no_more",
+        ],
+    ),
+    (
+        "JSON nested in strings of JSON, in a token, from the Login API or from Zendesk's APIs",
+        &[
+            "inspect_refuses_it_on_standard_input",
+            "the_desks_commands_refuse_it_in_one_line",
+            "the_service_refuses_it_and_goes_on",
+            "keys_among_it_end_nothing",
+            "nothing_is_parsed_into_the_librarys_own_tree",
         ],
     ),
     (
