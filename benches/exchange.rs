@@ -32,7 +32,7 @@ use zendesk_token::config::Config;
 use zendesk_token::config::products::Product;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::login::token::LoginToken;
-use zendesk_token::login::verifier::Candidates;
+use zendesk_token::login::verifier::Credentials;
 use zendesk_token::metrics::Metrics;
 
 use key_server::KeyServer;
@@ -80,7 +80,7 @@ fn fastest(mut work: impl FnMut()) -> f64 {
 
 /// Measures the exchange of `token` beside the signatures of its two tokens, `verify` being the first.
 fn compare(criterion: &mut Criterion, name: &str, exchange: &Exchange, token: &str, verify: impl Fn()) -> f64 {
-    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
+    let candidates = Credentials { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
     // With keys at hand there is nothing to wait for.
     let run = || exchange.run(Product::Chat, black_box(&candidates), NOW).now_or_never().unwrap().unwrap();
     let issued = run().token;
@@ -111,7 +111,7 @@ async fn flood(exchange: &Exchange, server: &KeyServer) {
             format!("{}.{payload}", URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"RS256","kid":"unknown-{number}"}}"#)))
         });
         join_all(tokens.map(|token| async move {
-            let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
+            let candidates = Credentials { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
             assert!(exchange.run(Product::Chat, &candidates, NOW).await.is_err());
         }))
         .await;

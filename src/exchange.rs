@@ -1,4 +1,4 @@
-//! Which Zendesk token does this login get?
+//! Exchanges login tokens for a Zendesk token: verify, identify, issue.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::login::Timestamp;
 use crate::login::connection::ClientError;
 use crate::login::keys::VerifiedBy;
 use crate::login::published::PublishedKeys;
-use crate::login::verifier::{Candidates, LoginError, LoginVerifier};
+use crate::login::verifier::{Credentials, LoginError, LoginVerifier};
 use crate::metrics::Metrics;
 use crate::zendesk::identity::{Identity, IdentityError};
 use crate::zendesk::signing_key::{SignError, ZendeskToken};
@@ -119,18 +119,18 @@ impl Exchange {
         self.zendesk.issuer(product).is_some()
     }
 
-    /// Exchanges the login that the candidates agree on for a product's token.
+    /// Exchanges the login that the credentials agree on for a product's token.
     ///
     /// # Errors
     /// The step that stopped.
     pub async fn run(
         &self,
         product: Product,
-        candidates: &Candidates<'_>,
+        credentials: &Credentials,
         now: Timestamp,
     ) -> Result<Issued, ExchangeError> {
         let issuer = self.zendesk.issuer(product).ok_or(ExchangeError::NotServed)?;
-        let login = self.verifier.verify(candidates, now).await?;
+        let login = self.verifier.verify(credentials, now).await?;
         let key = login.verified_by();
         let identity = Identity::from_login(&login, issuer.identity_rule());
         let identity = identity.map_err(|error| ExchangeError::Identify(error, key))?;

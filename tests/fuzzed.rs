@@ -17,11 +17,11 @@ use zendesk_token::config::products::Product;
 use zendesk_token::config::secret::Secret;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::http::client_ip::client_ip;
-use zendesk_token::http::credentials::Credentials;
+use zendesk_token::http::credentials;
 use zendesk_token::login::key_set::KeySet;
 use zendesk_token::login::strict_json::Members;
 use zendesk_token::login::token::LoginToken;
-use zendesk_token::login::verifier::Candidates;
+use zendesk_token::login::verifier::Credentials;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::zendesk::conversations::User;
 use zendesk_token::zendesk::signing_key::SigningKey;
@@ -76,7 +76,7 @@ static EXCHANGE: LazyLock<Exchange> =
 
 /// What becomes of a login token, for a product.
 fn exchanged(token: &[u8], product: Product) -> bool {
-    let candidates = Candidates { bearer: Some(LoginToken::new(token)), cookies: Vec::new() };
+    let candidates = Credentials { bearer: Some(LoginToken::new(token)), cookies: Vec::new() };
     EXCHANGE.run(product, &candidates, NOW).now_or_never().unwrap().is_ok()
 }
 
@@ -84,9 +84,9 @@ fn exchanged(token: &[u8], product: Product) -> bool {
 fn cookie(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
     let headers = HeaderMap::from_iter([(COOKIE, value)]);
-    if let Ok(credentials) = Credentials::read(&headers, "token", false) {
+    if let Ok(credentials) = credentials::read(&headers, "token", false) {
         assert!((1..=4).contains(&credentials.count()));
-        let _ = EXCHANGE.run(Product::Chat, &credentials.candidates(), NOW).now_or_never().unwrap();
+        let _ = EXCHANGE.run(Product::Chat, &credentials, NOW).now_or_never().unwrap();
     }
 }
 

@@ -144,7 +144,7 @@ fn no_signed_bytes_panic() {
 fn no_candidates_panic() {
     let exchange = exchange(&[]);
     check(2000, &vec(vec(any::<u8>(), 0..60), 0..5), |candidates| {
-        let candidates: Vec<_> = candidates.iter().map(|bytes| token::LoginToken::new(bytes)).collect();
+        let candidates: Vec<_> = candidates.iter().map(|bytes| token::LoginToken::new(bytes.as_slice())).collect();
         assert!(run_all(&exchange, candidates, NOW).is_err());
     });
 }

@@ -6,7 +6,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use serde_json::{Value, json};
 use zendesk_token::config::products::{PRODUCTS, Product};
 use zendesk_token::login::token;
-use zendesk_token::login::verifier::Candidates;
+use zendesk_token::login::verifier::Credentials;
 use zendesk_token::zendesk::json::Object;
 use zendesk_token::zendesk::rules;
 
@@ -43,7 +43,7 @@ fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
     check(1000, &(value(), value(), value(), value(), -59..100_000_i64), |(sub, email, name, verified, left)| {
         let login = LoginToken::at(NOW).claim("sub", sub.clone()).claim("email", email.clone()).claim("name", name);
         let login = login.claim("email_verified", verified).claim("exp", NOW + left).mint();
-        let candidates = Candidates { bearer: None, cookies: vec![token::LoginToken::new(login.as_bytes())] };
+        let candidates = Credentials { bearer: None, cookies: vec![token::LoginToken::new(login.as_bytes())] };
         for ((rule, exchange), product) in exchanges.iter().flat_map(|one| PRODUCTS.map(|product| (one, product))) {
             let Ok(token) = exchange.run(product, &candidates, NOW).now_or_never().unwrap() else { continue };
             *issued.borrow_mut().entry((*rule, product.word())).or_default() += 1;

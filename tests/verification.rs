@@ -13,7 +13,7 @@ use zendesk_token::config::products::Product;
 use zendesk_token::exchange::{Exchange, ExchangeError};
 use zendesk_token::http::error::Reason;
 use zendesk_token::login::token;
-use zendesk_token::login::verifier::Candidates;
+use zendesk_token::login::verifier::Credentials;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::zendesk::signing_key::ZendeskToken;
 
@@ -36,10 +36,10 @@ pub fn run(exchange: &Exchange, token: &[u8], now: i64) -> Result<ZendeskToken, 
 /// Exchanges what several cookies hold. With secrets there is nothing to wait for.
 pub fn run_all(
     exchange: &Exchange,
-    cookies: Vec<token::LoginToken<'_>>,
+    cookies: Vec<token::LoginToken>,
     now: i64,
 ) -> Result<ZendeskToken, ExchangeError> {
-    let candidates = Candidates { bearer: None, cookies };
+    let candidates = Credentials { bearer: None, cookies };
     exchange.run(Product::Chat, &candidates, now).now_or_never().expect("waits").map(|issued| issued.token)
 }
 

@@ -19,7 +19,7 @@ use crate::http::error::Reason;
 use crate::http::token::now;
 use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
-use crate::login::verifier::Candidates;
+use crate::login::verifier::Credentials;
 use crate::metrics::Metrics;
 use crate::zendesk::json::Object;
 use crate::zendesk::rules;
@@ -113,13 +113,13 @@ fn read_token() -> anyhow::Result<Vec<u8>> {
 /// Judges a login token by the exchange that serves, for each product that is configured.
 fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
-    let candidates = Candidates { bearer: None, cookies: vec![LoginToken::new(token)] };
+    let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(token)] };
     let opened = Opened::read(token);
     let mut explanation = Explanation::new("login", Opened::read(token), now());
     let runtime = Runtime::new()?;
     let mut no_login = None;
     for product in config.products.iter().map(|section| section.claims.product()) {
-        let run = || runtime.block_on(exchange.run(product, &candidates, now()));
+        let run = || runtime.block_on(exchange.run(product, &credentials, now()));
         // Where there is no login, there is none for whichever product.
         match no_login.map_or_else(run, Err) {
             Ok(issued) => {

@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::config::products::Product;
 use crate::exchange::{Exchange, ExchangeError};
-use crate::http::credentials::Credentials;
+use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::http::origin::allowed_origin;
 use crate::http::token::now;
-use crate::login::verifier::LoginVerifier;
+use crate::login::verifier::{Credentials, LoginVerifier};
 use crate::metrics::Metrics;
 use crate::zendesk::Zendesk;
 use crate::zendesk::identity::Identity;
@@ -70,11 +70,11 @@ impl Journey {
         note(steps, "origin", begun, origin, |allowed| told(allowed).to_owned())?;
 
         let begun = Instant::now();
-        let posted = user_token.map(|token| Ok(Credentials::of(token)));
+        let posted = user_token.map(|token| Ok(Credentials::bearer(token)));
         let found = posted.unwrap_or_else(|| match product {
             Product::SupportSdk => Err(Reason::UserTokenMissing),
             Product::Chat | Product::Messaging | Product::HelpCenter => {
-                Credentials::read(headers, self.exchange.login_cookie(), self.exchange.takes_bearer())
+                credentials::read(headers, self.exchange.login_cookie(), self.exchange.takes_bearer())
             }
         });
         let found = note(steps, "cookie", begun, found, |found| match found.count() {
@@ -83,8 +83,7 @@ impl Journey {
         })?;
 
         let begun = Instant::now();
-        let login =
-            self.verifier.verify(&found.candidates(), now()).await.map_err(ExchangeError::Login).map_err(Reason::from);
+        let login = self.verifier.verify(&found, now()).await.map_err(ExchangeError::Login).map_err(Reason::from);
         let login = note(steps, "verify", begun, login, |login| {
             format!("signed with the {} secret of the login project, and in its time", login.verified_by().word())
         })?;

@@ -1,7 +1,6 @@
 //! The login tokens of a request, from its cookies and its `Authorization` header; nobody has verified them.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -11,7 +10,7 @@ use axum::http::request::Parts;
 use cookie::Cookie;
 
 use crate::login::token::LoginToken;
-use crate::login::verifier::Candidates;
+use crate::login::verifier::Credentials;
 
 use super::error::{ApiError, Reason};
 use super::state::AppState;
@@ -20,62 +19,26 @@ use super::state::AppState;
 /// under another path; a sibling subdomain could toss hundreds, each of which would cost an HMAC.
 const MAX_DIFFERENT: usize = 4;
 
-/// The login tokens that came with a request, as they came.
-#[derive(Default)]
-pub struct Credentials {
-    bearer: Option<Vec<u8>>,
-    cookies: Vec<String>,
-}
-
 impl FromRequestParts<Arc<AppState>> for Credentials {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
-        Ok(Self::read(&parts.headers, state.exchange.login_cookie(), state.exchange.takes_bearer())?)
+        Ok(read(&parts.headers, state.exchange.login_cookie(), state.exchange.takes_bearer())?)
     }
 }
 
-impl Credentials {
-    /// Reads the cookies of the name `cookie`, and the bearer token where that is taken. One of the two is enough.
-    ///
-    /// # Errors
-    /// There is none, or there are too many, or the header is not one bearer token.
-    pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Self, Reason> {
-        let bearer = if takes_bearer { bearer(headers)? } else { None };
-        let cookies = cookies(headers, cookie)?;
-        match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
-            (false, _) => Ok(Self { bearer: bearer.map(<[u8]>::to_vec), cookies }),
-            (true, true) => Err(Reason::LoginTokenMissing),
-            (true, false) if headers.contains_key(AUTHORIZATION) => Err(Reason::BearerIgnored),
-            (true, false) => Err(Reason::LoginCookieMissing),
-        }
-    }
-
-    /// One login token that was named outright.
-    #[must_use]
-    pub fn of(token: &str) -> Self {
-        Self { bearer: Some(token.as_bytes().to_vec()), cookies: Vec::new() }
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.cookies.len() + usize::from(self.bearer.is_some())
-    }
-
-    /// The tokens, for the verifier.
-    #[must_use]
-    pub fn candidates(&self) -> Candidates<'_> {
-        Candidates {
-            bearer: self.bearer.as_deref().map(LoginToken::new),
-            cookies: self.cookies.iter().map(|cookie| LoginToken::new(cookie.as_bytes())).collect(),
-        }
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.candidates().fmt(f)
+/// Reads the cookies of the name `cookie`, and the bearer token where that is taken. One of the two is enough.
+///
+/// # Errors
+/// There is none, or there are too many, or the header is not one bearer token.
+pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Credentials, Reason> {
+    let bearer = if takes_bearer { bearer(headers)? } else { None };
+    let cookies = cookies(headers, cookie)?;
+    match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
+        (false, _) => Ok(Credentials { bearer, cookies }),
+        (true, true) => Err(Reason::LoginTokenMissing),
+        (true, false) if headers.contains_key(AUTHORIZATION) => Err(Reason::BearerIgnored),
+        (true, false) => Err(Reason::LoginCookieMissing),
     }
 }
 
@@ -85,7 +48,7 @@ impl fmt::Debug for Credentials {
 /// # Errors
 /// The header is there twice, is empty, or has another scheme: whoever sends it means to sign in, so
 /// it is a token that won't verify, not a missing one.
-fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Reason> {
+fn bearer(headers: &HeaderMap) -> Result<Option<LoginToken>, Reason> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
@@ -93,7 +56,9 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Reason> {
         (Some(_), Some(_)) => return Err(Reason::AuthorizationUnusable),
     };
     match value.split_at_checked("Bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => Ok(Some(token.trim_ascii_start())),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
+            Ok(Some(LoginToken::new(token.trim_ascii_start())))
+        }
         _ => Err(Reason::AuthorizationUnusable),
     }
 }
@@ -102,15 +67,18 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Reason> {
 ///
 /// # Errors
 /// There are too many.
-fn cookies(headers: &HeaderMap, name: &str) -> Result<Vec<String>, Reason> {
-    let mut found: Vec<String> = Vec::new();
+fn cookies(headers: &HeaderMap, name: &str) -> Result<Vec<LoginToken>, Reason> {
+    let mut found = Vec::new();
     for header in headers.get_all(COOKIE) {
         for pair in text(header).split(';') {
             let pair = strict(pair);
             let Ok(cookie) = Cookie::parse(pair.as_ref()) else { continue };
-            let value = cookie.value_trimmed();
-            if cookie.name() == name && !value.is_empty() && !found.iter().any(|known| known == value) {
-                found.push(value.to_owned());
+            if cookie.name() != name || cookie.value_trimmed().is_empty() {
+                continue;
+            }
+            let token = LoginToken::new(cookie.value_trimmed());
+            if !found.contains(&token) {
+                found.push(token);
             }
             if found.len() > MAX_DIFFERENT {
                 return Err(Reason::TooManyLoginCookies(MAX_DIFFERENT));

@@ -30,10 +30,9 @@ use crate::login::keys::NoKeyError;
 use crate::login::published::FindKeyError;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
 use crate::login::token::VerifyError;
-use crate::login::verifier::LoginError;
+use crate::login::verifier::{Credentials, LoginError};
 
 use super::access_log::Client;
-use super::credentials::Credentials;
 use super::error::{ApiError, ErrorCode, RETRY_AFTER_SECONDS, Reason};
 use super::json::Json;
 use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
@@ -115,8 +114,8 @@ pub(super) async fn token(
         let _slot = state.counters.body_slots.take(client, state.requests_in_flight)?;
         timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Reason::BodyLate)??
     };
-    let credentials = Credentials::of(&find(&body)?);
-    let issued = state.exchange.run(Product::SupportSdk, &credentials.candidates(), now()).await;
+    let credentials = Credentials::bearer(&find(&body)?);
+    let issued = state.exchange.run(Product::SupportSdk, &credentials, now()).await;
     Ok(ServersToken(issued.map_err(reason)?))
 }
 

@@ -13,9 +13,9 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 use crate::config::products::Product;
 use crate::exchange::Issued;
 use crate::login::Timestamp;
+use crate::login::verifier::Credentials;
 
 use super::accept::TokenFormat;
-use super::credentials::Credentials;
 use super::error::{ApiError, ErrorCode};
 use super::json::Json;
 use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
@@ -103,7 +103,7 @@ async fn issue(
     credentials: &Credentials,
     format: TokenFormat,
 ) -> Result<PageToken, ApiError> {
-    let issued = state.exchange.run(product, &credentials.candidates(), now()).await?;
+    let issued = state.exchange.run(product, credentials, now()).await?;
     Ok(PageToken { issued, format })
 }
 

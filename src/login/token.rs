@@ -23,8 +23,8 @@ const MAX_BYTES: usize = 8192;
 const REFUSED_HEADERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
 /// A login token as received: nobody has verified it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct LoginToken<'a>(&'a [u8]);
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginToken(Vec<u8>);
 
 /// Why a login token does not verify. Says nothing of what the token holds but times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -69,16 +69,16 @@ impl VerifyError {
     }
 }
 
-impl<'a> LoginToken<'a> {
+impl LoginToken {
     /// Takes the bytes of a cookie, whatever they are.
     #[must_use]
-    pub const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
     }
 
     /// The text of a token that was verified; empty when it is no text, which none of those is.
-    pub(super) fn text(&self) -> &'a str {
-        std::str::from_utf8(self.0).unwrap_or_default()
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// Verifies header, signature, payload, times, lifetime, issuer and project, in this order
@@ -104,13 +104,13 @@ impl<'a> LoginToken<'a> {
         Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }
 
-    fn split(&self) -> Result<Parts<'a>, VerifyError> {
+    fn split(&self) -> Result<Parts<'_>, VerifyError> {
         match self.0.len() {
             0 => return Err(VerifyError::Empty),
             bytes if bytes > MAX_BYTES => return Err(VerifyError::TooLong(bytes)),
             _ => {}
         }
-        let text = std::str::from_utf8(self.0).map_err(|_| VerifyError::NotBase64Url("login token"))?;
+        let text = std::str::from_utf8(&self.0).map_err(|_| VerifyError::NotBase64Url("login token"))?;
         let (message, signature) = text.rsplit_once('.').ok_or(VerifyError::NotThreeParts)?;
         let (header, payload) = message.split_once('.').ok_or(VerifyError::NotThreeParts)?;
         if payload.contains('.') {
@@ -120,7 +120,7 @@ impl<'a> LoginToken<'a> {
     }
 }
 
-impl fmt::Debug for LoginToken<'_> {
+impl fmt::Debug for LoginToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LoginToken({} bytes)", self.0.len())
     }

@@ -21,13 +21,27 @@ pub struct LoginVerifier {
     revocation: Option<Arc<Revocation>>,
 }
 
-/// The login tokens of one request.
+/// The login tokens of one request; nobody has verified them.
 #[derive(Debug, Clone, Default)]
-pub struct Candidates<'a> {
+pub struct Credentials {
     /// The one that the client named outright; it has to verify.
-    pub bearer: Option<LoginToken<'a>>,
+    pub bearer: Option<LoginToken>,
     /// Those that the browser sent along; one that does not verify counts for nothing.
-    pub cookies: Vec<LoginToken<'a>>,
+    pub cookies: Vec<LoginToken>,
+}
+
+impl Credentials {
+    /// One login token that the client named outright.
+    #[must_use]
+    pub fn bearer(token: &str) -> Self {
+        Self { bearer: Some(LoginToken::new(token)), cookies: Vec::new() }
+    }
+
+    /// How many login tokens there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.cookies.len() + usize::from(self.bearer.is_some())
+    }
 }
 
 /// Why there is no login.
@@ -69,12 +83,12 @@ impl LoginVerifier {
         &self.keys
     }
 
-    /// The one login that the candidates agree on, verified and not revoked.
+    /// The one login that the credentials agree on, verified and not revoked.
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub async fn verify(&self, candidates: &Candidates<'_>, now: Timestamp) -> Result<LoginClaims, LoginError> {
-        let (login, token) = self.settle(candidates, now).await?;
+    pub async fn verify(&self, credentials: &Credentials, now: Timestamp) -> Result<LoginClaims, LoginError> {
+        let (login, token) = self.settle(credentials, now).await?;
         if let Some(revocation) = &self.revocation {
             // Boxed, since few ask: what a question needs would make every request larger.
             let verdict = Box::pin(revocation.check(token.text(), &login, now)).await;
@@ -92,21 +106,21 @@ impl LoginVerifier {
     /// at all: it may be the player's own, and the one that verifies the attacker's.
     async fn settle<'a>(
         &self,
-        candidates: &Candidates<'a>,
+        credentials: &'a Credentials,
         now: Timestamp,
-    ) -> Result<(LoginClaims, LoginToken<'a>), LoginError> {
-        let mut settled = match candidates.bearer {
+    ) -> Result<(LoginClaims, &'a LoginToken), LoginError> {
+        let mut settled = match &credentials.bearer {
             Some(bearer) => Some((bearer.verify(&self.keys, &self.rules, now).await?, bearer)),
             None => None,
         };
         let mut refused = None;
-        for candidate in &candidates.cookies {
+        for candidate in &credentials.cookies {
             match (candidate.verify(&self.keys, &self.rules, now).await, &settled) {
                 (Err(error), _) if error.is_ours() => return Err(error.into()),
                 (Err(error), _) => refused = refused.or(Some(error)),
                 (Ok(login), Some((other, _))) if login.sub() != other.sub() => return Err(LoginError::Settle),
                 (Ok(login), Some((other, _))) if login.expires_at() <= other.expires_at() => {}
-                (Ok(login), _) => settled = Some((login, *candidate)),
+                (Ok(login), _) => settled = Some((login, candidate)),
             }
         }
         settled.ok_or(LoginError::Verify(refused.unwrap_or(VerifyError::Empty)))
