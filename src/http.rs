@@ -32,7 +32,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, Route, any, get, post};
+use axum::routing::Route;
 use tower::layer::util::Identity;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -40,8 +40,9 @@ use tower_http::limit::{RequestBodyLimitLayer, ResponseBody};
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::config::products::Product;
 use crate::exchange::ExchangeError;
 
 use access_log::{AccessLogLayer, Client};
@@ -59,22 +60,33 @@ const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
 
 /// The public listener's routes.
 pub fn router(state: Arc<AppState>) -> Router {
-    let route = |product, handler| if state.exchange.serves(product) { handler } else { any(not_served) };
-    let pages = Router::new()
-        .route(token::CHAT_PATH, route(Product::Chat, get(token::chat)))
-        .route(token::MESSAGING_PATH, route(Product::Messaging, get(token::messaging)))
-        .route(token::HELP_CENTER_PATH, route(Product::HelpCenter, get(token::help_center)))
-        .fallback(not_found);
-    let servers = Router::new()
-        .route(token::SUPPORT_SDK_PATH, route(Product::SupportSdk, for_zendesks_servers(post(support_sdk::token))));
-    // For anybody: they say nothing of anybody.
-    let documents = Router::new().route(script::PATH, get(script::answer)).route(openapi::PATH, get(openapi::answer));
-
     // A foreign page is refused first, so that it spends nothing of the player's rate limit.
-    let pages = with_layers(pages, (refuse_foreign_origins(&state), limit_rate(&state)), &state);
-    let servers = with_layers(servers, refuse_foreign_origins(&state), &state);
-    let documents = with_layers(documents, Identity::new(), &state).layer(map_response(document::same_for_all));
-    pages.merge(servers).merge(documents).with_state(state)
+    let of_pages = (refuse_foreign_origins(&state), limit_rate(&state), refuse_unserved(&state));
+    let of_servers = (refuse_foreign_origins(&state), refuse_unserved(&state));
+    // For anybody: they say nothing of anybody.
+    let of_documents = Identity::new();
+    let pages = with_layers(Router::from(pages()).fallback(not_found), of_pages, &state);
+    let servers = with_layers(for_zendesks_servers(servers().into()), of_servers, &state);
+    let documents = with_layers(documents().into(), of_documents, &state);
+    pages.merge(servers).merge(documents.layer(map_response(document::same_for_all))).with_state(state)
+}
+
+/// The routes for the shop's pages.
+fn pages() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new()
+        .routes(routes!(token::chat))
+        .routes(routes!(token::messaging))
+        .routes(routes!(token::help_center))
+}
+
+/// The route for Zendesk's servers.
+fn servers() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(support_sdk::token))
+}
+
+/// The routes of the documents.
+fn documents() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(script::answer)).routes(routes!(openapi::answer))
 }
 
 /// Puts routes behind the layers of the public listener and `inner`, behind those. Each request passes them from the top to the
@@ -109,9 +121,9 @@ where
     routes.method_not_allowed_fallback(method_not_allowed).layer(layers)
 }
 
-/// The route of Zendesk's servers: a limit on bodies, and all trouble of ours worth another try, a panic too.
-pub fn for_zendesks_servers<S: Clone + Send + Sync + 'static>(route: MethodRouter<S>) -> MethodRouter<S> {
-    route.layer(
+/// The layers of Zendesk's servers: a limit on bodies, and all trouble of ours worth another try, a panic too.
+pub fn for_zendesks_servers<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes.layer(
         ServiceBuilder::new()
             .map_response(|response: Response<_>| support_sdk::worth_another_try(response.map(Body::new)))
             .layer(CatchPanicLayer::custom(panicked))
@@ -133,6 +145,15 @@ fn limit_rate(state: &Arc<AppState>) -> CheckLayer<impl Fn(&Request) -> Result<(
     check(move |request| match (&rate_limit, request.extensions().get::<Client>()) {
         (Some(limit), Some(Client(client))) => Ok(limit.check(*client).map_err(Reason::TooManyRequests)?),
         (None, _) | (_, None) => Ok(()),
+    })
+}
+
+/// A product without a secret is not there, whatever the method.
+fn refuse_unserved(state: &Arc<AppState>) -> CheckLayer<impl Fn(&Request) -> Result<(), ApiError> + Clone + use<>> {
+    let exchange = Arc::clone(&state.exchange);
+    check(move |request| match request.extensions().get().and_then(token::product) {
+        Some(product) if !exchange.serves(product) => Err(ExchangeError::NotServed.into()),
+        Some(_) | None => Ok(()),
     })
 }
 
@@ -174,9 +195,4 @@ async fn not_found() -> ApiError {
 
 async fn method_not_allowed() -> ApiError {
     ApiError(Reason::MethodUnknown)
-}
-
-/// Answers for a product that is not configured.
-async fn not_served() -> ApiError {
-    ExchangeError::NotServed.into()
 }

@@ -34,11 +34,7 @@ pub fn run(exchange: &Exchange, token: &[u8], now: i64) -> Result<ZendeskToken, 
 }
 
 /// Exchanges what several cookies hold. With secrets there is nothing to wait for.
-pub fn run_all(
-    exchange: &Exchange,
-    cookies: Vec<token::LoginToken>,
-    now: i64,
-) -> Result<ZendeskToken, ExchangeError> {
+pub fn run_all(exchange: &Exchange, cookies: Vec<token::LoginToken>, now: i64) -> Result<ZendeskToken, ExchangeError> {
     let candidates = Credentials { bearer: None, cookies };
     exchange.run(Product::Chat, &candidates, now).now_or_never().expect("waits").map(|issued| issued.token)
 }

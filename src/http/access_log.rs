@@ -31,7 +31,7 @@ use super::client_ip::client_ip;
 use super::error::{ErrorCode, Reason};
 use super::origin::X_REQUEST_ID;
 use super::state::AppState;
-use super::token::path;
+use super::token;
 use super::trace::traceparent;
 
 /// The outcome of an exchange that gave a token; the others are error codes.
@@ -186,7 +186,7 @@ impl Entry {
             _ => log_line!(info, self, response, outcome, state),
         }
         spans::end(&self.span, response.status().as_u16(), outcome.error_code().map(ErrorCode::code));
-        let product = PRODUCTS.into_iter().find(|product| path(*product) == self.route());
+        let product = self.route.as_ref().and_then(token::product);
         if let (Some(product), Some(word)) = (product, outcome.word()) {
             let key = outcome.verified_by().map(VerifiedBy::word);
             state.metrics.count_exchange(product.word(), word, self.started.elapsed(), key);

@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
@@ -65,18 +66,18 @@ impl Readiness {
 
 /// What the admin listener's handlers answer from.
 #[derive(Clone)]
-struct AdminState {
+pub(super) struct AdminState {
     readiness: Arc<Readiness>,
     metrics: Metrics,
 }
 
 /// `/live`, `/ready` and `/metrics`, for the orchestrator and Prometheus; never for the public.
 pub fn router(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
-    Router::new()
-        .route(LIVE_PATH, get(live))
-        .route(READY_PATH, get(ready))
-        .route(METRICS_PATH, get(self::metrics))
-        .with_state(AdminState { readiness, metrics })
+    Router::from(routes()).with_state(AdminState { readiness, metrics })
+}
+
+pub(super) fn routes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
 /// Whether the process runs

@@ -8,12 +8,13 @@ use std::sync::LazyLock;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::document::Document;
 use super::error::ErrorBody;
 use super::token::Token;
-use super::{admin, script, support_sdk, token};
+use super::{admin, documents, pages, servers};
 
 use layers::Layers;
 
@@ -36,8 +37,13 @@ pub(super) const EXAMPLE_TOKEN: &str =
     "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJleHRlcm5hbF9pZCI6IjgyY2Q1ZTBjIn0.c2lnbmF0dXJlIG9mIG5vYm9keQ";
 
 // Serializing it can't fail: all keys are text and nothing in it has a `Serialize` of ours.
-static TEXT: LazyLock<String> =
-    LazyLock::new(|| Routes::openapi().to_pretty_json().map(|text| text + "\n").unwrap_or_default());
+static TEXT: LazyLock<String> = LazyLock::new(|| {
+    let routes = OpenApiRouter::with_openapi(Introduction::openapi());
+    let mut document = routes.merge(pages()).merge(servers()).merge(documents()).into_openapi();
+    document.merge(admin::routes().into_openapi());
+    Layers.modify(&mut document);
+    document.to_pretty_json().map(|text| text + "\n").unwrap_or_default()
+});
 
 static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new("application/json", text()));
 
@@ -82,18 +88,6 @@ struct AnyDocument {
         (name = DOCUMENTS, description = "The same for everybody, and kept by caches."),
         (name = ADMIN, description = "On the admin listener, never for the public."),
     ),
-    paths(
-        token::chat,
-        token::messaging,
-        token::help_center,
-        support_sdk::token,
-        script::answer,
-        answer,
-        admin::live,
-        admin::ready,
-        admin::metrics,
-    ),
     components(schemas(ErrorBody, Token)),
-    modifiers(&Layers),
 )]
-struct Routes;
+struct Introduction;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
+use axum::extract::{MatchedPath, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use crate::config::products::Product;
+use crate::config::products::{PRODUCTS, Product};
 use crate::exchange::Issued;
 use crate::login::Timestamp;
 use crate::login::verifier::Credentials;
@@ -39,6 +39,11 @@ pub const fn path(product: Product) -> &'static str {
         Product::HelpCenter => HELP_CENTER_PATH,
         Product::SupportSdk => SUPPORT_SDK_PATH,
     }
+}
+
+/// The product of a route, if it is one of a token.
+pub(super) fn product(route: &MatchedPath) -> Option<Product> {
+    PRODUCTS.into_iter().find(|product| path(*product) == route.as_str())
 }
 
 /// The login cookie in, a token for Chat out
