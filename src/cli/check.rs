@@ -1,4 +1,4 @@
-//! Are the settings right, and what would run with them?
+//! `check`: reports the settings as they came out, what would run, and with `--online` what the Login API says.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -15,9 +15,9 @@ use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
 use crate::http::token::{now, path};
 use crate::http::{openapi, script};
+use crate::http_client::CallError;
 use crate::login::Timestamp;
-use crate::login::api::{Dated, LoginApi};
-use crate::login::connection::ApiError;
+use crate::login::api::{ApiError, LoginApi};
 use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 
@@ -58,7 +58,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
         };
         match &login.signature {
             Signature::Published { project_id, .. } => {
-                let Dated { answer: keys, clock } = api.keys(project_id).await?;
+                let (keys, clock) = api.keys(project_id).await?;
                 let (fit, left_out) = keys.counts();
                 let mut ids: Vec<String> = keys.ids().map(printable).collect();
                 ids.sort_unstable();
@@ -87,15 +87,19 @@ fn ask(login: &Login) -> anyhow::Result<()> {
 fn mend(error: ApiError, login: &Login) -> String {
     let url = &login.api.url;
     match error {
-        ApiError::Unreachable | ApiError::TimedOut => {
+        ApiError::Call(CallError::Unreachable | CallError::TimedOut) => {
             format!("see that {url} can be reached from here (names, firewall)")
         }
-        ApiError::Untrusted => format!("see that {url} is the Login API, and login.ca_file its authority"),
+        ApiError::Call(CallError::Untrusted) => {
+            format!("see that {url} is the Login API, and login.ca_file its authority")
+        }
         ApiError::Status(404) => {
             "see that login.project_id is the id of a login project that signs with RS256".to_owned()
         }
         ApiError::Status(500..) => format!("{url} is in trouble; try again later"),
-        ApiError::Status(_) | ApiError::TooLarge | ApiError::Broken => format!("see that {url} is the Login API"),
+        ApiError::Status(_) | ApiError::Call(CallError::TooLarge | CallError::Broken) => {
+            format!("see that {url} is the Login API")
+        }
         ApiError::KeySet(_) => "see what the login project publishes there".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Does a login token that verifies still stand?
+//! Asks Xsolla whether a valid token was revoked; remembers the answer for a while.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::config::login::{Api, Login};
+use crate::http_client::CallError;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiCode, LoginApi, Validity};
+use super::api::{ApiCode, ApiError, ClientError, LoginApi, Validity};
 use super::claims::LoginClaims;
-use super::connection::{ApiError, ClientError};
 
 /// Most answers that are remembered, 100 bytes or so each; more players than that come in half a minute
 /// to no shop of one machine.
@@ -122,7 +122,7 @@ impl Revocation {
             };
             this.answers.try_get_with(hash, ask).await.map_err(|error| *error)
         };
-        Ok(tokio::spawn(asked.in_current_span()).await.map_err(|_| ApiError::Broken)??)
+        Ok(tokio::spawn(asked.in_current_span()).await.map_err(|_| ApiError::Call(CallError::Broken))??)
     }
 }
 
