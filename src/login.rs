@@ -1,6 +1,7 @@
 //! The login side: providers, key sets, a login token to verified claims, revocation.
 
 pub mod strict_json;
+pub mod json;
 pub mod key_set;
 pub mod api;
 pub mod published;

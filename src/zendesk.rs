@@ -7,7 +7,6 @@ pub mod chat;
 pub mod messaging;
 pub mod help_center;
 pub mod support_sdk;
-pub mod json;
 pub mod rules;
 pub mod desk_error;
 pub mod desk_api;

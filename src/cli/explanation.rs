@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::config::products::Product;
 use crate::login::Timestamp;
-use crate::zendesk::json::{Json, Object};
+use crate::login::json::{Json, Object};
 
 use super::opened::{Opened, seconds};
 use super::words::{date, json, printable, time_claim};

@@ -17,11 +17,11 @@ use crate::exchange::{Exchange, ExchangeError, Issued};
 use crate::http::error::ErrorCode;
 use crate::http::error::Reason;
 use crate::http::token::now;
+use crate::login::json::Object;
 use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
 use crate::login::verifier::Credentials;
 use crate::metrics::Metrics;
-use crate::zendesk::json::Object;
 use crate::zendesk::rules;
 use crate::zendesk::signing_key::is_signed_with;
 

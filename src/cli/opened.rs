@@ -5,9 +5,9 @@
 use serde_json::Number;
 
 use crate::login::Timestamp;
+use crate::login::json::{Json, Object};
 use crate::login::strict_json::{Members, StrictJsonError};
 use crate::login::token::decode_part;
-use crate::zendesk::json::{Json, Object};
 
 /// A token's two readable parts, as far as they can be read.
 pub struct Opened {

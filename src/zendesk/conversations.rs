@@ -7,10 +7,10 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::config::desk::Conversations as Settings;
+use crate::login::json::member;
 
 use super::desk_api::{Credentials, DeskApi, DeskClientError, Pause};
 use super::desk_error::{DeskApiError, IdError, ShowError};
-use super::json::member;
 
 /// How the API says that it has no such user.
 const MISSING: [&str; 1] = ["user_not_found"];

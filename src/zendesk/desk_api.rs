@@ -8,14 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::config::desk::Place;
 use crate::config::secret::Secret;
 use crate::http_client;
+use crate::login::json::Json;
 
 use super::desk_error::{DeskApiError, IdError, Refused};
 
@@ -192,58 +192,21 @@ impl DeskApi {
     }
 
     fn refused(&self, status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Refused {
-        let speakable = |words: String| {
+        let speakable = |words: &str| {
             let is_speakable = !self.unspeakable.iter().any(|secret| words.contains(secret.as_str()));
             is_speakable.then(|| words.chars().take(MAX_WORDS).collect())
         };
-        let RefusalBody { code, error, title, message } = RefusalBody::read(body);
-        let code = code.and_then(Lenient::apt).or_else(|| error?.apt()).and_then(speakable);
-        let title = title.and_then(Lenient::apt).or_else(|| message?.apt()).and_then(speakable);
-        Refused { status: status.as_u16(), code, title, retry_after }
-    }
-}
-
-/// What an API says of why it refuses, in either of two forms.
-#[derive(Default, Deserialize)]
-struct RefusalBody {
-    code: Option<Lenient<String>>,
-    /// The code in OAuth 2.0 and the Chat API.
-    error: Option<Lenient<String>>,
-    title: Option<Lenient<String>>,
-    /// The title in the Chat API.
-    message: Option<Lenient<String>>,
-}
-
-/// The form of the Sunshine Conversations API.
-#[derive(Deserialize)]
-struct RefusalList {
-    errors: Vec<Lenient<RefusalBody>>,
-}
-
-/// A value that counts for nothing where it is of another type than it should be.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient<T> {
-    Apt(T),
-    Other(IgnoredAny),
-}
-
-impl RefusalBody {
-    /// The first of a list of errors, or else the body itself; nothing of what can't be read.
-    fn read(body: &[u8]) -> Self {
-        let listed = serde_json::from_slice(body).ok().and_then(|RefusalList { errors }| errors.into_iter().next());
-        match listed {
-            Some(error) => error.apt().unwrap_or_default(),
-            None => serde_json::from_slice(body).unwrap_or_default(),
-        }
-    }
-}
-
-impl<T> Lenient<T> {
-    fn apt(self) -> Option<T> {
-        match self {
-            Self::Apt(value) => Some(value),
-            Self::Other(IgnoredAny) => None,
+        let body = serde_json::from_slice(body).unwrap_or(Json::Null);
+        // The Sunshine Conversations API has a list of errors, and names `code` and `title`; the Chat API and OAuth 2.0 have
+        // one, and name `error` and `message`.
+        let first = if let Some(Json::List(errors)) = body.get("errors") { errors.first() } else { None };
+        let error = first.unwrap_or(&body);
+        let text = |names: [&str; 2]| names.iter().find_map(|name| error.get(name)?.as_str()).and_then(speakable);
+        Refused {
+            status: status.as_u16(),
+            code: text(["code", "error"]),
+            title: text(["title", "message"]),
+            retry_after,
         }
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Number;
 
 use crate::config::products::{CHAT_MAX_LIFETIME, Product};
 use crate::login::Timestamp;
+use crate::login::json::{Json, Object};
 
-use super::json::{Json, Object};
 use super::messaging::is_contact;
 
 /// Most characters of an external id.
