@@ -19,7 +19,6 @@ pub mod secret;
 pub mod openapi;
 pub mod desk;
 pub mod users;
-pub mod backup;
 pub mod resolve;
 pub mod conflict;
 pub mod visitor;

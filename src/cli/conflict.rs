@@ -1,4 +1,4 @@
-//! Who has the email that Messaging refuses a player for?
+//! `conflict`: finds and mends what keeps a player out of Messaging, which is another user with the email.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use crate::config::{Config, environment};
 use crate::zendesk::conversations::{Conversations, Record, User};
 
 use super::desk::CONVERSATIONS;
-use super::users::{BRAND, Shown, find_user, user_table};
+use super::users::{BRAND, find_user, user_table};
 use super::words::{json, printable, shell_word};
 use super::{UsageError, resolve};
 
@@ -79,7 +79,7 @@ struct Found<'a> {
     conflict: Option<bool>,
     /// Ids of the users that do.
     in_the_way: Vec<&'a str>,
-    users: Vec<Shown<'a>>,
+    users: &'a [User],
 }
 
 /// Runs one of the three.
@@ -114,7 +114,7 @@ impl Find {
                 expect: self.expect.as_deref(),
                 conflict: self.expect.as_ref().map(|_| !in_the_way.is_empty()),
                 in_the_way: in_the_way.iter().map(|user| user.id.as_str()).collect(),
-                users: users.iter().map(Shown::new).collect(),
+                users: &users,
             })?
         } else {
             self.text(email, &users, &in_the_way, file)
@@ -173,7 +173,7 @@ impl Show {
         let Some(Record { user, .. }) = find_user(conversations, &self.user).await? else {
             return Ok(ExitCode::FAILURE);
         };
-        let told = if self.json { json(&Shown::new(&user))? } else { user_table(&user) };
+        let told = if self.json { json(&user)? } else { user_table(&user) };
         io::stdout().write_all(told.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }

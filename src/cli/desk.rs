@@ -1,11 +1,10 @@
-//! How does a person hear of what an API of the support desk says?
+//! What an API of the support desk says, in the words for a person.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use crate::http_client::CallError;
-use crate::zendesk::desk_api::{Pause, TRIES};
-use crate::zendesk::desk_error::{DeskApiError, Refused};
+use crate::zendesk::desk_api::{DeskApiError, Pause, Refused, TRIES};
 
 use super::words::printable;
 
@@ -60,7 +59,9 @@ impl Api {
         let mend = match error {
             DeskApiError::Call(CallError::Unreachable) => format!("; is {place} right, and the network up?"),
             DeskApiError::Call(CallError::Untrusted) => format!("; a private authority goes into {ca_file}"),
-            DeskApiError::Call(CallError::TooLarge) | DeskApiError::NotAsDescribed => format!("; is {place} right?"),
+            DeskApiError::Call(CallError::TooLarge) | DeskApiError::Id | DeskApiError::NotAsDescribed => {
+                format!("; is {place} right?")
+            }
             DeskApiError::Missing => String::new(),
             DeskApiError::Call(CallError::TimedOut | CallError::Broken) => "; try again in a minute".to_owned(),
             DeskApiError::Refused(Refused { status, retry_after, .. }) => match status {
@@ -89,7 +90,10 @@ fn sentence(Api { name, .. }: &Api, error: &DeskApiError) -> String {
         DeskApiError::Call(CallError::TooLarge) => format!("the answer of {name} is over 1 MiB"),
         DeskApiError::Call(CallError::Broken) => format!("the answer of {name} broke off or is no HTTP"),
         DeskApiError::Missing => format!("{name} knows nothing of it"),
-        DeskApiError::NotAsDescribed => format!("the answer of {name} is not what its description says"),
+        // An id that the API gave and that can't be one.
+        DeskApiError::Id | DeskApiError::NotAsDescribed => {
+            format!("the answer of {name} is not what its description says")
+        }
         DeskApiError::Refused(Refused { status, code, title, .. }) => {
             let words: Vec<String> = [code, title].into_iter().flatten().map(|words| printable(words)).collect();
             let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };

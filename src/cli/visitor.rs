@@ -1,4 +1,4 @@
-//! Whom does Chat take a visitor for, and is it the player?
+//! `visitor`: shows a visitor of Chat, and whether it is linked to a login.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, environment};
-use crate::zendesk::desk_error::{DeskApiError, ShowError};
+use crate::zendesk::desk_api::DeskApiError;
 use crate::zendesk::visitors::{Scalar, Visitor, Visitors};
 
 use super::UsageError;
@@ -80,12 +80,12 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCod
     runtime.shutdown_background();
     match shown {
         Ok(visitor) => show.tell(&visitor),
-        Err(ShowError::Id(_)) => Err(UsageError("ID: is no id: empty, '.' or '..'").into()),
-        Err(ShowError::Api(DeskApiError::Missing)) => {
+        Err(DeskApiError::Id) => Err(UsageError("ID: is no id: empty, '.' or '..'").into()),
+        Err(DeskApiError::Missing) => {
             let _ = writeln!(io::stderr(), "no visitor of Chat has the id {}", printable(&show.id));
             Ok(ExitCode::FAILURE)
         }
-        Err(ShowError::Api(error)) => Err(CHAT_API.failure(&error).into()),
+        Err(error) => Err(CHAT_API.failure(&error).into()),
     }
 }
 

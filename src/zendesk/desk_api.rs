@@ -14,10 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::desk::Place;
 use crate::config::secret::Secret;
-use crate::http_client;
+use crate::http_client::{self, CallError};
 use crate::login::json::Json;
-
-use super::desk_error::{DeskApiError, IdError, Refused};
 
 /// For one try.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
@@ -55,6 +53,34 @@ pub struct DeskApi {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("base_url and ca_file make no client; is there such a host, and such an authority?")]
 pub struct DeskClientError;
+
+/// Why there is no answer to go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeskApiError {
+    /// None came, or none that is whole.
+    Call(CallError),
+    /// An id that can't be asked for: nothing, or what every client and server takes for a folder.
+    Id,
+    /// The API knows nothing of what it was asked for.
+    Missing,
+    /// The API says no otherwise.
+    Refused(Refused),
+    /// An answer that is not what the API's description says.
+    NotAsDescribed,
+}
+
+/// How the API says no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// The code of its first error, in its own words, which nobody vouches for.
+    pub code: Option<String>,
+    /// The title of that error, likewise.
+    pub title: Option<String>,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
 
 /// A pause before another try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,17 +131,17 @@ impl DeskApi {
     /// The address below the base URL that these segments make, each encoded as a whole.
     ///
     /// # Errors
-    /// A segment can't be one.
-    pub fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, IdError> {
+    /// [`DeskApiError::Id`]: a segment can't be one.
+    pub fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, DeskApiError> {
         let mut address = self.url.clone();
         for segment in segments {
             if matches!(*segment, "" | "." | "..") {
-                return Err(IdError);
+                return Err(DeskApiError::Id);
             }
             address.push('/');
             address.extend(utf8_percent_encode(segment, UNRESERVED));
         }
-        let mut url = Url::parse(&address).map_err(|_| IdError)?;
+        let mut url = Url::parse(&address).map_err(|_| DeskApiError::Id)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -208,6 +234,24 @@ impl DeskApi {
             title: text(["title", "message"]),
             retry_after,
         }
+    }
+}
+
+impl DeskApiError {
+    /// Whether it may be otherwise in a moment.
+    const fn is_worth_another_try(&self) -> bool {
+        match self {
+            Self::Call(CallError::Unreachable | CallError::TimedOut | CallError::Broken) => true,
+            Self::Call(CallError::Untrusted | CallError::TooLarge)
+            | Self::Id
+            | Self::Missing
+            | Self::NotAsDescribed => false,
+            Self::Refused(refused) => matches!(refused.status, 408 | 429 | 500..),
+        }
+    }
+
+    const fn retry_after(&self) -> Option<Duration> {
+        if let Self::Refused(refused) = self { refused.retry_after } else { None }
     }
 }
 
