@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::config::products::Product;
 use crate::login::Timestamp;
 use crate::login::json::{Json, Object};
+use crate::zendesk::rules::Finding;
 
 use super::opened::{Opened, seconds};
 use super::words::{date, json, printable, time_claim};
@@ -57,15 +58,6 @@ struct Judged {
     refusal: Option<&'static str>,
     /// What the agent would see of the player.
     agent_sees: Option<Object>,
-}
-
-/// One thing that speaks against a token.
-#[derive(PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What is wrong.
-    pub cause: String,
-    /// What to do about it.
-    pub mend: String,
 }
 
 /// A claim that is a time.

@@ -22,11 +22,11 @@ use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
 use crate::login::verifier::Credentials;
 use crate::metrics::Metrics;
-use crate::zendesk::rules;
+use crate::zendesk::rules::{self, Finding};
 use crate::zendesk::signing_key::is_signed_with;
 
 use super::UsageError;
-use super::explanation::{Explanation, Finding, Verdict};
+use super::explanation::{Explanation, Verdict};
 use super::mends;
 use super::opened::{self, Opened};
 
@@ -157,17 +157,15 @@ fn explain_issued(token: &[u8], product: Product, key: &ProductKey, others: &[(P
         if signed_with.is_none() {
             findings.push(wrong_secret(token, product, key, others));
         }
-        let breaches = rules::breaches(product, header, claims, key.key_id.as_deref(), now);
         if opened.has_member_twice {
             let mend = "send each once: readers disagree on which of the two counts";
-            findings.push(Finding { cause: "has a member twice".to_owned(), mend: mend.to_owned() });
+            findings.push(Finding::new("has a member twice", mend));
         }
-        findings
-            .extend(breaches.into_iter().map(|breach| Finding { cause: breach.cause, mend: breach.mend.to_owned() }));
+        findings.extend(rules::breaches(product, header, claims, key.key_id.as_deref(), now));
     } else {
         let cause = "is no token: not three parts in base64url, with a JSON object in the first two";
         let mend = "give the token alone, as the answer holds it, without quotes around it";
-        findings.push(Finding { cause: cause.to_owned(), mend: mend.to_owned() });
+        findings.push(Finding::new(cause, mend));
     }
     let mut explanation = Explanation::new(product.word(), opened, now);
     explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
@@ -186,7 +184,7 @@ fn wrong_secret(token: &str, product: Product, key: &ProductKey, others: &[(Prod
     } else {
         format!("see that the signer and {own} have the secret that Zendesk shows")
     };
-    Finding { cause: format!("signed with another secret than {own}"), mend }
+    Finding::new(format!("signed with another secret than {own}"), mend)
 }
 
 fn slip(token: &str, secret: &[u8]) -> Option<&'static str> {

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Number;
 
 use crate::config::products::{CHAT_MAX_LIFETIME, Product};
@@ -26,13 +27,21 @@ const MAX_AGE: i64 = 120;
 /// The same for the Support SDK.
 const SUPPORT_SDK_MAX_AGE: i64 = 180;
 
-/// A rule that a token breaks. Quotes nothing but numbers and types.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Breach {
+/// One thing that speaks against a token. Of an issued one it quotes nothing but numbers and types.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
     /// What is wrong.
     pub cause: String,
     /// What to do about it.
-    pub mend: &'static str,
+    pub mend: String,
+}
+
+impl Finding {
+    /// A cause and its mend.
+    #[must_use]
+    pub fn new(cause: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { cause: cause.into(), mend: mend.into() }
+    }
 }
 
 /// Everything but the signature: header and claims against the product's rules at `now`. `key_id` is
@@ -44,7 +53,7 @@ pub fn breaches(
     claims: &Object,
     key_id: Option<&str>,
     now: Timestamp,
-) -> Vec<Breach> {
+) -> Vec<Finding> {
     let mut check = Check { claims, now, breaches: Vec::new() };
     check.header(header);
     match product {
@@ -78,12 +87,12 @@ pub fn breaches(
 struct Check<'a> {
     claims: &'a Object,
     now: Timestamp,
-    breaches: Vec<Breach>,
+    breaches: Vec<Finding>,
 }
 
 impl Check<'_> {
     fn add(&mut self, cause: impl Into<String>, mend: &'static str) {
-        self.breaches.push(Breach { cause: cause.into(), mend });
+        self.breaches.push(Finding::new(cause, mend));
     }
 
     fn header(&mut self, header: &Object) {
