@@ -15,7 +15,6 @@ pub mod check;
 pub mod inspect;
 pub mod healthcheck;
 pub mod desk;
-pub mod users;
 pub mod resolve;
 pub mod conflict;
 pub mod visitor;
@@ -28,6 +27,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use tokio::runtime::Runtime;
 
 use crate::config::problem::ConfigError;
 use crate::config::secret::Secret;
@@ -142,6 +142,14 @@ fn report(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Runs a future to its end. A look-up of a name may go on by then, which nothing can end and nobody needs.
+fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Runtime::new()?;
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(output)
 }
 
 /// Prints what a command has for standard output.

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{anyhow, ensure};
-use tokio::runtime::Runtime;
 
 use crate::config::login::{Login, Signature};
 use crate::config::problem::Source;
@@ -22,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 
 use super::words::printable;
+use super::{block_on, print};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -39,15 +39,14 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     config.tls.as_ref().map(CertifiedKey::new).transpose()?;
-    io::stdout().write_all(report(&config)?.as_bytes())?;
+    print(report(&config)?)?;
     if arguments.online { ask(&config.login) } else { Ok(()) }
 }
 
 /// Asks the Login API for what the settings need of it, and for the time.
 fn ask(login: &Login) -> anyhow::Result<()> {
     let api = LoginApi::new(&login.api)?;
-    let runtime = Runtime::new()?;
-    let answer = runtime.block_on(async {
+    let answer = block_on(async {
         let revocation = match login.revocation_cache {
             // No token, so the API should refuse it; how it does so is its own affair.
             Some(_) => match api.validate("").await {
@@ -69,8 +68,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
             }
             Signature::Secret { .. } => Ok((format!("answers{revocation}"), api.clock().await?)),
         }
-    });
-    runtime.shutdown_background();
+    })?;
     let (told, api_clock) =
         answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", mend(error, login)))?;
     let skew = api_clock.map(|clock| clock.behind(now()));

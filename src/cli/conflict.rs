@@ -1,21 +1,18 @@
 //! `conflict`: finds and mends what keeps a player out of Messaging, which is another user with the email.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use crate::config::{Config, environment};
 use crate::zendesk::conversations::{Conversations, Record, User};
 
-use super::desk::CONVERSATIONS;
-use super::users::{BRAND, find_user, user_table};
+use super::desk::{BRAND, CONVERSATIONS, find_user, user_table};
 use super::words::{json, printable, shell_word};
-use super::{UsageError, resolve};
+use super::{UsageError, block_on, print, resolve};
 
 /// What `conflict --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -88,15 +85,13 @@ struct Found<'a> {
 /// Wrong arguments or settings, the API, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let conversations = Conversations::new(&Config::load_conversations(file, environment())?)?;
-    let runtime = Runtime::new()?;
-    let done = match &arguments.action {
-        Action::Find(find) => runtime.block_on(find.run(&conversations, file)),
-        Action::Show(show) => runtime.block_on(show.run(&conversations)),
-        Action::Resolve(resolve) => runtime.block_on(resolve::run(resolve, &conversations)),
-    };
-    // A name that is still being looked up is nobody's any more.
-    runtime.shutdown_background();
-    done
+    block_on(async {
+        match &arguments.action {
+            Action::Find(find) => find.run(&conversations, file).await,
+            Action::Show(show) => show.run(&conversations).await,
+            Action::Resolve(resolve) => resolve::run(resolve, &conversations).await,
+        }
+    })?
 }
 
 impl Find {
@@ -119,7 +114,7 @@ impl Find {
         } else {
             self.text(email, &users, &in_the_way, file)
         };
-        io::stdout().write_all(told.as_bytes())?;
+        print(told)?;
         Ok(if users.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
@@ -174,7 +169,7 @@ impl Show {
             return Ok(ExitCode::FAILURE);
         };
         let told = if self.json { json(&user)? } else { user_table(&user) };
-        io::stdout().write_all(told.as_bytes())?;
+        print(told)?;
         Ok(ExitCode::SUCCESS)
     }
 }

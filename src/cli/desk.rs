@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use crate::http_client::CallError;
+use crate::zendesk::conversations::{Conversations, Record, User};
 use crate::zendesk::desk_api::{DeskApiError, Pause, Refused, TRIES};
 
+use super::UsageError;
 use super::words::printable;
 
 /// An API, in the words of its settings.
@@ -36,6 +38,9 @@ pub const CHAT_API: Api = Api {
     ca_file: "chat_api.ca_file",
 };
 
+/// Why users may be out of sight.
+pub const BRAND: &str = "; where users are kept apart by brand, conversations.brand_id has to be the user's";
+
 /// The API failed, or does not let us in.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -49,6 +54,27 @@ impl Api {
                 let (told, seconds) = (sentence(self, &pause.cause), pause.length.as_secs_f32());
                 let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
             }
+        }
+    }
+
+    /// What has an id; when there is nothing, that is said.
+    ///
+    /// # Errors
+    /// No id, or the API.
+    pub fn found<T>(
+        &self,
+        shown: Result<T, DeskApiError>,
+        no_id: &'static str,
+        missing: &str,
+    ) -> anyhow::Result<Option<T>> {
+        match shown {
+            Ok(found) => Ok(Some(found)),
+            Err(DeskApiError::Id) => Err(UsageError(no_id).into()),
+            Err(DeskApiError::Missing) => {
+                let _ = writeln!(io::stderr(), "{missing}");
+                Ok(None)
+            }
+            Err(error) => Err(self.failure(&error).into()),
         }
     }
 
@@ -80,6 +106,16 @@ impl Api {
     }
 }
 
+/// The user of an id or external id; when there is none, that is said.
+///
+/// # Errors
+/// No id, or the API.
+pub async fn find_user(conversations: &Conversations, id: &str) -> anyhow::Result<Option<Record>> {
+    let shown = conversations.show(id, CONVERSATIONS.pausing()).await;
+    let missing = format!("no user of Messaging has the id or external id {}{BRAND}", printable(id));
+    CONVERSATIONS.found(shown, "USER: is no id: empty, '.' or '..'", &missing)
+}
+
 fn sentence(Api { name, .. }: &Api, error: &DeskApiError) -> String {
     match error {
         DeskApiError::Call(CallError::Unreachable) => format!("{name} can't be reached"),
@@ -100,6 +136,23 @@ fn sentence(Api { name, .. }: &Api, error: &DeskApiError) -> String {
             format!("{name} answered with status {status}{words}")
         }
     }
+}
+
+/// A user, for a person.
+#[must_use]
+pub fn user_table(user: &User) -> String {
+    let mut rows = vec![
+        ("id", Some(user.id.clone())),
+        ("external id", Some(user.external_id.clone().unwrap_or_else(|| "none: it never signed in".to_owned()))),
+        ("signed up", user.signed_up_at.clone()),
+        ("Zendesk id", user.zendesk_id.clone()),
+        ("brand", user.brand_id.clone()),
+    ];
+    for identity in &user.identities {
+        let by = identity.verification.as_ref().map_or(String::new(), |by| format!(" (verification: {by})"));
+        rows.push((identity.kind.as_str(), Some(identity.value.clone() + &by)));
+    }
+    table(&rows)
 }
 
 /// Names and values, one under the other; what is not there is left out. Both may be anybody's.

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
-use tokio::runtime::Runtime;
 
 use crate::config::products::Product;
 use crate::config::secret::Secret;
@@ -25,10 +24,10 @@ use crate::metrics::Metrics;
 use crate::zendesk::rules::{self, Finding};
 use crate::zendesk::signing_key::is_signed_with;
 
-use super::UsageError;
 use super::explanation::{Explanation, Verdict};
 use super::mends;
 use super::opened::{self, Opened};
+use super::{UsageError, block_on, print};
 
 /// What `inspect --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -76,7 +75,7 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCod
         explain_login(&read_token()?, &config)?
     };
     let told = if arguments.json { explanation.json()? } else { explanation.text() };
-    io::stdout().write_all(told.as_bytes())?;
+    print(told)?;
     Ok(if explanation.verdict == Verdict::Accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -116,27 +115,30 @@ fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(token)] };
     let opened = Opened::read(token);
     let mut explanation = Explanation::new("login", Opened::read(token), now());
-    let runtime = Runtime::new()?;
-    let mut no_login = None;
-    for product in config.products.iter().map(|section| section.claims.product()) {
-        let run = || runtime.block_on(exchange.run(product, &credentials, now()));
-        // Where there is no login, there is none for whichever product.
-        match no_login.map_or_else(run, Err) {
-            Ok(issued) => {
-                explanation.signed_with = Some(issued.verified_by.word());
-                explanation.accept(product, agent_sees(&issued));
-            }
-            Err(error) => {
-                explanation.signed_with = error.verified_by().map(VerifiedBy::word);
-                let refusal = Reason::from(error).error_code();
-                let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
-                let finding = mends::finding(error, &config.login, &opened);
-                explanation.refuse(product, refusal.code(), is_unknown, finding);
-                no_login = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
+    block_on(async {
+        let mut no_login = None;
+        for product in config.products.iter().map(|section| section.claims.product()) {
+            // Where there is no login, there is none for whichever product.
+            let issued = match no_login {
+                Some(error) => Err(error),
+                None => exchange.run(product, &credentials, now()).await,
+            };
+            match issued {
+                Ok(issued) => {
+                    explanation.signed_with = Some(issued.verified_by.word());
+                    explanation.accept(product, agent_sees(&issued));
+                }
+                Err(error) => {
+                    explanation.signed_with = error.verified_by().map(VerifiedBy::word);
+                    let refusal = Reason::from(error).error_code();
+                    let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
+                    let finding = mends::finding(error, &config.login, &opened);
+                    explanation.refuse(product, refusal.code(), is_unknown, finding);
+                    no_login = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
+                }
             }
         }
-    }
-    runtime.shutdown_background();
+    })?;
     Ok(explanation)
 }
 

@@ -15,10 +15,9 @@ use crate::login::Timestamp;
 use crate::zendesk::conversations::{Conversations, Record, Remedy, User};
 use crate::zendesk::desk_api::DeskApiError;
 
-use super::desk::{ApiFailure, CONVERSATIONS};
-use super::users::{find_user, user_table};
+use super::desk::{ApiFailure, CONVERSATIONS, find_user, user_table};
 use super::words::{date, json, printable};
-use super::{EXIT_API, UsageError};
+use super::{EXIT_API, UsageError, print};
 
 /// Arguments of `conflict resolve`.
 #[derive(Debug, clap::Args)]
@@ -158,7 +157,7 @@ impl Arguments {
         } else {
             format!("Would send: {would_send}\n{}.\n", self.loss().replacen("This deletes", "It would delete", 1))
         };
-        io::stdout().write_all(told.as_bytes())?;
+        print(told)?;
         Ok(ExitCode::SUCCESS)
     }
 

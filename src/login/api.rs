@@ -1,12 +1,15 @@
 //! A client of the Xsolla Login API: the keys it publishes, its word on revocation, its clock.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use reqwest::header::{AGE, CONTENT_TYPE, DATE};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tracing::Instrument;
 
 use crate::config::login::Api;
@@ -27,7 +30,13 @@ const MAX_BYTES: usize = 100 * 1024;
 pub struct LoginApi {
     client: Client,
     url: String,
+    /// Places for requests that wait for the API. An attacker makes up key ids at will; while the API is slow they would
+    /// otherwise fill the house, and players who need nothing of it would be turned away.
+    waiting: Arc<Semaphore>,
 }
+
+/// More requests wait for the API than may.
+pub(super) struct TooManyWait;
 
 /// What the Login API says of a token that verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +128,8 @@ impl LoginApi {
     pub fn new(api: &Api) -> Result<Self, ClientError> {
         Url::parse(&api.url).map_err(|_| ClientError::Url)?;
         let client = http_client::client(api.authorities.as_deref(), CALL_LIMIT);
-        Ok(Self { client: client.map_err(|_| ClientError::Authorities)?, url: api.url.clone() })
+        let client = client.map_err(|_| ClientError::Authorities)?;
+        Ok(Self { client, url: api.url.clone(), waiting: Arc::new(Semaphore::new(api.most_waiting)) })
     }
 
     /// Checks that a client could be made, also where nobody needs one yet.
@@ -131,6 +141,20 @@ impl LoginApi {
             return Self::new(api).map(drop);
         }
         Url::parse(&api.url).map(drop).map_err(|_| ClientError::Url)
+    }
+
+    /// Runs calls that a request waits for, if there is a place to wait. They have a task of their own: a client that hangs
+    /// up must not end what others wait for.
+    pub(super) async fn wait<T: Send + 'static>(
+        &self,
+        calls: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Result<T, JoinError>, TooManyWait> {
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| TooManyWait)?;
+        let calls = async move {
+            let _place = place;
+            calls.await
+        };
+        Ok(tokio::spawn(calls.in_current_span()).await)
     }
 
     /// Fetches the keys that a login project publishes; the API's clock comes along, when it said.

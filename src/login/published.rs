@@ -9,7 +9,6 @@ use jsonwebtoken::DecodingKey;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
 
 use crate::config::login::{Api, KeyCaching};
 use crate::metrics::Metrics;
@@ -39,9 +38,6 @@ pub struct PublishedKeys {
     flight: Semaphore,
     /// Tells the keeper that the next fetch is due sooner than it thought.
     due_sooner: Notify,
-    /// Places for requests that wait for one. An attacker makes up key ids at will; while the Login API
-    /// is slow they would otherwise fill the house, and players whose key is at hand would be turned away.
-    waiting: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -92,9 +88,8 @@ impl PublishedKeys {
     /// See [`ClientError`].
     pub fn new(settings: Settings, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
         let old = old.filter(|old| old.settings.names_the_same_keys(&settings));
-        match old {
-            Some(old) if old.settings == settings => return Ok(Arc::clone(old)),
-            Some(_) | None => {}
+        if let Some(old) = old.filter(|old| old.settings == settings) {
+            return Ok(Arc::clone(old));
         }
         Ok(Arc::new(Self {
             api: LoginApi::new(&settings.api)?,
@@ -102,7 +97,6 @@ impl PublishedKeys {
             fetches: Mutex::default(),
             flight: Semaphore::new(1),
             due_sooner: Notify::new(),
-            waiting: Arc::new(Semaphore::new(settings.api.most_waiting)),
             settings,
             metrics: metrics.clone(),
         }))
@@ -154,14 +148,9 @@ impl PublishedKeys {
     }
 
     async fn wait_for_fetch(self: &Arc<Self>, seen: Option<Instant>) -> Result<bool, FindKeyError> {
-        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| FindKeyError::Unavailable)?;
         let this = Arc::clone(self);
-        // A task of its own: a client that hangs up must not end what others wait for.
-        let fetch = async move {
-            let _place = place;
-            this.fetch_after(seen).await
-        };
-        tokio::spawn(fetch.in_current_span()).await.map_err(|_| FindKeyError::Unavailable)
+        let fetched = self.api.wait(async move { this.fetch_after(seen).await }).await;
+        fetched.ok().and_then(Result::ok).ok_or(FindKeyError::Unavailable)
     }
 
     /// Fetches for an id that keys of that time lack, unless others did meanwhile or the cooldown
