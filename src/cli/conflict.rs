@@ -84,7 +84,8 @@ struct Found<'a> {
 /// # Errors
 /// Wrong arguments or settings, the API, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let conversations = Conversations::new(&Config::load_conversations(file, environment())?)?;
+    let conversations =
+        Conversations::new(&Config::load_conversations(file, environment())?, |pause| CONVERSATIONS.tell(pause))?;
     block_on(async {
         match &arguments.action {
             Action::Find(find) => find.run(&conversations, file).await,
@@ -100,7 +101,7 @@ impl Find {
         if !email.contains('@') {
             return Err(UsageError("--email: is no email; give the player's whole email").into());
         }
-        let users = conversations.find(email, CONVERSATIONS.pausing()).await;
+        let users = conversations.find(email).await;
         let users = users.map_err(|error| CONVERSATIONS.failure(&error))?;
         let in_the_way = self.in_the_way(&users);
         let told = if self.json {

@@ -48,12 +48,10 @@ pub struct ApiFailure(pub String);
 
 impl Api {
     /// Tells a person at a terminal of each pause; a log or a script needs no word of it.
-    pub fn pausing(&self) -> impl Fn(&Pause) {
-        |pause| {
-            if io::stderr().is_terminal() {
-                let (told, seconds) = (sentence(self, &pause.cause), pause.length.as_secs_f32());
-                let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
-            }
+    pub fn tell(&self, pause: &Pause) {
+        if io::stderr().is_terminal() {
+            let (told, seconds) = (sentence(self, &pause.cause), pause.length.as_secs_f32());
+            let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
         }
     }
 
@@ -111,7 +109,7 @@ impl Api {
 /// # Errors
 /// No id, or the API.
 pub async fn find_user(conversations: &Conversations, id: &str) -> anyhow::Result<Option<Record>> {
-    let shown = conversations.show(id, CONVERSATIONS.pausing()).await;
+    let shown = conversations.show(id).await;
     let missing = format!("no user of Messaging has the id or external id {}{BRAND}", printable(id));
     CONVERSATIONS.found(shown, "USER: is no id: empty, '.' or '..'", &missing)
 }

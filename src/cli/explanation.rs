@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::config::products::Product;
 use crate::login::Timestamp;
+use crate::login::claims::whole_seconds;
 use crate::login::json::{Json, Object};
 use crate::zendesk::rules::Finding;
 
-use super::opened::{Opened, seconds};
+use super::opened::Opened;
 use super::words::{date, json, printable, time_claim};
 
 /// Widest column of names; longer names push their values aside.
@@ -73,7 +74,7 @@ impl Explanation {
     #[must_use]
     pub fn new(judged_as: &'static str, opened: Opened, now: Timestamp) -> Self {
         let times = opened.claims.iter().flatten().filter_map(|(claim, value)| {
-            let at = seconds(value.as_number()?)?;
+            let at = whole_seconds(value.as_number()?)?;
             let (in_words, date) = (time_claim(claim, at, now)?, date(at));
             let in_words = if date.is_some() { in_words } else { NO_TIME.to_owned() };
             Some(Time { claim: claim.clone(), at: date, in_words })

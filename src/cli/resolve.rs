@@ -123,7 +123,7 @@ pub async fn run(arguments: &Arguments, conversations: &Conversations) -> anyhow
         return Ok(ExitCode::FAILURE);
     }
     // A person may take an hour over the answer.
-    let looked = conversations.look_again(&record.user, CONVERSATIONS.pausing()).await;
+    let looked = conversations.look_again(&record.user).await;
     let now = looked.map_err(|error| CONVERSATIONS.failure(&error))?;
     let Some(record) = now.filter(|now| now.user == record.user) else {
         let _ = writeln!(io::stderr(), "the user has changed meanwhile, so nothing was deleted; look at it again");
@@ -166,7 +166,7 @@ impl Arguments {
         let path = self.backup.clone().unwrap_or_else(|| default_path(&user.id, now()));
         keep(&path, &record.json).map_err(|error| BackupError(path.display().to_string(), error))?;
         let _ = writeln!(io::stderr(), "the user's record is in {}", path.display());
-        let deleted = conversations.delete(user, self.remedy(), CONVERSATIONS.pausing()).await;
+        let deleted = conversations.delete(user, self.remedy()).await;
         deleted.map_err(|error| {
             let told = CONVERSATIONS.failure(&error).0;
             ApiFailure(told + "; conflict show says whether anything was deleted")
@@ -238,11 +238,11 @@ struct Seen {
 impl Seen {
     /// Looks at a user, and at each email that it had.
     async fn look(conversations: &Conversations, before: &User) -> Result<Self, DeskApiError> {
-        let user = conversations.look_again(before, CONVERSATIONS.pausing()).await?.map(|record| record.user);
+        let user = conversations.look_again(before).await?.map(|record| record.user);
         // The user's own record counts for the user: a list may lag behind.
         let mut holders: Vec<User> = user.iter().filter(|user| user.emails().next().is_some()).cloned().collect();
         for email in before.emails() {
-            let found = conversations.find(&email.value, CONVERSATIONS.pausing()).await?;
+            let found = conversations.find(&email.value).await?;
             holders.extend(found.into_iter().filter(|user| user.id != before.id));
         }
         Ok(Self { user, holders })

@@ -70,8 +70,8 @@ struct Shown<'a> {
 /// Wrong arguments or settings, the API, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
-    let visitors = Visitors::new(&Config::load_chat_api(file, environment())?)?;
-    let shown = block_on(visitors.show(&show.id, CHAT_API.pausing()))?;
+    let visitors = Visitors::new(&Config::load_chat_api(file, environment())?, |pause| CHAT_API.tell(pause))?;
+    let shown = block_on(visitors.show(&show.id))?;
     let missing = format!("no visitor of Chat has the id {}", printable(&show.id));
     match CHAT_API.found(shown, "ID: is no id: empty, '.' or '..'", &missing)? {
         Some(visitor) => show.tell(&visitor),

@@ -82,12 +82,17 @@ struct Many {
 }
 
 impl Conversations {
-    /// The users of the app that is set.
+    /// The users of the app that is set. `pausing` hears of each pause between the tries of a call.
     ///
     /// # Errors
     /// See [`DeskClientError`].
-    pub fn new(settings: &Settings) -> Result<Self, DeskClientError> {
-        let api = DeskApi::new(&settings.place, &Credentials::Basic(&settings.key_id, &settings.key_secret), &MISSING)?;
+    pub fn new(settings: &Settings, pausing: fn(&Pause)) -> Result<Self, DeskClientError> {
+        let api = DeskApi::new(
+            &settings.place,
+            &Credentials::Basic(&settings.key_id, &settings.key_secret),
+            &MISSING,
+            pausing,
+        )?;
         Ok(Self { api, app_id: settings.app_id.clone(), brand_id: settings.brand_id.clone() })
     }
 
@@ -95,10 +100,10 @@ impl Conversations {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn find(&self, email: &str, pausing: impl Fn(&Pause)) -> Result<Vec<User>, DeskApiError> {
+    pub async fn find(&self, email: &str) -> Result<Vec<User>, DeskApiError> {
         let filter = [("filter[identities.email]", email)];
         let url = self.address(&[], &filter)?;
-        let users = self.api.fetch::<Many>(&url, pausing).await?.users;
+        let users = self.api.fetch::<Many>(&url).await?.users;
         // Whoever drops the filter on the way must not have us offer strangers for deletion.
         let has_it = |user: &User| user.emails().any(|identity| identity.value.eq_ignore_ascii_case(email));
         if users.iter().all(has_it) { Ok(users) } else { Err(DeskApiError::NotAsDescribed) }
@@ -108,9 +113,9 @@ impl Conversations {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn show(&self, id: &str, pausing: impl Fn(&Pause)) -> Result<Record, DeskApiError> {
+    pub async fn show(&self, id: &str) -> Result<Record, DeskApiError> {
         let url = self.address(&[id], &[])?;
-        let body = self.api.fetch_text(&url, pausing).await?;
+        let body = self.api.fetch_text(&url).await?;
         let One { user } = serde_json::from_str(&body).map_err(|_| DeskApiError::NotAsDescribed)?;
         let json = member(&body, "user").ok_or(DeskApiError::NotAsDescribed)?.to_owned();
         // Whoever answers in between must not have us delete a stranger.
@@ -122,8 +127,8 @@ impl Conversations {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn look_again(&self, user: &User, pausing: impl Fn(&Pause)) -> Result<Option<Record>, DeskApiError> {
-        match self.show(&user.id, pausing).await {
+    pub async fn look_again(&self, user: &User) -> Result<Option<Record>, DeskApiError> {
+        match self.show(&user.id).await {
             Ok(record) => Ok(Some(record)),
             Err(DeskApiError::Missing) => Ok(None),
             Err(error) => Err(error),
@@ -146,8 +151,8 @@ impl Conversations {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn delete(&self, user: &User, remedy: Remedy, pausing: impl Fn(&Pause)) -> Result<(), DeskApiError> {
-        self.api.delete(&self.remedy_address(user, remedy)?, pausing).await
+    pub async fn delete(&self, user: &User, remedy: Remedy) -> Result<(), DeskApiError> {
+        self.api.delete(&self.remedy_address(user, remedy)?).await
     }
 
     fn address(&self, more: &[&str], query: &[(&str, &str)]) -> Result<Url, DeskApiError> {

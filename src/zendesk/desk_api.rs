@@ -47,6 +47,7 @@ pub struct DeskApi {
     unspeakable: Vec<String>,
     /// The API's codes for what is not there.
     missing: &'static [&'static str],
+    pausing: fn(&Pause),
 }
 
 /// No client can be made, which settings that were checked give no reason for.
@@ -103,7 +104,7 @@ pub enum Credentials<'a> {
 
 impl DeskApi {
     /// Makes a client of the API at a place, whose codes for what is not there are `missing`: any server says 404 to a
-    /// path that it does not have.
+    /// path that it does not have. `pausing` hears of each pause.
     ///
     /// # Errors
     /// See [`DeskClientError`].
@@ -111,6 +112,7 @@ impl DeskApi {
         place: &Place,
         credentials: &Credentials<'_>,
         missing: &'static [&'static str],
+        pausing: fn(&Pause),
     ) -> Result<Self, DeskClientError> {
         Url::parse(&place.url).map_err(|_| DeskClientError)?;
         let client = http_client::client(place.authorities.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
@@ -125,7 +127,7 @@ impl DeskApi {
         unspeakable.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| DeskClientError)?;
         authorization.set_sensitive(true);
-        Ok(Self { client, url: place.url.clone(), authorization, unspeakable, missing })
+        Ok(Self { client, url: place.url.clone(), authorization, unspeakable, missing, pausing })
     }
 
     /// The address below the base URL that these segments make, each encoded as a whole.
@@ -148,12 +150,12 @@ impl DeskApi {
         Ok(url)
     }
 
-    /// Asks for what is at an address; `pausing` hears of each pause.
+    /// Asks for what is at an address.
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn fetch<T: DeserializeOwned>(&self, url: &Url, pausing: impl Fn(&Pause)) -> Result<T, DeskApiError> {
-        let body = self.call(&Method::GET, url, pausing).await.map_err(|failed| failed.error)?;
+    pub async fn fetch<T: DeserializeOwned>(&self, url: &Url) -> Result<T, DeskApiError> {
+        let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
         serde_json::from_slice(&body).map_err(|_| DeskApiError::NotAsDescribed)
     }
 
@@ -161,8 +163,8 @@ impl DeskApi {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn fetch_text(&self, url: &Url, pausing: impl Fn(&Pause)) -> Result<String, DeskApiError> {
-        let body = self.call(&Method::GET, url, pausing).await.map_err(|failed| failed.error)?;
+    pub async fn fetch_text(&self, url: &Url) -> Result<String, DeskApiError> {
+        let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
         String::from_utf8(body).map_err(|_| DeskApiError::NotAsDescribed)
     }
 
@@ -171,14 +173,14 @@ impl DeskApi {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn delete(&self, url: &Url, pausing: impl Fn(&Pause)) -> Result<(), DeskApiError> {
-        match self.call(&Method::DELETE, url, pausing).await {
+    pub async fn delete(&self, url: &Url) -> Result<(), DeskApiError> {
+        match self.call(&Method::DELETE, url).await {
             Err(Failed { error: DeskApiError::Missing, tries: 2.. }) => Ok(()),
             done => done.map(drop).map_err(|failed| failed.error),
         }
     }
 
-    async fn call(&self, method: &Method, url: &Url, pausing: impl Fn(&Pause)) -> Result<Vec<u8>, Failed> {
+    async fn call(&self, method: &Method, url: &Url) -> Result<Vec<u8>, Failed> {
         let end = Instant::now() + CALL_LIMIT;
         let pauses = ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_max_times(TRIES - 1).with_jitter();
         let mut pauses = pauses.build();
@@ -196,7 +198,7 @@ impl DeskApi {
                 return Err(Failed { error, tries });
             };
             tries += 1;
-            pausing(&Pause { cause: error, length, next: tries });
+            (self.pausing)(&Pause { cause: error, length, next: tries });
             sleep(length).await;
         }
     }
