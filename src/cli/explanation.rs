@@ -11,7 +11,7 @@ use crate::login::json::{Json, Object};
 use crate::zendesk::rules::Finding;
 
 use super::opened::Opened;
-use super::words::{date, json, printable, time_claim};
+use super::words::{date, printable, time_claim};
 
 /// Widest column of names; longer names push their values aside.
 const MAX_WIDTH: usize = 40;
@@ -105,14 +105,6 @@ impl Explanation {
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
-    }
-
-    /// For a script: one JSON object.
-    ///
-    /// # Errors
-    /// None that a person could cause.
-    pub fn json(&self) -> serde_json::Result<String> {
-        json(self)
     }
 
     /// For a person.

@@ -27,6 +27,7 @@ use crate::zendesk::signing_key::is_signed_with;
 use super::explanation::{Explanation, Verdict};
 use super::mends;
 use super::opened::{self, Opened};
+use super::words::json;
 use super::{UsageError, block_on, print};
 
 /// What `inspect --help` says last.
@@ -74,7 +75,7 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCod
         let config = Config::load_for_login(file, environment())?;
         explain_login(&read_token()?, &config)?
     };
-    let told = if arguments.json { explanation.json()? } else { explanation.text() };
+    let told = if arguments.json { json(&explanation)? } else { explanation.text() };
     print(told)?;
     Ok(if explanation.verdict == Verdict::Accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -52,12 +52,6 @@ pub struct Settings {
     pub caching: KeyCaching,
 }
 
-impl Settings {
-    fn names_the_same_keys(&self, other: &Self) -> bool {
-        self.api.url == other.api.url && self.project_id == other.project_id
-    }
-}
-
 /// Why there is no key of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FindKeyError {
@@ -87,7 +81,8 @@ impl PublishedKeys {
     /// # Errors
     /// See [`ClientError`].
     pub fn new(settings: Settings, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
-        let old = old.filter(|old| old.settings.names_the_same_keys(&settings));
+        let is_same = |old: &Settings| old.api.url == settings.api.url && old.project_id == settings.project_id;
+        let old = old.filter(|old| is_same(&old.settings));
         if let Some(old) = old.filter(|old| old.settings == settings) {
             return Ok(Arc::clone(old));
         }

@@ -121,16 +121,14 @@ impl Check<'_> {
 
     /// Claims that are texts: some have to be there, some may.
     fn texts(&mut self, needed: &[&str], optional: &[&str]) {
-        for (name, is_needed) in
-            needed.iter().map(|name| (*name, true)).chain(optional.iter().map(|name| (*name, false)))
-        {
+        for name in needed.iter().chain(optional).copied() {
             let mend = match name {
                 "external_id" => "send the player's id as text, the same for ever",
                 "jti" => "send a random text, another for each token",
                 _ => "send it as text that is not empty",
             };
             match self.claims.get(name) {
-                None if is_needed => self.add(format!("claim {name} is missing"), mend),
+                None if needed.contains(&name) => self.add(format!("claim {name} is missing"), mend),
                 Some(Json::Text(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), mend),
                 Some(Json::Text(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
                     self.add("claim external_id is over 255 characters", "send a shorter id, the same for ever");
@@ -176,7 +174,7 @@ impl Check<'_> {
     }
 
     /// `exp`, which may be missing.
-    fn ends(&mut self, lifetime: Option<Duration>) {
+    fn ends(&mut self, most: Option<Duration>) {
         let Some(expires_at) = self.time("exp", false) else { return };
         if expires_at <= self.now {
             self.add(
@@ -185,18 +183,11 @@ impl Check<'_> {
             );
         }
         let issued_at = self.claims.get("iat").and_then(Json::as_number).and_then(Number::as_i64);
-        let (Some(lifetime), Some(issued_at)) = (lifetime.map(|lifetime| lifetime.as_secs()), issued_at) else {
-            return;
-        };
-        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX);
-        if expires_at.saturating_sub(issued_at) > lifetime {
-            self.add(
-                format!(
-                    "claim exp is {} s after iat, at most {lifetime} are taken",
-                    expires_at.saturating_sub(issued_at)
-                ),
-                "let the token end sooner, or leave exp out",
-            );
+        let (Some(most), Some(issued_at)) = (most, issued_at) else { return };
+        let (most, lifetime) = (most.as_secs().cast_signed(), expires_at.saturating_sub(issued_at));
+        if lifetime > most {
+            let cause = format!("claim exp is {lifetime} s after iat, at most {most} are taken");
+            self.add(cause, "let the token end sooner, or leave exp out");
         }
     }
 
