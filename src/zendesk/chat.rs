@@ -25,10 +25,10 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// The email is one that Chat refuses.
     pub fn new(player: &'a Identity<'_>, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
-        let contact = player.contact().ok_or(IssueError::ContactMissing)?;
-        if !contact.email.is_ascii() {
+        let (name, email) = player.name_and_email().ok_or(IssueError::ContactMissing)?;
+        if !email.is_ascii() {
             return Err(IssueError::EmailNotAscii);
         }
-        Ok(Self { name: contact.name, email: contact.email, external_id: contact.external_id, iat: now, exp })
+        Ok(Self { name, email, external_id: player.external_id(), iat: now, exp })
     }
 }

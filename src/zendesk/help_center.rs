@@ -26,7 +26,7 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// The player was identified without an email, or there are no random bytes.
     pub fn new(player: &'a Identity<'_>, now: Timestamp) -> Result<Self, IssueError> {
-        let contact = player.contact().ok_or(IssueError::ContactMissing)?;
-        Ok(Self { name: contact.name, email: contact.email, jti: random_id()?, iat: now })
+        let (name, email) = player.name_and_email().ok_or(IssueError::ContactMissing)?;
+        Ok(Self { name, email, jti: random_id()?, iat: now })
     }
 }

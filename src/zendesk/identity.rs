@@ -21,17 +21,6 @@ pub struct Identity<'a> {
     email: Option<Cow<'a, str>>,
 }
 
-/// A player who can be written to: what every product but Messaging needs.
-#[derive(Clone, Copy)]
-pub struct Contact<'a> {
-    /// What the agent sees.
-    pub name: &'a str,
-    /// The player's email, or one made of the external id.
-    pub email: &'a str,
-    /// See [`Identity::external_id`].
-    pub external_id: &'a str,
-}
-
 /// Why a player can't be named to Zendesk. Never quotes a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum IdentityError {
@@ -107,10 +96,10 @@ impl<'a> Identity<'a> {
         self.email.as_deref()
     }
 
-    /// Name, email and id; nothing where the rule asked for less and there was less.
+    /// Name and email, which every product but Messaging needs; nothing where the rule asked for less and there was less.
     #[must_use]
-    pub fn contact(&self) -> Option<Contact<'_>> {
-        Some(Contact { name: self.name()?, email: self.email()?, external_id: self.external_id })
+    pub fn name_and_email(&self) -> Option<(&str, &str)> {
+        self.name().zip(self.email())
     }
 }
 

@@ -27,13 +27,7 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// The player was identified without an email, or there are no random bytes.
     pub fn new(player: &'a Identity<'_>, now: Timestamp) -> Result<Self, IssueError> {
-        let contact = player.contact().ok_or(IssueError::ContactMissing)?;
-        Ok(Self {
-            name: contact.name,
-            email: contact.email,
-            external_id: contact.external_id,
-            jti: random_id()?,
-            iat: now,
-        })
+        let (name, email) = player.name_and_email().ok_or(IssueError::ContactMissing)?;
+        Ok(Self { name, email, external_id: player.external_id(), jti: random_id()?, iat: now })
     }
 }
