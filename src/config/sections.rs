@@ -46,7 +46,7 @@ pub fn read(reader: &mut Reader, missing: MissingSecret) -> Config {
     if config.login.asks_api() && config.limits.request_timeout < LOGIN_API_TIME {
         reader.warn(
             "limits.request_timeout",
-            "is less than 6s: while the Login API is slow, players get 408 and not 503",
+            "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07",
         );
     }
     secret_places::check(reader, &config.login, &config.products);

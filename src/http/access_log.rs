@@ -1,4 +1,4 @@
-//! One log line and the metrics for each request, whatever became of it.
+//! One log line and the metrics for each request that is answered.
 //!
 //! Nothing in a line is of use to a client or names a player: no token, cookie, secret, email, path or query. Every text from
 //! outside is checked to be what it should be before it is written.
@@ -41,6 +41,16 @@ const ISSUED: &str = "issued";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Client(pub(super) IpAddr);
 
+impl Client {
+    /// The address of who sent a request that has passed [`AccessLogLayer`].
+    pub(super) fn of(request: &Request) -> IpAddr {
+        request.extensions().get().map_or(NOBODY, |Self(client)| *client)
+    }
+}
+
+/// The address of a request that came by no connection.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// Logs and counts each request and its answer.
 ///
 /// A service of its own and not `axum::middleware::from_fn`, which boxes two futures and clones the service behind it for each
@@ -82,7 +92,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+        let peer = peer.map_or(NOBODY, |ConnectInfo(peer)| peer.ip());
         let client = client_ip(request.headers(), peer, &self.state.proxy);
         request.extensions_mut().insert(Client(client));
         let counted = self.state.metrics.request();
