@@ -54,7 +54,7 @@ const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// Logs and counts each request and its answer.
 ///
 /// A service of its own and not `axum::middleware::from_fn`, which boxes two futures and clones the service behind it for each
-/// request: a tenth of what a request costs (`cargo bench --bench http`).
+/// request: 0.12 µs more in a bare loop, against 0.01 (`cargo bench --bench http` shows them together with the other layers).
 #[derive(Clone)]
 pub(super) struct AccessLogLayer(Arc<AppState>);
 
