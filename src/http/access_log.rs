@@ -29,7 +29,7 @@ use crate::telemetry::spans;
 
 use super::client_ip::client_ip;
 use super::error::{ErrorCode, Reason};
-use super::origin::X_REQUEST_ID;
+use super::origin::{X_REQUEST_ID, allowed_origin};
 use super::state::AppState;
 use super::token;
 use super::trace::traceparent;
@@ -96,7 +96,7 @@ where
         let client = client_ip(request.headers(), peer, &self.state.proxy);
         request.extensions_mut().insert(Client(client));
         let counted = self.state.metrics.request();
-        let entry = Entry::new(&request, client);
+        let entry = Entry::new(&request, client, &self.state);
         let answer = self.inner.call(request).instrument(entry.span.clone());
         AccessLogFuture { answer, entry, state: Arc::clone(&self.state), counted }
     }
@@ -135,6 +135,8 @@ struct Entry {
     method: &'static str,
     route: Option<MatchedPath>,
     origin: Option<HeaderValue>,
+    /// Why no page may read the answer to a preflight, which `CorsLayer` answers 200 all the same.
+    hidden: Option<Reason>,
     client: IpAddr,
 }
 
@@ -148,7 +150,7 @@ macro_rules! log_line {
             route = $entry.route(),
             status = $response.status().as_u16(),
             refusal = $outcome.error_code().map(ErrorCode::code),
-            cause = $outcome.reason.map(tracing::field::display),
+            cause = $outcome.reason.or($entry.hidden).map(tracing::field::display),
             duration_us = u64::try_from($entry.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($entry.client),
             origin = $entry.origin($state),
@@ -162,11 +164,12 @@ macro_rules! log_line {
 
 impl Entry {
     /// Takes what the line will need, and starts the clock.
-    fn new(request: &Request, client: IpAddr) -> Self {
+    fn new(request: &Request, client: IpAddr, state: &AppState) -> Self {
         let started = Instant::now();
         let headers = request.headers();
         let id = headers.get(X_REQUEST_ID).cloned();
         let method = known(request.method());
+        let is_preflight = request.method() == Method::OPTIONS;
         let route = request.extensions().get::<MatchedPath>().cloned();
         let span = spans::request(
             method,
@@ -182,6 +185,7 @@ impl Entry {
             method,
             route,
             origin: headers.get(ORIGIN).cloned(),
+            hidden: is_preflight.then(|| allowed_origin(headers, &state.origins).err()).flatten(),
             client,
         }
     }

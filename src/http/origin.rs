@@ -20,7 +20,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// CORS with credentials (fetch.spec.whatwg.org §3.3): an allowed origin is named outright on every answer, refusals
 /// included, since a page can't even see the status of an answer without it. Any request header of such a page is
-/// allowed: error trackers and tracing add their own to every request.
+/// allowed: error trackers and tracing add their own to every request. To other pages the same headers say nothing, since
+/// their origin is not named.
 pub fn cors(state: &Arc<AppState>) -> CorsLayer {
     let state = Arc::clone(state);
     CorsLayer::new()

@@ -61,6 +61,7 @@ pub(super) async fn serve<S: Answers>(
         async move {
             let mut response = response.await?;
             state.answering.store(false, Ordering::Relaxed);
+            state.answered.store(true, Ordering::Relaxed);
             // Where the end of a body is in doubt (`Transfer-Encoding` beside `Content-Length`), the rest would be read as
             // a request that nobody sent (`hostile_clients::a_body_is_never_read_as_a_second_request`).
             if has_body || state.draining.load(Ordering::Relaxed) {
@@ -104,6 +105,8 @@ struct State {
     reading: AtomicBool,
     /// A request is being answered. What is read then is its body, which the service waits for or not.
     answering: AtomicBool,
+    /// A request was answered since this was last looked at.
+    answered: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -113,10 +116,10 @@ struct TimedStream<'a, S> {
     limits: &'a Limits,
     state: &'a State,
     /// The time for what is waited for: headers, from accept for the first and from their first byte for later ones
-    /// (`hostile_clients::slow_headers_…`), or the next request.
+    /// (`hostile_clients::slow_headers_…`), or the next request, from the last answer.
     read: Pin<Box<Sleep>>,
-    /// Whether `read` still has to be set, for the next request.
-    is_idle: bool,
+    /// No headers have come whole yet.
+    is_fresh: bool,
     /// The last bytes that came.
     tail: [u8; 3],
     /// Runs while the client takes nothing of an answer (`hostile_clients::a_client_that_never_reads_is_cut_off`).
@@ -126,23 +129,26 @@ struct TimedStream<'a, S> {
 impl<'a, S> TimedStream<'a, S> {
     fn new(stream: S, limits: &'a Limits, state: &'a State) -> Self {
         let read = Box::pin(sleep(limits.header_timeout));
-        Self { stream, limits, state, read, is_idle: false, tail: [0; 3], write: None }
+        Self { stream, limits, state, read, is_fresh: true, tail: [0; 3], write: None }
     }
 
     /// Headers begin with their first byte, and end with the empty line behind them. Bytes behind that line are the next
-    /// request's (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`).
+    /// request's (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`). Empty lines before a
+    /// request are nothing, as HTTP has it (`hostile_clients::empty_lines_win_no_time`).
     fn received(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        let are_first = self.tail == [0; 3];
         for byte in bytes.iter().skip(bytes.len().saturating_sub(self.tail.len())) {
             let [_, second, third] = self.tail;
             self.tail = [second, third, *byte];
         }
-        self.is_idle = matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']);
-        let were_coming = self.state.reading.swap(!self.is_idle, Ordering::Relaxed);
-        if !self.is_idle && !were_coming && !are_first {
+        let was_reading = self.state.reading.load(Ordering::Relaxed);
+        if !was_reading && bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return;
+        }
+        let is_whole = matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']);
+        self.state.reading.store(!is_whole, Ordering::Relaxed);
+        if is_whole {
+            self.is_fresh = false;
+        } else if !was_reading && !self.is_fresh {
             self.read.as_mut().reset(Instant::now() + self.limits.header_timeout);
         }
     }
@@ -168,7 +174,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<'_, S> {
             self.received(buffer.filled().get(before..).unwrap_or_default());
             return polled;
         }
-        if std::mem::take(&mut self.is_idle) {
+        if self.state.answered.swap(false, Ordering::Relaxed) && !self.state.reading.load(Ordering::Relaxed) {
             let idle_timeout = self.limits.idle_timeout;
             self.read.as_mut().reset(Instant::now() + idle_timeout);
         }
