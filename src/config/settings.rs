@@ -1,7 +1,6 @@
-//! Which settings are there?
+//! The table of all settings.
 //!
-//! The one table that the loader reads by, that `--help` prints, and that tests hold the README and
-//! `config/example.toml` against.
+//! The reader goes by it, `--help` prints it, and tests hold the README and `config/example.toml` against it.
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -19,18 +18,6 @@ impl Setting {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.key.replace('.', "__").to_uppercase())
-    }
-
-    /// Whether its value must never be shown.
-    #[must_use]
-    pub fn is_secret(&self) -> bool {
-        self.key.ends_with("secret") || self.key == "chat_api.token"
-    }
-
-    /// Whether the service reads it; the others are read, and judged, by one command alone.
-    #[must_use]
-    pub fn is_of_service(&self) -> bool {
-        !["conversations.", "chat_api."].iter().any(|section| self.key.starts_with(section))
     }
 }
 
@@ -191,20 +178,28 @@ pub fn needs_restart(key: &str) -> bool {
     NEED_RESTART.contains(&key)
 }
 
+/// Whether its value must never be shown.
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
+    key.ends_with("secret") || key == "chat_api.token"
+}
+
+/// Whether the service reads it; the others are read, and judged, by one command alone.
+#[must_use]
+pub fn is_of_service(key: &str) -> bool {
+    !key.starts_with("conversations.") && !key.starts_with("chat_api.")
+}
+
 /// The row of a key.
 #[must_use]
 pub fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// The known key most like an unknown one, when it is like enough to be a slip.
+/// The setting whose key is most like an unknown one, when it is like enough to be a slip.
 #[must_use]
-pub fn nearest(key: &str) -> Option<&'static str> {
+pub fn nearest(key: &str) -> Option<&'static Setting> {
     let likeness = |setting: &Setting| strsim::jaro_winkler(key, setting.key);
-    SETTINGS
-        .iter()
-        .map(|setting| (likeness(setting), setting.key))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, key)| key)
+    let near = SETTINGS.iter().map(|setting| (likeness(setting), setting)).filter(|(likeness, _)| *likeness > 0.8);
+    near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, setting)| setting)
 }
