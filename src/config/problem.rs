@@ -56,11 +56,10 @@ impl fmt::Display for Source {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.source, settings::find(&self.key)) {
-            (Source::Missing, Some(setting)) => {
-                write!(f, "{} ({}, not set): {}", self.key, setting.variable(), self.what)
-            }
-            _ => write!(f, "{} ({}): {}", self.key, self.source, self.what),
+        let Self { key, source, what } = self;
+        match settings::find(key).filter(|_| *source == Source::Missing) {
+            Some(setting) => write!(f, "{key} ({}, {source}): {what}", setting.variable()),
+            None => write!(f, "{key} ({source}): {what}"),
         }
     }
 }
