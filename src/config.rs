@@ -67,13 +67,13 @@ pub struct Config {
     pub log: Log,
     /// What a person should know and may leave as it is, a line each.
     pub warnings: Vec<Problem>,
-    /// Files whose change changes the settings: those that hold secrets, and the authorities.
+    /// Files that settings name: a change of one is a change of the settings.
     pub files: WatchedFiles,
     /// Every setting as it came out, for a person; secrets as their length.
     pub effective: Vec<Effective>,
 }
 
-/// `[tls]`: who the public listener is.
+/// `[tls]`: the certificate of the public listener.
 #[derive(Debug)]
 pub struct Tls {
     /// The certificate chain, in PEM.
@@ -82,7 +82,7 @@ pub struct Tls {
     pub key: Secret,
 }
 
-/// `[proxy]`: whose word on the client's address counts.
+/// `[proxy]`: the reverse proxies that are believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// Networks of the reverse proxies.
@@ -98,7 +98,7 @@ pub struct RateLimit {
     pub burst: NonZeroU32,
 }
 
-/// `[limits]`: what clients may take.
+/// `[limits]`: sizes, counts and times that no client gets beyond.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections open at once.
@@ -315,8 +315,8 @@ fn tls(reader: &mut Reader) -> Option<Tls> {
     Some(Tls { certificate, key: Secret::new(reader.file("tls.key")?) })
 }
 
-/// A network, or one address as a network of its own. Never everybody: who may name any address may
-/// be any client.
+/// A network, or one address as a network of its own. Never every address: whoever is believed may pass for any
+/// client.
 fn network(text: &str) -> Result<IpNet, &'static str> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     match network {
@@ -343,18 +343,18 @@ fn rate_limit(reader: &mut Reader) -> Option<RateLimit> {
 }
 
 fn limits(reader: &mut Reader) -> Limits {
-    let time = |reader: &mut Reader, key| reader.duration(key, SECOND / 10..=HOUR).unwrap_or_default();
-    let pause = |reader: &mut Reader, key| reader.duration(key, Duration::ZERO..=HOUR).unwrap_or_default();
+    let time = || SECOND / 10..=HOUR;
+    let pause = || Duration::ZERO..=HOUR;
     Limits {
         connections: reader.number("limits.connections", 1..=MOST),
         connections_per_client: reader.number("limits.connections_per_client", 1..=MOST),
         requests_in_flight: reader.number("limits.requests_in_flight", 1..=MOST),
         header_bytes: reader.number("limits.header_bytes", 8192..=1 << 20),
-        header_timeout: time(reader, "limits.header_timeout"),
-        idle_timeout: time(reader, "limits.idle_timeout"),
-        request_timeout: time(reader, "limits.request_timeout"),
-        drain: pause(reader, "limits.drain"),
-        drain_delay: pause(reader, "limits.drain_delay"),
+        header_timeout: reader.duration("limits.header_timeout", time()),
+        idle_timeout: reader.duration("limits.idle_timeout", time()),
+        request_timeout: reader.duration("limits.request_timeout", time()),
+        drain: reader.duration("limits.drain", pause()),
+        drain_delay: reader.duration("limits.drain_delay", pause()),
     }
 }
 
@@ -373,8 +373,8 @@ fn log(reader: &mut Reader) -> Log {
 
 /// Judges each secret alone and beside the others.
 ///
-/// One secret in two places is one slot filled with the other's secret: whoever holds the weaker
-/// side's secret could then mint for both.
+/// The same secret in two places means that one is misplaced: whoever holds the weaker side's secret could then
+/// sign for both.
 fn check_secrets(reader: &mut Reader, login: &Login, products: &[Section]) {
     let allow_weak = reader.flag("allow_weak_secrets");
     let (current, previous) = match &login.signature {

@@ -30,7 +30,7 @@ pub struct ChatApi {
     pub token: Secret,
 }
 
-/// Where an API is, and whom to believe that it is the one.
+/// Where an API is, and which certificate authorities it is checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Scheme, host and port, and the path before the API's own; no slash at the end.
@@ -116,7 +116,7 @@ fn id(reader: &mut Reader, key: &'static str, is_letter: fn(u8) -> bool) -> Stri
     id.unwrap_or_default()
 }
 
-/// A key that the API itself gave out: it is only looked at for slips in copying.
+/// A key that the API itself gave out: only checked for slips in copying.
 fn api_key(reader: &mut Reader, keys: [&'static str; 2]) -> Secret {
     let secret = reader.required_secret(keys, "", "");
     if let Some(key) = reader.read_from(keys) {

@@ -22,7 +22,7 @@ const MAX_LEEWAY: Duration = Duration::from_mins(5);
 /// everywhere stays in as long.
 const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
 
-/// `[login]`: what the login side issues.
+/// `[login]`: how login tokens are received and verified.
 #[derive(Debug)]
 pub struct Login {
     /// Name of the cookie that holds the login token.
@@ -39,14 +39,14 @@ pub struct Login {
     pub leeway: Duration,
     /// Longest `exp - iat`.
     pub max_lifetime: Option<Duration>,
-    /// How long the Login API's word on a token is remembered; nothing when it is not asked.
+    /// How long the Login API's answer about a token is remembered; nothing when it is not asked.
     pub revocation_cache: Option<Duration>,
     /// The Login API.
     pub api: Api,
 }
 
 impl Login {
-    /// Whether anything is asked of the Login API.
+    /// Whether the Login API is asked anything.
     #[must_use]
     pub const fn asks_api(&self) -> bool {
         self.revocation_cache.is_some() || matches!(self.signature, Signature::Published { .. })
@@ -83,14 +83,14 @@ pub struct KeyCaching {
     pub cooldown: Duration,
 }
 
-/// Where the Login API is, and whom to believe that it is the one.
+/// Where the Login API is, and which certificate authorities it is checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Api {
     /// Scheme, host and port.
     pub url: String,
     /// The certificate authorities to believe, in PEM, instead of the public ones.
     pub authorities: Option<Vec<u8>>,
-    /// Most requests that wait for keys at once, and most that wait for word of revocation.
+    /// Most requests that wait for keys at once, and most that wait for an answer about revocation.
     pub most_waiting: usize,
 }
 
@@ -103,6 +103,7 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
     }
     let checks_revocation = reader.flag("login.check_revocation");
     let revocation_cache = reader.duration("login.revocation_cache", Duration::ZERO..=MAX_REVOCATION_CACHE);
+    let has_max_lifetime = reader.has("login.max_lifetime");
     let cookie_needs = "is no cookie name; use letters, digits, '-' and '_'";
     Login {
         cookie: reader.checked("login.cookie", cookie_needs, is_cookie_name).unwrap_or_default(),
@@ -110,9 +111,9 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
         signature: signature(reader, project_id.clone()),
         project_id,
         issuer: reader.text("login.issuer"),
-        leeway: reader.seconds("login.leeway", Duration::ZERO..=MAX_LEEWAY).unwrap_or_default(),
-        max_lifetime: reader.seconds("login.max_lifetime", SECOND..=DAY * 365),
-        revocation_cache: revocation_cache.filter(|_| checks_revocation),
+        leeway: reader.seconds("login.leeway", Duration::ZERO..=MAX_LEEWAY),
+        max_lifetime: has_max_lifetime.then(|| reader.seconds("login.max_lifetime", SECOND..=DAY * 365)),
+        revocation_cache: checks_revocation.then_some(revocation_cache),
         api: api(reader, requests_in_flight),
     }
 }
@@ -164,11 +165,11 @@ fn published(reader: &mut Reader, project_id: Option<String>, caching: KeyCachin
 }
 
 fn caching(reader: &mut Reader) -> KeyCaching {
-    let mut time = |key, most| reader.duration(key, SECOND / 10..=most).unwrap_or_default();
+    let least = SECOND / 10;
     let caching = KeyCaching {
-        max_age: time("login.keys_max_age", DAY),
-        max_stale: time("login.keys_max_stale", DAY),
-        cooldown: time("login.keys_cooldown", HOUR),
+        max_age: reader.duration("login.keys_max_age", least..=DAY),
+        max_stale: reader.duration("login.keys_max_stale", least..=DAY),
+        cooldown: reader.duration("login.keys_cooldown", least..=HOUR),
     };
     if caching.max_stale < caching.max_age && caching.max_stale > Duration::ZERO {
         let what =

@@ -235,11 +235,10 @@ fn messaging_email(reader: &mut Reader) -> EmailRule {
 }
 
 fn claim_set(reader: &mut Reader, product: Product, since: &str) -> ClaimSet {
-    let mut lifetime = |key, most| reader.seconds(key, SECOND..=most).unwrap_or_default();
     match product {
-        Product::Chat => ClaimSet::Chat { lifetime: lifetime("chat.lifetime", CHAT_MAX_LIFETIME) },
+        Product::Chat => ClaimSet::Chat { lifetime: reader.seconds("chat.lifetime", SECOND..=CHAT_MAX_LIFETIME) },
         Product::Messaging => {
-            let lifetime = lifetime("messaging.lifetime", MESSAGING_MAX_LIFETIME);
+            let lifetime = reader.seconds("messaging.lifetime", SECOND..=MESSAGING_MAX_LIFETIME);
             if !reader.has("messaging.key_id") {
                 reader.reject("messaging.key_id", format!("is needed{since}; Zendesk shows it beside the secret"));
             }

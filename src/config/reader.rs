@@ -234,21 +234,21 @@ impl Reader {
         false
     }
 
-    /// Reads a duration as people write it (`90s`, `5m`) within `range`; nothing when unset or wrong.
-    pub(super) fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+    /// Reads a duration as people write it (`90s`, `5m`) within `range`; zero when it is wrong.
+    pub(super) fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Duration {
         let [least, most] = [*range.start(), *range.end()].map(humantime::format_duration);
         let needs = format!("needs a time from {least} to {most}, with its unit: 90s, 5m");
         let in_range = |text: &str| humantime::parse_duration(text).ok().filter(|duration| range.contains(duration));
-        self.parsed(key, |text| in_range(text).ok_or(needs))
+        self.parsed(key, |text| in_range(text).ok_or(needs)).unwrap_or_default()
     }
 
     /// Reads a duration without a fraction of a second: what claims are measured in.
-    pub(super) fn seconds(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
-        let duration = self.duration(key, range)?;
+    pub(super) fn seconds(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Duration {
+        let duration = self.duration(key, range);
         if duration.subsec_nanos() != 0 {
             self.reject(key, "needs whole seconds, which is what claims are measured in");
         }
-        Some(duration)
+        duration
     }
 
     /// Reads a list of texts, comma-separated in the environment; empty when unset or wrong.
