@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::config::clients::Proxy;
 use crate::config::origin::OriginPattern;
+use crate::config::{Config, Proxy};
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
