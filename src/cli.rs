@@ -1,6 +1,5 @@
-//! What did the person at the keyboard ask for?
+//! The command line: arguments, subcommands, exit statuses.
 
-pub mod settings_help;
 pub mod words;
 pub mod opened;
 pub mod explanation;
@@ -15,25 +14,26 @@ pub mod demo;
 pub mod check;
 pub mod inspect;
 pub mod healthcheck;
-pub mod secret;
-pub mod openapi;
 pub mod desk;
-pub mod users;
-pub mod backup;
 pub mod resolve;
 pub mod conflict;
 pub mod visitor;
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use tokio::runtime::Runtime;
 
 use crate::config::problem::ConfigError;
+use crate::config::secret::Secret;
+use crate::config::settings::{FILE_VARIABLE, SETTINGS};
 use crate::exchange::BuildError;
+use crate::http::openapi;
 use crate::server::tls::TlsError;
 use crate::zendesk::desk_api::DeskClientError;
 
@@ -76,13 +76,13 @@ First steps:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until SIGTERM or SIGINT
-    #[command(after_long_help = settings_help::text())]
+    #[command(after_long_help = settings_help())]
     Serve,
     /// Show the service on this machine alone: a page with a pretend shop, and ready curl lines
     #[command(after_help = demo::AFTER_HELP)]
     Demo(demo::Arguments),
     /// Check the settings and print what would run; exit status 0, 2 when they are wrong, online 1 when the Login API fails or the clock is off
-    #[command(after_long_help = settings_help::text())]
+    #[command(after_long_help = settings_help())]
     Check(check::Arguments),
     /// Explain the token on standard input: what it says, whether it is good, and if not, why
     #[command(after_help = inspect::AFTER_HELP, after_long_help = inspect::AFTER_HELP)]
@@ -123,8 +123,8 @@ pub fn run() -> ExitCode {
         Command::Healthcheck => done(healthcheck::run(config)),
         Command::Conflict(conflict) => conflict::run(&conflict, config),
         Command::Visitor(visitor) => visitor::run(&visitor, config),
-        Command::Secret => done(secret::run()),
-        Command::Openapi => done(openapi::run()),
+        Command::Secret => done(secret()),
+        Command::Openapi => done(print(openapi::text())),
     };
     ended.unwrap_or_else(|error| report(&error))
 }
@@ -142,4 +142,38 @@ fn report(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Runs a future to its end. A look-up of a name may go on by then, which nothing can end and nobody needs.
+fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Runtime::new()?;
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(output)
+}
+
+/// Prints what a command has for standard output.
+///
+/// # Errors
+/// Standard output is closed.
+fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    Ok(io::stdout().write_all(text.as_ref())?)
+}
+
+/// Prints a secret of 256 random bits.
+fn secret() -> anyhow::Result<()> {
+    print([Secret::generate()?.bytes(), b"\n"].concat())
+}
+
+/// Every setting with its environment variable, default and meaning.
+fn settings_help() -> String {
+    let mut text = format!(
+        "Settings come from a TOML file (--config or {FILE_VARIABLE}) and from environment variables, which win.\n\
+         In the file a setting stands in its section: login.secret is 'secret' under [login].\n\n"
+    );
+    for setting in SETTINGS {
+        let default = setting.default.map_or(String::new(), |default| format!(" [{default}]"));
+        let _ = writeln!(text, "  {}{default}\n      {}\n      {}", setting.key, setting.variable(), setting.help);
+    }
+    text
 }

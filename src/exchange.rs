@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::config::products::Product;
 use crate::login::Timestamp;
-use crate::login::connection::ClientError;
+use crate::login::api::ClientError;
 use crate::login::keys::VerifiedBy;
 use crate::login::published::PublishedKeys;
 use crate::login::verifier::{Credentials, LoginError, LoginVerifier};

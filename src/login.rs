@@ -1,10 +1,9 @@
-//! What does the login side say about a player, and is it true?
+//! The login side: providers, key sets, a login token to verified claims, revocation.
 
 pub mod strict_json;
+pub mod json;
 pub mod key_set;
-pub mod connection;
 pub mod api;
-pub mod fetches;
 pub mod published;
 pub mod keys;
 pub mod claims;

@@ -2,14 +2,11 @@
 
 pub mod identity;
 pub mod signing_key;
-pub mod token_id;
 pub mod chat;
 pub mod messaging;
 pub mod help_center;
 pub mod support_sdk;
-pub mod json;
 pub mod rules;
-pub mod desk_error;
 pub mod desk_api;
 pub mod conversations;
 pub mod visitors;
@@ -22,8 +19,7 @@ use crate::config::products::{ClaimSet, EmailRule, IdentityRule, Product, Sectio
 use crate::login::Timestamp;
 
 use identity::Identity;
-use signing_key::{SignError, SigningKey, ZendeskToken};
-use token_id::TokenId;
+use signing_key::{SignError, SigningKey, ZendeskToken, random_id};
 
 /// The products that tokens are issued for.
 pub struct Zendesk(Vec<Issuer>);
@@ -56,10 +52,10 @@ impl Zendesk {
     /// Builds the issuers from their sections.
     ///
     /// # Errors
-    /// See [`TokenId::random`].
+    /// See [`random_id`].
     pub fn new(products: &[Section]) -> Result<Self, SignError> {
         // The library gathers its first random bytes, which takes it some 20 ms, before a request has to wait for them.
-        TokenId::random()?;
+        random_id()?;
         Ok(Self(products.iter().map(Issuer::new).collect()))
     }
 
@@ -97,11 +93,10 @@ impl Issuer {
             ClaimSet::Chat { lifetime } => self.key.sign(&chat::Claims::new(player, now, end(lifetime))?)?,
             ClaimSet::Messaging { lifetime, .. } => {
                 let is_vouched_for = self.identity.email == EmailRule::Verified;
-                let id = TokenId::random()?;
-                self.key.sign(&messaging::Claims::new(player, is_vouched_for, &id, now, end(lifetime))?)?
+                self.key.sign(&messaging::Claims::new(player, is_vouched_for, now, end(lifetime))?)?
             }
-            ClaimSet::HelpCenter => self.key.sign(&help_center::Claims::new(player, &TokenId::random()?, now)?)?,
-            ClaimSet::SupportSdk => self.key.sign(&support_sdk::Claims::new(player, &TokenId::random()?, now)?)?,
+            ClaimSet::HelpCenter => self.key.sign(&help_center::Claims::new(player, now)?)?,
+            ClaimSet::SupportSdk => self.key.sign(&support_sdk::Claims::new(player, now)?)?,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use serde_json::{Value, json};
-use zendesk_token::zendesk::json::{Json, member};
+use zendesk_token::login::json::{Json, member};
 
 use crate::client::Request;
 use crate::conflict::run;
@@ -353,7 +353,7 @@ fn nothing_is_parsed_into_the_librarys_own_tree() {
             let words = named.split(|letter: char| !letter.is_alphanumeric() && !"_*!".contains(letter));
             let banned = ["Value", "Map", "RawValue", "value", "json", "json!", "to_value", "from_value", "as", "*"];
             let word = words.into_iter().find(|word| banned.contains(word));
-            assert_eq!(word, None, "{}: {named}; a typed struct, or zendesk::json::Json", path.display());
+            assert_eq!(word, None, "{}: {named}; a typed struct, or login::json::Json", path.display());
         }
     }
     // axum's own feature `json` turns it on all the same, so the rule above is what counts.

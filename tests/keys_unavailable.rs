@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use zendesk_token::config::login::KeyCaching;
-use zendesk_token::login::fetches::Fetches;
+use zendesk_token::login::published::Fetches;
 
 use crate::client::Request;
 use crate::login_api::{LoginApi, fixture, keys_path};

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use zendesk_token::config::products::Product;
-use zendesk_token::zendesk::json::Object;
+use zendesk_token::login::json::Object;
 use zendesk_token::zendesk::rules;
 
 use crate::harness::{KEY_ID, LOGIN_SECRET};

@@ -5,9 +5,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use serde_json::{Value, json};
 use zendesk_token::config::products::{PRODUCTS, Product};
+use zendesk_token::login::json::Object;
 use zendesk_token::login::token;
 use zendesk_token::login::verifier::Credentials;
-use zendesk_token::zendesk::json::Object;
 use zendesk_token::zendesk::rules;
 
 use crate::harness::{CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET};

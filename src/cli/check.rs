@@ -1,4 +1,4 @@
-//! Are the settings right, and what would run with them?
+//! `check`: reports the settings as they came out, what would run, and with `--online` what the Login API says.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{anyhow, ensure};
-use tokio::runtime::Runtime;
 
 use crate::config::login::{Login, Signature};
 use crate::config::problem::Source;
@@ -15,13 +14,14 @@ use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
 use crate::http::token::{now, path};
 use crate::http::{openapi, script};
+use crate::http_client::CallError;
 use crate::login::Timestamp;
-use crate::login::api::{Dated, LoginApi};
-use crate::login::connection::ApiError;
+use crate::login::api::{ApiError, LoginApi};
 use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 
 use super::words::printable;
+use super::{block_on, print};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -39,15 +39,14 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     config.tls.as_ref().map(CertifiedKey::new).transpose()?;
-    io::stdout().write_all(report(&config)?.as_bytes())?;
+    print(report(&config)?)?;
     if arguments.online { ask(&config.login) } else { Ok(()) }
 }
 
 /// Asks the Login API for what the settings need of it, and for the time.
 fn ask(login: &Login) -> anyhow::Result<()> {
     let api = LoginApi::new(&login.api)?;
-    let runtime = Runtime::new()?;
-    let answer = runtime.block_on(async {
+    let answer = block_on(async {
         let revocation = match login.revocation_cache {
             // No token, so the API should refuse it; how it does so is its own affair.
             Some(_) => match api.validate("").await {
@@ -58,7 +57,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
         };
         match &login.signature {
             Signature::Published { project_id, .. } => {
-                let Dated { answer: keys, clock } = api.keys(project_id).await?;
+                let (keys, clock) = api.keys(project_id).await?;
                 let (fit, left_out) = keys.counts();
                 let mut ids: Vec<String> = keys.ids().map(printable).collect();
                 ids.sort_unstable();
@@ -69,8 +68,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
             }
             Signature::Secret { .. } => Ok((format!("answers{revocation}"), api.clock().await?)),
         }
-    });
-    runtime.shutdown_background();
+    })?;
     let (told, api_clock) =
         answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", mend(error, login)))?;
     let skew = api_clock.map(|clock| clock.behind(now()));
@@ -87,15 +85,19 @@ fn ask(login: &Login) -> anyhow::Result<()> {
 fn mend(error: ApiError, login: &Login) -> String {
     let url = &login.api.url;
     match error {
-        ApiError::Unreachable | ApiError::TimedOut => {
+        ApiError::Call(CallError::Unreachable | CallError::TimedOut) => {
             format!("see that {url} can be reached from here (names, firewall)")
         }
-        ApiError::Untrusted => format!("see that {url} is the Login API, and login.ca_file its authority"),
+        ApiError::Call(CallError::Untrusted) => {
+            format!("see that {url} is the Login API, and login.ca_file its authority")
+        }
         ApiError::Status(404) => {
             "see that login.project_id is the id of a login project that signs with RS256".to_owned()
         }
         ApiError::Status(500..) => format!("{url} is in trouble; try again later"),
-        ApiError::Status(_) | ApiError::TooLarge | ApiError::Broken => format!("see that {url} is the Login API"),
+        ApiError::Status(_) | ApiError::Call(CallError::TooLarge | CallError::Broken) => {
+            format!("see that {url} is the Login API")
+        }
         ApiError::KeySet(_) => "see what the login project publishes there".to_owned(),
     }
 }

@@ -1,21 +1,18 @@
-//! Who has the email that Messaging refuses a player for?
+//! `conflict`: finds and mends what keeps a player out of Messaging, which is another user with the email.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use crate::config::{Config, environment};
 use crate::zendesk::conversations::{Conversations, Record, User};
 
-use super::desk::CONVERSATIONS;
-use super::users::{BRAND, Shown, find_user, user_table};
+use super::desk::{BRAND, CONVERSATIONS, find_user, user_table};
 use super::words::{json, printable, shell_word};
-use super::{UsageError, resolve};
+use super::{UsageError, block_on, print, resolve};
 
 /// What `conflict --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -79,7 +76,7 @@ struct Found<'a> {
     conflict: Option<bool>,
     /// Ids of the users that do.
     in_the_way: Vec<&'a str>,
-    users: Vec<Shown<'a>>,
+    users: &'a [User],
 }
 
 /// Runs one of the three.
@@ -87,16 +84,15 @@ struct Found<'a> {
 /// # Errors
 /// Wrong arguments or settings, the API, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let conversations = Conversations::new(&Config::load_conversations(file, environment())?)?;
-    let runtime = Runtime::new()?;
-    let done = match &arguments.action {
-        Action::Find(find) => runtime.block_on(find.run(&conversations, file)),
-        Action::Show(show) => runtime.block_on(show.run(&conversations)),
-        Action::Resolve(resolve) => runtime.block_on(resolve::run(resolve, &conversations)),
-    };
-    // A name that is still being looked up is nobody's any more.
-    runtime.shutdown_background();
-    done
+    let conversations =
+        Conversations::new(&Config::load_conversations(file, environment())?, |pause| CONVERSATIONS.tell(pause))?;
+    block_on(async {
+        match &arguments.action {
+            Action::Find(find) => find.run(&conversations, file).await,
+            Action::Show(show) => show.run(&conversations).await,
+            Action::Resolve(resolve) => resolve::run(resolve, &conversations).await,
+        }
+    })?
 }
 
 impl Find {
@@ -105,7 +101,7 @@ impl Find {
         if !email.contains('@') {
             return Err(UsageError("--email: is no email; give the player's whole email").into());
         }
-        let users = conversations.find(email, CONVERSATIONS.pausing()).await;
+        let users = conversations.find(email).await;
         let users = users.map_err(|error| CONVERSATIONS.failure(&error))?;
         let in_the_way = self.in_the_way(&users);
         let told = if self.json {
@@ -114,12 +110,12 @@ impl Find {
                 expect: self.expect.as_deref(),
                 conflict: self.expect.as_ref().map(|_| !in_the_way.is_empty()),
                 in_the_way: in_the_way.iter().map(|user| user.id.as_str()).collect(),
-                users: users.iter().map(Shown::new).collect(),
+                users: &users,
             })?
         } else {
             self.text(email, &users, &in_the_way, file)
         };
-        io::stdout().write_all(told.as_bytes())?;
+        print(told)?;
         Ok(if users.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
@@ -173,8 +169,8 @@ impl Show {
         let Some(Record { user, .. }) = find_user(conversations, &self.user).await? else {
             return Ok(ExitCode::FAILURE);
         };
-        let told = if self.json { json(&Shown::new(&user))? } else { user_table(&user) };
-        io::stdout().write_all(told.as_bytes())?;
+        let told = if self.json { json(&user)? } else { user_table(&user) };
+        print(told)?;
         Ok(ExitCode::SUCCESS)
     }
 }

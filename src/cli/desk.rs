@@ -1,12 +1,13 @@
-//! How does a person hear of what an API of the support desk says?
+//! What an API of the support desk says, in the words for a person.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use crate::http_client::CallError;
-use crate::zendesk::desk_api::{Pause, TRIES};
-use crate::zendesk::desk_error::{DeskApiError, Refused};
+use crate::zendesk::conversations::{Conversations, Record, User};
+use crate::zendesk::desk_api::{DeskApiError, Pause, Refused, TRIES};
 
+use super::UsageError;
 use super::words::printable;
 
 /// An API, in the words of its settings.
@@ -37,6 +38,9 @@ pub const CHAT_API: Api = Api {
     ca_file: "chat_api.ca_file",
 };
 
+/// Why users may be out of sight.
+pub const BRAND: &str = "; where users are kept apart by brand, conversations.brand_id has to be the user's";
+
 /// The API failed, or does not let us in.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -44,12 +48,31 @@ pub struct ApiFailure(pub String);
 
 impl Api {
     /// Tells a person at a terminal of each pause; a log or a script needs no word of it.
-    pub fn pausing(&self) -> impl Fn(&Pause) {
-        |pause| {
-            if io::stderr().is_terminal() {
-                let (told, seconds) = (sentence(self, &pause.cause), pause.length.as_secs_f32());
-                let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
+    pub fn tell(&self, pause: &Pause) {
+        if io::stderr().is_terminal() {
+            let (told, seconds) = (sentence(self, &pause.cause), pause.length.as_secs_f32());
+            let _ = writeln!(io::stderr(), "{told}; again in {seconds:.1} s (try {} of {TRIES})", pause.next);
+        }
+    }
+
+    /// What has an id; when there is nothing, that is said.
+    ///
+    /// # Errors
+    /// No id, or the API.
+    pub fn found<T>(
+        &self,
+        shown: Result<T, DeskApiError>,
+        no_id: &'static str,
+        missing: &str,
+    ) -> anyhow::Result<Option<T>> {
+        match shown {
+            Ok(found) => Ok(Some(found)),
+            Err(DeskApiError::Id) => Err(UsageError(no_id).into()),
+            Err(DeskApiError::Missing) => {
+                let _ = writeln!(io::stderr(), "{missing}");
+                Ok(None)
             }
+            Err(error) => Err(self.failure(&error).into()),
         }
     }
 
@@ -60,7 +83,9 @@ impl Api {
         let mend = match error {
             DeskApiError::Call(CallError::Unreachable) => format!("; is {place} right, and the network up?"),
             DeskApiError::Call(CallError::Untrusted) => format!("; a private authority goes into {ca_file}"),
-            DeskApiError::Call(CallError::TooLarge) | DeskApiError::NotAsDescribed => format!("; is {place} right?"),
+            DeskApiError::Call(CallError::TooLarge) | DeskApiError::Id | DeskApiError::NotAsDescribed => {
+                format!("; is {place} right?")
+            }
             DeskApiError::Missing => String::new(),
             DeskApiError::Call(CallError::TimedOut | CallError::Broken) => "; try again in a minute".to_owned(),
             DeskApiError::Refused(Refused { status, retry_after, .. }) => match status {
@@ -79,6 +104,16 @@ impl Api {
     }
 }
 
+/// The user of an id or external id; when there is none, that is said.
+///
+/// # Errors
+/// No id, or the API.
+pub async fn find_user(conversations: &Conversations, id: &str) -> anyhow::Result<Option<Record>> {
+    let shown = conversations.show(id).await;
+    let missing = format!("no user of Messaging has the id or external id {}{BRAND}", printable(id));
+    CONVERSATIONS.found(shown, "USER: is no id: empty, '.' or '..'", &missing)
+}
+
 fn sentence(Api { name, .. }: &Api, error: &DeskApiError) -> String {
     match error {
         DeskApiError::Call(CallError::Unreachable) => format!("{name} can't be reached"),
@@ -89,13 +124,33 @@ fn sentence(Api { name, .. }: &Api, error: &DeskApiError) -> String {
         DeskApiError::Call(CallError::TooLarge) => format!("the answer of {name} is over 1 MiB"),
         DeskApiError::Call(CallError::Broken) => format!("the answer of {name} broke off or is no HTTP"),
         DeskApiError::Missing => format!("{name} knows nothing of it"),
-        DeskApiError::NotAsDescribed => format!("the answer of {name} is not what its description says"),
+        // An id that the API gave and that can't be one.
+        DeskApiError::Id | DeskApiError::NotAsDescribed => {
+            format!("the answer of {name} is not what its description says")
+        }
         DeskApiError::Refused(Refused { status, code, title, .. }) => {
             let words: Vec<String> = [code, title].into_iter().flatten().map(|words| printable(words)).collect();
             let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
             format!("{name} answered with status {status}{words}")
         }
     }
+}
+
+/// A user, for a person.
+#[must_use]
+pub fn user_table(user: &User) -> String {
+    let mut rows = vec![
+        ("id", Some(user.id.clone())),
+        ("external id", Some(user.external_id.clone().unwrap_or_else(|| "none: it never signed in".to_owned()))),
+        ("signed up", user.signed_up_at.clone()),
+        ("Zendesk id", user.zendesk_id.clone()),
+        ("brand", user.brand_id.clone()),
+    ];
+    for identity in &user.identities {
+        let by = identity.verification.as_ref().map_or(String::new(), |by| format!(" (verification: {by})"));
+        rows.push((identity.kind.as_str(), Some(identity.value.clone() + &by)));
+    }
+    table(&rows)
 }
 
 /// Names and values, one under the other; what is not there is left out. Both may be anybody's.

@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use crate::config::products::Product;
 use crate::login::Timestamp;
-use crate::zendesk::json::{Json, Object};
+use crate::login::claims::whole_seconds;
+use crate::login::json::{Json, Object};
+use crate::zendesk::rules::Finding;
 
-use super::opened::{Opened, seconds};
-use super::words::{date, json, printable, time_claim};
+use super::opened::Opened;
+use super::words::{date, printable, time_claim};
 
 /// Widest column of names; longer names push their values aside.
 const MAX_WIDTH: usize = 40;
@@ -59,15 +61,6 @@ struct Judged {
     agent_sees: Option<Object>,
 }
 
-/// One thing that speaks against a token.
-#[derive(PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What is wrong.
-    pub cause: String,
-    /// What to do about it.
-    pub mend: String,
-}
-
 /// A claim that is a time.
 #[derive(Serialize)]
 struct Time {
@@ -81,7 +74,7 @@ impl Explanation {
     #[must_use]
     pub fn new(judged_as: &'static str, opened: Opened, now: Timestamp) -> Self {
         let times = opened.claims.iter().flatten().filter_map(|(claim, value)| {
-            let at = seconds(value.as_number()?)?;
+            let at = whole_seconds(value.as_number()?)?;
             let (in_words, date) = (time_claim(claim, at, now)?, date(at));
             let in_words = if date.is_some() { in_words } else { NO_TIME.to_owned() };
             Some(Time { claim: claim.clone(), at: date, in_words })
@@ -112,14 +105,6 @@ impl Explanation {
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
-    }
-
-    /// For a script: one JSON object.
-    ///
-    /// # Errors
-    /// None that a person could cause.
-    pub fn json(&self) -> serde_json::Result<String> {
-        json(self)
     }
 
     /// For a person.

@@ -1,4 +1,4 @@
-//! Is the service that runs beside this process ready?
+//! `healthcheck`: asks the running service whether it is ready.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
-use tokio::runtime::Runtime;
 
 use crate::config::products::{Product, ProductKey};
 use crate::config::secret::Secret;
@@ -16,18 +15,19 @@ use crate::exchange::{Exchange, ExchangeError, Issued};
 use crate::http::error::ErrorCode;
 use crate::http::error::Reason;
 use crate::http::token::now;
+use crate::login::json::Object;
 use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
 use crate::login::verifier::Credentials;
 use crate::metrics::Metrics;
-use crate::zendesk::json::Object;
-use crate::zendesk::rules;
+use crate::zendesk::rules::{self, Finding};
 use crate::zendesk::signing_key::is_signed_with;
 
-use super::UsageError;
-use super::explanation::{Explanation, Finding, Verdict};
+use super::explanation::{Explanation, Verdict};
 use super::mends;
 use super::opened::{self, Opened};
+use super::words::json;
+use super::{UsageError, block_on, print};
 
 /// What `inspect --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -74,8 +74,8 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCod
         let config = Config::load_for_login(file, environment())?;
         explain_login(&read_token()?, &config)?
     };
-    let told = if arguments.json { explanation.json()? } else { explanation.text() };
-    io::stdout().write_all(told.as_bytes())?;
+    let told = if arguments.json { json(&explanation)? } else { explanation.text() };
+    print(told)?;
     Ok(if explanation.verdict == Verdict::Accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -115,27 +115,30 @@ fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(token)] };
     let opened = Opened::read(token);
     let mut explanation = Explanation::new("login", Opened::read(token), now());
-    let runtime = Runtime::new()?;
-    let mut no_login = None;
-    for product in config.products.iter().map(|section| section.claims.product()) {
-        let run = || runtime.block_on(exchange.run(product, &credentials, now()));
-        // Where there is no login, there is none for whichever product.
-        match no_login.map_or_else(run, Err) {
-            Ok(issued) => {
-                explanation.signed_with = Some(issued.verified_by.word());
-                explanation.accept(product, agent_sees(&issued));
-            }
-            Err(error) => {
-                explanation.signed_with = error.verified_by().map(VerifiedBy::word);
-                let refusal = Reason::from(error).error_code();
-                let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
-                let finding = mends::finding(error, &config.login, &opened);
-                explanation.refuse(product, refusal.code(), is_unknown, finding);
-                no_login = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
+    block_on(async {
+        let mut no_login = None;
+        for product in config.products.iter().map(|section| section.claims.product()) {
+            // Where there is no login, there is none for whichever product.
+            let issued = match no_login {
+                Some(error) => Err(error),
+                None => exchange.run(product, &credentials, now()).await,
+            };
+            match issued {
+                Ok(issued) => {
+                    explanation.signed_with = Some(issued.verified_by.word());
+                    explanation.accept(product, agent_sees(&issued));
+                }
+                Err(error) => {
+                    explanation.signed_with = error.verified_by().map(VerifiedBy::word);
+                    let refusal = Reason::from(error).error_code();
+                    let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
+                    let finding = mends::finding(error, &config.login, &opened);
+                    explanation.refuse(product, refusal.code(), is_unknown, finding);
+                    no_login = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
+                }
             }
         }
-    }
-    runtime.shutdown_background();
+    })?;
     Ok(explanation)
 }
 
@@ -156,17 +159,15 @@ fn explain_issued(token: &[u8], product: Product, key: &ProductKey, others: &[(P
         if signed_with.is_none() {
             findings.push(wrong_secret(token, product, key, others));
         }
-        let breaches = rules::breaches(product, header, claims, key.key_id.as_deref(), now);
         if opened.has_member_twice {
             let mend = "send each once: readers disagree on which of the two counts";
-            findings.push(Finding { cause: "has a member twice".to_owned(), mend: mend.to_owned() });
+            findings.push(Finding::new("has a member twice", mend));
         }
-        findings
-            .extend(breaches.into_iter().map(|breach| Finding { cause: breach.cause, mend: breach.mend.to_owned() }));
+        findings.extend(rules::breaches(product, header, claims, key.key_id.as_deref(), now));
     } else {
         let cause = "is no token: not three parts in base64url, with a JSON object in the first two";
         let mend = "give the token alone, as the answer holds it, without quotes around it";
-        findings.push(Finding { cause: cause.to_owned(), mend: mend.to_owned() });
+        findings.push(Finding::new(cause, mend));
     }
     let mut explanation = Explanation::new(product.word(), opened, now);
     explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
@@ -185,7 +186,7 @@ fn wrong_secret(token: &str, product: Product, key: &ProductKey, others: &[(Prod
     } else {
         format!("see that the signer and {own} have the secret that Zendesk shows")
     };
-    Finding { cause: format!("signed with another secret than {own}"), mend }
+    Finding::new(format!("signed with another secret than {own}"), mend)
 }
 
 fn slip(token: &str, secret: &[u8]) -> Option<&'static str> {

@@ -1,4 +1,4 @@
-//! Why was a login token refused, in a person's words, and what is to be done?
+//! Why a login token was refused, in words for a person, and what to do about it.
 
 use crate::config::login::{Login, Signature};
 use crate::exchange::ExchangeError;
@@ -10,8 +10,8 @@ use crate::login::token::VerifyError;
 use crate::login::verifier::LoginError;
 use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
+use crate::zendesk::rules::Finding;
 
-use super::explanation::Finding;
 use super::opened::Opened;
 use super::words::span;
 
@@ -44,7 +44,7 @@ pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding 
 const API_MEND: &str = "see that login.api_url is right and can be reached from here: zendesk-token check --online";
 
 fn told(error: &dyn std::fmt::Display, mend: impl Into<String>) -> Finding {
-    Finding { cause: error.to_string(), mend: mend.into() }
+    Finding::new(error.to_string(), mend)
 }
 
 fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
@@ -73,7 +73,7 @@ fn algorithm(login: &Login, opened: &Opened) -> Finding {
         ("HS256", _) => "if the login project signs with HS256, set login.algorithm = \"HS256\" and login.secret",
         _ => "Xsolla Login signs with HS256 or RS256; see who made the token",
     };
-    Finding { cause: format!("{named}, but login.algorithm is {configured}"), mend: mend.to_owned() }
+    Finding::new(format!("{named}, but login.algorithm is {configured}"), mend)
 }
 
 fn no_key(error: NoKeyError, login: &Login, opened: &Opened) -> Finding {
@@ -84,7 +84,7 @@ fn no_key(error: NoKeyError, login: &Login, opened: &Opened) -> Finding {
                 Signature::Secret { previous: None, .. } => "signed with another secret than login.secret",
                 Signature::Secret { .. } | Signature::Published { .. } => "signed with neither secret",
             };
-            Finding { cause: cause.to_owned(), mend: secret_mend(project, opened) }
+            Finding::new(cause, secret_mend(project, opened))
         }
         NoKeyError::KidMissing => told(&error, "Xsolla's RS256 tokens have one; see who made the token"),
         NoKeyError::SignatureWrong => told(&error, "the token was changed on its way, or Xsolla did not make it"),
@@ -122,30 +122,30 @@ fn claims(error: ClaimsError, login: &Login, opened: &Opened) -> Finding {
         ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => {
             told(&error, "Xsolla Login makes no such token; see who made it")
         }
-        ClaimsError::Expired(seconds) => Finding {
-            cause: format!("expired {} ago", span(seconds)),
-            mend: "the player has to sign in again; is the page's cookie kept longer than the login lasts?".to_owned(),
-        },
-        ClaimsError::InFuture(claim, seconds) => Finding {
-            cause: format!("claim {claim} lies {} in the future", span(seconds)),
-            mend: "set this machine's clock (zendesk-token check --online shows how far it is off)".to_owned(),
-        },
-        ClaimsError::LivesTooLong(seconds) => Finding {
-            cause: format!("lives {}, longer than login.max_lifetime", span(seconds)),
-            mend: "raise login.max_lifetime, or shorten the token's life in the login project".to_owned(),
-        },
-        ClaimsError::IssuerMismatch => Finding {
-            cause: format!("issued by {}, but login.issuer is {}", claimed("iss"), configured(&login.issuer)),
-            mend: "if Xsolla Login is the issuer, set login.issuer to what the token says, or drop it".to_owned(),
-        },
-        ClaimsError::ProjectMismatch => Finding {
-            cause: format!(
+        ClaimsError::Expired(seconds) => Finding::new(
+            format!("expired {} ago", span(seconds)),
+            "the player has to sign in again; is the page's cookie kept longer than the login lasts?",
+        ),
+        ClaimsError::InFuture(claim, seconds) => Finding::new(
+            format!("claim {claim} lies {} in the future", span(seconds)),
+            "set this machine's clock (zendesk-token check --online shows how far it is off)",
+        ),
+        ClaimsError::LivesTooLong(seconds) => Finding::new(
+            format!("lives {}, longer than login.max_lifetime", span(seconds)),
+            "raise login.max_lifetime, or shorten the token's life in the login project",
+        ),
+        ClaimsError::IssuerMismatch => Finding::new(
+            format!("issued by {}, but login.issuer is {}", claimed("iss"), configured(&login.issuer)),
+            "if Xsolla Login is the issuer, set login.issuer to what the token says, or drop it",
+        ),
+        ClaimsError::ProjectMismatch => Finding::new(
+            format!(
                 "of login project {}, but login.project_id is {}",
                 claimed("xsolla_login_project_id"),
                 configured(&login.project_id)
             ),
-            mend: "have the page sign players in to the right project, or set login.project_id".to_owned(),
-        },
+            "have the page sign players in to the right project, or set login.project_id",
+        ),
     }
 }
 

@@ -2,12 +2,9 @@
 //!
 //! For a person's eyes alone: nothing here is ever believed. The signature is not kept.
 
-use serde_json::Number;
-
-use crate::login::Timestamp;
+use crate::login::json::{Json, Object};
 use crate::login::strict_json::{Members, StrictJsonError};
 use crate::login::token::decode_part;
-use crate::zendesk::json::{Json, Object};
 
 /// A token's two readable parts, as far as they can be read.
 pub struct Opened {
@@ -56,14 +53,6 @@ impl Opened {
     pub fn claim_text(&self, name: &str) -> Option<&str> {
         self.claim(name)?.as_str()
     }
-}
-
-/// A time in whole seconds, a fraction rounded down; nothing when it is out of all reason.
-#[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
-pub fn seconds(number: &Number) -> Option<Timestamp> {
-    let in_reason = |number: &f64| (-1e15..=1e15).contains(number);
-    number.as_i64().or_else(|| number.as_f64().filter(in_reason).map(|number| number.floor() as Timestamp))
 }
 
 /// The token out of what people copy: the JSON of an answer, an Authorization header's value, a cookie with

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Limits, environment};
@@ -23,6 +22,8 @@ use crate::server::reload::{Load, Reload, hangup};
 use crate::server::tls::{CertifiedKey, Tls};
 use crate::telemetry;
 
+use super::block_on;
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -30,8 +31,7 @@ use crate::telemetry;
 pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
-    let runtime = Runtime::new()?;
-    let served = runtime.block_on(async {
+    block_on(async {
         // First of all: a reload that is asked for while the service starts must not end it.
         let hangup = hangup()?;
         let config = load()?;
@@ -40,10 +40,7 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
         let admin = listen(config.admin_listen, "admin.listen")?;
         let shown = public.local_addr()?;
         serve(config, Some((load, hangup)), Sockets { public, shown, admin, more: Vec::new() }).await
-    });
-    // A look-up of the Login API's name may be under way, which nothing can end.
-    runtime.shutdown_background();
-    served
+    })?
 }
 
 /// Sockets that are bound already.

@@ -1,20 +1,17 @@
-//! Whom does Chat take a visitor for, and is it the player?
+//! `visitor`: shows a visitor of Chat, and whether it is linked to a login.
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
-use tokio::runtime::Runtime;
 
 use crate::config::{Config, environment};
-use crate::zendesk::desk_error::{DeskApiError, ShowError};
 use crate::zendesk::visitors::{Scalar, Visitor, Visitors};
 
-use super::UsageError;
 use super::desk::{CHAT_API, table};
 use super::words::{date, json, printable};
+use super::{block_on, print};
 
 /// What `visitor --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -73,19 +70,12 @@ struct Shown<'a> {
 /// Wrong arguments or settings, the API, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
-    let visitors = Visitors::new(&Config::load_chat_api(file, environment())?)?;
-    let runtime = Runtime::new()?;
-    let shown = runtime.block_on(visitors.show(&show.id, CHAT_API.pausing()));
-    // A name that is still being looked up is nobody's any more.
-    runtime.shutdown_background();
-    match shown {
-        Ok(visitor) => show.tell(&visitor),
-        Err(ShowError::Id(_)) => Err(UsageError("ID: is no id: empty, '.' or '..'").into()),
-        Err(ShowError::Api(DeskApiError::Missing)) => {
-            let _ = writeln!(io::stderr(), "no visitor of Chat has the id {}", printable(&show.id));
-            Ok(ExitCode::FAILURE)
-        }
-        Err(ShowError::Api(error)) => Err(CHAT_API.failure(&error).into()),
+    let visitors = Visitors::new(&Config::load_chat_api(file, environment())?, |pause| CHAT_API.tell(pause))?;
+    let shown = block_on(visitors.show(&show.id))?;
+    let missing = format!("no visitor of Chat has the id {}", printable(&show.id));
+    match CHAT_API.found(shown, "ID: is no id: empty, '.' or '..'", &missing)? {
+        Some(visitor) => show.tell(&visitor),
+        None => Ok(ExitCode::FAILURE),
     }
 }
 
@@ -106,7 +96,7 @@ impl Show {
             linked,
         };
         let told = if self.json { json(&shown)? } else { shown.text() };
-        io::stdout().write_all(told.as_bytes())?;
+        print(told)?;
         Ok(if linked == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }

@@ -1,4 +1,4 @@
-//! How does a person call a time, and how is a text from outside shown to one?
+//! Words for a person: times, and texts from outside made safe to show.
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -6,9 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::login::Timestamp;
-
-/// 9999-12-31 23:59:59 UTC.
-const LAST: Timestamp = 253_402_300_799;
+use crate::login::claims::MAX_TIMESTAMP;
 
 /// A length of time in its largest fitting unit: `3 hours`.
 #[must_use]
@@ -42,7 +40,7 @@ pub fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
 /// A time as RFC 3339 writes it, in UTC; nothing when it is none between 1970 and 9999.
 #[must_use]
 pub fn date(at: Timestamp) -> Option<String> {
-    let since_1970 = u64::try_from(at).ok().filter(|_| at <= LAST)?;
+    let since_1970 = u64::try_from(at).ok().filter(|_| at <= MAX_TIMESTAMP)?;
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(since_1970))?;
     Some(humantime::format_rfc3339_seconds(time).to_string())
 }

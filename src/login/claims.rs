@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Number;
 use thiserror::Error;
 
 use crate::config::login::Login;
@@ -13,7 +14,7 @@ use super::keys::VerifiedBy;
 use super::strict_json::{Member, Members};
 
 /// 9999-12-31 23:59:59 UTC. Times beyond it are no times, and would overflow what is added to them.
-const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
+pub const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 
 /// What must hold for the claims of every login token.
 #[derive(Debug, Clone)]
@@ -125,13 +126,15 @@ fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, C
         Some(Member::Number(number)) => number,
         Some(Member::Text(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
     };
-    let floor = number.as_i64().or_else(|| number.as_f64().and_then(floor));
-    floor.filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
+    whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
 }
 
+/// A time in whole seconds, a fraction rounded down; nothing when it is out of all reason.
+#[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
-fn floor(number: f64) -> Option<Timestamp> {
-    (0.0..=1e12).contains(&number).then(|| number.floor() as Timestamp)
+pub fn whole_seconds(number: &Number) -> Option<Timestamp> {
+    let in_reason = |number: &f64| (-1e15..=1e15).contains(number);
+    number.as_i64().or_else(|| number.as_f64().filter(in_reason).map(|number| number.floor() as Timestamp))
 }
 
 fn seconds(duration: Duration) -> i64 {

@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use thiserror::Error;
+
+use super::json::Json;
 
 /// Bits of a modulus. RFC 7518 §3.3 asks for 2048 at least; the signature library takes no more than 8192.
 const BITS: RangeInclusive<usize> = 2048..=8192;
@@ -51,20 +52,12 @@ struct Jwks {
     keys: Vec<Published>,
 }
 
-/// An entry of a set: its members by name, where it is an object. Of a member that stands twice the last one counts, as
-/// RFC 7517 §4 allows, so that such an entry spoils no other and its `kid` is seen.
+/// An entry of a set, whatever it is. Of a member that stands twice the last one counts, as RFC 7517 §4 allows, so that
+/// such an entry spoils no other and its `kid` is seen.
 ///
 /// `jsonwebtoken::jwk::Jwk` is not used: it reads an entry of another kind into a `serde_json::Value`.
 #[derive(Deserialize)]
-struct Published(Lenient<HashMap<String, Option<Lenient<String>>>>);
-
-/// A value of the type that is looked for, or any other.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient<T> {
-    Fit(T),
-    Other(IgnoredAny),
-}
+struct Published(Json);
 
 impl KeySet {
     /// Reads the Login API's array, whose numbers are hexadecimal, or a JWKS (RFC 7517 §5).
@@ -127,21 +120,12 @@ impl Published {
 
     /// A member that is a string.
     fn text(&self, name: &str) -> Option<&str> {
-        match &self.0 {
-            Lenient::Fit(members) => match members.get(name)?.as_ref()? {
-                Lenient::Fit(text) => Some(text),
-                Lenient::Other(_) => None,
-            },
-            Lenient::Other(_) => None,
-        }
+        self.0.get(name)?.as_str()
     }
 
     /// Whether a member is not there, or null.
     fn is_absent(&self, name: &str) -> bool {
-        match &self.0 {
-            Lenient::Fit(members) => members.get(name).is_none_or(Option::is_none),
-            Lenient::Other(_) => true,
-        }
+        matches!(self.0.get(name), None | Some(Json::Null))
     }
 }
 

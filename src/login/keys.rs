@@ -9,7 +9,7 @@ use crate::config::login::{Login, Signature};
 use crate::config::secret::Secret;
 use crate::metrics::Metrics;
 
-use super::connection::ClientError;
+use super::api::ClientError;
 use super::published::{FindKeyError, PublishedKeys, Settings};
 
 /// The keys that login tokens are verified with. Their kind decides on the one algorithm: whoever

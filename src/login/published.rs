@@ -9,19 +9,24 @@ use jsonwebtoken::DecodingKey;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
 
 use crate::config::login::{Api, KeyCaching};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{Clock, Dated, LoginApi};
-use super::connection::{ApiError, ClientError};
-use super::fetches::Fetches;
+use super::api::{ApiError, ClientError, Clock, LoginApi};
 use super::key_set::KeySet;
 
 /// Says when the clock is so far off that login tokens are in danger, in seconds.
 const SKEW_TO_WARN_OF: i64 = 10;
+
+/// Share of `login.keys_max_age` after which the keys are fetched anew, so that a slow answer or a
+/// failed try still leaves time.
+const REFRESH_PERCENT: u32 = 80;
+
+/// First pause after a fetch that failed; each further one doubles it, up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Keys of one login project, kept fresh.
 pub struct PublishedKeys {
@@ -33,9 +38,6 @@ pub struct PublishedKeys {
     flight: Semaphore,
     /// Tells the keeper that the next fetch is due sooner than it thought.
     due_sooner: Notify,
-    /// Places for requests that wait for one. An attacker makes up key ids at will; while the Login API
-    /// is slow they would otherwise fill the house, and players whose key is at hand would be turned away.
-    waiting: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -48,12 +50,6 @@ pub struct Settings {
     pub project_id: String,
     /// For how long they serve.
     pub caching: KeyCaching,
-}
-
-impl Settings {
-    fn names_the_same_keys(&self, other: &Self) -> bool {
-        self.api.url == other.api.url && self.project_id == other.project_id
-    }
 }
 
 /// Why there is no key of an id.
@@ -85,10 +81,10 @@ impl PublishedKeys {
     /// # Errors
     /// See [`ClientError`].
     pub fn new(settings: Settings, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
-        let old = old.filter(|old| old.settings.names_the_same_keys(&settings));
-        match old {
-            Some(old) if old.settings == settings => return Ok(Arc::clone(old)),
-            Some(_) | None => {}
+        let is_same = |old: &Settings| old.api.url == settings.api.url && old.project_id == settings.project_id;
+        let old = old.filter(|old| is_same(&old.settings));
+        if let Some(old) = old.filter(|old| old.settings == settings) {
+            return Ok(Arc::clone(old));
         }
         Ok(Arc::new(Self {
             api: LoginApi::new(&settings.api)?,
@@ -96,7 +92,6 @@ impl PublishedKeys {
             fetches: Mutex::default(),
             flight: Semaphore::new(1),
             due_sooner: Notify::new(),
-            waiting: Arc::new(Semaphore::new(settings.api.most_waiting)),
             settings,
             metrics: metrics.clone(),
         }))
@@ -148,14 +143,9 @@ impl PublishedKeys {
     }
 
     async fn wait_for_fetch(self: &Arc<Self>, seen: Option<Instant>) -> Result<bool, FindKeyError> {
-        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| FindKeyError::Unavailable)?;
         let this = Arc::clone(self);
-        // A task of its own: a client that hangs up must not end what others wait for.
-        let fetch = async move {
-            let _place = place;
-            this.fetch_after(seen).await
-        };
-        tokio::spawn(fetch.in_current_span()).await.map_err(|_| FindKeyError::Unavailable)
+        let fetched = self.api.wait(async move { this.fetch_after(seen).await }).await;
+        fetched.ok().and_then(Result::ok).ok_or(FindKeyError::Unavailable)
     }
 
     /// Fetches for an id that keys of that time lack, unless others did meanwhile or the cooldown
@@ -213,7 +203,7 @@ impl PublishedKeys {
         self.metrics.count_key_fetch(answer.is_ok());
         self.fetches().end(answer.is_ok());
         match answer {
-            Ok(Dated { answer: keys, clock }) => {
+            Ok((keys, clock)) => {
                 let (count, ignored) = keys.counts();
                 self.held.store(Some(Arc::new(Held { keys, asked, since: Instant::now() })));
                 tracing::info!(keys = count, ignored, "login keys fetched");
@@ -243,4 +233,60 @@ fn report_skew(skew_s: i64) {
     } else {
         tracing::warn!(skew_s, "this machine's clock differs from the Login API's; is NTP running?");
     }
+}
+
+/// What came of the fetches so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fetches {
+    /// When the last one ended.
+    last: Option<Instant>,
+    /// When an unknown key id last caused one.
+    caused: Option<Instant>,
+    /// How many have failed since the last that did not.
+    failed: u32,
+}
+
+impl Fetches {
+    /// An unknown key id causes one, now.
+    fn begin_caused(&mut self) {
+        self.caused = Some(Instant::now());
+    }
+
+    /// One ended, now.
+    pub fn end(&mut self, is_done: bool) {
+        self.last = Some(Instant::now());
+        self.failed = if is_done { 0 } else { self.failed.saturating_add(1) };
+    }
+
+    /// Whether it is too early for an unknown key id to cause another.
+    fn are_cooling(&self, caching: KeyCaching) -> bool {
+        self.caused.is_some_and(|caused| caused.elapsed() < caching.cooldown)
+    }
+
+    /// Whether the last one failed.
+    const fn have_failed(&self) -> bool {
+        self.failed > 0
+    }
+
+    /// Whether the last one failed, and ended after that time.
+    fn have_failed_since(&self, time: Instant) -> bool {
+        self.have_failed() && self.last.is_some_and(|last| last >= time)
+    }
+
+    /// When the next is due for keys that were fetched then, or never. At once where none has been made
+    /// yet: keys that were taken over from other settings are soon fetched as these say.
+    #[must_use]
+    pub fn next(&self, held_since: Option<Instant>, caching: KeyCaching) -> Instant {
+        match (self.last, held_since) {
+            (Some(last), _) if self.have_failed() => last + pause(self.failed),
+            (Some(_), Some(since)) => since + caching.max_age * REFRESH_PERCENT / 100,
+            (None, _) | (_, None) => Instant::now(),
+        }
+    }
+}
+
+/// 1 s, 2 s, 4 s and so on, up to the longest.
+fn pause(failed: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE)
 }

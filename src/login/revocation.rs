@@ -1,4 +1,4 @@
-//! Does a login token that verifies still stand?
+//! Asks Xsolla whether a valid token was revoked; remembers the answer for a while.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,16 +8,14 @@ use moka::Expiry;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use thiserror::Error;
-use tokio::sync::Semaphore;
-use tracing::Instrument;
 
 use crate::config::login::{Api, Login};
+use crate::http_client::CallError;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiCode, LoginApi, Validity};
+use super::api::{ApiCode, ApiError, ClientError, LoginApi, TooManyWait, Validity};
 use super::claims::LoginClaims;
-use super::connection::{ApiError, ClientError};
 
 /// Most answers that are remembered, 100 bytes or so each; more players than that come in half a minute
 /// to no shop of one machine.
@@ -29,9 +27,6 @@ pub struct Revocation {
     settings: Api,
     remember: Duration,
     answers: Cache<[u8; 32], Answer>,
-    /// Places for requests that wait for the API. While it is slow they would otherwise fill the house,
-    /// and players whose answer is remembered would be turned away.
-    waiting: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -65,9 +60,8 @@ impl Revocation {
         let Some(remember) = login.revocation_cache else { return Ok(None) };
         let is_same_api = |old: &Api| old.url == login.api.url && old.authorities == login.api.authorities;
         let old = old.filter(|old| old.remember == remember && is_same_api(&old.settings));
-        match old {
-            Some(old) if old.settings == login.api => return Ok(Some(Arc::clone(old))),
-            Some(_) | None => {}
+        if let Some(old) = old.filter(|old| old.settings == login.api) {
+            return Ok(Some(Arc::clone(old)));
         }
         let empty = || {
             let answers = Cache::builder().max_capacity(MAX_ANSWERS).eviction_policy(EvictionPolicy::lru());
@@ -78,7 +72,6 @@ impl Revocation {
             settings: login.api.clone(),
             remember,
             answers: old.map_or_else(empty, |old| old.answers.clone()),
-            waiting: Arc::new(Semaphore::new(login.api.most_waiting)),
             metrics: metrics.clone(),
         })))
     }
@@ -110,11 +103,8 @@ impl Revocation {
 
     /// Waits for the API's word, if there is a place to wait.
     async fn ask(self: &Arc<Self>, hash: [u8; 32], token: &str, remember: Duration) -> Result<Answer, RevocationError> {
-        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| RevocationError::TooManyAsk)?;
         let (this, token) = (Arc::clone(self), token.to_owned());
-        // A task of its own: a client that hangs up must not end what others wait for.
         let asked = async move {
-            let _place = place;
             let ask = async {
                 let validity = this.api.validate(&token).await;
                 this.metrics.count_revocation_call(validity.is_ok());
@@ -122,7 +112,8 @@ impl Revocation {
             };
             this.answers.try_get_with(hash, ask).await.map_err(|error| *error)
         };
-        Ok(tokio::spawn(asked.in_current_span()).await.map_err(|_| ApiError::Broken)??)
+        let asked = self.api.wait(asked).await.map_err(|TooManyWait| RevocationError::TooManyAsk)?;
+        Ok(asked.map_err(|_| ApiError::Call(CallError::Broken))??)
     }
 }
 

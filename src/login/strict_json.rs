@@ -102,7 +102,9 @@ impl<'de> Visitor<'de> for MembersVisitor {
             members.push(member);
         }
         members.sort_unstable_by(|left: &(Name<'_>, _), right| left.0.cmp(&right.0));
-        check_unique(members.iter().map(|(name, _)| name))?;
+        if members.iter().zip(members.iter().skip(1)).any(|(left, right)| left.0 == right.0) {
+            return Err(A::Error::custom("a member twice"));
+        }
         Ok(Members(members))
     }
 }
@@ -156,21 +158,7 @@ impl<'de> Visitor<'de> for MemberVisitor {
         Ok(Member::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Vec::new();
-        while let Some((name, _)) = map.next_entry::<Name<'de>, Member<'de>>()? {
-            names.push(name);
-        }
-        names.sort_unstable();
-        check_unique(names.iter())?;
-        Ok(Member::Other)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        MembersVisitor.visit_map(map).map(|_| Member::Other)
     }
-}
-
-/// Refuses sorted names of which two are the same.
-fn check_unique<'n, 'a: 'n, E: Error>(names: impl Iterator<Item = &'n Name<'a>> + Clone) -> Result<(), E> {
-    if names.clone().zip(names.skip(1)).any(|(left, right)| left == right) {
-        return Err(E::custom("a member twice"));
-    }
-    Ok(())
 }

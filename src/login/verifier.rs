@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
+use super::api::{ClientError, LoginApi};
 use super::claims::{LoginClaims, LoginRules};
-use super::connection::{self, ClientError};
 use super::keys::{LoginKeys, VerifiedBy};
 use super::revocation::{Revocation, RevocationError};
 use super::token::{LoginToken, VerifyError};
@@ -68,7 +68,7 @@ impl LoginVerifier {
         let login = &config.login;
         let names = config.products.iter().flat_map(|section| &section.identity.name_from);
         // Also where nothing is asked of it yet: a wrong setting is told at once.
-        connection::check(&login.api)?;
+        LoginApi::check(&login.api)?;
         let old_revocation = old.and_then(|old| old.revocation.as_ref());
         Ok(Self {
             keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,

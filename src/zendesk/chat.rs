@@ -1,4 +1,4 @@
-//! What does a token for Zendesk Chat say?
+//! The claims of a token for Zendesk Chat.
 //!
 //! Claims and limits: support.zendesk.com, article 4408838925082.
 

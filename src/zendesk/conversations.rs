@@ -4,13 +4,12 @@
 //! player with 409 whose email is another user's (support.zendesk.com, article 7554200230170).
 
 use reqwest::Url;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::desk::Conversations as Settings;
+use crate::login::json::member;
 
-use super::desk_api::{Credentials, DeskApi, DeskClientError, Pause};
-use super::desk_error::{DeskApiError, IdError, ShowError};
-use super::json::member;
+use super::desk_api::{Credentials, DeskApi, DeskApiError, DeskClientError, Pause};
 
 /// How the API says that it has no such user.
 const MISSING: [&str; 1] = ["user_not_found"];
@@ -22,9 +21,9 @@ pub struct Conversations {
     brand_id: Option<String>,
 }
 
-/// A user as the API tells of one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A user as the API tells of one; as JSON of ours it has other names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
 pub struct User {
     /// The API's own id: one user's, for ever.
     pub id: String,
@@ -44,7 +43,7 @@ pub struct User {
 }
 
 /// Something that a user is known by.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct UserIdentity {
     /// What it is: `email`.
     #[serde(rename = "type")]
@@ -83,12 +82,17 @@ struct Many {
 }
 
 impl Conversations {
-    /// The users of the app that is set.
+    /// The users of the app that is set. `pausing` hears of each pause between the tries of a call.
     ///
     /// # Errors
     /// See [`DeskClientError`].
-    pub fn new(settings: &Settings) -> Result<Self, DeskClientError> {
-        let api = DeskApi::new(&settings.place, &Credentials::Basic(&settings.key_id, &settings.key_secret), &MISSING)?;
+    pub fn new(settings: &Settings, pausing: fn(&Pause)) -> Result<Self, DeskClientError> {
+        let api = DeskApi::new(
+            &settings.place,
+            &Credentials::Basic(&settings.key_id, &settings.key_secret),
+            &MISSING,
+            pausing,
+        )?;
         Ok(Self { api, app_id: settings.app_id.clone(), brand_id: settings.brand_id.clone() })
     }
 
@@ -96,10 +100,10 @@ impl Conversations {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn find(&self, email: &str, pausing: impl Fn(&Pause)) -> Result<Vec<User>, DeskApiError> {
+    pub async fn find(&self, email: &str) -> Result<Vec<User>, DeskApiError> {
         let filter = [("filter[identities.email]", email)];
-        let url = self.address(&[], &filter).map_err(|IdError| DeskApiError::NotAsDescribed)?;
-        let users = self.api.fetch::<Many>(&url, pausing).await?.users;
+        let url = self.address(&[], &filter)?;
+        let users = self.api.fetch::<Many>(&url).await?.users;
         // Whoever drops the filter on the way must not have us offer strangers for deletion.
         let has_it = |user: &User| user.emails().any(|identity| identity.value.eq_ignore_ascii_case(email));
         if users.iter().all(has_it) { Ok(users) } else { Err(DeskApiError::NotAsDescribed) }
@@ -108,27 +112,26 @@ impl Conversations {
     /// The user of an id or external id.
     ///
     /// # Errors
-    /// See [`ShowError`].
-    pub async fn show(&self, id: &str, pausing: impl Fn(&Pause)) -> Result<Record, ShowError> {
+    /// See [`DeskApiError`].
+    pub async fn show(&self, id: &str) -> Result<Record, DeskApiError> {
         let url = self.address(&[id], &[])?;
-        let body = self.api.fetch_text(&url, pausing).await?;
+        let body = self.api.fetch_text(&url).await?;
         let One { user } = serde_json::from_str(&body).map_err(|_| DeskApiError::NotAsDescribed)?;
         let json = member(&body, "user").ok_or(DeskApiError::NotAsDescribed)?.to_owned();
         // Whoever answers in between must not have us delete a stranger.
         let is_own = user.id == id || user.external_id.as_deref() == Some(id);
-        if is_own { Ok(Record { user, json }) } else { Err(DeskApiError::NotAsDescribed.into()) }
+        if is_own { Ok(Record { user, json }) } else { Err(DeskApiError::NotAsDescribed) }
     }
 
     /// What is there now of a user; nothing when it is gone.
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn look_again(&self, user: &User, pausing: impl Fn(&Pause)) -> Result<Option<Record>, DeskApiError> {
-        match self.show(&user.id, pausing).await {
+    pub async fn look_again(&self, user: &User) -> Result<Option<Record>, DeskApiError> {
+        match self.show(&user.id).await {
             Ok(record) => Ok(Some(record)),
-            Err(ShowError::Api(DeskApiError::Missing)) => Ok(None),
-            Err(ShowError::Api(error)) => Err(error),
-            Err(ShowError::Id(IdError)) => Err(DeskApiError::NotAsDescribed),
+            Err(DeskApiError::Missing) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -138,22 +141,21 @@ impl Conversations {
     /// # Errors
     /// The API gave the user an id that is none.
     pub fn remedy_address(&self, user: &User, remedy: Remedy) -> Result<Url, DeskApiError> {
-        let address = match remedy {
+        match remedy {
             Remedy::ForgetEmail => self.address(&[&user.id, "personalinformation"], &[]),
             Remedy::DeleteUser => self.address(&[&user.id], &[]),
-        };
-        address.map_err(|IdError| DeskApiError::NotAsDescribed)
+        }
     }
 
     /// Deletes that.
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn delete(&self, user: &User, remedy: Remedy, pausing: impl Fn(&Pause)) -> Result<(), DeskApiError> {
-        self.api.delete(&self.remedy_address(user, remedy)?, pausing).await
+    pub async fn delete(&self, user: &User, remedy: Remedy) -> Result<(), DeskApiError> {
+        self.api.delete(&self.remedy_address(user, remedy)?).await
     }
 
-    fn address(&self, more: &[&str], query: &[(&str, &str)]) -> Result<Url, IdError> {
+    fn address(&self, more: &[&str], query: &[(&str, &str)]) -> Result<Url, DeskApiError> {
         let segments = [&["v2", "apps", &self.app_id, "users"], more].concat();
         let brand = self.brand_id.as_deref().map(|brand_id| ("brandId", brand_id));
         let query: Vec<_> = query.iter().copied().chain(brand).collect();

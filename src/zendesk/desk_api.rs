@@ -8,16 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::config::desk::Place;
 use crate::config::secret::Secret;
-use crate::http_client;
-
-use super::desk_error::{DeskApiError, IdError, Refused};
+use crate::http_client::{self, CallError};
+use crate::login::json::Json;
 
 /// For one try.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
@@ -49,12 +47,41 @@ pub struct DeskApi {
     unspeakable: Vec<String>,
     /// The API's codes for what is not there.
     missing: &'static [&'static str],
+    pausing: fn(&Pause),
 }
 
 /// No client can be made, which settings that were checked give no reason for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("base_url and ca_file make no client; is there such a host, and such an authority?")]
 pub struct DeskClientError;
+
+/// Why there is no answer to go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeskApiError {
+    /// None came, or none that is whole.
+    Call(CallError),
+    /// An id that can't be asked for: nothing, or what every client and server takes for a folder.
+    Id,
+    /// The API knows nothing of what it was asked for.
+    Missing,
+    /// The API says no otherwise.
+    Refused(Refused),
+    /// An answer that is not what the API's description says.
+    NotAsDescribed,
+}
+
+/// How the API says no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// The code of its first error, in its own words, which nobody vouches for.
+    pub code: Option<String>,
+    /// The title of that error, likewise.
+    pub title: Option<String>,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
 
 /// A pause before another try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +104,7 @@ pub enum Credentials<'a> {
 
 impl DeskApi {
     /// Makes a client of the API at a place, whose codes for what is not there are `missing`: any server says 404 to a
-    /// path that it does not have.
+    /// path that it does not have. `pausing` hears of each pause.
     ///
     /// # Errors
     /// See [`DeskClientError`].
@@ -85,6 +112,7 @@ impl DeskApi {
         place: &Place,
         credentials: &Credentials<'_>,
         missing: &'static [&'static str],
+        pausing: fn(&Pause),
     ) -> Result<Self, DeskClientError> {
         Url::parse(&place.url).map_err(|_| DeskClientError)?;
         let client = http_client::client(place.authorities.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
@@ -99,35 +127,35 @@ impl DeskApi {
         unspeakable.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| DeskClientError)?;
         authorization.set_sensitive(true);
-        Ok(Self { client, url: place.url.clone(), authorization, unspeakable, missing })
+        Ok(Self { client, url: place.url.clone(), authorization, unspeakable, missing, pausing })
     }
 
     /// The address below the base URL that these segments make, each encoded as a whole.
     ///
     /// # Errors
-    /// A segment can't be one.
-    pub fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, IdError> {
+    /// [`DeskApiError::Id`]: a segment can't be one.
+    pub fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, DeskApiError> {
         let mut address = self.url.clone();
         for segment in segments {
             if matches!(*segment, "" | "." | "..") {
-                return Err(IdError);
+                return Err(DeskApiError::Id);
             }
             address.push('/');
             address.extend(utf8_percent_encode(segment, UNRESERVED));
         }
-        let mut url = Url::parse(&address).map_err(|_| IdError)?;
+        let mut url = Url::parse(&address).map_err(|_| DeskApiError::Id)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         Ok(url)
     }
 
-    /// Asks for what is at an address; `pausing` hears of each pause.
+    /// Asks for what is at an address.
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn fetch<T: DeserializeOwned>(&self, url: &Url, pausing: impl Fn(&Pause)) -> Result<T, DeskApiError> {
-        let body = self.call(&Method::GET, url, pausing).await.map_err(|failed| failed.error)?;
+    pub async fn fetch<T: DeserializeOwned>(&self, url: &Url) -> Result<T, DeskApiError> {
+        let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
         serde_json::from_slice(&body).map_err(|_| DeskApiError::NotAsDescribed)
     }
 
@@ -135,8 +163,8 @@ impl DeskApi {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn fetch_text(&self, url: &Url, pausing: impl Fn(&Pause)) -> Result<String, DeskApiError> {
-        let body = self.call(&Method::GET, url, pausing).await.map_err(|failed| failed.error)?;
+    pub async fn fetch_text(&self, url: &Url) -> Result<String, DeskApiError> {
+        let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
         String::from_utf8(body).map_err(|_| DeskApiError::NotAsDescribed)
     }
 
@@ -145,14 +173,14 @@ impl DeskApi {
     ///
     /// # Errors
     /// See [`DeskApiError`].
-    pub async fn delete(&self, url: &Url, pausing: impl Fn(&Pause)) -> Result<(), DeskApiError> {
-        match self.call(&Method::DELETE, url, pausing).await {
+    pub async fn delete(&self, url: &Url) -> Result<(), DeskApiError> {
+        match self.call(&Method::DELETE, url).await {
             Err(Failed { error: DeskApiError::Missing, tries: 2.. }) => Ok(()),
             done => done.map(drop).map_err(|failed| failed.error),
         }
     }
 
-    async fn call(&self, method: &Method, url: &Url, pausing: impl Fn(&Pause)) -> Result<Vec<u8>, Failed> {
+    async fn call(&self, method: &Method, url: &Url) -> Result<Vec<u8>, Failed> {
         let end = Instant::now() + CALL_LIMIT;
         let pauses = ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_max_times(TRIES - 1).with_jitter();
         let mut pauses = pauses.build();
@@ -170,7 +198,7 @@ impl DeskApi {
                 return Err(Failed { error, tries });
             };
             tries += 1;
-            pausing(&Pause { cause: error, length, next: tries });
+            (self.pausing)(&Pause { cause: error, length, next: tries });
             sleep(length).await;
         }
     }
@@ -192,59 +220,40 @@ impl DeskApi {
     }
 
     fn refused(&self, status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Refused {
-        let speakable = |words: String| {
+        let speakable = |words: &str| {
             let is_speakable = !self.unspeakable.iter().any(|secret| words.contains(secret.as_str()));
             is_speakable.then(|| words.chars().take(MAX_WORDS).collect())
         };
-        let RefusalBody { code, error, title, message } = RefusalBody::read(body);
-        let code = code.and_then(Lenient::apt).or_else(|| error?.apt()).and_then(speakable);
-        let title = title.and_then(Lenient::apt).or_else(|| message?.apt()).and_then(speakable);
-        Refused { status: status.as_u16(), code, title, retry_after }
-    }
-}
-
-/// What an API says of why it refuses, in either of two forms.
-#[derive(Default, Deserialize)]
-struct RefusalBody {
-    code: Option<Lenient<String>>,
-    /// The code in OAuth 2.0 and the Chat API.
-    error: Option<Lenient<String>>,
-    title: Option<Lenient<String>>,
-    /// The title in the Chat API.
-    message: Option<Lenient<String>>,
-}
-
-/// The form of the Sunshine Conversations API.
-#[derive(Deserialize)]
-struct RefusalList {
-    errors: Vec<Lenient<RefusalBody>>,
-}
-
-/// A value that counts for nothing where it is of another type than it should be.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient<T> {
-    Apt(T),
-    Other(IgnoredAny),
-}
-
-impl RefusalBody {
-    /// The first of a list of errors, or else the body itself; nothing of what can't be read.
-    fn read(body: &[u8]) -> Self {
-        let listed = serde_json::from_slice(body).ok().and_then(|RefusalList { errors }| errors.into_iter().next());
-        match listed {
-            Some(error) => error.apt().unwrap_or_default(),
-            None => serde_json::from_slice(body).unwrap_or_default(),
+        let body = serde_json::from_slice(body).unwrap_or(Json::Null);
+        // The Sunshine Conversations API has a list of errors, and names `code` and `title`; the Chat API and OAuth 2.0 have
+        // one, and name `error` and `message`.
+        let first = if let Some(Json::List(errors)) = body.get("errors") { errors.first() } else { None };
+        let error = first.unwrap_or(&body);
+        let text = |names: [&str; 2]| names.iter().find_map(|name| error.get(name)?.as_str()).and_then(speakable);
+        Refused {
+            status: status.as_u16(),
+            code: text(["code", "error"]),
+            title: text(["title", "message"]),
+            retry_after,
         }
     }
 }
 
-impl<T> Lenient<T> {
-    fn apt(self) -> Option<T> {
+impl DeskApiError {
+    /// Whether it may be otherwise in a moment.
+    const fn is_worth_another_try(&self) -> bool {
         match self {
-            Self::Apt(value) => Some(value),
-            Self::Other(IgnoredAny) => None,
+            Self::Call(CallError::Unreachable | CallError::TimedOut | CallError::Broken) => true,
+            Self::Call(CallError::Untrusted | CallError::TooLarge)
+            | Self::Id
+            | Self::Missing
+            | Self::NotAsDescribed => false,
+            Self::Refused(refused) => matches!(refused.status, 408 | 429 | 500..),
         }
+    }
+
+    const fn retry_after(&self) -> Option<Duration> {
+        if let Self::Refused(refused) = self { refused.retry_after } else { None }
     }
 }
 

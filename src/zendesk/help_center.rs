@@ -1,4 +1,4 @@
-//! What does a token for the Help Center in the Web Widget (Classic) say?
+//! The claims of a token for the Help Center in the Web Widget (Classic).
 //!
 //! Claims and limits: support.zendesk.com, article 4408843923610. It has no end of its own: Zendesk takes
 //! it within 2 minutes of `iat`, once, and lets the session it opens end after 2 hours.
@@ -9,14 +9,14 @@ use crate::login::Timestamp;
 
 use super::IssueError;
 use super::identity::Identity;
-use super::token_id::TokenId;
+use super::signing_key::random_id;
 
 /// The claims of a Help Center token.
 #[derive(Serialize)]
 pub struct Claims<'a> {
     name: &'a str,
     email: &'a str,
-    jti: &'a TokenId,
+    jti: String,
     iat: Timestamp,
 }
 
@@ -24,9 +24,9 @@ impl<'a> Claims<'a> {
     /// The claims of a token issued at `now`.
     ///
     /// # Errors
-    /// The player was identified without an email.
-    pub fn new(player: &'a Identity<'_>, id: &'a TokenId, now: Timestamp) -> Result<Self, IssueError> {
+    /// The player was identified without an email, or there are no random bytes.
+    pub fn new(player: &'a Identity<'_>, now: Timestamp) -> Result<Self, IssueError> {
         let contact = player.contact().ok_or(IssueError::ContactMissing)?;
-        Ok(Self { name: contact.name, email: contact.email, jti: id, iat: now })
+        Ok(Self { name: contact.name, email: contact.email, jti: random_id()?, iat: now })
     }
 }

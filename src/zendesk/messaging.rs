@@ -1,4 +1,4 @@
-//! What does a token for Messaging say?
+//! The claims of a token for Messaging.
 //!
 //! Claims and limits: support.zendesk.com, articles 4411666638746 and 8851239832090;
 //! developer.zendesk.com, *widget-messaging/web/authentication*.
@@ -9,7 +9,7 @@ use crate::login::Timestamp;
 
 use super::IssueError;
 use super::identity::Identity;
-use super::token_id::TokenId;
+use super::signing_key::random_id;
 
 /// The claims of a Messaging token; its header has the key's id as well.
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ pub struct Claims<'a> {
     /// this is `true`. Nothing in a login token says so: the shop does, by a setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
-    jti: &'a TokenId,
+    jti: String,
     iat: Timestamp,
     exp: Timestamp,
 }
@@ -34,11 +34,10 @@ impl<'a> Claims<'a> {
     /// is the player's own.
     ///
     /// # Errors
-    /// The external id is one that Messaging refuses.
+    /// The external id is one that Messaging refuses, or there are no random bytes.
     pub fn new(
         player: &'a Identity<'_>,
         is_vouched_for: bool,
-        id: &'a TokenId,
         now: Timestamp,
         exp: Timestamp,
     ) -> Result<Self, IssueError> {
@@ -51,7 +50,7 @@ impl<'a> Claims<'a> {
             name: player.name(),
             email: player.email(),
             email_verified: player.email().filter(|_| is_vouched_for).map(|_| true),
-            jti: id,
+            jti: random_id()?,
             iat: now,
             exp,
         })

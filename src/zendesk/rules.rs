@@ -6,12 +6,13 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Number;
 
 use crate::config::products::{CHAT_MAX_LIFETIME, Product};
 use crate::login::Timestamp;
+use crate::login::json::{Json, Object};
 
-use super::json::{Json, Object};
 use super::messaging::is_contact;
 
 /// Most characters of an external id.
@@ -26,13 +27,21 @@ const MAX_AGE: i64 = 120;
 /// The same for the Support SDK.
 const SUPPORT_SDK_MAX_AGE: i64 = 180;
 
-/// A rule that a token breaks. Quotes nothing but numbers and types.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Breach {
+/// One thing that speaks against a token. Of an issued one it quotes nothing but numbers and types.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
     /// What is wrong.
     pub cause: String,
     /// What to do about it.
-    pub mend: &'static str,
+    pub mend: String,
+}
+
+impl Finding {
+    /// A cause and its mend.
+    #[must_use]
+    pub fn new(cause: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { cause: cause.into(), mend: mend.into() }
+    }
 }
 
 /// Everything but the signature: header and claims against the product's rules at `now`. `key_id` is
@@ -44,7 +53,7 @@ pub fn breaches(
     claims: &Object,
     key_id: Option<&str>,
     now: Timestamp,
-) -> Vec<Breach> {
+) -> Vec<Finding> {
     let mut check = Check { claims, now, breaches: Vec::new() };
     check.header(header);
     match product {
@@ -78,12 +87,12 @@ pub fn breaches(
 struct Check<'a> {
     claims: &'a Object,
     now: Timestamp,
-    breaches: Vec<Breach>,
+    breaches: Vec<Finding>,
 }
 
 impl Check<'_> {
     fn add(&mut self, cause: impl Into<String>, mend: &'static str) {
-        self.breaches.push(Breach { cause: cause.into(), mend });
+        self.breaches.push(Finding::new(cause, mend));
     }
 
     fn header(&mut self, header: &Object) {
@@ -112,16 +121,14 @@ impl Check<'_> {
 
     /// Claims that are texts: some have to be there, some may.
     fn texts(&mut self, needed: &[&str], optional: &[&str]) {
-        for (name, is_needed) in
-            needed.iter().map(|name| (*name, true)).chain(optional.iter().map(|name| (*name, false)))
-        {
+        for name in needed.iter().chain(optional).copied() {
             let mend = match name {
                 "external_id" => "send the player's id as text, the same for ever",
                 "jti" => "send a random text, another for each token",
                 _ => "send it as text that is not empty",
             };
             match self.claims.get(name) {
-                None if is_needed => self.add(format!("claim {name} is missing"), mend),
+                None if needed.contains(&name) => self.add(format!("claim {name} is missing"), mend),
                 Some(Json::Text(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), mend),
                 Some(Json::Text(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
                     self.add("claim external_id is over 255 characters", "send a shorter id, the same for ever");
@@ -167,7 +174,7 @@ impl Check<'_> {
     }
 
     /// `exp`, which may be missing.
-    fn ends(&mut self, lifetime: Option<Duration>) {
+    fn ends(&mut self, most: Option<Duration>) {
         let Some(expires_at) = self.time("exp", false) else { return };
         if expires_at <= self.now {
             self.add(
@@ -176,18 +183,11 @@ impl Check<'_> {
             );
         }
         let issued_at = self.claims.get("iat").and_then(Json::as_number).and_then(Number::as_i64);
-        let (Some(lifetime), Some(issued_at)) = (lifetime.map(|lifetime| lifetime.as_secs()), issued_at) else {
-            return;
-        };
-        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX);
-        if expires_at.saturating_sub(issued_at) > lifetime {
-            self.add(
-                format!(
-                    "claim exp is {} s after iat, at most {lifetime} are taken",
-                    expires_at.saturating_sub(issued_at)
-                ),
-                "let the token end sooner, or leave exp out",
-            );
+        let (Some(most), Some(issued_at)) = (most, issued_at) else { return };
+        let (most, lifetime) = (most.as_secs().cast_signed(), expires_at.saturating_sub(issued_at));
+        if lifetime > most {
+            let cause = format!("claim exp is {lifetime} s after iat, at most {most} are taken");
+            self.add(cause, "let the token end sooner, or leave exp out");
         }
     }
 

@@ -53,6 +53,16 @@ pub fn is_signed_with(secret: &[u8], token: &str) -> bool {
     crypto::verify(signature, message.as_bytes(), &DecodingKey::from_secret(secret), ALGORITHM).unwrap_or(false)
 }
 
+/// A claim `jti` (RFC 7519 §4.1.7): 128 random bits as hexadecimal digits, which tell a token from every other.
+///
+/// # Errors
+/// The operating system gave no random bytes.
+pub fn random_id() -> Result<String, SignError> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| SignError)?;
+    Ok(hex::encode(random))
+}
+
 impl ZendeskToken {
     /// The token's text, for the answer alone.
     #[must_use]

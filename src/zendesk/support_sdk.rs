@@ -1,4 +1,4 @@
-//! What does a token for the Support SDK in apps say?
+//! The claims of a token for the Support SDK in apps.
 //!
 //! Claims and limits: developer.zendesk.com, *building-a-dedicated-jwt-endpoint-for-the-support-sdk*. It has no
 //! end of its own: Zendesk's servers ask for it, and take it within 3 minutes of `iat`.
@@ -9,7 +9,7 @@ use crate::login::Timestamp;
 
 use super::IssueError;
 use super::identity::Identity;
-use super::token_id::TokenId;
+use super::signing_key::random_id;
 
 /// The claims of a Support SDK token.
 #[derive(Serialize)]
@@ -17,7 +17,7 @@ pub struct Claims<'a> {
     name: &'a str,
     email: &'a str,
     external_id: &'a str,
-    jti: &'a TokenId,
+    jti: String,
     iat: Timestamp,
 }
 
@@ -25,9 +25,15 @@ impl<'a> Claims<'a> {
     /// The claims of a token issued at `now`.
     ///
     /// # Errors
-    /// The player was identified without an email.
-    pub fn new(player: &'a Identity<'_>, id: &'a TokenId, now: Timestamp) -> Result<Self, IssueError> {
+    /// The player was identified without an email, or there are no random bytes.
+    pub fn new(player: &'a Identity<'_>, now: Timestamp) -> Result<Self, IssueError> {
         let contact = player.contact().ok_or(IssueError::ContactMissing)?;
-        Ok(Self { name: contact.name, email: contact.email, external_id: contact.external_id, jti: id, iat: now })
+        Ok(Self {
+            name: contact.name,
+            email: contact.email,
+            external_id: contact.external_id,
+            jti: random_id()?,
+            iat: now,
+        })
     }
 }

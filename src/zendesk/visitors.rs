@@ -10,8 +10,7 @@ use serde_json::Number;
 
 use crate::config::desk::ChatApi as Settings;
 
-use super::desk_api::{Credentials, DeskApi, DeskClientError, Pause};
-use super::desk_error::{DeskApiError, ShowError};
+use super::desk_api::{Credentials, DeskApi, DeskApiError, DeskClientError, Pause};
 
 /// How Zendesk's APIs say that there is no such thing.
 const MISSING: [&str; 3] = ["NotFound", "RecordNotFound", "not_found"];
@@ -60,26 +59,26 @@ impl fmt::Display for Scalar {
 }
 
 impl Visitors {
-    /// The visitors of the account that is set.
+    /// The visitors of the account that is set. `pausing` hears of each pause between the tries of a call.
     ///
     /// # Errors
     /// See [`DeskClientError`].
-    pub fn new(settings: &Settings) -> Result<Self, DeskClientError> {
-        Ok(Self(DeskApi::new(&settings.place, &Credentials::Bearer(&settings.token), &MISSING)?))
+    pub fn new(settings: &Settings, pausing: fn(&Pause)) -> Result<Self, DeskClientError> {
+        Ok(Self(DeskApi::new(&settings.place, &Credentials::Bearer(&settings.token), &MISSING, pausing)?))
     }
 
     /// A visitor, by the id with a dot, as an answer or the dashboard has it, or with a dash, as the API asks for.
     ///
     /// # Errors
-    /// See [`ShowError`].
-    pub async fn show(&self, id: &str, pausing: impl Fn(&Pause)) -> Result<Visitor, ShowError> {
+    /// See [`DeskApiError`].
+    pub async fn show(&self, id: &str) -> Result<Visitor, DeskApiError> {
         let asked = id.replacen('.', "-", 1);
-        let visitor: Visitor = self.0.fetch(&self.0.address(&["visitors", &asked], &[])?, pausing).await?;
+        let visitor: Visitor = self.0.fetch(&self.0.address(&["visitors", &asked], &[])?).await?;
         // As a number it is the part before the dash, the account's.
         let is_own = match &visitor.id {
             Scalar::Text(id) => id.replacen('.', "-", 1) == asked,
             Scalar::Number(account) => asked.split('-').next() == Some(account.to_string().as_str()),
         };
-        if is_own { Ok(visitor) } else { Err(DeskApiError::NotAsDescribed.into()) }
+        if is_own { Ok(visitor) } else { Err(DeskApiError::NotAsDescribed) }
     }
 }

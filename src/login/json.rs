@@ -33,6 +33,12 @@ pub enum Json {
 }
 
 impl Json {
+    /// A member, where it is an object that has it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        if let Self::Object(members) = self { members.get(name) } else { None }
+    }
+
     /// The string, where it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
