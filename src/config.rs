@@ -1,45 +1,46 @@
-//! What is this deployment set to?
+//! Settings of a deployment, from a TOML file and the environment.
 //!
 //! [`Config::load`] is the only way to a [`Config`], and checks everything in it.
 
+pub mod settings;
+pub mod problem;
+mod reader;
+pub mod watched;
 pub mod secret;
 pub mod origin;
-pub mod settings;
-pub mod watched;
-pub mod problem;
-pub mod file;
-pub mod layers;
-pub mod load;
 pub mod login;
 pub mod products;
-pub mod product_sections;
-pub mod secret_places;
-pub mod clients;
-pub mod sections;
 pub mod desk;
 
 use std::ffi::OsString;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tracing::Level;
 
 use crate::telemetry::Format;
 
-use clients::{Proxy, RateLimit};
 use desk::{ChatApi, Conversations};
-use load::Reader;
-use login::Login;
+use login::{Login, Signature};
 use origin::OriginPattern;
 use problem::{ConfigError, Problem, Source};
-use product_sections::MissingSecret;
-use products::{PRODUCTS, Product, Section};
+use products::{PRODUCTS, Product, ProductKey, Section};
+use reader::Reader;
 use secret::Secret;
-use secret_places::ProductKey;
-use settings::SETTINGS;
 use watched::WatchedFiles;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Most that can be set of what is counted: past a million nothing is limited.
+const MOST: usize = 1_000_000;
+
+/// What a request may need that waits for the Login API: its 5 s and a little.
+const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 
 /// Settings of a whole deployment, checked.
 #[derive(Debug)]
@@ -66,13 +67,13 @@ pub struct Config {
     pub log: Log,
     /// What a person should know and may leave as it is, a line each.
     pub warnings: Vec<Problem>,
-    /// Files whose change changes the settings: those that hold secrets, and the authorities.
+    /// Files that settings name: a change of one is a change of the settings.
     pub files: WatchedFiles,
     /// Every setting as it came out, for a person; secrets as their length.
     pub effective: Vec<Effective>,
 }
 
-/// `[tls]`: who the public listener is.
+/// `[tls]`: the certificate of the public listener.
 #[derive(Debug)]
 pub struct Tls {
     /// The certificate chain, in PEM.
@@ -81,7 +82,23 @@ pub struct Tls {
     pub key: Secret,
 }
 
-/// `[limits]`: what clients may take.
+/// `[proxy]`: the reverse proxies that are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Networks of the reverse proxies.
+    pub trusted: Vec<IpNet>,
+}
+
+/// `[rate_limit]`: how much one client may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests a second.
+    pub per_second: NonZeroU32,
+    /// Requests at once, when there were none for a while.
+    pub burst: NonZeroU32,
+}
+
+/// `[limits]`: sizes, counts and times that no client gets beyond.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections open at once.
@@ -124,6 +141,18 @@ pub struct Effective {
     pub source: Source,
 }
 
+/// An environment, as [`environment`] gives it.
+pub trait Variables: IntoIterator<Item = (OsString, OsString)> {}
+
+impl<T: IntoIterator<Item = (OsString, OsString)>> Variables for T {}
+
+/// The process's environment, for [`Config::load`].
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[must_use]
+pub fn environment() -> impl Variables {
+    std::env::vars_os()
+}
+
 impl Config {
     /// Loads and checks everything that `serve` needs.
     ///
@@ -131,22 +160,14 @@ impl Config {
     /// it. Variables of the environment win over the file.
     ///
     /// # Errors
-    /// All that is wrong at once, each with key, source and mend.
-    pub fn load(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, ConfigError> {
+    /// All that is wrong at once, each with key, source and fix.
+    pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let config = sections::read(&mut reader, MissingSecret::Reject);
-        drop_false_problems(&mut reader.problems);
-        let effective = SETTINGS.iter().map(|setting| Effective {
-            key: setting.key,
-            value: reader.shown(setting),
-            source: reader.source(setting.key),
-        });
-        let effective = effective.collect();
-        let (files, warnings) = (reader.files.clone(), mem::take(&mut reader.warnings));
-        reader.finish(Self { warnings, files, effective, ..config })
+        let mut config = Self::read(&mut reader);
+        config.effective = reader.effective();
+        config.files = reader.files.clone();
+        config.warnings = mem::take(&mut reader.warnings);
+        reader.finish(config, |_| true)
     }
 
     /// Loads what `inspect` needs to judge a login token: the login side, and how the products name players.
@@ -154,16 +175,12 @@ impl Config {
     ///
     /// # Errors
     /// What is wrong with that.
-    pub fn load_for_login(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, ConfigError> {
+    pub fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let config = sections::read(&mut reader, MissingSecret::MakeUp);
-        drop_false_problems(&mut reader.problems);
-        let is_own = |key: &str| key.starts_with("login.") || PRODUCTS.into_iter().any(|own| own.has_setting(key));
-        reader.problems.retain(|problem| problem.key == file::PROBLEM_KEY || is_own(&problem.key));
-        reader.finish(config)
+        products::make_up_secrets(&mut reader);
+        let config = Self::read(&mut reader);
+        let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_setting(key));
+        reader.finish(config, |problem| problem.key.starts_with("login.") || is_of_product(&problem.key))
     }
 
     /// Loads what the tokens of one product are signed with, and the secrets of the others where set.
@@ -172,79 +189,208 @@ impl Config {
     /// What is wrong with that product's secret, or with the file.
     pub fn load_for_product(
         file: Option<&Path>,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        environment: impl Variables,
         product: Product,
     ) -> Result<(ProductKey, Vec<(Product, Secret)>), ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let keys = secret_places::keys(&mut reader, product);
-        drop_false_problems(&mut reader.problems);
+        let keys = products::keys(&mut reader, product);
         let [key, file_key] = product.secret_keys();
-        let own = [file::PROBLEM_KEY, key, file_key, "messaging.key_id", "allow_weak_secrets"];
-        reader.problems.retain(|problem| own.contains(&problem.key.as_str()));
-        reader.finish(keys)
+        let own = [key, file_key, "messaging.key_id", "allow_weak_secrets"];
+        reader.finish(keys, |problem| own.contains(&problem.key.as_str()))
     }
 
     /// Loads `[conversations]` alone.
     ///
     /// # Errors
     /// What is wrong with that section or the file.
-    pub fn load_conversations(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Conversations, ConfigError> {
-        load_section(file, environment, "conversations.", desk::conversations)
+    pub fn load_conversations(file: Option<&Path>, environment: impl Variables) -> Result<Conversations, ConfigError> {
+        load_section(Reader::new(file, environment), "conversations.", desk::conversations)
     }
 
     /// Loads `[chat_api]` alone.
     ///
     /// # Errors
     /// What is wrong with that section or the file.
-    pub fn load_chat_api(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<ChatApi, ConfigError> {
-        load_section(file, environment, "chat_api.", desk::chat_api)
+    pub fn load_chat_api(file: Option<&Path>, environment: impl Variables) -> Result<ChatApi, ConfigError> {
+        load_section(Reader::new(file, environment), "chat_api.", desk::chat_api)
     }
 
     /// Loads `admin.listen` alone, for a command that only talks to a running service.
     ///
     /// # Errors
     /// What is wrong with the file or that one setting.
-    pub fn load_admin_listen(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<SocketAddr, ConfigError> {
-        load_section(file, environment, "admin.listen", |reader| sections::address(reader, "admin.listen"))
+    pub fn load_admin_listen(file: Option<&Path>, environment: impl Variables) -> Result<SocketAddr, ConfigError> {
+        load_section(Reader::new(file, environment), "admin.listen", |reader| address(reader, "admin.listen"))
+    }
+
+    /// Reads every section. What is wrong has a stand-in in its place, so the result counts only when nothing is.
+    fn read(reader: &mut Reader) -> Self {
+        let limits = limits(reader);
+        let products = products::read(reader);
+        let login = login::read(reader, limits.requests_in_flight);
+        let config = Self {
+            listen: address(reader, "listen"),
+            admin_listen: address(reader, "admin.listen"),
+            origins: origins(reader, login.bearer),
+            tls: tls(reader),
+            proxy: Proxy { trusted: reader.entries("proxy.trusted", network) },
+            rate_limit: rate_limit(reader),
+            login,
+            products,
+            limits,
+            log: log(reader),
+            files: WatchedFiles::default(),
+            warnings: Vec::new(),
+            effective: Vec::new(),
+        };
+        if config.listen == config.admin_listen && config.listen.port() != 0 {
+            reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
+        }
+        if config.login.asks_api() && config.limits.request_timeout < LOGIN_API_TIME {
+            let what = "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07";
+            reader.warn("limits.request_timeout", what);
+        }
+        check_secrets(reader, &config.login, &config.products);
+        config
     }
 }
 
-/// Loads one section, for a command that needs no other.
-fn load_section<T>(
-    file: Option<&Path>,
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-    section: &str,
-    read: impl FnOnce(&mut Reader) -> T,
-) -> Result<T, ConfigError> {
-    let mut reader = Reader::new(file, environment);
+impl Proxy {
+    /// Whether the proxy at this address is believed.
+    #[must_use]
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Whether connections of this address are many clients', so that `limits.connections_per_client` does not hold for
+    /// it: a trusted proxy, or whatever runs on this machine.
+    #[must_use]
+    pub fn is_many_clients(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() || self.trusts(peer)
+    }
+}
+
+/// Reads one section, for a command that needs no other.
+fn load_section<T>(mut reader: Reader, section: &str, read: impl FnOnce(&mut Reader) -> T) -> Result<T, ConfigError> {
     let section_read = read(&mut reader);
-    drop_false_problems(&mut reader.problems);
-    // A slip in the section's name is this command's to tell.
-    let (file, slip) = (file::PROBLEM_KEY, format!("did you mean {section}"));
-    let is_own = |problem: &Problem| problem.key.starts_with(section) || problem.what.contains(&slip);
-    reader.problems.retain(|problem| problem.key == file || is_own(problem));
-    reader.finish(section_read)
+    // A slip in the section's name is this command's to report.
+    let slip = format!("did you mean {section}");
+    reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&slip))
 }
 
-/// What was read of a broken file, and what was not, would only add problems that nobody has.
-fn drop_false_problems(problems: &mut Vec<Problem>) {
-    let is_of_file = |problem: &Problem| problem.key == file::PROBLEM_KEY;
-    if problems.iter().any(is_of_file) {
-        problems.retain(|problem| is_of_file(problem) || matches!(problem.source, Source::Variable(_)));
+fn address(reader: &mut Reader, key: &'static str) -> SocketAddr {
+    let needs = "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001";
+    let address = reader.parsed(key, |text| text.parse().map_err(|_| needs.to_owned()));
+    address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+}
+
+fn origins(reader: &mut Reader, takes_bearer: bool) -> Vec<OriginPattern> {
+    let key = "cors.origins";
+    let origins = reader.entries(key, OriginPattern::parse);
+    if origins.iter().any(OriginPattern::is_open_to_the_wire) {
+        reader.warn(key, "has a plain http origin, whose tokens anyone on the wire can read");
+    }
+    let is_unset = origins.is_empty() && !reader.problems.iter().any(|problem| problem.key == key);
+    let is_for_apps = |product: &Product| takes_bearer && *product == Product::Messaging;
+    let mut for_pages = products::wanted(reader);
+    for_pages.retain(|product| product.is_for_pages());
+    if is_unset && !for_pages.iter().all(is_for_apps) {
+        reader.reject(key, "is needed, since pages ask for tokens; list the origins of the shop's pages");
+    } else if is_unset && !for_pages.is_empty() {
+        reader.warn(key, "is not there, so that no page gets a Messaging token, but only apps");
+    }
+    origins
+}
+
+/// Whether the two fit together is for the listener to say.
+fn tls(reader: &mut Reader) -> Option<Tls> {
+    for (key, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+        if !reader.has(key) && reader.has(other) {
+            let source = reader.source(other);
+            reader.reject(key, format!("is needed, since {other} ({source}) is set; give both files, or neither"));
+        }
+    }
+    let certificate = reader.file("tls.certificate")?;
+    Some(Tls { certificate, key: Secret::new(reader.file("tls.key")?) })
+}
+
+/// A network, or one address as a network of its own. Never every address: whoever is believed may pass for any
+/// client.
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    match network {
+        Ok(network) if network.prefix_len() == 0 => Err("trusts every address; name the proxy's network"),
+        // Addresses are judged as what they stand for, so that no such network would ever hold one (RFC 4291 §2.5.5.2).
+        Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
+            Err("is an IPv4 address in IPv6's dress; write it as 10.0.0.0/8")
+        }
+        Ok(network) => Ok(network),
+        Err(_) => Err("is no network; write it as 10.0.0.0/8, fd00::/8 or 127.0.0.1"),
     }
 }
 
-/// The process's environment, for [`Config::load`].
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
-    std::env::vars_os()
+fn rate_limit(reader: &mut Reader) -> Option<RateLimit> {
+    let [per_second, burst] = ["rate_limit.per_second", "rate_limit.burst"].map(|key| {
+        let number = reader.has(key).then(|| reader.number(key, 1..=MOST))?;
+        NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX))
+    });
+    if per_second.is_none() && burst.is_some() {
+        reader.reject("rate_limit.burst", "is of no use without rate_limit.per_second; set that too, or drop this");
+    }
+    let per_second = per_second?;
+    Some(RateLimit { per_second, burst: burst.unwrap_or(per_second) })
+}
+
+fn limits(reader: &mut Reader) -> Limits {
+    let time = || SECOND / 10..=HOUR;
+    let pause = || Duration::ZERO..=HOUR;
+    Limits {
+        connections: reader.number("limits.connections", 1..=MOST),
+        connections_per_client: reader.number("limits.connections_per_client", 1..=MOST),
+        requests_in_flight: reader.number("limits.requests_in_flight", 1..=MOST),
+        header_bytes: reader.number("limits.header_bytes", 8192..=1 << 20),
+        header_timeout: reader.duration("limits.header_timeout", time()),
+        idle_timeout: reader.duration("limits.idle_timeout", time()),
+        request_timeout: reader.duration("limits.request_timeout", time()),
+        drain: reader.duration("limits.drain", pause()),
+        drain_delay: reader.duration("limits.drain_delay", pause()),
+    }
+}
+
+fn log(reader: &mut Reader) -> Log {
+    let format = |text: &str| text.parse().map_err(|()| "needs to be json or text".to_owned());
+    let levels = ["error", "warn", "info", "debug", "trace"];
+    let level = |text: &str| {
+        let level = text.parse().ok().filter(|_| levels.contains(&text));
+        level.ok_or_else(|| format!("needs to be one of {}", levels.join(", ")))
+    };
+    Log {
+        format: reader.parsed("log.format", format).unwrap_or_default(),
+        level: reader.parsed("log.level", level).unwrap_or(Level::INFO),
+    }
+}
+
+/// Judges each secret alone and beside the others.
+///
+/// The same secret in two places means that one is misplaced: whoever holds the weaker side's secret could then
+/// sign for both.
+fn check_secrets(reader: &mut Reader, login: &Login, products: &[Section]) {
+    let allow_weak = reader.flag("allow_weak_secrets");
+    let (current, previous) = match &login.signature {
+        Signature::Secret { current, previous } => (Some(current), previous.as_ref()),
+        Signature::Published { .. } => (None, None),
+    };
+    let own = [(login::SECRET, current), (login::PREVIOUS_SECRET, previous)];
+    let products = products.iter().map(|section| (section.claims.product().secret_keys(), Some(&section.secret)));
+    let mut seen: Vec<(&str, &Secret)> = Vec::new();
+    for (keys, secret) in own.into_iter().chain(products) {
+        let Some((key, secret)) = reader.read_from(keys).zip(secret) else { continue };
+        products::check_secret(reader, key, secret, allow_weak);
+        if let Some((twin, _)) = seen.iter().find(|(_, other)| other.bytes() == secret.bytes()) {
+            let what = format!("is the same secret as {twin}; each has its own, so one of the two is misplaced");
+            reader.reject(key, what);
+        }
+        seen.push((key, secret));
+    }
 }

@@ -36,6 +36,7 @@ use axum::routing::Route;
 use tower::layer::util::Identity;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 use tower_http::limit::{RequestBodyLimitLayer, ResponseBody};
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -60,14 +61,13 @@ const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
 
 /// The public listener's routes.
 pub fn router(state: Arc<AppState>) -> Router {
-    // A foreign page is refused first, so that it spends nothing of the player's rate limit.
-    let of_pages = (refuse_foreign_origins(&state), limit_rate(&state), refuse_unserved(&state));
-    let of_servers = (refuse_foreign_origins(&state), refuse_unserved(&state));
+    let pages = Router::from(pages()).fallback(not_found);
+    let pages = with_layers(pages, origin::cors(&state), refuse(&state, Asker::Page), &state);
+    // No page has a reason to call it.
+    let servers = for_zendesks_servers(servers().into());
+    let servers = with_layers(servers, CorsLayer::new(), refuse(&state, Asker::Server), &state);
     // For anybody: they say nothing of anybody.
-    let of_documents = Identity::new();
-    let pages = with_layers(Router::from(pages()).fallback(not_found), of_pages, &state);
-    let servers = with_layers(for_zendesks_servers(servers().into()), of_servers, &state);
-    let documents = with_layers(documents().into(), of_documents, &state);
+    let documents = with_layers(documents().into(), origin::cors(&state), Identity::new(), &state);
     pages.merge(servers).merge(documents.layer(map_response(document::same_for_all))).with_state(state)
 }
 
@@ -89,9 +89,14 @@ fn documents() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(script::answer)).routes(routes!(openapi::answer))
 }
 
-/// Puts routes behind the layers of the public listener and `inner`, behind those. Each request passes them from the top to the
-/// bottom, its answer the other way. They are one layer to the router, which boxes a future for each.
-pub fn with_layers<L>(routes: Router<Arc<AppState>>, inner: L, state: &Arc<AppState>) -> Router<Arc<AppState>>
+/// Puts routes behind the layers of the public listener, with `cors` among them and `inner` behind them. Each request passes
+/// them from the top to the bottom, its answer the other way. They are one layer to the router, which boxes a future for each.
+pub fn with_layers<L>(
+    routes: Router<Arc<AppState>>,
+    cors: CorsLayer,
+    inner: L,
+    state: &Arc<AppState>,
+) -> Router<Arc<AppState>>
 where
     L: Layer<Route> + Clone + Send + Sync + 'static,
     L::Service: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync,
@@ -105,11 +110,11 @@ where
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
-        .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.takes_bearer)))
+        .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.takes_bearer())))
         // Outside of all that refuses: every refusal is logged and counted.
         .layer(AccessLogLayer::new(state))
         // Outside of all that refuses: a page can read every refusal, a panic's and a timeout's too.
-        .layer(origin::cors(state))
+        .layer(cors)
         // Outside of all code that is ours: a panic ends one request and not the connection's others.
         .layer(CatchPanicLayer::custom(panicked))
         // Before a request can wait for anything: too many that wait are what this is against.
@@ -132,28 +137,31 @@ pub fn for_zendesks_servers<S: Clone + Send + Sync + 'static>(routes: Router<S>)
     )
 }
 
-fn refuse_foreign_origins(
+/// Who a token is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Page,
+    Server,
+}
+
+/// Refuses a request for a token before its login token is read.
+fn refuse(
     state: &Arc<AppState>,
+    asker: Asker,
 ) -> CheckLayer<impl Fn(&Request) -> Result<(), ApiError> + Clone + use<>> {
     let state = Arc::clone(state);
-    check(move |request| origin::refuse_foreign(request, &state))
-}
-
-/// A limit for each client on how often pages ask, where the settings have one.
-fn limit_rate(state: &Arc<AppState>) -> CheckLayer<impl Fn(&Request) -> Result<(), ApiError> + Clone + use<>> {
-    let rate_limit = state.rate_limit.clone();
-    check(move |request| match (&rate_limit, request.extensions().get::<Client>()) {
-        (Some(limit), Some(Client(client))) => Ok(limit.check(*client).map_err(Reason::TooManyRequests)?),
-        (None, _) | (_, None) => Ok(()),
-    })
-}
-
-/// A product without a secret is not there, whatever the method.
-fn refuse_unserved(state: &Arc<AppState>) -> CheckLayer<impl Fn(&Request) -> Result<(), ApiError> + Clone + use<>> {
-    let exchange = Arc::clone(&state.exchange);
-    check(move |request| match request.extensions().get().and_then(token::product) {
-        Some(product) if !exchange.serves(product) => Err(ExchangeError::NotServed.into()),
-        Some(_) | None => Ok(()),
+    check(move |request| {
+        // First, so that a foreign page spends nothing of the player's rate limit. `CorsLayer` only hides the answer from such a
+        // page, and would have the token issued.
+        origin::allowed_origin(request.headers(), &state.origins)?;
+        if let (Asker::Page, Some(limit)) = (asker, &state.rate_limit) {
+            limit.check(Client::of(request)).map_err(Reason::TooManyRequests)?;
+        }
+        // A product without a secret is not there, whatever the method.
+        match request.extensions().get().and_then(token::product) {
+            Some(product) if !state.exchange.serves(product) => Err(ExchangeError::NotServed.into()),
+            Some(_) | None => Ok(()),
+        }
     })
 }
 

@@ -10,6 +10,7 @@ pub mod reload;
 use std::future::Future;
 use std::io;
 
+use rlimit::Resource;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
@@ -23,13 +24,14 @@ const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
 /// Raises this process's limit of open files to what so many connections and calls of the Login API
 /// need, as far as the system lets it. Returns how many connections it will be, so that the admin listener and
-/// those calls always find a descriptor. Where there are few files, calls get a quarter.
+/// those calls always find a descriptor. Where there are few files, calls get a quarter, or nothing while none `are_made`.
 #[must_use]
-pub fn fit_connections(wanted: usize, calls: usize) -> usize {
+pub fn fit_connections(wanted: usize, calls: usize, are_made: bool) -> usize {
     let needed = u64::try_from(wanted + calls + RESERVED_FILES).unwrap_or(u64::MAX);
-    let files = rlimit::increase_nofile_limit(needed).unwrap_or(needed);
-    let files = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES);
-    wanted.min(files - calls.min(files / 4)).max(1)
+    let files = rlimit::increase_nofile_limit(needed).or_else(|_| Resource::NOFILE.get_soft());
+    let files = usize::try_from(files.unwrap_or(needed)).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES);
+    let for_calls = if are_made { calls.min(files / 4) } else { 0 };
+    wanted.min(files - for_calls).max(1)
 }
 
 /// Serves all listeners until `stop` resolves. Then calls `stopping`, and drains the public listener while the others

@@ -187,6 +187,30 @@ fn a_client_that_sends_just_after_the_stop_gets_its_answer_and_is_told_that_it_i
 }
 
 #[test]
+fn a_request_that_is_half_sent_at_the_stop_is_answered() {
+    let server = Server::start();
+    let (first, rest) = (b"GET /generate/token HT".as_slice(), b"TP/1.1\r\n\r\n".as_slice());
+    let mut streams = [server.connect(), server.connect()];
+    // One is fresh, one is kept from an earlier request.
+    streams[1].write_all(&[first, rest].concat()).unwrap();
+    assert!(read(&mut streams[1], &mut [0; 4096]).unwrap() > 0);
+    for stream in &mut streams {
+        stream.write_all(first).unwrap();
+    }
+    thread::sleep(Duration::from_millis(200));
+    server.signal("TERM");
+    thread::sleep(Duration::from_millis(1600));
+    for stream in &mut streams {
+        stream.write_all(rest).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = Answer::read(&answer);
+        assert_eq!((answer.status, answer.header("connection").as_deref()), (401, Some("close")));
+    }
+    assert_eq!(server.wait().status.code(), Some(0));
+}
+
+#[test]
 fn clients_that_keep_coming_do_not_hold_up_the_stop() {
     let server = Server::with(&[("limits.drain", "15s")]);
     // The drain lasts until somebody has looked at it.

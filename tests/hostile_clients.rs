@@ -97,6 +97,39 @@ fn a_partial_request_behind_a_whole_one_has_the_header_timeout() {
 }
 
 #[test]
+fn empty_lines_win_no_time() {
+    let fresh = Server::with(&[("limits.header_timeout", "1s"), ("limits.idle_timeout", "1h")]);
+    let idle = Server::with(&[("limits.header_timeout", "1h"), ("limits.idle_timeout", "1s")]);
+    for lines in [b"\r\n\r\n".as_slice(), b"\n\n", b"\r\n"] {
+        let took = trickle(&mut fresh.connect(), lines, Duration::from_millis(200));
+        assert!((800..8000).contains(&took.as_millis()), "{took:?}");
+        let mut stream = idle.connect();
+        stream.write_all(ASK).unwrap();
+        assert_eq!(answer(&mut stream).status, 401);
+        let took = trickle(&mut stream, lines, Duration::from_millis(200));
+        assert!((800..8000).contains(&took.as_millis()), "{took:?}");
+    }
+}
+
+#[test]
+fn headers_have_their_whole_time_after_an_idle_while() {
+    let server = Server::with(&[("limits.idle_timeout", "1500ms"), ("limits.header_timeout", "1h")]);
+    let mut streams = [server.connect(), server.connect()];
+    // One is fresh, one has been idle.
+    streams[1].write_all(ASK).unwrap();
+    assert_eq!(answer(&mut streams[1]).status, 401);
+    std::thread::sleep(Duration::from_millis(800));
+    for stream in &mut streams {
+        stream.write_all(&ASK[..ASK.len() - 2]).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    for stream in &mut streams {
+        stream.write_all(&ASK[ASK.len() - 2..]).unwrap();
+        assert_eq!(answer(stream).status, 401);
+    }
+}
+
+#[test]
 fn idle_connections_are_closed_after_the_idle_timeout() {
     let server = Server::with(&[("limits.idle_timeout", "500ms"), ("limits.header_timeout", "1h")]);
     let mut stream = server.connect();

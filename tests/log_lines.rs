@@ -92,6 +92,18 @@ fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
 }
 
 #[test]
+fn a_preflight_that_no_page_may_read_says_why() {
+    let server = Server::start();
+    for origin in [ORIGIN, "https://evil.example"] {
+        let preflight = server.request("OPTIONS", "/generate/token").header("Origin", origin);
+        assert_eq!(preflight.header("Access-Control-Request-Method", "GET").send().status, 200);
+    }
+    let lines = requests(&server.stop().log);
+    let causes: Vec<Option<&str>> = lines.iter().map(|line| line.get("cause").and_then(Value::as_str)).collect();
+    assert_eq!(causes, [None, Some("origin is not in cors.origins")]);
+}
+
+#[test]
 fn the_key_that_verified_is_named() {
     let previous = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
     let server = Server::with(&[("login.previous_secret", previous)]);

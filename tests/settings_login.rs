@@ -105,6 +105,6 @@ fn times_of_keys_and_answers_have_their_bounds() {
     let shorter = rs256_problems(&[("login.keys_max_age", "2h")]);
     assert!(shorter.contains("is less than login.keys_max_age"), "{shorter}");
     let asking = [("login.check_revocation", "true"), ("limits.request_timeout", "5s")];
-    assert!(warnings(&usual(&asking)).contains("players get 408 and not 503"));
+    assert!(warnings(&usual(&asking)).contains("players get 503 00-12 and not 00-07"));
     assert!(warnings(&usual(&[("limits.request_timeout", "5s")])).is_empty());
 }

@@ -192,11 +192,12 @@ fn no_browser_calls_it() {
     let preflight =
         server.request("OPTIONS", PATH).header("Origin", ORIGIN).header("Access-Control-Request-Method", "POST");
     let preflight = preflight.send();
-    let methods = preflight.header("access-control-allow-methods");
-    assert_eq!((preflight.status, methods.as_deref()), (200, Some("GET,HEAD")), "POST is not among them");
+    assert_eq!(preflight.status, 200, "and says nothing");
     let foreign = post(&server, FORM, form(&LoginToken::valid())).header("Origin", "https://evil.example").send();
-    assert_eq!((foreign.refusal().as_str(), foreign.header("access-control-allow-origin")), ("403 00-05", None));
+    assert_eq!(foreign.refusal(), "403 00-05");
     for answer in [answer, preflight, foreign] {
+        let cors = answer.headers.iter().find(|(name, _)| name.starts_with("access-control-"));
+        assert_eq!(cors, None);
         assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
         assert_eq!(answer.header("vary").as_deref(), Some("Origin"));
     }

@@ -8,9 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 
-use crate::config::products::Product;
+use crate::config::products::{Product, ProductKey};
 use crate::config::secret::Secret;
-use crate::config::secret_places::ProductKey;
 use crate::config::{Config, environment};
 use crate::exchange::{Exchange, ExchangeError, Issued};
 use crate::http::error::ErrorCode;

@@ -64,13 +64,11 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     let Sockets { public, shown, admin, more } = sockets;
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
-    let readiness = Arc::new(Readiness::new(Arc::clone(&exchange)));
     let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
+    let readiness = Arc::new(Readiness::new(router.clone()));
     let stop = server::stop_signal()?;
     let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
-    let reload = reload.map(|(load, hangup)| {
-        Reload::new(load, hangup, router.clone(), Arc::clone(&readiness), metrics.clone(), tls.clone())
-    });
+    let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -81,8 +79,8 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    let calls = if config.login.asks_api() { config.login.api.most_waiting } else { 0 };
-    let connections = server::fit_connections(config.limits.connections, calls);
+    let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
+    let connections = server::fit_connections(config.limits.connections, calls, are_made);
     if connections < config.limits.connections {
         tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
     }

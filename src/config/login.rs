@@ -1,9 +1,9 @@
-//! What is set of the login side?
+//! Settings of the login side: `[login]`.
 
 use std::time::Duration;
 
-use super::load::Reader;
 use super::origin::may_be_called;
+use super::reader::Reader;
 use super::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -11,9 +11,9 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// The setting that holds the login project's secret, and the one that names a file instead.
-pub const SECRET: [&str; 2] = ["login.secret", "login.secret_file"];
+pub(super) const SECRET: [&str; 2] = ["login.secret", "login.secret_file"];
 /// The same of the secret before a reset.
-pub const PREVIOUS_SECRET: [&str; 2] = ["login.previous_secret", "login.previous_secret_file"];
+pub(super) const PREVIOUS_SECRET: [&str; 2] = ["login.previous_secret", "login.previous_secret_file"];
 
 /// Longest leeway. Clocks further apart are broken, and an ended login would live on too long.
 const MAX_LEEWAY: Duration = Duration::from_mins(5);
@@ -22,7 +22,7 @@ const MAX_LEEWAY: Duration = Duration::from_mins(5);
 /// everywhere stays in as long.
 const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
 
-/// `[login]`: what the login side issues.
+/// `[login]`: how login tokens are received and verified.
 #[derive(Debug)]
 pub struct Login {
     /// Name of the cookie that holds the login token.
@@ -39,14 +39,14 @@ pub struct Login {
     pub leeway: Duration,
     /// Longest `exp - iat`.
     pub max_lifetime: Option<Duration>,
-    /// How long the Login API's word on a token is remembered; nothing when it is not asked.
+    /// How long the Login API's answer about a token is remembered; nothing when it is not asked.
     pub revocation_cache: Option<Duration>,
     /// The Login API.
     pub api: Api,
 }
 
 impl Login {
-    /// Whether anything is asked of the Login API.
+    /// Whether the Login API is asked anything.
     #[must_use]
     pub const fn asks_api(&self) -> bool {
         self.revocation_cache.is_some() || matches!(self.signature, Signature::Published { .. })
@@ -83,37 +83,37 @@ pub struct KeyCaching {
     pub cooldown: Duration,
 }
 
-/// Where the Login API is, and whom to believe that it is the one.
+/// Where the Login API is, and which certificate authorities it is checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Api {
     /// Scheme, host and port.
     pub url: String,
     /// The certificate authorities to believe, in PEM, instead of the public ones.
     pub authorities: Option<Vec<u8>>,
-    /// Most requests that wait for keys at once, and most that wait for word of revocation.
+    /// Most requests that wait for keys at once, and most that wait for an answer about revocation.
     pub most_waiting: usize,
 }
 
 /// Reads `[login]`, where so many requests are answered at once.
-pub fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
-    let project_id = reader.parsed("login.project_id", |text| Ok(text.to_owned()));
+pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
+    let project_id = reader.text("login.project_id");
     if project_id.as_ref().is_some_and(|id| !is_uuid(id)) {
-        reader.warn(
-            "login.project_id",
-            "is no UUID in lower case, as the ids of login projects are; is it copied whole?",
-        );
+        let what = "is no UUID in lower case, as the ids of login projects are; is it copied whole?";
+        reader.warn("login.project_id", what);
     }
     let checks_revocation = reader.flag("login.check_revocation");
     let revocation_cache = reader.duration("login.revocation_cache", Duration::ZERO..=MAX_REVOCATION_CACHE);
+    let has_max_lifetime = reader.has("login.max_lifetime");
+    let cookie_needs = "is no cookie name; use letters, digits, '-' and '_'";
     Login {
-        cookie: reader.parsed("login.cookie", cookie_name).unwrap_or_default(),
+        cookie: reader.checked("login.cookie", cookie_needs, is_cookie_name).unwrap_or_default(),
         bearer: reader.flag("login.bearer"),
         signature: signature(reader, project_id.clone()),
         project_id,
-        issuer: reader.parsed("login.issuer", |text| Ok(text.to_owned())),
-        leeway: reader.seconds("login.leeway", Duration::ZERO..=MAX_LEEWAY).unwrap_or_default(),
-        max_lifetime: reader.seconds("login.max_lifetime", SECOND..=DAY * 365),
-        revocation_cache: revocation_cache.filter(|_| checks_revocation),
+        issuer: reader.text("login.issuer"),
+        leeway: reader.seconds("login.leeway", Duration::ZERO..=MAX_LEEWAY),
+        max_lifetime: has_max_lifetime.then(|| reader.seconds("login.max_lifetime", SECOND..=DAY * 365)),
+        revocation_cache: checks_revocation.then_some(revocation_cache),
         api: api(reader, requests_in_flight),
     }
 }
@@ -125,9 +125,8 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// A token of RFC 9110 §5.6.2, which RFC 6265 §4.1.1 asks a cookie's name to be.
-fn cookie_name(text: &str) -> Result<String, String> {
-    let is_token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    if is_token { Ok(text.to_owned()) } else { Err("is no cookie name; use letters, digits, '-' and '_'".to_owned()) }
+fn is_cookie_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
@@ -137,13 +136,14 @@ fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
         _ => Err("needs to be HS256 or RS256, whichever the login project signs with".to_owned()),
     });
     let caching = caching(reader);
-    if is_published == Some(true) {
-        return published(reader, project_id, caching);
-    }
     let current = match is_published {
-        Some(_) => reader.required_secret(SECRET, "; for a project that signs with RS256 set login.algorithm instead"),
+        Some(true) => return published(reader, project_id, caching),
+        Some(false) => {
+            let otherwise = "; for a project that signs with RS256 set login.algorithm instead";
+            reader.required_secret(SECRET, "", otherwise)
+        }
         // Whether a secret is needed is for a right algorithm to say.
-        None => reader.secret(SECRET).unwrap_or_else(|| Secret::new(Vec::new())),
+        None => reader.secret(SECRET).unwrap_or_default(),
     };
     Signature::Secret { current, previous: reader.secret(PREVIOUS_SECRET) }
 }
@@ -155,39 +155,36 @@ fn published(reader: &mut Reader, project_id: Option<String>, caching: KeyCachin
         }
     }
     // It becomes part of a path.
-    let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    match project_id {
-        None if !reader.has("login.project_id") => {
-            reader.reject("login.project_id", "is needed to fetch the keys of RS256; it is the login project's UUID");
-        }
-        Some(id) if !is_plain(&id) => reader.reject("login.project_id", "is no UUID; copy the login project's id"),
-        None => {}
-        Some(project_id) => return Signature::Published { project_id, caching },
+    let is_plain = |id: &String| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !reader.has("login.project_id") {
+        reader.reject("login.project_id", "is needed to fetch the keys of RS256; it is the login project's UUID");
+    } else if !project_id.as_ref().is_none_or(is_plain) {
+        reader.reject("login.project_id", "is no UUID; copy the login project's id");
     }
-    Signature::Published { project_id: String::new(), caching }
+    Signature::Published { project_id: project_id.unwrap_or_default(), caching }
 }
 
 fn caching(reader: &mut Reader) -> KeyCaching {
-    let time = |reader: &mut Reader, key| reader.duration(key, SECOND / 10..=DAY).unwrap_or_default();
+    let least = SECOND / 10;
     let caching = KeyCaching {
-        max_age: time(reader, "login.keys_max_age"),
-        max_stale: time(reader, "login.keys_max_stale"),
-        cooldown: reader.duration("login.keys_cooldown", SECOND / 10..=HOUR).unwrap_or_default(),
+        max_age: reader.duration("login.keys_max_age", least..=DAY),
+        max_stale: reader.duration("login.keys_max_stale", least..=DAY),
+        cooldown: reader.duration("login.keys_cooldown", least..=HOUR),
     };
     if caching.max_stale < caching.max_age && caching.max_stale > Duration::ZERO {
-        reader.reject(
-            "login.keys_max_stale",
-            "is less than login.keys_max_age, so keys would end before they are renewed; raise it, or lower that",
-        );
+        let what =
+            "is less than login.keys_max_age, so keys would end before they are renewed; raise it, or lower that";
+        reader.reject("login.keys_max_stale", what);
     }
     caching
 }
 
 fn api(reader: &mut Reader, requests_in_flight: usize) -> Api {
     let needs = "needs https, host and port and no more: https://login.xsolla.com (http only on loopback)";
-    let url = reader
-        .parsed("login.api_url", |text| if may_be_called(text) { Ok(text.to_owned()) } else { Err(needs.to_owned()) });
-    let authorities = reader.file("login.ca_file");
-    // While the API is slow, requests that need nothing of it must still find a place.
-    Api { url: url.unwrap_or_default(), authorities, most_waiting: (requests_in_flight / 4).max(1) }
+    Api {
+        url: reader.checked("login.api_url", needs, may_be_called).unwrap_or_default(),
+        authorities: reader.file("login.ca_file"),
+        // While the API is slow, requests that need nothing of it must still find a place.
+        most_waiting: (requests_in_flight / 4).max(1),
+    }
 }

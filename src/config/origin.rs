@@ -14,46 +14,13 @@ pub struct OriginPattern {
     tail: Option<String>,
 }
 
-/// Why a text is no origin pattern.
+/// Why a text is no origin pattern, and what to write instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum OriginError {
-    /// `*`, which browsers refuse beside credentials.
-    #[error("is '*', which would hand tokens to every site; list the shop's origins")]
-    Star,
-    /// `null`, which every sandboxed frame and local file sends.
-    #[error("is 'null', which any sandboxed page can send; give the shop a real origin")]
-    Null,
-    /// Neither `https://` nor `http://`.
-    #[error("does not start with https:// or http://; write it as https://shop.example.com")]
-    Scheme,
-    /// Letters that browsers would send in lower case.
-    #[error("has upper case letters, which browsers never send; write it in lower case")]
-    UpperCase,
-    /// A user or password before the host.
-    #[error("has a user name or password; write scheme, host and port only")]
-    UserInfo,
-    /// A path, query or fragment, if only the slash.
-    #[error("goes on after host and port; drop everything from the slash on")]
-    Path,
-    /// A port that is no number from 1 to 65535.
-    #[error("has a port that is no number from 1 to 65535")]
-    Port,
-    /// The scheme's own port, which browsers leave out.
-    #[error("names the scheme's own port, which browsers leave out; drop it")]
-    DefaultPort,
-    /// A host that is neither a domain name nor an address.
-    #[error("has a host that is neither a domain name (non-ASCII ones as xn--…) nor an address")]
-    Host,
-    /// A star anywhere but as the whole first label.
-    #[error("has '*' in a place other than the whole first label; write https://*.example.com")]
-    StarPlace,
-    /// A wildcard over plain HTTP.
-    #[error("is a wildcard over http, where anyone on the wire can be any host; use https")]
-    StarScheme,
-    /// A wildcard right below a top-level domain.
-    #[error("is a wildcard right below a top-level domain; name the shop's own domain, as in https://*.example.com")]
-    StarTooWide,
-}
+#[error("{0}")]
+pub struct OriginError(&'static str);
+
+const HOST: OriginError =
+    OriginError("has a host that is neither a domain name (non-ASCII ones as xn--…) nor an address");
 
 impl OriginPattern {
     /// Reads one entry.
@@ -61,29 +28,31 @@ impl OriginPattern {
     /// # Errors
     /// Says what no browser would ever send, or what must not be allowed.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
+        let fail = |what| Err(OriginError(what));
         match text {
-            "*" => return Err(OriginError::Star),
-            "null" => return Err(OriginError::Null),
-            _ if text.bytes().any(|byte| byte.is_ascii_uppercase()) => return Err(OriginError::UpperCase),
+            "*" => return fail("is '*', which would hand tokens to every site; list the shop's origins"),
+            "null" => return fail("is 'null', which any sandboxed page can send; give the shop a real origin"),
+            _ if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                return fail("has upper case letters, which browsers never send; write it in lower case");
+            }
             _ => {}
         }
-        let (scheme, default_port) = if text.starts_with("https://") {
-            ("https://", 443)
-        } else if text.starts_with("http://") {
-            ("http://", 80)
+        let (scheme, default_port, authority) = if let Some(authority) = text.strip_prefix("https://") {
+            ("https://", 443, authority)
+        } else if let Some(authority) = text.strip_prefix("http://") {
+            ("http://", 80, authority)
         } else {
-            return Err(OriginError::Scheme);
+            return fail("does not start with https:// or http://; write it as https://shop.example.com");
         };
-        let authority = text.strip_prefix(scheme).unwrap_or_default();
         if authority.contains('@') {
-            return Err(OriginError::UserInfo);
+            return fail("has a user name or password; write scheme, host and port only");
         }
         if authority.contains(['/', '?', '#', '\\']) {
-            return Err(OriginError::Path);
+            return fail("goes on after host and port; drop everything from the slash on");
         }
         let (host, port) = split_port(authority)?;
         if port == Some(default_port) {
-            return Err(OriginError::DefaultPort);
+            return fail("names the scheme's own port, which browsers leave out; drop it");
         }
         if let Some(domain) = host.strip_prefix("*.") {
             check_wildcard(scheme, domain)?;
@@ -131,7 +100,7 @@ pub fn may_be_called(origin: &str) -> bool {
 /// Host and port; the host of an IPv6 address keeps its brackets.
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
     let host_end = if authority.starts_with('[') {
-        authority.find(']').map(|end| end + 1).ok_or(OriginError::Host)?
+        authority.find(']').map(|end| end + 1).ok_or(HOST)?
     } else {
         authority.find(':').unwrap_or(authority.len())
     };
@@ -139,34 +108,40 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
     if rest.is_empty() {
         return Ok((host, None));
     }
-    let digits = rest.strip_prefix(':').ok_or(OriginError::Host)?;
+    let digits = rest.strip_prefix(':').ok_or(HOST)?;
     let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-    let port = digits.parse().ok().filter(|_| is_plain).ok_or(OriginError::Port)?;
+    let port =
+        digits.parse().ok().filter(|_| is_plain).ok_or(OriginError("has a port that is no number from 1 to 65535"))?;
     Ok((host, Some(port)))
 }
 
 fn check_wildcard(scheme: &str, domain: &str) -> Result<(), OriginError> {
     if scheme != "https://" {
-        return Err(OriginError::StarScheme);
+        return Err(OriginError("is a wildcard over http, where anyone on the wire can be any host; use https"));
     }
     check_host(domain)?;
     let is_address = domain.parse::<Ipv4Addr>().is_ok();
-    if is_address || domain.split('.').count() < 2 { Err(OriginError::StarTooWide) } else { Ok(()) }
+    if is_address || domain.split('.').count() < 2 {
+        return Err(OriginError(
+            "is a wildcard right below a top-level domain; name the shop's own domain, as in https://*.example.com",
+        ));
+    }
+    Ok(())
 }
 
 /// A domain name in ASCII (RFC 1123 §2.1, and the underscore that browsers let pass), or an address in the one spelling browsers send.
 fn check_host(host: &str) -> Result<(), OriginError> {
     if host.contains('*') {
-        return Err(OriginError::StarPlace);
+        return Err(OriginError("has '*' in a place other than the whole first label; write https://*.example.com"));
     }
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let address: Ipv6Addr = inner.parse().map_err(|_| OriginError::Host)?;
-        return if address.to_string() == inner { Ok(()) } else { Err(OriginError::Host) };
+        let address: Ipv6Addr = inner.parse().map_err(|_| HOST)?;
+        return if address.to_string() == inner { Ok(()) } else { Err(HOST) };
     }
     let ends_in_number = host.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     let is_name = host.len() <= 253 && host.split('.').all(|label| is_label(label.as_bytes()));
     let is_fit = if ends_in_number { host.parse::<Ipv4Addr>().is_ok() } else { is_name };
-    if is_fit { Ok(()) } else { Err(OriginError::Host) }
+    if is_fit { Ok(()) } else { Err(HOST) }
 }
 
 /// 1 to 63 letters, digits, hyphens and underscores, no hyphen at either end (RFC 1035 §2.3.4).

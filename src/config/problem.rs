@@ -1,4 +1,4 @@
-//! What is wrong with the settings, and where?
+//! What is wrong with the settings, and where.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub struct Problem {
     pub key: String,
     /// Where the value stands.
     pub source: Source,
-    /// What is wrong, and the mend.
+    /// What is wrong, and the fix.
     pub what: String,
 }
 
@@ -38,7 +38,7 @@ pub struct Problem {
 pub struct ConfigError {
     /// What is wrong.
     pub problems: Vec<Problem>,
-    /// The files that were read on the way: a change of one may be the mend.
+    /// The files that were read on the way: a change of one may be the fix.
     pub files: WatchedFiles,
 }
 
@@ -56,11 +56,10 @@ impl fmt::Display for Source {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.source, settings::find(&self.key)) {
-            (Source::Missing, Some(setting)) => {
-                write!(f, "{} ({}, not set): {}", self.key, setting.variable(), self.what)
-            }
-            _ => write!(f, "{} ({}): {}", self.key, self.source, self.what),
+        let Self { key, source, what } = self;
+        match settings::find(key).filter(|_| *source == Source::Missing) {
+            Some(setting) => write!(f, "{key} ({}, {source}): {what}", setting.variable()),
+            None => write!(f, "{key} ({source}): {what}"),
         }
     }
 }

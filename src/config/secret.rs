@@ -1,4 +1,4 @@
-//! What may serve as a secret, and how is it kept from sight?
+//! Secrets: what may serve as one, and how it is kept from sight.
 
 use std::fmt;
 use std::fs::File;
@@ -44,6 +44,7 @@ const PLACEHOLDER_STARTS: [&str; 9] = [
 ];
 
 /// Secret bytes: wiped on drop, never printed.
+#[derive(Default)]
 pub struct Secret(SecretSlice<u8>);
 
 /// Why bytes are not, or barely, fit to be a secret.

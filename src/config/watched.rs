@@ -1,4 +1,4 @@
-//! Has a file changed that the settings hang on, and where would that show?
+//! The files that the settings depend on: whether one has changed, and in which folders that shows.
 
 use std::collections::BTreeSet;
 use std::fs;

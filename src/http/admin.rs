@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,9 +12,9 @@ use axum::response::IntoResponse;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
+use super::live_router::LiveRouter;
 use super::openapi;
 
 /// Where the orchestrator asks whether the process runs.
@@ -28,19 +27,14 @@ const METRICS_PATH: &str = "/metrics";
 /// Whether the service wants requests; shared by `/ready` and the server.
 pub struct Readiness {
     draining: AtomicBool,
-    exchange: ArcSwap<Exchange>,
+    router: LiveRouter,
 }
 
 impl Readiness {
-    /// Wants requests as soon as the exchange is ready for them.
+    /// Wants requests as soon as the router's exchange is ready for them.
     #[must_use]
-    pub fn new(exchange: Arc<Exchange>) -> Self {
-        Self { draining: AtomicBool::new(false), exchange: ArcSwap::new(exchange) }
-    }
-
-    /// From now on it is this exchange that counts.
-    pub fn swap(&self, exchange: Arc<Exchange>) {
-        self.exchange.store(exchange);
+    pub fn new(router: LiveRouter) -> Self {
+        Self { draining: AtomicBool::new(false), router }
     }
 
     /// From now on the answer is no.
@@ -50,13 +44,13 @@ impl Readiness {
 
     /// How old the published keys are, where there are any.
     fn key_age(&self) -> Option<Duration> {
-        self.exchange.load().published_keys().and_then(|keys| keys.age())
+        self.router.exchange().published_keys().and_then(|keys| keys.age())
     }
 
     fn answer(&self) -> (StatusCode, &'static str) {
         if self.draining.load(Ordering::Relaxed) {
             (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-        } else if self.exchange.load().is_ready() {
+        } else if self.router.exchange().is_ready() {
             (StatusCode::OK, "ready\n")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "no login keys from the Login API\n")

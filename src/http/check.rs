@@ -14,7 +14,7 @@ use super::error::ApiError;
 
 /// Refuses the requests that `check` refuses. What `check` gives for the others is held until they are answered.
 ///
-/// `axum::middleware::from_fn` does the same, but boxes two futures and clones the service for each request.
+/// `axum::middleware::from_fn` does the same, but boxes two futures and clones the service for each request (see `access_log`).
 pub(super) fn check<F, G>(check: F) -> CheckLayer<F>
 where
     F: Fn(&Request) -> Result<G, ApiError> + Clone,

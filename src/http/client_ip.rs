@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::HeaderMap;
 
-use crate::config::clients::Proxy;
+use crate::config::Proxy;
 
 /// The header of the proxies; each appends the address that it was asked from.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";

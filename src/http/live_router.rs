@@ -48,6 +48,12 @@ impl LiveRouter {
         self.0.store(Arc::new(Current::new(AppState::new(exchange, config, &old.metrics, Some(old)))));
     }
 
+    /// The exchange that answers now.
+    #[must_use]
+    pub fn exchange(&self) -> Arc<Exchange> {
+        Arc::clone(&self.0.load().state.exchange)
+    }
+
     /// Whether connections of this address are many clients'.
     #[must_use]
     pub fn is_many_clients(&self, peer: IpAddr) -> bool {

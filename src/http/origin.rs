@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::http::header::{HeaderName, HeaderValue, ORIGIN, RETRY_AFTER};
 use axum::http::{HeaderMap, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::config::origin::OriginPattern;
 
-use super::error::{ApiError, Reason};
+use super::error::Reason;
 use super::state::AppState;
 
 /// For how long a browser may remember a preflight: short enough that a changed `cors.origins` is felt within a visit.
@@ -21,8 +20,9 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// CORS with credentials (fetch.spec.whatwg.org §3.3): an allowed origin is named outright on every answer, refusals
 /// included, since a page can't even see the status of an answer without it. Any request header of such a page is
-/// allowed: error trackers and tracing add their own to every request.
-pub(super) fn cors(state: &Arc<AppState>) -> CorsLayer {
+/// allowed: error trackers and tracing add their own to every request. To other pages the same headers say nothing, since
+/// their origin is not named.
+pub fn cors(state: &Arc<AppState>) -> CorsLayer {
     let state = Arc::clone(state);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |_, parts| {
@@ -35,16 +35,6 @@ pub(super) fn cors(state: &Arc<AppState>) -> CorsLayer {
         .max_age(PREFLIGHT_MAX_AGE)
         // Every answer has the header, by a layer outside of this one, also one that no origin was named to.
         .vary([])
-}
-
-/// Refuses requests of foreign origins, before anybody reads their login token. `CorsLayer` only hides the answer from
-/// the page, and would have the token issued.
-///
-/// # Errors
-/// The origin is foreign, or there are two.
-pub(super) fn refuse_foreign(request: &Request, state: &AppState) -> Result<(), ApiError> {
-    allowed_origin(request.headers(), &state.origins)?;
-    Ok(())
 }
 
 /// The origin of a request, if it has one and it is allowed.

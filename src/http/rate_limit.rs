@@ -9,7 +9,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::config::clients::RateLimit as Settings;
+use crate::config::RateLimit as Settings;
 
 use super::client_ip::ClientKey;
 

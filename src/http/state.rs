@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::config::clients::Proxy;
 use crate::config::origin::OriginPattern;
+use crate::config::{Config, Proxy};
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
@@ -19,7 +18,6 @@ pub struct AppState {
     pub(super) exchange: Arc<Exchange>,
     pub(super) origins: Vec<OriginPattern>,
     pub(super) proxy: Proxy,
-    pub(super) takes_bearer: bool,
     pub(super) request_timeout: Duration,
     pub(super) requests_in_flight: usize,
     pub(super) rate_limit: Option<Arc<RateLimit>>,
@@ -38,7 +36,9 @@ impl AppState {
     /// Takes the exchange and the settings. What `old` has counted is handed over.
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics, old: Option<&Self>) -> Arc<Self> {
-        expect_exchanges(metrics);
+        if old.is_none() {
+            expect_exchanges(metrics);
+        }
         let old_limit = old.and_then(|old| old.rate_limit.clone());
         let rate_limit = config.rate_limit.map(|settings| {
             old_limit.filter(|old| old.is_as(&settings)).unwrap_or_else(|| Arc::new(RateLimit::new(settings)))
@@ -47,7 +47,6 @@ impl AppState {
             exchange,
             origins: config.origins.clone(),
             proxy: config.proxy.clone(),
-            takes_bearer: config.login.bearer,
             request_timeout: config.limits.request_timeout,
             requests_in_flight: config.limits.requests_in_flight,
             rate_limit,
@@ -57,10 +56,8 @@ impl AppState {
     }
 }
 
-/// How many of something there are at once.
-///
-/// A semaphore would do as well, were its size not fixed when it is made: this one is asked with the limit of the settings
-/// that count now.
+/// How many of something there are at once. Unlike a semaphore it has no size: while two routers answer, before and after a
+/// reload, each asks it with the limit of its own settings.
 #[derive(Debug, Default)]
 pub(super) struct Count(AtomicUsize);
 

@@ -15,10 +15,10 @@ use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::{Service, ServiceExt};
 
 use crate::config::Limits;
@@ -52,61 +52,74 @@ pub(super) async fn serve<S: Answers>(
     limits: &Limits,
     mut draining: watch::Receiver<bool>,
 ) {
-    let (is_answering, is_draining) = (&AtomicBool::new(false), &AtomicBool::new(false));
+    let state = &State::default();
     let answer = service_fn(move |mut request: Request<Incoming>| {
-        is_answering.store(true, Ordering::Relaxed);
+        state.answering.store(true, Ordering::Relaxed);
         let has_body = !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING);
         request.extensions_mut().insert(ConnectInfo(peer));
         let response = service.clone().oneshot(request);
         async move {
             let mut response = response.await?;
-            is_answering.store(false, Ordering::Relaxed);
+            state.answering.store(false, Ordering::Relaxed);
+            state.answered.store(true, Ordering::Relaxed);
             // Where the end of a body is in doubt (`Transfer-Encoding` beside `Content-Length`), the rest would be read as
             // a request that nobody sent (`hostile_clients::a_body_is_never_read_as_a_second_request`).
-            if has_body || is_draining.load(Ordering::Relaxed) {
+            if has_body || state.draining.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
         }
     });
-    let stream = TimedStream::new(stream, limits, is_answering);
     let connection = http1::Builder::new()
-        // `printf … | nc` closes its half as soon as it has asked, and gets its answer
-        // (`hostile_clients::a_client_that_has_finished_sending_still_gets_its_answer`).
+        // `printf … | nc` closes its half as soon as it has asked, and gets its answer.
         .half_close(true)
         .max_buf_size(limits.header_bytes)
         // Head and body in one write: to copy a short body is quicker than a second piece.
         .writev(false)
-        .timer(TokioTimer::new())
-        // hyper's timer runs while a connection is idle too, so it is the idle limit. Headers have one in `TimedStream`.
-        .header_read_timeout(limits.idle_timeout)
-        .serve_connection(TokioIo::new(stream), answer);
+        // hyper's one timer runs from the end of an answer to the end of the next headers, so that an idle while would be
+        // taken off the time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(TimedStream::new(stream, limits, state)), answer);
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
         _ = draining.wait_for(|is_draining| *is_draining) => {}
     }
-    is_draining.store(true, Ordering::Relaxed);
+    state.draining.store(true, Ordering::Relaxed);
     // hyper-util's `GracefulShutdown` has no room for this pause.
     if timeout(LINGER, connection.as_mut()).await.is_err() {
-        connection.as_mut().graceful_shutdown();
+        // hyper would close the connection under headers that are still coming
+        // (`drain::a_request_that_is_half_sent_at_the_stop_is_answered`).
+        if !state.reading.load(Ordering::Relaxed) {
+            connection.as_mut().graceful_shutdown();
+        }
         let _ = connection.await;
     }
 }
 
+/// What a connection is doing. Only its own task looks at it; atomic, since a task may move to another thread.
+#[derive(Default)]
+struct State {
+    /// Some of a request's headers came, and not all.
+    reading: AtomicBool,
+    /// A request is being answered. What is read then is its body, which the service waits for or not.
+    answering: AtomicBool,
+    /// A request was answered since this was last looked at.
+    answered: AtomicBool,
+    draining: AtomicBool,
+}
+
 /// A stream whose reads and writes fail when the client holds them up for too long; hyper then closes the connection.
-///
-/// A request that comes in one piece, and an answer that the client takes, touch no timer here.
 struct TimedStream<'a, S> {
     stream: S,
-    header_timeout: Duration,
-    write_timeout: Duration,
-    /// While it is true, what is read is a body, which the service waits for or not.
-    is_answering: &'a AtomicBool,
-    /// Runs from accept for the first headers, and from their first byte for later ones
-    /// (`hostile_clients::slow_headers_…`).
-    headers: Option<Pin<Box<Sleep>>>,
+    limits: &'a Limits,
+    state: &'a State,
+    /// The time for what is waited for: headers, from accept for the first and from their first byte for later ones
+    /// (`hostile_clients::slow_headers_…`), or the next request, from the last answer.
+    read: Pin<Box<Sleep>>,
+    /// No headers have come whole yet.
+    is_fresh: bool,
     /// The last bytes that came.
     tail: [u8; 3],
     /// Runs while the client takes nothing of an answer (`hostile_clients::a_client_that_never_reads_is_cut_off`).
@@ -114,29 +127,29 @@ struct TimedStream<'a, S> {
 }
 
 impl<'a, S> TimedStream<'a, S> {
-    fn new(stream: S, limits: &Limits, is_answering: &'a AtomicBool) -> Self {
-        Self {
-            stream,
-            header_timeout: limits.header_timeout,
-            write_timeout: limits.idle_timeout,
-            is_answering,
-            headers: Some(Box::pin(sleep(limits.header_timeout))),
-            tail: [0; 3],
-            write: None,
-        }
+    fn new(stream: S, limits: &'a Limits, state: &'a State) -> Self {
+        let read = Box::pin(sleep(limits.header_timeout));
+        Self { stream, limits, state, read, is_fresh: true, tail: [0; 3], write: None }
     }
 
-    /// Starts the time for headers at their first byte, and ends it at the empty line behind them. Bytes behind that line
-    /// are the next request's (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`).
+    /// Headers begin with their first byte, and end with the empty line behind them. Bytes behind that line are the next
+    /// request's (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`). Empty lines before a
+    /// request are nothing, as HTTP has it (`hostile_clients::empty_lines_win_no_time`).
     fn received(&mut self, bytes: &[u8]) {
         for byte in bytes.iter().skip(bytes.len().saturating_sub(self.tail.len())) {
             let [_, second, third] = self.tail;
             self.tail = [second, third, *byte];
         }
-        if matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']) {
-            self.headers = None;
-        } else if self.headers.is_none() && !bytes.is_empty() {
-            self.headers = Some(Box::pin(sleep(self.header_timeout)));
+        let was_reading = self.state.reading.load(Ordering::Relaxed);
+        if !was_reading && bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return;
+        }
+        let is_whole = matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']);
+        self.state.reading.store(!is_whole, Ordering::Relaxed);
+        if is_whole {
+            self.is_fresh = false;
+        } else if !was_reading && !self.is_fresh {
+            self.read.as_mut().reset(Instant::now() + self.limits.header_timeout);
         }
     }
 
@@ -145,7 +158,7 @@ impl<'a, S> TimedStream<'a, S> {
             self.write = None;
             return polled;
         }
-        let timer = self.write.get_or_insert_with(|| Box::pin(sleep(self.write_timeout)));
+        let timer = self.write.get_or_insert_with(|| Box::pin(sleep(self.limits.idle_timeout)));
         timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -154,17 +167,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if self.is_answering.load(Ordering::Relaxed) {
+        if self.state.answering.load(Ordering::Relaxed) {
             return polled;
         }
         if polled.is_ready() {
             self.received(buffer.filled().get(before..).unwrap_or_default());
             return polled;
         }
-        match &mut self.headers {
-            Some(timer) => timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
-            None => Poll::Pending,
+        if self.state.answered.swap(false, Ordering::Relaxed) && !self.state.reading.load(Ordering::Relaxed) {
+            let idle_timeout = self.limits.idle_timeout;
+            self.read.as_mut().reset(Instant::now() + idle_timeout);
         }
+        self.read.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

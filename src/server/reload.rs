@@ -16,7 +16,6 @@ use crate::config::settings;
 use crate::config::watched::WatchedFiles;
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
-use crate::http::admin::Readiness;
 use crate::http::token::now;
 use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
@@ -42,7 +41,6 @@ pub struct Reload {
     load: Load,
     hangup: Signal,
     router: LiveRouter,
-    readiness: Arc<Readiness>,
     metrics: Metrics,
     tls: Option<Tls>,
     /// A load that took too long and is still under way. Another beside it would be stuck as well.
@@ -68,17 +66,10 @@ pub fn hangup() -> io::Result<Signal> {
 }
 
 impl Reload {
-    /// What `load` gives goes to `router` and `readiness`, on `hangup` and when a file has changed.
+    /// What `load` gives goes to `router`, on `hangup` and when a file has changed.
     #[must_use]
-    pub fn new(
-        load: Load,
-        hangup: Signal,
-        router: LiveRouter,
-        readiness: Arc<Readiness>,
-        metrics: Metrics,
-        tls: Option<Tls>,
-    ) -> Self {
-        Self { load, hangup, router, readiness, metrics, tls, stuck: None, seen: WatchedFiles::default() }
+    pub fn new(load: Load, hangup: Signal, router: LiveRouter, metrics: Metrics, tls: Option<Tls>) -> Self {
+        Self { load, hangup, router, metrics, tls, stuck: None, seen: WatchedFiles::default() }
     }
 
     /// Keeps the login keys fresh, and swaps in what changed. What is wrong is logged, and the old
@@ -148,7 +139,6 @@ impl Reload {
             self.report_tls();
         }
         self.router.reload(Arc::clone(&exchange), &config);
-        self.readiness.swap(Arc::clone(&exchange));
         Ok(exchange)
     }
 

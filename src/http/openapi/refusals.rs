@@ -71,7 +71,7 @@ const fn cause(code: ErrorCode) -> &'static str {
         ErrorCode::LoginUnavailable => "the login can't be judged now",
         ErrorCode::NotFound => "no secret is set for this product",
         ErrorCode::MethodNotAllowed => {
-            "the path does not take this method; all without an operation here are answered so"
+            "the path does not take this method; all but OPTIONS that have no operation here are answered so"
         }
         ErrorCode::BadRequest => {
             "there is more than one `Origin` header; at `/support-sdk/token` also if the body is compressed, cut off, not \
