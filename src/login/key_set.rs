@@ -6,10 +6,10 @@ use std::ops::RangeInclusive;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::{KeyAlgorithm, PublicKeyUse, RSAKeyParameters};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use thiserror::Error;
-
-use super::json::Json;
 
 /// Bits of a modulus. RFC 7518 §3.3 asks for 2048 at least; the signature library takes no more than 8192.
 const BITS: RangeInclusive<usize> = 2048..=8192;
@@ -52,12 +52,27 @@ struct Jwks {
     keys: Vec<Published>,
 }
 
-/// An entry of a set, whatever it is. Of a member that stands twice the last one counts, as RFC 7517 §4 allows, so that
-/// such an entry spoils no other and its `kid` is seen.
+/// An entry of a set. One that makes no sense spoils no other, but takes its `kid`.
 ///
-/// `jsonwebtoken::jwk::Jwk` is not used: it reads an entry of another kind into a `serde_json::Value`.
+/// `jsonwebtoken::jwk::Jwk` itself is not used: it reads entries of other kinds into a `serde_json::Value`.
 #[derive(Deserialize)]
-struct Published(Json);
+#[serde(untagged)]
+enum Published {
+    Rsa(RsaKey),
+    Named { kid: String },
+    Other(IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct RsaKey {
+    kid: String,
+    r#use: Option<PublicKeyUse>,
+    alg: Option<KeyAlgorithm>,
+    #[serde(flatten)]
+    parameters: RSAKeyParameters,
+    /// The private exponent. Whoever reads a set that has it could sign with the key.
+    d: Option<IgnoredAny>,
+}
 
 impl KeySet {
     /// Reads the Login API's array, whose numbers are hexadecimal, or a JWKS (RFC 7517 §5).
@@ -74,7 +89,7 @@ impl KeySet {
             (serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys, Encoding::Base64Url)
         };
         let mut ids = HashSet::new();
-        if !published.iter().filter_map(|key| key.text("kid")).all(|id| ids.insert(id)) {
+        if !published.iter().filter_map(Published::id).all(|id| ids.insert(id)) {
             return Err(KeySetError::KidTwice);
         }
         // A key that makes no sense is left out alone (RFC 7517 §5).
@@ -102,30 +117,25 @@ impl KeySet {
 }
 
 impl Published {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Rsa(RsaKey { kid, .. }) | Self::Named { kid } => Some(kid),
+            Self::Other(_) => None,
+        }
+    }
+
     /// The id and the key, if it is one for RS256 signatures.
     fn fit(&self, encoding: Encoding) -> Option<(String, DecodingKey)> {
-        // Whoever reads a set with a private exponent (d) could sign with its key.
-        let is_meant = self.text("kty") == Some("RSA")
-            && (self.is_absent("use") || self.text("use") == Some("sig"))
-            && (self.is_absent("alg") || self.text("alg") == Some("RS256"))
-            && self.is_absent("d");
-        let modulus = number(self.text("n").filter(|_| is_meant)?, encoding)?;
-        let exponent = number(self.text("e")?, encoding)?;
+        let Self::Rsa(key) = self else { return None };
+        let is_meant = matches!(key.r#use, None | Some(PublicKeyUse::Signature))
+            && matches!(key.alg, None | Some(KeyAlgorithm::RS256))
+            && key.d.is_none();
+        let modulus = number(&key.parameters.n, encoding)?;
+        let exponent = number(&key.parameters.e, encoding)?;
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
         let is_exponent = is_odd(&exponent) && exponent.len() <= MAX_EXPONENT_BYTES && exponent != [1];
-        let is_key = BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
-        let id = self.text("kid").filter(|_| is_key)?;
-        Some((id.to_owned(), DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
-    }
-
-    /// A member that is a string.
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str()
-    }
-
-    /// Whether a member is not there, or null.
-    fn is_absent(&self, name: &str) -> bool {
-        matches!(self.0.get(name), None | Some(Json::Null))
+        let is_key = is_meant && BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
+        is_key.then(|| (key.kid.clone(), DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
     }
 }
 
