@@ -231,7 +231,7 @@ impl Config {
         let config = Self {
             listen: address(reader, "listen"),
             admin_listen: address(reader, "admin.listen"),
-            origins: origins(reader, login.bearer),
+            origins: origins(reader),
             tls: tls(reader),
             proxy: Proxy { trusted: reader.entries("proxy.trusted", network) },
             rate_limit: rate_limit(reader),
@@ -285,20 +285,12 @@ fn address(reader: &mut Reader, key: &'static str) -> SocketAddr {
     address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
-fn origins(reader: &mut Reader, takes_bearer: bool) -> Vec<OriginPattern> {
+/// None are needed: a page of the service's own host sends no `Origin` with its request, nor does an app.
+fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
     let key = "cors.origins";
     let origins = reader.entries(key, OriginPattern::parse);
     if origins.iter().any(OriginPattern::is_open_to_the_wire) {
         reader.warn(key, "has a plain http origin, whose tokens anyone on the wire can read");
-    }
-    let is_unset = origins.is_empty() && !reader.problems.iter().any(|problem| problem.key == key);
-    let is_for_apps = |product: &Product| takes_bearer && *product == Product::Messaging;
-    let mut for_pages = products::wanted(reader);
-    for_pages.retain(|product| product.is_for_pages());
-    if is_unset && !for_pages.iter().all(is_for_apps) {
-        reader.reject(key, "is needed, since pages ask for tokens; list the origins of the shop's pages");
-    } else if is_unset && !for_pages.is_empty() {
-        reader.warn(key, "is not there, so that no page gets a Messaging token, but only apps");
     }
     origins
 }

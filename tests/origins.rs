@@ -1,9 +1,9 @@
-//! Which pages may ask, and what a browser is told.
+//! Which pages may ask, and what the browser is answered.
 
-use zendesk_token::config::origin::OriginPattern;
+use zendesk_token::config::origin::{OriginPattern, may_be_called};
 
 use crate::client::Answer;
-use crate::harness::{ORIGIN, Server, output, usual};
+use crate::harness::{ORIGIN, Server, command, output, usual};
 use crate::login_tokens::LoginToken;
 
 fn ask(server: &Server, origin: &str) -> Answer {
@@ -12,9 +12,17 @@ fn ask(server: &Server, origin: &str) -> Answer {
 
 #[test]
 fn an_allowed_origin_may_read_every_answer() {
-    let server =
-        Server::with(&[("cors.origins", "https://shop.example.com,https://*.games.example,http://localhost:3000")]);
-    for origin in [ORIGIN, "https://eu.games.example", "https://a-b_1.games.example", "http://localhost:3000"] {
+    let origins =
+        "https://shop.example.com,https://*.games.example,http://localhost:3000,capacitor://localhost,app://-";
+    let server = Server::with(&[("cors.origins", origins)]);
+    for origin in [
+        ORIGIN,
+        "https://eu.games.example",
+        "https://a-b_1.games.example",
+        "http://localhost:3000",
+        "capacitor://localhost",
+        "app://-",
+    ] {
         let answers = [
             ask(&server, origin),
             server.get("/generate/token").header("Origin", origin).send(),
@@ -33,9 +41,19 @@ fn an_allowed_origin_may_read_every_answer() {
 
 #[test]
 fn a_foreign_origin_is_refused_before_its_token_is_read() {
-    let server = Server::with(&[("cors.origins", "https://shop.example.com,https://*.games.example")]);
+    let server =
+        Server::with(&[("cors.origins", "https://shop.example.com,https://*.games.example,capacitor://localhost")]);
     let foreign = [
         "null",
+        "file://",
+        "capacitor://",
+        "capacitor://evil",
+        "capacitor://localhost:80",
+        "capacitor://localhost/",
+        "CAPACITOR://localhost",
+        "ionic://localhost",
+        "https://localhost",
+        "moz-extension://0a6f2bd1-4a2c-4a5e-9a5c-3d1f0e2b7c11",
         "",
         "https://evil.example",
         "https://shop.example.com.evil.example",
@@ -108,12 +126,101 @@ fn a_preflight_is_answered_without_a_token() {
 }
 
 #[test]
-fn patterns_that_no_browser_would_meet_are_refused_at_start_with_the_mend() {
+fn a_preflight_allows_the_headers_that_tracing_adds_to_an_allowed_origin() {
+    let server = Server::with(&[("cors.origins", "https://shop.example.com,capacitor://localhost")]);
+    let asked = "authorization,baggage,sentry-trace,traceparent,tracestate,x-datadog-trace-id,x-datadog-parent-id,\
+                 x-datadog-origin,x-datadog-sampling-priority,newrelic";
+    let preflight = |origin: &str| {
+        let preflight = server.request("OPTIONS", "/generate/token").header("Origin", origin);
+        let preflight = preflight.header("Access-Control-Request-Method", "GET");
+        preflight.header("Access-Control-Request-Headers", asked).send()
+    };
+    for origin in [ORIGIN, "capacitor://localhost"] {
+        let answer = preflight(origin);
+        assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some(origin));
+        assert_eq!(answer.header("access-control-allow-headers").as_deref(), Some(asked));
+    }
+    assert_eq!(preflight("https://evil.example").header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn without_origins_pages_of_the_own_host_and_apps_get_tokens_and_nobody_else() {
+    let mut settings = usual(&[]);
+    settings.retain(|(key, _)| *key != "cors.origins");
+    let checked = output(&["check"], &settings);
+    let told = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success(), "{told}");
+    assert!(
+        told.contains("cors.origins is not set: tokens go to apps and to pages of the service's own host"),
+        "{told}"
+    );
+    assert!(told.contains("No errors, 0 warning(s)."), "{told}");
+    let with_origins = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
+    assert!(!with_origins.contains("cors.origins is not set"), "{with_origins}");
+
+    let server = Server::run(command(&["serve"], &settings));
+    let same_origin = server.get("/generate/token").header("Sec-Fetch-Site", "same-origin");
+    assert_eq!(same_origin.cookie(LoginToken::valid().mint()).send().status, 200);
+    assert_eq!(ask(&server, ORIGIN).refusal(), "403 00-05");
+    let log = server.stop().log.join("\n");
+    assert!(log.contains("origin is not in cors.origins") && log.contains(ORIGIN), "{log}");
+}
+
+#[test]
+fn a_service_with_secrets_of_ours_is_never_called_by_the_scheme_of_an_app() {
+    for url in ["https://login.example.com", "http://127.0.0.1:8080"] {
+        assert!(may_be_called(url), "{url}");
+    }
+    for url in ["app://login.example.com", "capacitor://localhost", "http://login.example.com", "https://*.example.com"]
+    {
+        assert!(!may_be_called(url), "{url}");
+    }
+}
+
+#[test]
+fn patterns_that_no_browser_sends_or_nobody_owns_are_refused_at_start_with_the_fix() {
     let wrong = [
         ("*", "every site"),
         ("null", "sandboxed"),
         ("shop.example.com", "https://"),
-        ("ftp://shop.example.com", "https://"),
+        ("ftp://shop.example.com", "never the origin of a page"),
+        ("wss://shop.example.com", "never the origin of a page"),
+        ("file://", "every local file"),
+        ("file:///android_asset", "every local file"),
+        ("content://com.example.app", "every local file"),
+        ("about:blank", "'null'"),
+        ("data:text/html", "'null'"),
+        ("javascript:1", "'null'"),
+        ("blob:https://shop.example.com", "the page that made it"),
+        ("filesystem:https://shop.example.com", "the page that made it"),
+        ("moz-extension://0a6f2bd1-4a2c-4a5e-9a5c-3d1f0e2b7c11", "on every machine"),
+        ("safari-web-extension://0A6F2BD1", "lower case"),
+        ("safari-web-extension://0a6f2bd1", "on every machine"),
+        ("chrome-extension://abcdefghijklmnopabcdefghijklmno", "32 letters"),
+        ("chrome-extension://abcdefghijklmnopabcdefghijklmnoz", "32 letters"),
+        ("chrome-extension://<id>", "a-z"),
+        ("chrome-extension://*", "list each"),
+        ("capacitor://*", "list each"),
+        ("app://*.example.com", "list each"),
+        ("*://localhost", "scheme"),
+        ("Capacitor://localhost", "lower case"),
+        ("capacitor://Localhost", "lower case"),
+        ("capacitor:localhost", "scheme"),
+        ("capacitor:/localhost", "scheme"),
+        ("capacitor://", "host"),
+        ("capacitor://:80", "host"),
+        ("capacitor://localhost/", "slash"),
+        ("capacitor://user@localhost", "user name"),
+        ("capacitor://localhost:0", "port"),
+        ("app://[::1]", "a-z"),
+        ("app://sh%6fp", "a-z"),
+        ("app://shöp", "a-z"),
+        ("app://a b", "a-z"),
+        ("1app://localhost", "scheme"),
+        ("my_app://localhost", "scheme"),
+        ("://localhost", "scheme"),
+        ("a-scheme-that-is-much-longer-than-any-there-is://localhost", "scheme"),
+        ("localhost:3000", "scheme"),
         ("https:/shop.example.com", "https://"),
         ("https://", "host"),
         ("https://Shop.example.com", "lower case"),
@@ -144,6 +251,14 @@ fn patterns_that_no_browser_would_meet_are_refused_at_start_with_the_mend() {
         ("https://*.com", "top-level"),
         ("https://*.1.2.3.4", "top-level"),
         ("http://*.example.com", "https"),
+        ("https://*.co.uk", "public suffix"),
+        ("https://*.co.uk:8443", "public suffix"),
+        ("https://*.github.io", "public suffix"),
+        ("https://*.vercel.app", "public suffix"),
+        ("https://*.xn--55qx5d.cn", "public suffix"),
+        ("https://*.shop.ck", "public suffix"),
+        ("https://*.kawasaki.jp", "public suffix"),
+        ("https://*.localhost", "top-level"),
     ];
     for (pattern, mend) in wrong {
         let error = OriginPattern::parse(pattern).expect_err(pattern).to_string();
@@ -168,9 +283,28 @@ fn origins_as_browsers_write_them_are_taken() {
         "https://intranet",
         "https://*.example.com",
         "https://*.shop.example.co.uk:8443",
+        "https://*.shop.co.uk",
+        "https://*.acme.github.io",
+        "https://*.shop.local",
+        "https://acme.github.io",
+        "https://github.io",
+        "http://tauri.localhost",
+        "capacitor://localhost",
+        "capacitor://app.example.com",
+        "capacitor-electron://-",
+        "ionic://localhost",
+        "ionic://localhost:8080",
+        "tauri://localhost",
+        "app://-",
+        "app://.",
+        "app://local",
+        "app://obsidian.md",
+        "com.example.my-app+beta://my_app",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
     ];
     for origin in right {
         let pattern = OriginPattern::parse(origin).unwrap();
+        assert!(!pattern.is_open_to_the_wire());
         assert_eq!(pattern.allows(origin.as_bytes()), !origin.contains('*'), "{origin}");
         assert_eq!(pattern.is_exact(), !origin.contains('*'));
     }

@@ -124,6 +124,9 @@ fn report(config: &Config) -> anyhow::Result<String> {
     if config.products.iter().any(|section| section.claims.product().is_for_pages()) {
         text.push_str(LOGIN_COOKIE);
         write_script(&mut text)?;
+        if config.origins.is_empty() {
+            text.push_str(OWN_HOST_ONLY);
+        }
     }
     if config.products.iter().any(|section| section.claims.product().knows_by_email()) {
         text.push_str(EMAIL_IS_THE_PLAYER);
@@ -145,6 +148,11 @@ The login cookie only gets here when
   - the page asks with credentials: fetch(url, { credentials: \"include\" }), as jwt_fn.js does
   - service and shop share a registrable domain, or the cookie is SameSite=None; Secure
   - the cookie's Domain covers the service's host: Domain=example.com, not host-only
+
+";
+
+const OWN_HOST_ONLY: &str = "\
+cors.origins is not set: tokens go to apps and to pages of the service's own host (same origin); other pages get 403 00-05
 
 ";
 
