@@ -2,6 +2,7 @@
 
 pub mod words;
 pub mod opened;
+pub mod pasted;
 pub mod explanation;
 pub mod mends;
 pub mod serve;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::config::products::Product;
+use crate::http::error::ErrorCode;
 use crate::login::Timestamp;
 use crate::login::claims::whole_seconds;
 use crate::login::json::{Json, Object};
@@ -26,6 +27,8 @@ pub struct Explanation {
     pub judged_as: &'static str,
     /// Whether it is good.
     pub verdict: Verdict,
+    /// What stood around it.
+    taken_off: Vec<&'static str>,
     /// The code that the service would refuse it with, for the first product that does.
     pub refusal: Option<&'static str>,
     /// The key that verified it: `current`, `previous`, `published`, or the setting of a product's secret.
@@ -82,6 +85,7 @@ impl Explanation {
         Self {
             judged_as,
             verdict: Verdict::Accepted,
+            taken_off: Vec::new(),
             refusal: None,
             signed_with: None,
             findings: Vec::new(),
@@ -107,10 +111,27 @@ impl Explanation {
         }
     }
 
+    /// Adds what stood around the token, and refuses it where the service does not read it so.
+    pub fn wrap(&mut self, taken_off: Vec<&'static str>, defects: Vec<(ErrorCode, Finding)>) {
+        self.taken_off = taken_off;
+        for (code, finding) in defects.into_iter().rev() {
+            self.verdict = Verdict::Refused;
+            self.findings.insert(0, finding);
+            // Issued tokens are not judged for products.
+            for judged in &mut self.products {
+                self.refusal = Some(code.code());
+                judged.refusal = self.refusal;
+            }
+        }
+    }
+
     /// For a person.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
+        for layer in &self.taken_off {
+            let _ = writeln!(text, "Taken off: {layer}");
+        }
         self.write_members(&mut text, "Header", self.header.as_ref());
         self.write_members(&mut text, "Claims", self.claims.as_ref());
         let _ = match self.verdict {

@@ -25,9 +25,10 @@ use crate::zendesk::signing_key::is_signed_with;
 
 use super::explanation::{Explanation, Verdict};
 use super::mends;
-use super::opened::{self, Opened};
+use super::opened::Opened;
+use super::pasted::Pasted;
 use super::words::json;
-use super::{UsageError, block_on, print};
+use super::{block_on, print};
 
 /// What `inspect --help` says last.
 pub const AFTER_HELP: &str = "\
@@ -35,6 +36,8 @@ The token comes from standard input, never from the arguments, which shells reme
 
   zendesk-token inspect --config FILE < token.txt
   xclip -out | zendesk-token inspect --config FILE --zendesk chat
+
+A Cookie, Set-Cookie or Authorization line, an address with ?token=, or the JSON of an answer will do as well.
 
 Exit status: 0 the token is good, 1 it is refused or can't be judged, 2 wrong arguments or settings.";
 
@@ -69,10 +72,10 @@ pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCod
     let explanation = if let Some(product) = arguments.zendesk {
         let product = product.product();
         let (key, others) = Config::load_for_product(file, environment(), product)?;
-        explain_issued(&read_token()?, product, &key, &others)
+        explain_issued(read_token("token")?, product, &key, &others)
     } else {
         let config = Config::load_for_login(file, environment())?;
-        explain_login(&read_token()?, &config)?
+        explain_login(read_token(&config.login.cookie)?, &config)?
     };
     let told = if arguments.json { json(&explanation)? } else { explanation.text() };
     print(told)?;
@@ -91,7 +94,7 @@ impl ProductName {
 }
 
 /// The token on standard input.
-fn read_token() -> anyhow::Result<Vec<u8>> {
+fn read_token(cookie: &str) -> anyhow::Result<Pasted> {
     let mut input = io::stdin().lock();
     if input.is_terminal() {
         writeln!(
@@ -101,20 +104,15 @@ fn read_token() -> anyhow::Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     input.by_ref().take(MAX_BYTES).read_to_end(&mut bytes)?;
-    let token = opened::unwrapped(&bytes);
-    if token.is_empty() {
-        Err(UsageError("no token on standard input; inspect --help shows how").into())
-    } else {
-        Ok(token)
-    }
+    Ok(Pasted::read(&bytes, cookie)?)
 }
 
 /// Judges a login token by the exchange that serves, for each product that is configured.
-fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
+fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation> {
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
-    let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(token)] };
-    let opened = Opened::read(token);
-    let mut explanation = Explanation::new("login", Opened::read(token), now());
+    let opened = Opened::read(&pasted.token);
+    let mut explanation = Explanation::new("login", Opened::read(&pasted.token), now());
+    let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(pasted.token)] };
     block_on(async {
         let mut no_login = None;
         for product in config.products.iter().map(|section| section.claims.product()) {
@@ -139,6 +137,7 @@ fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
             }
         }
     })?;
+    explanation.wrap(pasted.taken_off, pasted.defects);
     Ok(explanation)
 }
 
@@ -150,9 +149,9 @@ fn agent_sees(issued: &Issued) -> Object {
 }
 
 /// Judges an issued token by its product's rules.
-fn explain_issued(token: &[u8], product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Explanation {
-    let (opened, now) = (Opened::read(token), now());
-    let token = &String::from_utf8_lossy(token);
+fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Explanation {
+    let (opened, now) = (Opened::read(&pasted.token), now());
+    let token = &String::from_utf8_lossy(&pasted.token);
     let mut findings = Vec::new();
     let signed_with = is_signed_with(key.secret.bytes(), token).then(|| product.secret_keys()[0]);
     if let (Some(header), Some(claims)) = (&opened.header, &opened.claims) {
@@ -166,12 +165,12 @@ fn explain_issued(token: &[u8], product: Product, key: &ProductKey, others: &[(P
         findings.extend(rules::breaches(product, header, claims, key.key_id.as_deref(), now));
     } else {
         let cause = "is no token: not three parts in base64url, with a JSON object in the first two";
-        let mend = "give the token alone, as the answer holds it, without quotes around it";
-        findings.push(Finding::new(cause, mend));
+        findings.push(Finding::new(cause, opened.spelling_mend()));
     }
     let mut explanation = Explanation::new(product.word(), opened, now);
     explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
     (explanation.findings, explanation.signed_with) = (findings, signed_with);
+    explanation.wrap(pasted.taken_off, pasted.defects);
     explanation
 }
 

@@ -48,10 +48,11 @@ fn told(error: &dyn std::fmt::Display, mend: impl Into<String>) -> Finding {
 }
 
 fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
-    let what_it_is = "give the token alone, as the cookie holds it: three parts with dots, nothing before or after";
     match error {
         VerifyError::TooLong(_) => told(&error, "keep payload and groups of the login token small"),
-        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::NotBase64Url(_) => told(&error, what_it_is),
+        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::NotBase64Url(_) => {
+            told(&error, opened.spelling_mend())
+        }
         VerifyError::NotStrictJson(..) => told(&error, "Xsolla Login makes no such token; see who made it"),
         VerifyError::AlgorithmMismatch => algorithm(login, opened),
         VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {
@@ -104,7 +105,7 @@ fn no_key(error: NoKeyError, login: &Login, opened: &Opened) -> Finding {
 
 fn secret_mend(project: Option<&str>, opened: &Opened) -> String {
     match project {
-        _ if opened.has_blank => "it has a blank or a line break inside; give it on one line".to_owned(),
+        _ if opened.has_blank => opened.spelling_mend().to_owned(),
         _ if opened.claim("external_id").is_some() => {
             "this looks like a token for Zendesk and not like a login token; try --zendesk chat".to_owned()
         }

@@ -10,6 +10,8 @@ use crate::login::token::decode_part;
 pub struct Opened {
     /// Whether white space stands inside, as where a line was wrapped.
     pub has_blank: bool,
+    /// Whether there is padding, which base64url in a token never has.
+    pub has_padding: bool,
     /// Whether a member stands twice in one of the two; the last is the one shown.
     pub has_member_twice: bool,
     /// The header's members.
@@ -30,9 +32,22 @@ impl Opened {
         let is_twice = |json: &[u8]| matches!(Members::read(json), Err(StrictJsonError::Duplicate));
         Self {
             has_blank: token.iter().any(u8::is_ascii_whitespace),
+            has_padding: token.contains(&b'='),
             has_member_twice: is_twice(&header) || is_twice(&claims),
             header: serde_json::from_slice(&header).ok(),
             claims: serde_json::from_slice(&claims).ok(),
+        }
+    }
+
+    /// What a person can do about a token that can't be read.
+    #[must_use]
+    pub fn spelling_mend(&self) -> &'static str {
+        if self.has_blank {
+            "it has a blank or a line break inside; give it on one line"
+        } else if self.has_padding {
+            "it has padding (=), which a token never has; have whoever encodes it leave that out"
+        } else {
+            "give the token alone, as the cookie holds it: three parts with dots, nothing before or after"
         }
     }
 
@@ -53,36 +68,4 @@ impl Opened {
     pub fn claim_text(&self, name: &str) -> Option<&str> {
         self.claim(name)?.as_str()
     }
-}
-
-/// The token out of what people copy: the JSON of an answer, an Authorization header's value, a cookie with
-/// its name, or quotes and white space around it.
-#[must_use]
-pub fn unwrapped(text: &[u8]) -> Vec<u8> {
-    let text = text.trim_ascii();
-    let answer: Option<Object> = serde_json::from_slice(text).ok();
-    let member = |name| answer.as_ref().and_then(|answer| answer.get(name)?.as_str());
-    if let Some(token) = member("token").or_else(|| member("jwt")) {
-        return token.as_bytes().to_vec();
-    }
-    let text = match text.split_at_checked("Bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token.trim_ascii(),
-        _ => text,
-    };
-    let text = match text.iter().position(|byte| *byte == b'=') {
-        // A name before it, and not padding behind a part.
-        Some(at) if is_name(text.get(..at)) && !matches!(text.get(at + 1), None | Some(b'.' | b'=')) => {
-            text.get(at + 1..).unwrap_or_default()
-        }
-        _ => text,
-    };
-    match text {
-        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner.to_vec(),
-        _ => text.to_vec(),
-    }
-}
-
-/// Whether no dot stands in it: a token's first part has one behind it.
-fn is_name(text: Option<&[u8]>) -> bool {
-    text.is_some_and(|text| !text.contains(&b'.'))
 }

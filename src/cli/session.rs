@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::products::PRODUCTS;
 use crate::http::token::path;
 
-use super::opened::unwrapped;
+use super::pasted::Pasted;
 use super::players::{Kind, LoginSecrets, Player, jane};
 
 /// Who is signed in.
@@ -89,7 +89,8 @@ impl Session {
 
 /// A pasted token, without what people copy around it and the breaks of lines in it.
 fn plain(text: &str) -> String {
-    String::from_utf8_lossy(&unwrapped(text.as_bytes())).split_ascii_whitespace().collect()
+    let token = Pasted::read(text.as_bytes(), "token").map_or_else(|_| text.into(), |pasted| pasted.token);
+    String::from_utf8_lossy(&token).split_ascii_whitespace().collect()
 }
 
 fn cookie(token: &str, path: &str) -> String {
