@@ -137,6 +137,21 @@ fn only_a_sane_request_id_is_taken() {
 }
 
 #[test]
+fn an_origin_that_cannot_be_allowed_is_named_by_its_scheme() {
+    let server = Server::start();
+    let uuid = "0a6f2bd1-4a2c-4a5e-9a5c-3d1f0e2b7c11";
+    let extension = format!("moz-extension://{uuid}");
+    let origins = ["capacitor://localhost", "app://-", "file://", "file:///home/jane", &extension];
+    for origin in origins {
+        assert_eq!(server.get("/generate/token").header("Origin", origin).send().refusal(), "403 00-05");
+    }
+    let log = server.stop().log;
+    let lines = log.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let named: Vec<String> = lines.filter_map(|line| Some(line["origin"].as_str()?.to_owned())).collect();
+    assert_eq!(named, ["capacitor://localhost", "app://-", "file://", "file://", "moz-extension://"]);
+}
+
+#[test]
 fn text_from_outside_is_named_only_when_it_is_what_it_should_be() {
     for format in ["json", "text"] {
         let server = Server::with(&[("log.format", format)]);

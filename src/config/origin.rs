@@ -85,9 +85,9 @@ impl OriginPattern {
             return Ok(Self { head: format!("{scheme}://"), tail });
         }
         if is_web(scheme) {
-            check_host(host)?
+            check_host(host)?;
         } else {
-            check_app_host(scheme, host)?
+            check_app_host(scheme, host)?;
         }
         Ok(Self { head: text.to_owned(), tail: None })
     }
@@ -125,6 +125,17 @@ pub fn may_be_called(origin: &str) -> bool {
     let pattern = OriginPattern::parse(origin).ok().filter(|pattern| is_web && pattern.is_exact());
     // A resolver may answer for a name below localhost; browsers never ask one.
     pattern.is_some_and(|pattern| !pattern.is_open_to_the_wire()) && !origin.contains(".localhost")
+}
+
+/// What the log may show of an origin: all of it where it is written as browsers write one, but the scheme alone where the
+/// rest is a path or names one person's browser. Nothing of what no browser writes.
+#[must_use]
+pub fn shown(origin: &str) -> Option<&str> {
+    if origin == "null" || OriginPattern::parse(origin).is_ok_and(|pattern| pattern.is_exact()) {
+        return Some(origin);
+    }
+    let schemes = ["file://", "content://", "moz-extension://", "safari-web-extension://"];
+    schemes.into_iter().find(|scheme| origin.starts_with(scheme))
 }
 
 /// Host and port; the host of an IPv6 address keeps its brackets.

@@ -20,7 +20,7 @@ use tower::{Layer, Service};
 use tracing::instrument::Instrumented;
 use tracing::{Instrument, Span};
 
-use crate::config::origin::OriginPattern;
+use crate::config::origin;
 use crate::config::products::{PRODUCTS, Product};
 use crate::exchange::Issued;
 use crate::login::keys::VerifiedBy;
@@ -207,14 +207,11 @@ impl Entry {
         }
     }
 
-    /// The origin when it is allowed or written as browsers write one; they write null for sandboxed pages and local files.
+    /// The origin when it is allowed or written as browsers write one.
     fn origin(&self, state: &AppState) -> Option<&str> {
-        let is_origin =
-            |text: &&str| *text == "null" || OriginPattern::parse(text).is_ok_and(|origin| origin.is_exact());
-        let is_allowed = |text: &&str| state.origins.iter().any(|pattern| pattern.allows(text.as_bytes()));
-        self.origin.as_ref().map(|origin| {
-            origin.to_str().ok().filter(|text| is_allowed(text) || is_origin(text)).unwrap_or("malformed")
-        })
+        let is_allowed = |text: &str| state.origins.iter().any(|pattern| pattern.allows(text.as_bytes()));
+        let shown = |text| if is_allowed(text) { Some(text) } else { origin::shown(text) };
+        self.origin.as_ref().map(|origin| origin.to_str().ok().and_then(shown).unwrap_or("malformed"))
     }
 
     /// The path of a route; any other is text of the client's choosing.
