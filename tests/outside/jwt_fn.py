@@ -92,6 +92,15 @@ def ask(driver, product):
     return seen["calls"], seen["events"]
 
 
+# A page's fetch as error trackers and tracing change it: by headers of their own, which have the browser send a preflight.
+TRACED = """
+const [url, done] = arguments;
+const ids = { traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01`, tracestate: "a=b", baggage: "sentry-environment=test" };
+const headers = { ...ids, "sentry-trace": "1".repeat(32), "x-datadog-trace-id": "1", "x-datadog-sampling-priority": "1" };
+fetch(url, { credentials: "include", headers }).then(async (answer) => done(await answer.json()), (error) => done(String(error)));
+"""
+
+
 def verify(product, token):
     """Opens a token by PyJWT, as Zendesk would."""
     options = {"require": ["iat", "jti"]} if product != "chat" else {"require": ["iat", "exp", "external_id"]}
@@ -139,6 +148,11 @@ def run(driver, service, origin, foreign):
     said = console()
     assert said == [], said
     print("signed in: three products, each token verified by PyJWT, nothing in the console, no policy violated")
+
+    traced = driver.execute_async_script(TRACED, f"{Shop.service}/generate/token")
+    verify("chat", traced["token"])
+    assert (said := console()) == [], said
+    print("signed in, with the headers of Sentry, Datadog and W3C tracing: the preflight allows them all")
 
     driver.get(f"{origin}/out")
     calls, events = ask(driver, "chat")
