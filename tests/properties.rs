@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config as Runs, TestRunner};
+use zendesk_token::cli::pasted::Pasted;
 use zendesk_token::config::origin::OriginPattern;
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::error::ErrorCode;
@@ -229,11 +230,18 @@ fn no_settings_text_panics_or_comes_back_in_an_error() {
 
 #[test]
 fn no_origin_pattern_panics_and_none_allows_what_it_does_not_spell() {
-    let text = prop_oneof!["(https?://)?[a-z0-9.*:@/\\[\\]-]{0,40}", any::<String>()];
+    let text = prop_oneof!["((https?|app|chrome-extension)://)?[a-z0-9.*:@/\\[\\]-]{0,40}", any::<String>()];
     check(5000, &(text.clone(), text), |(pattern, origin)| {
         let Ok(parsed) = OriginPattern::parse(&pattern) else { return };
         let allowed = parsed.allows(origin.as_bytes());
         assert!(!allowed || !parsed.is_exact() || origin == pattern);
         assert!(!parsed.allows(format!("{ORIGIN}.evil.example").as_bytes()) || pattern.contains("evil"));
     });
+}
+
+#[test]
+fn nothing_that_is_pasted_into_inspect_panics() {
+    check(2000, &vec(any::<u8>(), 0..200), |bytes| drop(Pasted::read(&bytes, "token")));
+    let odd = "[a-z0-9.%=;:?#&\"'{}\\[\\] sj_-]{0,60}";
+    check(2000, &odd, |text: String| drop(Pasted::read(text.as_bytes(), "token")));
 }

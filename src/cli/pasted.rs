@@ -98,7 +98,7 @@ impl Layer {
                 let mend = "keep payload and groups of the login token small, and set it as one cookie";
                 return Some((ErrorCode::TokenMissing, Finding::new("the cookie is in parts", mend)));
             }
-            Self::Percent => ("the token is percent-encoded", "set the cookie without encoding it: a token needs none"),
+            Self::Percent => ("the token is percent-encoded", "send it as it is: a token needs no encoding"),
             Self::SignedMark => ("the cookie is signed by Express (s:)", "set it with signed: false"),
             Self::JsonMark => ("the cookie is JSON, as Express writes it (j:)", ALONE),
             Self::Json if is_cookie => ("the cookie is JSON", ALONE),
