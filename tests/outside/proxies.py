@@ -14,7 +14,7 @@ import warnings
 
 import yaml
 
-from proxy import CDN, CLIENT, CONFIG, OWN_HOST, PREFIX, SITE, Proxy, Upstreams, ask
+from proxy import CDN, CLIENT, CONFIG, PREFIX, SITE, Proxy, Upstreams, ask
 from server import Server
 from service import PATIENCE, login_token
 
@@ -82,9 +82,9 @@ def check_versions(proxy):
             assert not is_spoken, version
 
 
-def check_own_host(program, folder, upstreams, shop):
+def check_own_host(program, folder, upstreams):
     """The fallback that each file describes."""
-    with Proxy(program, folder, upstreams, shop, OWN_HOST) as proxy:
+    with Proxy(program, folder, upstreams) as proxy:
         connection = proxy.connect()
         assert ask(connection, "/generate/token", Cookie=f"{COOKIE}={login_token()}")[0] == 200
         assert ask(connection, "/support-sdk/token", "POST", f"user_token={login_token()}", **FORM)[0] == 200
@@ -155,9 +155,8 @@ def main(*programs):
         with tempfile.TemporaryDirectory() as folder, Upstreams(**settings) as upstreams, pages:
             # nginx' workers are nobody's.
             os.chmod(folder, 0o755)
-            shop = pages.url.removeprefix("http://")
-            check_own_host(program, folder, upstreams, shop)
-            with Proxy(program, folder, upstreams, shop) as proxy:
+            check_own_host(program, folder, upstreams)
+            with Proxy(program, folder, upstreams, pages.url.removeprefix("http://")) as proxy:
                 check(proxy, upstreams)
                 check_client(proxy, upstreams)
                 check_versions(proxy)

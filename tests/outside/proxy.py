@@ -82,13 +82,13 @@ def nginx(proxy, upstreams):
     text = changed("nginx.conf", [
         ("#server 127.0.0.1:8002", f"server {upstreams.addresses[1]}"), ("server 127.0.0.1:8001", f"server {upstreams.addresses[0]}"),
         ("listen 443 ssl", f"listen 127.0.0.1:{proxy.port} ssl"), ("/etc/ssl/shop.pem", f"{proxy.folder}/cert.pem"),
-        ("/etc/ssl/shop.key", f"{proxy.folder}/cert.pem.key"), ("127.0.0.1:8080", proxy.shop),
+        ("/etc/ssl/shop.key", f"{proxy.folder}/cert.pem.key"), ("127.0.0.1:8080", str(proxy.shop)),
         ("#set_real_ip_from 203.0.113.0/24", f"set_real_ip_from {CDN}"), ("#real_ip_header", "real_ip_header"),
         ("#real_ip_recursive", "real_ip_recursive"),
         # Temporary files and logs of a process that is not the machine's own.
         ("http {", f"pid {proxy.folder}/nginx.pid;\ndaemon off;\nhttp {{\n    access_log off;\n{temporary}"),
     ])
-    if proxy.host == OWN_HOST:
+    if not proxy.shop:
         text = text.partition("        # The shop.\n")[0] + "    }\n}\n"
         text = text.replace(f"server_name {SITE}", f"server_name {OWN_HOST}").replace("        location /support-token/ {", "        location / {")
     return text
@@ -97,7 +97,7 @@ def nginx(proxy, upstreams):
 def caddy(proxy, upstreams):
     proxy.environment |= {
         "ZENDESK_TOKEN_SITE": f"{SITE}:{proxy.port}", "ZENDESK_TOKEN_UPSTREAMS": " ".join(upstreams.addresses),
-        "ZENDESK_TOKEN_ADMIN_PORT": str(upstreams.admin_port), "ZENDESK_TOKEN_SHOP": proxy.shop,
+        "ZENDESK_TOKEN_ADMIN_PORT": str(upstreams.admin_port), "ZENDESK_TOKEN_SHOP": str(proxy.shop),
     }
     # No certificate from outside, and no listener but the one.
     offline = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tdefault_bind 127.0.0.1\n\tservers {"
@@ -105,7 +105,7 @@ def caddy(proxy, upstreams):
     text = changed("Caddyfile", [
         ("{\n\tservers {", offline), ("\ttls {", tls), ("#trusted_proxies 203.0.113.0/24", f"trusted_proxies {CDN}"),
     ])
-    if proxy.host == OWN_HOST:
+    if not proxy.shop:
         before, _, rest = text.partition("{$ZENDESK_TOKEN_SITE")
         alone = re.sub("^#", "", rest.partition("# The fallback")[2].partition("\n")[2], flags=re.MULTILINE)
         text = before + alone.replace(" {\n", f":{proxy.port} {{\n{tls}\n\t}}\n")
@@ -113,11 +113,11 @@ def caddy(proxy, upstreams):
 
 
 def haproxy(proxy, upstreams):
-    default = "zendesk_token" if proxy.host == OWN_HOST else "shop"
+    default = "shop" if proxy.shop else "zendesk_token"
     return changed("haproxy.cfg", [
         ("#server second 127.0.0.1:8002", f"server second {upstreams.addresses[1]}"), ("127.0.0.1:8001", upstreams.addresses[0]),
         ("bind :443", f"bind 127.0.0.1:{proxy.port}"), ("/etc/ssl/shop.pem", f"{proxy.folder}/cert.pem"),
-        ("127.0.0.1:8080", proxy.shop), ("#http-request set-src", "http-request set-src"), ("203.0.113.0/24", CDN),
+        ("127.0.0.1:8080", proxy.shop or "127.0.0.1:8080"), ("#http-request set-src", "http-request set-src"), ("203.0.113.0/24", CDN),
         ("    default_backend shop", f"    default_backend {default}"),
     ])
 
@@ -126,11 +126,12 @@ KINDS = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 
 
 class Proxy:
-    """A program at a host, before a shop's address and two upstreams; ends with its `with` block."""
+    """A program before two upstreams, at the host of the shop at this address, or at a host for the service alone; ends with its `with`
+    block."""
 
-    def __init__(self, program, folder, upstreams, shop, host=SITE):
-        self.name, self.shop, self.host = os.path.basename(program), shop, host
-        self.folder = f"{folder}/{self.name}-{host}"
+    def __init__(self, program, folder, upstreams, shop=None):
+        self.name, self.shop, self.host = os.path.basename(program), shop, SITE if shop else OWN_HOST
+        self.folder = f"{folder}/{self.name}-{self.host}"
         self.port = free_port()
         self.environment = {"PATH": os.environ["PATH"], "HOME": self.folder, "OPENSSL_CONF": f"{self.folder}/openssl.conf"}
         os.mkdir(self.folder)
