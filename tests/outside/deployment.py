@@ -22,6 +22,8 @@ from service import BINARY
 RELEASES = ["1.34", kubernetes_validate.latest_version()]
 # Exposure that systemd may find, of 10.
 MOST_EXPOSURE = 2
+# Of the files with secrets: for the service and its group alone.
+SECRET_MODE = 0o440
 PROJECT = "0f6a7c5e-3b1d-4e0a-9a51-1f0c6f7d2b90"
 
 
@@ -82,6 +84,7 @@ def check_pod(kustomization, objects):
     assert monitor["selector"]["matchLabels"].items() <= objects["Service", "zendesk-token-admin"]["metadata"]["labels"].items()
     assert container["image"] == kustomization["images"][0]["name"]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["secrets"]["secret"]["defaultMode"] == SECRET_MODE and pod["securityContext"]["fsGroup"]
     assert volumes["settings"]["configMap"]["name"] == kustomization["configMapGenerator"][0]["name"]
     assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
     return container, {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
@@ -110,6 +113,7 @@ def check_settings(container, mounts, keys):
         for key, value in secret.items():
             with open(f"{folder}/{key}", "w") as file:
                 file.write(value)
+            os.chmod(file.name, SECRET_MODE)
         with open(f"{folder}/settings.toml", "w") as file:
             file.write(settings)
         references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry}
