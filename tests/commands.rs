@@ -56,6 +56,30 @@ fn check_says_what_would_run_with_secrets_as_lengths() {
 }
 
 #[test]
+fn check_says_who_can_set_and_read_the_login_cookie() {
+    for name in ["__Host-token", "__Host-login"] {
+        let result = output(&["check"], &usual(&[("login.cookie", name)]));
+        let report = stdout(&result);
+        assert!(
+            report.contains(&format!("The login cookie {name} can be set by the shop's own host alone")),
+            "{report}"
+        );
+        assert!(report.contains(&format!("{name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax\n")));
+        assert!(report.contains("location /support-token/") && !report.contains("Domain=example.com"), "{report}");
+    }
+    // Browsers give these no more than any other name has; of the last two not all do.
+    for name in ["token", "__Secure-token", "Host-token", "__host-token", "__HOST-token"] {
+        let result = output(&["check"], &usual(&[("login.cookie", name)]));
+        let report = stdout(&result);
+        assert!(report.contains(&format!("The login cookie {name} can be set by any subdomain")), "{report}");
+        assert!(report.contains("Safer: login.cookie = \"__Host-token\"") && report.contains("Domain=example.com"));
+    }
+    let result = output(&["check"], &[("login.secret", LOGIN_SECRET), ("support_sdk.secret", CHAT_SECRET)]);
+    assert_eq!(result.status.code(), Some(0), "{}", stderr(&result));
+    assert!(!stdout(&result).contains("The login cookie"), "Zendesk's servers send none");
+}
+
+#[test]
 fn secret_prints_a_fresh_strong_one() {
     let secrets = [output(&["secret"], &[]), output(&["secret"], &[])].map(|result| stdout(&result).to_owned());
     assert_ne!(secrets[0], secrets[1]);

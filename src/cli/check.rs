@@ -122,7 +122,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
     writeln!(text, "  not set: {}\n", unset.join(", "))?;
     write_routes(&mut text, config)?;
     if config.products.iter().any(|section| section.claims.product().is_for_pages()) {
-        text.push_str(LOGIN_COOKIE);
+        write_login_cookie(&mut text, &config.login.cookie)?;
         write_script(&mut text)?;
         if config.origins.is_empty() {
             text.push_str(OWN_HOST_ONLY);
@@ -143,14 +143,6 @@ fn report(config: &Config) -> anyhow::Result<String> {
     Ok(text)
 }
 
-const LOGIN_COOKIE: &str = "\
-The login cookie only gets here when
-  - the page asks with credentials: fetch(url, { credentials: \"include\" }), as jwt_fn.js does
-  - service and shop share a registrable domain, or the cookie is SameSite=None; Secure
-  - the cookie's Domain covers the service's host: Domain=example.com, not host-only
-
-";
-
 const OWN_HOST_ONLY: &str = "\
 cors.origins is not set: tokens go to apps and to pages of the service's own host (same origin); other pages get 403 00-05
 
@@ -161,6 +153,32 @@ Help Center and Support SDK know a player by the email alone, and nothing in a l
 see that the login project lets nobody in before it is, or whoever signs up with a player's email is that player there
 
 ";
+
+/// Who can set and read the login cookie by its name (RFC 6265bis §4.1.3), and when it gets here.
+fn write_login_cookie(text: &mut String, name: &str) -> fmt::Result {
+    if name.starts_with("__Host-") {
+        writeln!(
+            text,
+            "\
+The login cookie {name} can be set by the shop's own host alone, and no other host gets it. It only gets here when
+  - the service is under a path of that host, which the proxy takes off: \"location /support-token/\" in config/nginx.conf
+  - the shop sets it over HTTPS, without a Domain: {name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax
+"
+        )
+    } else {
+        writeln!(
+            text,
+            "\
+The login cookie {name} can be set by any subdomain of the shop's domain, and read by those that its Domain covers.
+Safer: login.cookie = \"__Host-token\", and the service under a path of the shop's own host (README, Deploy).
+The cookie {name} only gets here when
+  - the page asks with credentials: fetch(url, {{ credentials: \"include\" }}), as jwt_fn.js does
+  - service and shop share a registrable domain, or the cookie is SameSite=None; Secure
+  - the cookie's Domain covers the service's host: Domain=example.com, not host-only
+"
+        )
+    }
+}
 
 fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
     let scheme = if config.tls.is_some() { "https" } else { "http" };

@@ -11,7 +11,7 @@ from collections import Counter
 
 import jwt
 
-from proxy import SITE
+from proxy import OWN_HOST
 
 # Longest that a client waits for anything, in seconds.
 PATIENCE = 20
@@ -48,14 +48,14 @@ class Place:
         # Who it is that answers is asked by other tests: here the certificate changes every few seconds.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context.wrap_socket(self.raw(), server_hostname=SITE)
+        return context.wrap_socket(self.raw(), server_hostname=OWN_HOST)
 
     def any(self):
         """The same, but for one in eight who doesn't even speak TLS where it should."""
         return self.spoken() if random.random() < 0.875 else self.raw()
 
     def connect(self):
-        connection = http.client.HTTPConnection(SITE)
+        connection = http.client.HTTPConnection(OWN_HOST)
         connection.sock = self.spoken()
         return connection
 

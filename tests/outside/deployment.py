@@ -22,21 +22,26 @@ from service import BINARY
 RELEASES = ["1.34", kubernetes_validate.latest_version()]
 # Exposure that systemd may find, of 10.
 MOST_EXPOSURE = 2
+# Of the files with secrets: for the service and its group alone.
+SECRET_MODE = 0o440
+PROJECT = "0f6a7c5e-3b1d-4e0a-9a51-1f0c6f7d2b90"
 
 
 def manifests():
-    """Every object, under its kind and name, and the kustomization that puts them together."""
+    """Every object, under its kind and name, the kustomization that puts them together, and the keys of the Secret that it asks for."""
     objects, files = {}, {}
     for path in glob.glob(f"{CONFIG}/kubernetes/*.yaml"):
         with open(path) as file:
             files[os.path.basename(path)] = list(yaml.safe_load_all(file))
     kustomization = files.pop("kustomization.yaml")[0]
+    with open(f"{CONFIG}/kubernetes/kustomization.yaml") as file:
+        secret = re.findall(r"--from-(?:file|literal)=(\w+)=", file.read())
     assert sorted(kustomization["resources"]) == sorted(files), "each file is named, and is there"
     for document in (document for documents in files.values() for document in documents):
         key = document["kind"], document["metadata"]["name"]
         assert key not in objects, key
         objects[key] = document
-    return kustomization, objects
+    return kustomization, objects, secret
 
 
 def check_schemas(objects):
@@ -72,33 +77,55 @@ def check_pod(kustomization, objects):
     policy = objects["NetworkPolicy", "zendesk-token"]["spec"]
     assert policy["podSelector"]["matchLabels"] == name and set(policy["policyTypes"]) == {"Ingress", "Egress"}
     assert all(rule["from"] and rule["ports"][0]["port"] in ports for rule in policy["ingress"])
+    assert policy["egress"] == [], "with HS256 it calls nobody"
     target = objects["HorizontalPodAutoscaler", "zendesk-token"]["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", "zendesk-token")
     monitor = objects["ServiceMonitor", "zendesk-token"]["spec"]
     assert monitor["selector"]["matchLabels"].items() <= objects["Service", "zendesk-token-admin"]["metadata"]["labels"].items()
     assert container["image"] == kustomization["images"][0]["name"]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["secrets"]["secret"]["defaultMode"] == SECRET_MODE and pod["securityContext"]["fsGroup"]
     assert volumes["settings"]["configMap"]["name"] == kustomization["configMapGenerator"][0]["name"]
     assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
     return container, {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
 
 
-def check_settings(container, mounts):
-    """The service itself takes the settings, with secrets where the pod has them."""
+def check_login_api_policy():
+    """The rules that the network policy has as a comment let the service reach names and the Login API, and nothing in the cluster."""
+    with open(f"{CONFIG}/kubernetes/networkpolicy.yaml") as file:
+        policy = yaml.safe_load(re.sub(r"^  #(?=egress:|  )", "  ", file.read().replace("  egress: []\n", ""), flags=re.MULTILINE))
+    check_schemas({("NetworkPolicy", ""): policy})
+    names, api = policy["spec"]["egress"]
+    assert {port["port"] for port in names["ports"]} == {53} and [port["port"] for port in api["ports"]] == [443]
+    blocks = [to["ipBlock"] for to in api["to"]]
+    for inside in ["10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "fd00::1", "fe80::1"]:
+        address = ipaddress.ip_address(inside)
+        reaches = [block for block in blocks if address in ipaddress.ip_network(block["cidr"])]
+        assert all(any(address in ipaddress.ip_network(net) for net in block.get("except", [])) for block in reaches), inside
+
+
+def check_settings(container, mounts, keys):
+    """The service itself takes the settings, with the Secret's keys as the pod has them."""
     with tempfile.TemporaryDirectory() as folder, open(f"{CONFIG}/kubernetes/settings.toml") as file:
         settings = file.read().replace(mounts["secrets"], folder)
         assert folder in settings, "secrets are read where they are mounted"
-        for name in ["login_secret", "chat_secret"]:
-            with open(f"{folder}/{name}", "w") as secret:
-                secret.write(os.urandom(32).hex())
+        secret = {key: PROJECT if key == "project_id" else os.urandom(32).hex() for key in keys}
+        for key, value in secret.items():
+            with open(f"{folder}/{key}", "w") as file:
+                file.write(value)
+            os.chmod(file.name, SECRET_MODE)
         with open(f"{folder}/settings.toml", "w") as file:
             file.write(settings)
-        environment = {entry["name"]: entry["value"] for entry in container["env"]}
+        references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry}
+        assert {reference["name"] for reference in references.values()} == {"zendesk-token"}
+        environment = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+        environment |= {name: secret[reference["key"]] for name, reference in references.items()}
         assert os.path.dirname(environment["ZENDESK_TOKEN_CONFIG"]) == mounts["settings"]
         environment["ZENDESK_TOKEN_CONFIG"] = f"{folder}/settings.toml"
         checked = subprocess.run([BINARY, "check"], env=environment, capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr
         assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
+        assert f"{PROJECT} " in checked.stdout and "No errors, 0 warning(s)." in checked.stdout, checked.stdout
 
 
 def check_compose():
@@ -109,15 +136,18 @@ def check_compose():
             shutil.copy(f"{CONFIG}/{name}", f"{folder}/config")
         with open(f"{folder}/zendesk-token.env", "w") as file:
             file.write(f"ZENDESK_TOKEN_LOGIN__SECRET={os.urandom(32).hex()}\nZENDESK_TOKEN_CHAT__SECRET={os.urandom(32).hex()}\n"
-                       "ZENDESK_TOKEN_LOGIN__PROJECT_ID=p\nZENDESK_TOKEN_CORS__ORIGINS=https://shop.example.com\n")
+                       "ZENDESK_TOKEN_LOGIN__PROJECT_ID=p\n")
         plugin = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0 if shutil.which("docker") else False
         command = [*(["docker", "compose"] if plugin else ["docker-compose"]), "--file", f"{folder}/config/compose.yaml", "config"]
-        environment = {"PATH": os.environ["PATH"], "HOME": folder, "ZENDESK_TOKEN_SITE": "support-token.example.com"}
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "ZENDESK_TOKEN_SITE": "shop.example.com", "ZENDESK_TOKEN_SHOP": "10.0.0.5:8080"}
         composed = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert composed.returncode == 0, composed.stderr
     composition = yaml.safe_load(composed.stdout)
     services = composition["services"]
+    for name, service in services.items():
+        assert service["logging"]["driver"] == "json-file" and {"max-size", "max-file"} <= set(service["logging"]["options"]), name
     caddy = services.pop("caddy")
+    assert caddy["environment"]["ZENDESK_TOKEN_SHOP"] == "10.0.0.5:8080"
     assert caddy["environment"]["ZENDESK_TOKEN_UPSTREAMS"].split() == [f"{name}:8001" for name in services]
     network = composition["networks"]["pages"]["ipam"]["config"][0]
     address = ipaddress.ip_address(caddy["networks"]["pages"]["ipv4_address"])
@@ -127,8 +157,8 @@ def check_compose():
         settings = service["environment"]
         assert settings["ZENDESK_TOKEN_PROXY__TRUSTED"] == str(address)
         assert settings["ZENDESK_TOKEN_LOGIN__PROJECT_ID"] == "p", "the file of README.md"
-        # As the image has it.
-        settings["ZENDESK_TOKEN_LISTEN"] = "0.0.0.0:8001"
+        with open(f"{CONFIG}/../Dockerfile") as file:
+            settings |= dict(re.findall(r"^ENV (\w+)=(\S+)$", file.read(), re.MULTILINE))
         checked = subprocess.run([BINARY, "check"], env=settings, capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr
         assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
@@ -148,10 +178,11 @@ def check_unit():
 
 
 def main():
-    kustomization, objects = manifests()
+    kustomization, objects, secret = manifests()
     check_schemas(objects)
+    check_login_api_policy()
     container, mounts = check_pod(kustomization, objects)
-    check_settings(container, mounts)
+    check_settings(container, mounts, secret)
     print(f"{len(objects)} objects keep the schemas of Kubernetes {' and '.join(RELEASES)}, and fit together")
     if shutil.which("kubectl"):
         built = subprocess.run(["kubectl", "kustomize", f"{CONFIG}/kubernetes"], capture_output=True, text=True, check=True).stdout

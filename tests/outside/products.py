@@ -37,10 +37,10 @@ PLAYERS = [
 ]
 
 
-def ask(address, product, token):
+def ask(address, product, token, cookie="token"):
     """The token for a login, or the status of the refusal."""
     path = RULES[product][0]
-    request = urllib.request.Request(f"http://{address}{path}", headers={"Cookie": f"token={token}"})
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Cookie": f"{cookie}={token}"})
     if product == "support_sdk":
         request = urllib.request.Request(f"http://{address}{path}", urllib.parse.urlencode({"user_token": token}).encode())
     try:

@@ -1,48 +1,53 @@
 """Does the service do its work behind real proxies, set up as config/ has them?
 
-proxies.py PROGRAM…: for each of nginx, caddy and haproxy, two services and the proxy on loopback.
+proxies.py PROGRAM…: for each of nginx, caddy and haproxy, a shop, two services and the proxy on loopback.
 """
 
 import json
 import os
+import ssl
 import sys
 import tempfile
 import threading
 import time
+import warnings
 
 import yaml
 
-from proxy import CLIENT, CONFIG, Proxy, Upstreams, ask
+from proxy import CDN, CLIENT, CONFIG, PREFIX, SITE, Proxy, Upstreams, ask
+from server import Server
 from service import PATIENCE, login_token
 
-ORIGIN = "https://shop.example.com"
+ORIGIN = f"https://{SITE}"
+COOKIE = "__Host-token"
+SUPPORT_SDK = f"{PREFIX}/support-sdk/token"
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 
 
 def check(proxy, upstreams):
     """Everything that a page and Zendesk's servers are owed, through the proxy."""
     connection = proxy.connect()
-    cookie = f"a=b; token={login_token()}"
-    status, headers, body = ask(connection, Cookie=cookie, Origin=ORIGIN, X_Forwarded_For="6.6.6.6")
+    cookie = f"a=b; {COOKIE}={login_token()}"
+    status, headers, body = ask(connection, Cookie=cookie, Sec_Fetch_Site="same-origin", X_Forwarded_For="6.6.6.6")
     assert status == 200 and json.loads(body)["token"], body
-    assert headers["Access-Control-Allow-Origin"] == ORIGIN and headers["Cache-Control"] == "no-store" and headers["Vary"] == "Origin"
-    entry = until_logged(upstreams.services, headers["X-Request-Id"])
-    assert entry["client"] == CLIENT, entry
-    status, headers, body = ask(connection, Origin=ORIGIN)
-    assert (status, json.loads(body)["code"], headers["Access-Control-Allow-Origin"]) == (401, "00-00", ORIGIN)
-    assert ask(connection, Cookie=cookie, Origin="https://evil.example")[0] == 403
+    assert headers["Cache-Control"] == "no-store" and headers["Vary"] == "Origin", headers
+    assert ask(connection)[0] == 401
+    # A page of the shop's own host sends no Origin; any that comes is another page's.
+    for origin in ["https://evil.example", "https://evil.example.com", "null"]:
+        status, headers, body = ask(connection, Cookie=cookie, Origin=origin)
+        assert (status, json.loads(body)["code"]) == (403, "00-05") and "Access-Control-Allow-Origin" not in headers, body
     assert ask(connection, Cookie=cookie, Accept="text/plain")[2].count(".") == 2
-    preflight = ask(connection, method="OPTIONS", Origin=ORIGIN, Access_Control_Request_Method="GET")
-    assert preflight[0] == 200 and preflight[1]["Access-Control-Allow-Credentials"] == "true"
-    status, _, body = ask(connection, "/support-sdk/token", "POST", f"user_token={login_token()}", **FORM)
+    status, _, body = ask(connection, SUPPORT_SDK, "POST", f"user_token={login_token()}", **FORM)
     assert status == 200 and json.loads(body)["jwt"], body
-    status, _, body = ask(connection, "/support-sdk/token", "POST", "x" * 100_000, **FORM)
+    status, _, body = ask(connection, SUPPORT_SDK, "POST", "x" * 100_000, **FORM)
     assert (status, json.loads(body)["code"]) == (413, "00-13"), body
-    assert ask(connection, "/jwt_fn.js")[1]["Cache-Control"] == "public, max-age=300"
-    for path in ["/metrics", "/live", "/ready"]:
-        assert ask(connection, path)[0] == 404, "the admin listener is not there"
+    assert ask(connection, f"{PREFIX}/jwt_fn.js?v=1")[1]["Cache-Control"] == "public, max-age=300"
+    for path in ["/metrics", "/live", "/ready", "/support-token/generate/token"]:
+        assert ask(connection, PREFIX + path)[0] == 404, path
+    for path in ["/", "/generate/token", "/support-tokens/generate/token"]:
+        assert ask(connection, path, Cookie=cookie)[2] == "the shop", path
     # A token of 8 KiB fits, and what is too much for either is refused by one of them.
-    assert ask(connection, Cookie="token=" + "x" * 8192)[0] == 401
+    assert ask(connection, Cookie=f"{COOKIE}={'x' * 8192}")[0] == 401
     for size in [15_000, 40_000, 200_000]:
         try:
             assert ask(proxy.connect(), Cookie="a=" + "x" * size)[0] in (400, 401, 431), size
@@ -50,6 +55,39 @@ def check(proxy, upstreams):
             assert size > 30_000
     for _ in range(300):
         assert ask(connection, Cookie=cookie)[0] == 200, "kept alive"
+
+
+def check_client(proxy, upstreams):
+    """The log has the client's address, whatever it says of itself, also behind a CDN that the configuration names."""
+    for peer, forwarded, client in [
+        (CLIENT, None, CLIENT), (CLIENT, "6.6.6.6", CLIENT), (CLIENT, f"6.6.6.6, {CDN}", CLIENT), ("127.0.0.1", "6.6.6.6", "127.0.0.1"),
+        (CDN, "198.51.100.7", "198.51.100.7"), (CDN, "6.6.6.6, 198.51.100.7", "198.51.100.7"),
+    ]:
+        told = {"X_Forwarded_For": forwarded} if forwarded else {}
+        entry = until_logged(upstreams.services, ask(proxy.connect(peer), **told)[1]["X-Request-Id"])
+        assert entry["client"] == client, (peer, forwarded, entry)
+
+
+def check_versions(proxy):
+    """TLS 1.2 and 1.3, and nothing older."""
+    for version, is_spoken in [(ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)]:
+        context = ssl.create_default_context(cafile=f"{proxy.folder}/cert.pem")
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        with warnings.catch_warnings(action="ignore"):
+            context.minimum_version = context.maximum_version = version
+        try:
+            proxy.connect(context=context).close()
+            assert is_spoken, version
+        except ssl.SSLError:
+            assert not is_spoken, version
+
+
+def check_own_host(program, folder, upstreams):
+    """The fallback that each file describes."""
+    with Proxy(program, folder, upstreams) as proxy:
+        connection = proxy.connect()
+        assert ask(connection, "/generate/token", Cookie=f"{COOKIE}={login_token()}")[0] == 200
+        assert ask(connection, "/support-sdk/token", "POST", f"user_token={login_token()}", **FORM)[0] == 200
 
 
 def until_logged(services, request_id):
@@ -73,9 +111,9 @@ def restart_under_load(proxy, upstreams):
                 connection = proxy.connect()
                 for _ in range(50):
                     if number % 4 == 0:
-                        answer = ask(connection, "/support-sdk/token", "POST", f"user_token={login_token()}", **FORM)
+                        answer = ask(connection, SUPPORT_SDK, "POST", f"user_token={login_token()}", **FORM)
                     else:
-                        answer = ask(connection, Cookie=f"token={login_token()}")
+                        answer = ask(connection, Cookie=f"{COOKIE}={login_token()}")
                     [token] = json.loads(answer[2]).values()
                     answers.append(answer[0] if answer[0] != 200 or token.count(".") == 2 else f"no token: {token}")
                     if is_over.is_set():
@@ -112,12 +150,17 @@ def main(*programs):
         name = os.path.basename(program)
         # Caddy has to know beforehand who is going to stop; the others ask the next.
         more = composed_limits() if name == "caddy" else {}
-        with tempfile.TemporaryDirectory() as folder, Upstreams(origins=ORIGIN, proxy__trusted="127.0.0.1", **more) as upstreams:
+        settings = {"origins": None, "login__cookie": COOKIE, "proxy__trusted": f"127.0.0.1,{CDN}", **more}
+        pages = Server(lambda *_: (200, b"the shop"))
+        with tempfile.TemporaryDirectory() as folder, Upstreams(**settings) as upstreams, pages:
             # nginx' workers are nobody's.
             os.chmod(folder, 0o755)
-            with Proxy(program, folder, upstreams) as proxy:
+            check_own_host(program, folder, upstreams)
+            with Proxy(program, folder, upstreams, pages.url.removeprefix("http://")) as proxy:
                 check(proxy, upstreams)
-                print(f"behind {name}: cookies, CORS, refusals, bodies, header limits, keep-alive and the client's address")
+                check_client(proxy, upstreams)
+                check_versions(proxy)
+                print(f"behind {name}: cookies, refusals, bodies, header limits, keep-alive, the client's address, TLS and the shop")
                 asked = restart_under_load(proxy, upstreams)
                 print(f"four restarts behind {name}: {asked} requests, none failed")
 

@@ -10,10 +10,21 @@ import time
 
 from service import PATIENCE, Service
 
+# OpenSSL without the minimum that the distribution sets, so that a configuration has to set its own.
+OPENSSL = """openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = permissive
+[permissive]
+MinProtocol = TLSv1
+CipherString = DEFAULT:@SECLEVEL=0
+"""
 CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../config")
-SITE = "support-token.example.com"
-# Where the browser is; the proxy is on 127.0.0.1, and believed.
-CLIENT = "127.0.0.2"
+# The shop's host, the path of it that is the service's, and the fallback: a host for the service alone.
+SITE, PREFIX, OWN_HOST = "shop.example.com", "/support-token", "support-token.example.com"
+# Where the browser is, and a CDN; the proxy is on 127.0.0.1, and believed.
+CLIENT, CDN = "127.0.0.2", "127.0.0.4"
 HOSTS = ["127.0.0.1", "127.0.0.3"]
 
 
@@ -24,10 +35,10 @@ def free_port():
 
 
 def certificate(folder):
-    """A new certificate of the site in cert.pem, and its key under a name that HAProxy looks for beside it."""
+    """A new certificate of both hosts in cert.pem, and its key under a name that HAProxy looks for."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "cert.pem.key", "-out", "cert.pem", "-days", "2",
-         "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE},IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"],
+         "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE},DNS:{OWN_HOST},IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"],
         cwd=folder, check=True, capture_output=True)
 
 
@@ -68,31 +79,46 @@ def changed(name, changes):
 
 def nginx(proxy, upstreams):
     temporary = "".join(f"    {kind}_temp_path {proxy.folder}/{kind};\n" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
-    return changed("nginx.conf", [
+    text = changed("nginx.conf", [
         ("#server 127.0.0.1:8002", f"server {upstreams.addresses[1]}"), ("server 127.0.0.1:8001", f"server {upstreams.addresses[0]}"),
-        ("listen 443 ssl", f"listen 127.0.0.1:{proxy.port} ssl"), ("/etc/ssl/support-token.pem", f"{proxy.folder}/cert.pem"),
-        ("/etc/ssl/support-token.key", f"{proxy.folder}/cert.pem.key"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{proxy.port} ssl"), ("/etc/ssl/shop.pem", f"{proxy.folder}/cert.pem"),
+        ("/etc/ssl/shop.key", f"{proxy.folder}/cert.pem.key"), ("127.0.0.1:8080", str(proxy.shop)),
+        ("#set_real_ip_from 203.0.113.0/24", f"set_real_ip_from {CDN}"), ("#real_ip_header", "real_ip_header"),
+        ("#real_ip_recursive", "real_ip_recursive"),
         # Temporary files and logs of a process that is not the machine's own.
         ("http {", f"pid {proxy.folder}/nginx.pid;\ndaemon off;\nhttp {{\n    access_log off;\n{temporary}"),
     ])
+    if not proxy.shop:
+        text = text.partition("        # The shop.\n")[0] + "    }\n}\n"
+        text = text.replace(f"server_name {SITE}", f"server_name {OWN_HOST}").replace("        location /support-token/ {", "        location / {")
+    return text
 
 
 def caddy(proxy, upstreams):
     proxy.environment |= {
         "ZENDESK_TOKEN_SITE": f"{SITE}:{proxy.port}", "ZENDESK_TOKEN_UPSTREAMS": " ".join(upstreams.addresses),
-        "ZENDESK_TOKEN_ADMIN_PORT": str(upstreams.admin_port),
+        "ZENDESK_TOKEN_ADMIN_PORT": str(upstreams.admin_port), "ZENDESK_TOKEN_SHOP": str(proxy.shop),
     }
     # No certificate from outside, and no listener but the one.
     offline = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tdefault_bind 127.0.0.1\n\tservers {"
-    return changed("Caddyfile", [
-        ("{\n\tservers {", offline), ("\t# Larger bodies", f"\ttls {proxy.folder}/cert.pem {proxy.folder}/cert.pem.key\n\t# Larger bodies"),
+    tls = f"\ttls {proxy.folder}/cert.pem {proxy.folder}/cert.pem.key {{"
+    text = changed("Caddyfile", [
+        ("{\n\tservers {", offline), ("\ttls {", tls), ("#trusted_proxies 203.0.113.0/24", f"trusted_proxies {CDN}"),
     ])
+    if not proxy.shop:
+        before, _, rest = text.partition("{$ZENDESK_TOKEN_SITE")
+        alone = re.sub("^#", "", rest.partition("# The fallback")[2].partition("\n")[2], flags=re.MULTILINE)
+        text = before + alone.replace(" {\n", f":{proxy.port} {{\n{tls}\n\t}}\n")
+    return text
 
 
 def haproxy(proxy, upstreams):
+    default = "shop" if proxy.shop else "zendesk_token"
     return changed("haproxy.cfg", [
         ("#server second 127.0.0.1:8002", f"server second {upstreams.addresses[1]}"), ("127.0.0.1:8001", upstreams.addresses[0]),
-        ("bind :443", f"bind 127.0.0.1:{proxy.port}"), ("/etc/ssl/support-token.pem", f"{proxy.folder}/cert.pem"),
+        ("bind :443", f"bind 127.0.0.1:{proxy.port}"), ("/etc/ssl/shop.pem", f"{proxy.folder}/cert.pem"),
+        ("127.0.0.1:8080", proxy.shop or "127.0.0.1:8080"), ("#http-request set-src", "http-request set-src"), ("203.0.113.0/24", CDN),
+        ("    default_backend shop", f"    default_backend {default}"),
     ])
 
 
@@ -100,14 +126,17 @@ KINDS = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 
 
 class Proxy:
-    """A program before two upstreams; ends with its `with` block."""
+    """A program before two upstreams, at the host of the shop at this address, or at a host for the service alone; ends with its `with`
+    block."""
 
-    def __init__(self, program, folder, upstreams):
-        self.name = os.path.basename(program)
-        self.folder = f"{folder}/{self.name}"
+    def __init__(self, program, folder, upstreams, shop=None):
+        self.name, self.shop, self.host = os.path.basename(program), shop, SITE if shop else OWN_HOST
+        self.folder = f"{folder}/{self.name}-{self.host}"
         self.port = free_port()
-        self.environment = {"PATH": os.environ["PATH"], "HOME": self.folder}
+        self.environment = {"PATH": os.environ["PATH"], "HOME": self.folder, "OPENSSL_CONF": f"{self.folder}/openssl.conf"}
         os.mkdir(self.folder)
+        with open(f"{self.folder}/openssl.conf", "w") as file:
+            file.write(OPENSSL)
         certificate(self.folder)
         file = f"{self.folder}/config"
         with open(file, "w") as config:
@@ -140,11 +169,11 @@ class Proxy:
         with open(f"{self.folder}/output") as output:
             return re.sub(r"\s+", " ", output.read())[-2000:]
 
-    def connect(self):
+    def connect(self, client=CLIENT, context=None):
         """A connection as the browser makes it."""
-        raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(CLIENT, 0))
-        connection = http.client.HTTPConnection(f"{SITE}:{self.port}")
-        connection.sock = self.context.wrap_socket(raw, server_hostname=SITE)
+        raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(client, 0))
+        connection = http.client.HTTPConnection(f"{self.host}:{self.port}")
+        connection.sock = (context or self.context).wrap_socket(raw, server_hostname=self.host)
         return connection
 
     def __enter__(self):
@@ -154,7 +183,7 @@ class Proxy:
         self.stop()
 
 
-def ask(connection, path="/generate/token", method="GET", body=None, **headers):
+def ask(connection, path=f"{PREFIX}/generate/token", method="GET", body=None, **headers):
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     return answer.status, answer.headers, answer.read().decode()

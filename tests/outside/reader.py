@@ -1,5 +1,6 @@
 """A reader of README.md: the machine that it is read on, and what is put in place of what it leaves open."""
 
+import http.client
 import json
 import os
 import pty
@@ -8,13 +9,12 @@ import shutil
 import subprocess
 import time
 
-from proxy import SITE, certificate
+from proxy import PREFIX, SITE, certificate
 from server import Server
 from service import BINARY, PATIENCE, SECRETS, Service, login_token
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(f"{HERE}/../..")
-SHOP = "shop.example.com"
 PROJECT = "0f6a7c5e-3b1d-4e0a-9a51-1f0c6f7d2b90"
 OLD_USER = "67a11490f0305f4a391e9f8a"
 API_KEY = "a1b2c3d4"
@@ -24,7 +24,7 @@ BUILD_PATIENCE = 1800
 # stand in readme.py, where they are made: a free port for the published one, and the API on loopback for Zendesk's.
 PLACEHOLDERS = {
     "<the login token>": lambda: login_token(xsolla_login_project_id=PROJECT),
-    "'token=…'": lambda: f"'token={login_token()}'",
+    "'__Host-token=…'": lambda: f"'__Host-token={login_token()}'",
     "'user_token=…'": lambda: f"'user_token={login_token()}'",
     "Bearer …'": lambda: f"Bearer {login_token()}'",
     "LOGIN__SECRET=…": lambda: f"LOGIN__SECRET={SECRETS['login']}",
@@ -47,7 +47,7 @@ def filled(text):
 
 
 class Reader:
-    """A reader's machine: a checkout, a home, a shop with its support desk, and the service under the names of README.md."""
+    """A reader's machine: a checkout, a home, a shop with its support desk, and the service under a path of the shop's host."""
 
     def __init__(self, folder):
         self.checkout, self.home, self.desk, self.bin = (f"{folder}/{name}" for name in ["checkout", "home", "desk", "bin"])
@@ -58,15 +58,16 @@ class Reader:
         os.symlink(os.path.realpath(BINARY), f"{self.bin}/zendesk-token")
         certificate(self.home)
         tls = f"{self.home}/cert.pem", f"{self.home}/cert.pem.key"
-        self.service = Service(origins=f"https://{SHOP}", login__bearer="true", tls__certificate=tls[0], tls__key=tls[1])
+        self.service = Service(origins=None, login__cookie="__Host-token", login__bearer="true")
         self.pages, self.shop = {}, Server(self.page, *tls)
         self.api = Server(self.desk_api)
         with open(f"{HERE}/../fixtures/sunshine-conversations-users.json") as file:
             self.users = json.load(file)["components"]["examples"]["listUsers"]["value"]["users"]
         assert self.users[0]["id"] == OLD_USER
         # The one thing that a reader's curl knows otherwise: where the hosts of README.md are, and who vouches for them.
+        self.site = self.shop.url.removeprefix("https://")
         with open(f"{self.home}/.curlrc", "w") as file:
-            file.write(f'silent\nshow-error\ncacert = "{tls[0]}"\nconnect-to = "{SITE}:443:{self.service.public}"\n')
+            file.write(f'silent\nshow-error\ncacert = "{tls[0]}"\nconnect-to = "{SITE}:443:{self.site}"\n')
         # Building an image takes minutes and replaces one of that name, so the real Docker is for machines that are there for tests.
         has_engine = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
         self.docker = "Docker" if has_engine and os.environ.get("CI") == "true" else "a stand-in for Docker"
@@ -113,11 +114,22 @@ class Reader:
         return said.decode().replace("\r\n", "\n")
 
     def page(self, method, path, body, headers):
-        """The shop: /in and /out sign the player in and out with the cookie of README.md, and other paths are pages."""
+        """The shop: /in and /out sign the player in and out with the cookie of README.md, the service has its path, and others are pages."""
+        if path.startswith(f"{PREFIX}/"):
+            return self.ask_service(method, path.removeprefix(PREFIX), body, headers)
         out = self.cookie and re.sub(r"token=[^;]+", "token=", self.cookie) + "; Max-Age=0"
         cookie = {"/in": {"Set-Cookie": self.cookie}, "/out": {"Set-Cookie": out}}.get(path, {})
         html = f'<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,">{self.pages.get(path, "")}'
         return 200, html.encode(), {"Content-Type": "text/html; charset=utf-8"} | cookie
+
+    def ask_service(self, method, path, body, headers):
+        """As a reverse proxy does; proxies.py tries the real ones."""
+        connection = http.client.HTTPConnection(self.service.public, timeout=PATIENCE)
+        connection.request(method, path, body or None, dict(headers))
+        answer = connection.getresponse()
+        text = answer.read()
+        own = {"content-length", "date", "server"}
+        return answer.status, text, {name: value for name, value in answer.getheaders() if name.lower() not in own}
 
     def desk_api(self, method, path, body, headers):
         """The support desk's APIs, as far as the commands of README.md ask them; and the Login API, which says the time."""
@@ -144,10 +156,10 @@ class Reader:
 
     def open(self, block, setup="", cookie="/in"):
         """The page with the script's tag, what stands for the widget, and the block, in the real browser."""
-        self.driver.get(f"https://{SHOP}{cookie}")
+        self.driver.get(f"https://{SITE}{cookie}")
         self.pages["/page"] = f"<script>window.seen = [];\n{setup}</script>\n{self.tag}\n<script>\n{block}</script>"
         self.driver.get_log("browser")
-        self.driver.get(f"https://{SHOP}/page")
+        self.driver.get(f"https://{SITE}/page")
 
     def token(self, expression):
         """What a function of the page calls back with; it has to be called once, with a token."""

@@ -24,8 +24,8 @@ import tree_sitter_swift
 import products
 from demo import Demo
 from jwt_fn import browser, verify
-from proxy import SITE, free_port
-from reader import API_KEY, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, SHOP, Reader, filled
+from proxy import PREFIX, SITE, free_port
+from reader import API_KEY, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, Reader, filled
 from service import PATIENCE, SECRETS, Service, login_token
 
 # What no test can run, and why.
@@ -62,7 +62,7 @@ def cookie(reader, text):
     name, reader.cookie = filled(text).strip().split(": ", 1)
     assert name == "Set-Cookie"
     parts = reader.cookie.split("; ")
-    assert set(parts[1:]) == {"Domain=example.com", "Path=/", "Secure", "HttpOnly", "SameSite=Lax"}, parts
+    assert parts[0].startswith("__Host-token=") and parts[1:] == ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"], parts
     return "what the shop sets in the browser"
 
 
@@ -81,15 +81,16 @@ def deploy(reader, text):
     reader.container = said.splitlines()[-1]
     assert "No errors, 0 warning(s)." in said and "/generate/token" in said, said
     end = time.monotonic() + PATIENCE
+    ask = lambda **claims: products.ask(f"127.0.0.1:{port}", "chat", login_token(**claims), "__Host-token")
     while True:
         try:
-            token = products.ask(f"127.0.0.1:{port}", "chat", login_token(xsolla_login_project_id=PROJECT))
+            token = ask(xsolla_login_project_id=PROJECT)
             break
         except OSError:
             assert time.monotonic() < end, reader.shell(f"docker logs {reader.container}", with_engine=True)
             time.sleep(0.05)
     verify("chat", token)
-    assert products.ask(f"127.0.0.1:{port}", "chat", login_token()) == 401, "of another project"
+    assert ask() == 401, "of another project"
     return f"{reader.docker}: it is built, checked and serves"
 
 
@@ -150,7 +151,7 @@ def refused(reader, text):
     ask()
     heard = said()
     assert any('"chat" 401 "00-00" "Token not passed" 1' in line for line in heard), heard
-    reader.driver.add_cookie({"name": "token", "value": "rubbish", "domain": "example.com", "secure": True, "sameSite": "Lax"})
+    reader.driver.add_cookie({"name": "__Host-token", "value": "rubbish", "path": "/", "secure": True, "sameSite": "Lax"})
     ask()
     heard = said()
     assert any('"chat" 401 "00-01" "Token is invalid" 1' in line for line in heard), heard
@@ -212,7 +213,7 @@ def inspect(reader, text):
 
 def products_token(reader):
     """A token that was issued, as the page asks for it."""
-    said = reader.shell(f"curl --cookie 'token={login_token()}' --header 'Accept: text/plain' https://{SITE}/generate/token")
+    said = reader.shell(f"curl --cookie '__Host-token={login_token()}' --header 'Accept: text/plain' https://{SITE}{PREFIX}/generate/token")
     verify("chat", said)
     return said
 
@@ -321,7 +322,7 @@ def demo(reader, span):
         file.write(SECRETS["login"])
     words = span.replace("FILE", secret).split()
     # With a secret of one's own it takes one's own page too.
-    words += ["--origin", f"https://{SHOP}"] if secret in words else []
+    words += ["--origin", f"https://{SITE}"] if secret in words else []
     with Demo(*words[1:]) as running:
         with urllib.request.urlopen(running.shop, timeout=PATIENCE) as page:
             assert page.status == 200 and b"</html>" in page.read()
@@ -343,7 +344,7 @@ def pinned_tag(reader, span):
 
 
 def openapi(reader, span):
-    assert json.loads(reader.shell(span)) == json.loads(reader.shell(f"curl https://{SITE}/openapi.json"))
+    assert json.loads(reader.shell(span)) == json.loads(reader.shell(f"curl https://{SITE}{PREFIX}/openapi.json"))
     return "the document that the service answers with"
 
 
@@ -503,9 +504,7 @@ def main(chromium, chromedriver):
         reader = Reader(folder)
         try:
             reader.readme = readme
-            public, shop = reader.service.public, reader.shop.url.rpartition("/")[2]
-            hosts = f"MAP {SITE} {public}, MAP {SHOP} {shop}"
-            reader.driver = browser(chromium, chromedriver, "--ignore-certificate-errors", hosts=hosts)
+            reader.driver = browser(chromium, chromedriver, "--ignore-certificate-errors", hosts=f"MAP {SITE} {reader.site}")
             for index, (language, text) in enumerate(blocks):
                 known, words, how = BLOCKS[index] if index < len(BLOCKS) else ("", "", None)
                 assert how and language == known and text.startswith(words), f"README.md has a block that nothing here runs:\n{text}"
