@@ -30,24 +30,25 @@ impl FromRequestParts<Arc<AppState>> for Credentials {
 /// Reads the cookies of the name `cookie`, and the bearer token where that is taken. One of the two is enough.
 ///
 /// # Errors
-/// There is none, or there are too many, or the header is not one bearer token.
+/// There is none, or there are too many, or the header can't be read.
 pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Credentials, Reason> {
     let bearer = if takes_bearer { bearer(headers)? } else { None };
     let cookies = cookies(headers, cookie)?;
     match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
         (false, _) => Ok(Credentials { bearer, cookies }),
+        (true, true) if headers.contains_key(AUTHORIZATION) => Err(Reason::SchemeIgnored),
         (true, true) => Err(Reason::LoginTokenMissing),
         (true, false) if headers.contains_key(AUTHORIZATION) => Err(Reason::BearerIgnored),
         (true, false) => Err(Reason::LoginCookieMissing),
     }
 }
 
-/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110
-/// §11.1), or nothing when there is no such header.
+/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1). Nothing when there
+/// is no such header, or one of another scheme: a browser adds `Basic` to every request of a site behind a password.
 ///
 /// # Errors
-/// The header is there twice, is empty, or has another scheme: whoever sends it means to sign in, so
-/// it is a token that won't verify, not a missing one.
+/// The header is there twice, or has a scheme without credentials or the other way round: whoever sends it means to sign in,
+/// so it is a token that won't verify, not a missing one.
 fn bearer(headers: &HeaderMap) -> Result<Option<LoginToken>, Reason> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
@@ -55,12 +56,15 @@ fn bearer(headers: &HeaderMap) -> Result<Option<LoginToken>, Reason> {
         (Some(value), None) => value.as_bytes(),
         (Some(_), Some(_)) => return Err(Reason::AuthorizationUnusable),
     };
-    match value.split_at_checked("Bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
-            Ok(Some(LoginToken::new(token.trim_ascii_start())))
-        }
-        _ => Err(Reason::AuthorizationUnusable),
+    let mut words = value.splitn(2, |byte| *byte == b' ');
+    let scheme = words.next().unwrap_or_default();
+    let credentials = words.next().unwrap_or_default().trim_ascii_start();
+    // Nothing of a JWT, which has dots, passes for a scheme.
+    let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if credentials.is_empty() || !is_scheme {
+        return Err(Reason::AuthorizationUnusable);
     }
+    Ok(scheme.eq_ignore_ascii_case(b"Bearer").then(|| LoginToken::new(credentials)))
 }
 
 /// Every different value of the cookie `name`, in all Cookie headers (RFC 6265 §4.2.1); an empty one is none.

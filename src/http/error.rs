@@ -35,7 +35,7 @@ pub enum ErrorCode {
     EmailMissing,
     /// A claim is there but Zendesk could not take it.
     ClaimUnusable,
-    /// The page's origin is not one of the shop's.
+    /// The page's origin is not one of the shop's, or a page embeds the route as an image, a script or a frame.
     OriginForbidden,
     /// The client asks more often than it may, or sends too many bodies at once.
     TooManyRequests,
@@ -125,11 +125,14 @@ pub enum Reason {
     /// No such cookie, but a header that nobody looks at.
     #[error("no cookie of the name in login.cookie; an Authorization header came, but login.bearer is off")]
     BearerIgnored,
+    /// No such cookie, but a header of a scheme that no login token comes in.
+    #[error("no cookie of the name in login.cookie; an Authorization header came, but with another scheme than Bearer")]
+    SchemeIgnored,
     /// More different login cookies than this number, which is the most that are verified.
     #[error("more than {0} different login cookies")]
     TooManyLoginCookies(usize),
-    /// `Authorization` is there twice, is empty, or has another scheme than Bearer.
-    #[error("Authorization header is not one Bearer token")]
+    /// `Authorization` is there twice, is empty, or is not a scheme and credentials.
+    #[error("Authorization header is not a scheme and credentials, or there are two")]
     AuthorizationUnusable,
     /// The body has no `user_token`.
     #[error("the body has no user_token")]
@@ -167,6 +170,11 @@ pub enum Reason {
     /// The origin matches no entry of `cors.origins`.
     #[error("origin is not in cors.origins")]
     OriginForeign,
+    /// A browser asks for an image, a script or a frame of a page, or in advance.
+    #[error(
+        "fetched for an image, a script or a frame of a page, or in advance (Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Purpose)"
+    )]
+    Embedded,
     /// More than one `Origin` header.
     #[error("more than one Origin header")]
     OriginTwice,
@@ -207,9 +215,11 @@ impl Reason {
     #[must_use]
     pub const fn error_code(self) -> ErrorCode {
         match self {
-            Self::LoginCookieMissing | Self::LoginTokenMissing | Self::BearerIgnored | Self::UserTokenMissing => {
-                ErrorCode::TokenMissing
-            }
+            Self::LoginCookieMissing
+            | Self::LoginTokenMissing
+            | Self::BearerIgnored
+            | Self::SchemeIgnored
+            | Self::UserTokenMissing => ErrorCode::TokenMissing,
             Self::NotJudged(_)
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
@@ -233,7 +243,7 @@ impl Reason {
                 )
                 | ExchangeError::Issue(IssueError::EmailNotAscii | IssueError::ExternalIdIsContact, _),
             ) => ErrorCode::ClaimUnusable,
-            Self::OriginForeign => ErrorCode::OriginForbidden,
+            Self::OriginForeign | Self::Embedded => ErrorCode::OriginForbidden,
             Self::OriginTwice
             | Self::MemberTwice
             | Self::UserTokenNotText
