@@ -48,6 +48,7 @@ use crate::exchange::ExchangeError;
 
 use access_log::{AccessLogLayer, Client};
 use check::{CheckLayer, check};
+use document::CROSS_ORIGIN_RESOURCE_POLICY;
 use error::{ApiError, Reason};
 use request_id::RandomId;
 
@@ -61,13 +62,13 @@ const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
 
 /// The public listener's routes.
 pub fn router(state: Arc<AppState>) -> Router {
-    let pages = Router::from(pages()).fallback(not_found);
-    let pages = with_layers(pages, origin::cors(&state), refuse(&state, Asker::Page), &state);
+    let pages = with_layers(pages().into(), origin::cors(&state), refuse(&state, Asker::Page), &state);
     // No page has a reason to call it.
     let servers = for_zendesks_servers(servers().into());
     let servers = with_layers(servers, CorsLayer::new(), refuse(&state, Asker::Server), &state);
-    // For anybody: they say nothing of anybody.
-    let documents = with_layers(documents().into(), origin::cors(&state), Identity::new(), &state);
+    // For anybody: they say nothing of anybody. A path that is not served is one of them, so that no rate limit is spent on it.
+    let documents = Router::from(documents()).fallback(not_found);
+    let documents = with_layers(documents, origin::cors(&state), Identity::new(), &state);
     pages.merge(servers).merge(documents.layer(map_response(document::same_for_all))).with_state(state)
 }
 
@@ -109,6 +110,11 @@ where
         // Outside of all that answers: nobody keeps an answer that does not say so itself, or takes it for another type.
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        // No page of another origin gets an answer into its process as an image or a script. CORS is not touched by it.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            CROSS_ORIGIN_RESOURCE_POLICY,
+            HeaderValue::from_static("same-origin"),
+        ))
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
         .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.takes_bearer())))
         // Outside of all that refuses: every refusal is logged and counted.
@@ -154,6 +160,7 @@ fn refuse(
         // First, so that a foreign page spends nothing of the player's rate limit. `CorsLayer` only hides the answer from such a
         // page, and would have the token issued.
         origin::allowed_origin(request.headers(), &state.origins)?;
+        origin::not_embedded(request.headers())?;
         if let (Asker::Page, Some(limit)) = (asker, &state.rate_limit) {
             limit.check(Client::of(request)).map_err(Reason::TooManyRequests)?;
         }
