@@ -115,6 +115,8 @@ fn header_and_cookie_must_name_one_player() {
         // But a header that does not is what the client meant.
         (&"garbage".to_owned(), format!("token={token}"), 401),
         (&LoginToken::valid().claim("exp", 1_500_000_000).mint(), format!("token={token}"), 401),
+        (&token, "token.1=part; token.3=part".to_owned(), 200),
+        (&token, "token.1=part; token.1=tossed".to_owned(), 401),
         (&token, "token=1; token=2; token=3; token=4; token=5".to_owned(), 401),
     ] {
         let answer = both(header, &cookies);

@@ -51,7 +51,11 @@ fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
     let what_it_is = "give the token alone, as the cookie holds it: three parts with dots, nothing before or after";
     match error {
         VerifyError::TooLong(_) => told(&error, "keep payload and groups of the login token small"),
-        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::NotBase64Url(_) => told(&error, what_it_is),
+        VerifyError::Empty
+        | VerifyError::NotThreeParts
+        | VerifyError::Wrapped(_)
+        | VerifyError::Padded(_)
+        | VerifyError::NotBase64Url(_) => told(&error, what_it_is),
         VerifyError::NotStrictJson(..) => told(&error, "Xsolla Login makes no such token; see who made it"),
         VerifyError::AlgorithmMismatch => algorithm(login, opened),
         VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {

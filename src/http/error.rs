@@ -131,6 +131,15 @@ pub enum Reason {
     /// More different login cookies than this number, which is the most that are verified.
     #[error("more than {0} different login cookies")]
     TooManyLoginCookies(usize),
+    /// The login cookie came in parts, and this one is missing.
+    #[error("the login cookie came in parts, and part {0} is missing")]
+    CookiePartMissing(usize),
+    /// A part of the login cookie came with two values.
+    #[error("a part of the login cookie came with two different values")]
+    CookiePartTwice,
+    /// The login cookie came in more parts than this number.
+    #[error("the login cookie came in more than {0} parts")]
+    TooManyCookieParts(usize),
     /// `Authorization` is there twice, is empty, or is not a scheme and credentials.
     #[error("Authorization header is not a scheme and credentials, or there are two")]
     AuthorizationUnusable,
@@ -226,6 +235,9 @@ impl Reason {
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
             )) => ErrorCode::LoginUnavailable,
             Self::TooManyLoginCookies(_)
+            | Self::CookiePartMissing(_)
+            | Self::CookiePartTwice
+            | Self::TooManyCookieParts(_)
             | Self::AuthorizationUnusable
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),

@@ -33,7 +33,10 @@ impl Modify for Layers {
             complete(path);
         }
         share_refusals(&mut refusals(|code| code == ErrorCode::MethodNotAllowed, ErrorCode::status), components);
-        let cookie = ApiKeyValue::with_description("token", "The login token; `login.cookie` names the cookie.");
+        let cookie = ApiKeyValue::with_description(
+            "token",
+            "The login token, or its parts in `token.0` to `token.3`; `login.cookie` names it.",
+        );
         components.add_security_scheme("loginCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         let bearer = bearer.description(Some("The login token, if `login.bearer` is on.")).build();
