@@ -8,6 +8,7 @@ pub mod client_ip;
 pub mod credentials;
 pub mod document;
 pub mod error;
+pub mod health;
 pub mod json;
 mod live_router;
 pub mod openapi;
@@ -28,8 +29,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::StatusCode;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
@@ -67,7 +68,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     let servers = for_zendesks_servers(servers().into());
     let servers = with_layers(servers, CorsLayer::new(), refuse(&state, Asker::Server), &state);
     // For anybody: they say nothing of anybody. A path that is not served is one of them, so that no rate limit is spent on it.
-    let documents = Router::from(documents()).fallback(not_found);
+    let documents = Router::from(documents().merge(health())).fallback(not_found);
     let documents = with_layers(documents, origin::cors(&state), Identity::new(), &state);
     pages.merge(servers).merge(documents.layer(map_response(document::same_for_all))).with_state(state)
 }
@@ -88,6 +89,11 @@ fn servers() -> OpenApiRouter<Arc<AppState>> {
 /// The routes of the documents.
 fn documents() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(script::answer)).routes(routes!(openapi::answer))
+}
+
+/// The route of probes.
+fn health() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(health::answer))
 }
 
 /// Puts routes behind the layers of the public listener, with `cors` among them and `inner` behind them. Each request passes

@@ -16,7 +16,7 @@ use super::headers::{
     OWN_ID, Row, VARY, headers, parameters,
 };
 use super::refusals::{Responses, name, refusals};
-use super::{ADMIN, DOCUMENTS, PAGES, SERVERS};
+use super::{ADMIN, DOCUMENTS, HEALTH, PAGES, SERVERS};
 
 /// Completes the document.
 pub(super) struct Layers;
@@ -64,6 +64,7 @@ fn complete(path: &mut PathItem) {
         }
         Some(SERVERS) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
         Some(DOCUMENTS) => add_headers(operation, &[IF_NONE_MATCH, OWN_ID], &[KEEP, ETAG]),
+        Some(HEALTH) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
         Some(ADMIN) => {
             let server = ServerBuilder::new().url("http://127.0.0.1:9001");
             path.servers = Some(vec![server.description(Some("the admin listener, `admin.listen`")).build()]);
