@@ -30,7 +30,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
@@ -45,6 +45,7 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::config::products::PRODUCTS;
 use crate::exchange::ExchangeError;
 
 use access_log::{AccessLogLayer, Client};
@@ -94,6 +95,14 @@ fn documents() -> OpenApiRouter<Arc<AppState>> {
 /// The route of probes.
 fn health() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(health::answer))
+}
+
+/// Whether a path would be a route's with single slashes and none at its end.
+fn has_only_slashes_wrong(path: &str) -> bool {
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    let path = format!("/{}", names.join("/"));
+    let routes = PRODUCTS.map(token::path).into_iter().chain([script::PATH, openapi::PATH, health::PATH]);
+    routes.into_iter().any(|route| route == path)
 }
 
 /// Puts routes behind the layers of the public listener, with `cors` among them and `inner` behind them. Each request passes
@@ -210,8 +219,8 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError(Reason::Panicked).into_response()
 }
 
-async fn not_found() -> ApiError {
-    ApiError(Reason::RouteUnknown)
+async fn not_found(uri: Uri) -> ApiError {
+    ApiError(if has_only_slashes_wrong(uri.path()) { Reason::SlashesInPath } else { Reason::RouteUnknown })
 }
 
 async fn method_not_allowed() -> ApiError {

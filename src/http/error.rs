@@ -190,6 +190,11 @@ pub enum Reason {
     /// No route has this path.
     #[error("no such route")]
     RouteUnknown,
+    /// The path would be a route's, were it not for its slashes.
+    #[error(
+        "no such route: the path has a doubled or trailing slash; is a base address configured with a slash at its end?"
+    )]
+    SlashesInPath,
     /// The route does not take this method.
     #[error("no such method on this route")]
     MethodUnknown,
@@ -265,13 +270,21 @@ impl Reason {
             | Self::BodyCutOff
             | Self::BodyLate => ErrorCode::BadRequest,
             Self::BodyTooLarge => ErrorCode::BodyTooLarge,
-            Self::RouteUnknown | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
+            Self::RouteUnknown | Self::SlashesInPath | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
             Self::MethodUnknown => ErrorCode::MethodNotAllowed,
             Self::TooManyRequests(_) | Self::TooManyBodiesOfClient => ErrorCode::TooManyRequests,
             Self::TooManyInFlight | Self::TooManyBodies => ErrorCode::Overloaded,
             Self::TooSlow => ErrorCode::TimedOut,
             Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
             | Self::Panicked => ErrorCode::Internal,
+        }
+    }
+
+    /// The code's description, and for whom only slashes are wrong what is.
+    const fn description(self) -> &'static str {
+        match self {
+            Self::SlashesInPath => "Not found: the path has a doubled or trailing slash",
+            _ => self.error_code().row().2,
         }
     }
 
@@ -313,7 +326,8 @@ fn code_schema() -> Object {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, code, description) = self.0.error_code().row();
+        let (status, code, _) = self.0.error_code().row();
+        let description = self.0.description();
         let mut response = (status, Json(ErrorBody { code, description })).into_response();
         if let Some(seconds) = self.0.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, seconds);

@@ -71,7 +71,9 @@ const fn cause(code: ErrorCode) -> &'static str {
         }
         ErrorCode::TooManyRequests => "the client is over `rate_limit`, or sends too many bodies at once",
         ErrorCode::LoginUnavailable => "the login can't be judged now",
-        ErrorCode::NotFound => "no secret is set for this product",
+        ErrorCode::NotFound => {
+            "no secret is set for this product; for a path with a doubled or trailing slash the description says so"
+        }
         ErrorCode::MethodNotAllowed => {
             "the path does not take this method; all but OPTIONS that have no operation here are answered so"
         }
