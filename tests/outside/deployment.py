@@ -128,7 +128,7 @@ def check_compose():
         assert settings["ZENDESK_TOKEN_PROXY__TRUSTED"] == str(address)
         assert settings["ZENDESK_TOKEN_LOGIN__PROJECT_ID"] == "p", "the file of README.md"
         # As the image has it.
-        settings["ZENDESK_TOKEN_LISTEN"] = "0.0.0.0:8001"
+        settings["PORT"] = "8001"
         checked = subprocess.run([BINARY, "check"], env=settings, capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr
         assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
