@@ -108,7 +108,7 @@ impl Reader {
                 self.found.insert(LISTEN, (Written::Untyped(address.into()), source));
             }
             Some(Err(_)) | None => {
-                self.blame(LISTEN, source, "is not a port number; give one from 1 to 65535, or set listen")
+                self.blame(LISTEN, source, "is not a port number; give one from 1 to 65535, or set listen");
             }
         }
     }

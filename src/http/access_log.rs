@@ -199,6 +199,7 @@ impl Entry {
         }
         // Zendesk's servers are told 503 of all trouble of ours; the level tells it apart.
         match outcome.error_code().map_or(response.status(), ErrorCode::status) {
+            // Probes come every few seconds.
             _ if self.route() == health::PATH => log_line!(debug, self, response, outcome, state),
             StatusCode::SERVICE_UNAVAILABLE => log_line!(warn, self, response, outcome, state),
             status if status.is_server_error() => log_line!(error, self, response, outcome, state),

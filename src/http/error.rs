@@ -280,11 +280,12 @@ impl Reason {
         }
     }
 
-    /// The code's description, and for whom only slashes are wrong what is.
+    /// What the body says: the description of the code, unless only slashes of the path are wrong.
     const fn description(self) -> &'static str {
-        match self {
-            Self::SlashesInPath => "Not found: the path has a doubled or trailing slash",
-            _ => self.error_code().row().2,
+        if let Self::SlashesInPath = self {
+            "Not found: the path has a doubled or trailing slash"
+        } else {
+            self.error_code().row().2
         }
     }
 

@@ -62,9 +62,8 @@ fn complete(path: &mut PathItem) {
             add_headers(operation, &[ORIGIN, OWN_ID], &[ID, NO_STORE, ALLOW_ORIGIN, VARY]);
             path.options = Some(preflight(operation.operation_id.as_deref().unwrap_or_default()));
         }
-        Some(SERVERS) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
+        Some(SERVERS | HEALTH) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
         Some(DOCUMENTS) => add_headers(operation, &[IF_NONE_MATCH, OWN_ID], &[KEEP, ETAG]),
-        Some(HEALTH) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
         Some(ADMIN) => {
             let server = ServerBuilder::new().url("http://127.0.0.1:9001");
             path.servers = Some(vec![server.description(Some("the admin listener, `admin.listen`")).build()]);
