@@ -229,7 +229,7 @@ impl Config {
         let products = products::read(reader);
         let login = login::read(reader, limits.requests_in_flight);
         let config = Self {
-            listen: address(reader, "listen"),
+            listen: address(reader, settings::LISTEN),
             admin_listen: address(reader, "admin.listen"),
             origins: origins(reader),
             tls: tls(reader),

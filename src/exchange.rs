@@ -101,9 +101,15 @@ impl Exchange {
         self.takes_bearer
     }
 
-    /// Whether there are keys to verify login tokens with.
+    /// Whether login keys are there, old as they may be; published ones may be still to come.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
+    pub fn has_keys(&self) -> bool {
+        self.verifier.keys().are_there()
+    }
+
+    /// Whether there are keys to verify login tokens with; published ones may be still to come, or too old.
+    #[must_use]
+    pub fn has_usable_keys(&self) -> bool {
         self.verifier.keys().are_usable()
     }
 

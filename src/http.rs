@@ -8,6 +8,7 @@ pub mod client_ip;
 pub mod credentials;
 pub mod document;
 pub mod error;
+pub mod health;
 pub mod json;
 mod live_router;
 pub mod openapi;
@@ -28,8 +29,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{StatusCode, Uri};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
@@ -44,10 +45,12 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::config::products::PRODUCTS;
 use crate::exchange::ExchangeError;
 
 use access_log::{AccessLogLayer, Client};
 use check::{CheckLayer, check};
+use document::CROSS_ORIGIN_RESOURCE_POLICY;
 use error::{ApiError, Reason};
 use request_id::RandomId;
 
@@ -61,13 +64,13 @@ const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
 
 /// The public listener's routes.
 pub fn router(state: Arc<AppState>) -> Router {
-    let pages = Router::from(pages()).fallback(not_found);
-    let pages = with_layers(pages, origin::cors(&state), refuse(&state, Asker::Page), &state);
+    let pages = with_layers(pages().into(), origin::cors(&state), refuse(&state, Asker::Page), &state);
     // No page has a reason to call it.
     let servers = for_zendesks_servers(servers().into());
     let servers = with_layers(servers, CorsLayer::new(), refuse(&state, Asker::Server), &state);
-    // For anybody: they say nothing of anybody.
-    let documents = with_layers(documents().into(), origin::cors(&state), Identity::new(), &state);
+    // For anybody: they say nothing of anybody. A path that is not served is one of them, so that no rate limit is spent on it.
+    let documents = Router::from(documents().merge(health())).fallback(not_found);
+    let documents = with_layers(documents, origin::cors(&state), Identity::new(), &state);
     pages.merge(servers).merge(documents.layer(map_response(document::same_for_all))).with_state(state)
 }
 
@@ -87,6 +90,19 @@ fn servers() -> OpenApiRouter<Arc<AppState>> {
 /// The routes of the documents.
 fn documents() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(script::answer)).routes(routes!(openapi::answer))
+}
+
+/// The route of probes.
+fn health() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(health::answer))
+}
+
+/// Whether a path would be a route's with single slashes and none at its end.
+fn has_only_slashes_wrong(path: &str) -> bool {
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    let path = format!("/{}", names.join("/"));
+    let routes = PRODUCTS.map(token::path).into_iter().chain([script::PATH, openapi::PATH, health::PATH]);
+    routes.into_iter().any(|route| route == path)
 }
 
 /// Puts routes behind the layers of the public listener, with `cors` among them and `inner` behind them. Each request passes
@@ -109,6 +125,11 @@ where
         // Outside of all that answers: nobody keeps an answer that does not say so itself, or takes it for another type.
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        // No page of another origin gets an answer into its process as an image or a script. CORS is not touched by it.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            CROSS_ORIGIN_RESOURCE_POLICY,
+            HeaderValue::from_static("same-origin"),
+        ))
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
         .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.takes_bearer())))
         // Outside of all that refuses: every refusal is logged and counted.
@@ -154,6 +175,7 @@ fn refuse(
         // First, so that a foreign page spends nothing of the player's rate limit. `CorsLayer` only hides the answer from such a
         // page, and would have the token issued.
         origin::allowed_origin(request.headers(), &state.origins)?;
+        origin::not_embedded(request.headers())?;
         if let (Asker::Page, Some(limit)) = (asker, &state.rate_limit) {
             limit.check(Client::of(request)).map_err(Reason::TooManyRequests)?;
         }
@@ -197,8 +219,8 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError(Reason::Panicked).into_response()
 }
 
-async fn not_found() -> ApiError {
-    ApiError(Reason::RouteUnknown)
+async fn not_found(uri: Uri) -> ApiError {
+    ApiError(if has_only_slashes_wrong(uri.path()) { Reason::SlashesInPath } else { Reason::RouteUnknown })
 }
 
 async fn method_not_allowed() -> ApiError {

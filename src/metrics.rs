@@ -36,6 +36,7 @@ pub struct Metrics {
     /// Not there without TLS.
     certificate_expiry: Family<Labels<0>, Gauge>,
     requests_in_flight: Gauge,
+    requests_not_found: Counter,
     connections_open: Family<Labels<1>, Gauge>,
     connections_refused: Family<Labels<1>, Counter>,
     reloads: Family<Labels<1>, Counter>,
@@ -82,6 +83,7 @@ impl Metrics {
         let help = "When the certificate of the public listener ends, since 1970 (TLS)";
         let certificate_expiry = registered(registry, "certificate_expiry_timestamp_seconds", help);
         let requests_in_flight = registered(registry, "requests_in_flight", "Requests that are being answered");
+        let requests_not_found = registered(registry, "requests_not_found", "Requests for a path that is not served");
         let connections_open = registered(registry, "connections_open", "Connections that are open");
         let help = "Connections closed at once, for want of room";
         let connections_refused = registered(registry, "connections_refused", help);
@@ -99,6 +101,7 @@ impl Metrics {
             key_age,
             certificate_expiry,
             requests_in_flight,
+            requests_not_found,
             connections_open,
             connections_refused,
             reloads,
@@ -154,6 +157,11 @@ impl Metrics {
     #[must_use]
     pub fn request(&self) -> Counted {
         Counted::new(self.requests_in_flight.clone())
+    }
+
+    /// Counts a request for a path that is not served.
+    pub fn count_not_found(&self) {
+        self.requests_not_found.inc();
     }
 
     /// Counts a connection of a listener until the result is dropped.

@@ -54,8 +54,8 @@ fn an_authorization_that_is_not_one_bearer_token_is_invalid_and_not_missing() {
         token.clone(),
         format!("Bearer{token}"),
         format!("Bearer\t{token}"),
-        format!("Basic {token}"),
-        format!("Token {token}"),
+        "Basic".to_owned(),
+        format!("{token} x"),
         format!("Bearer {token}, Bearer {token}"),
         format!("Bearer {token} x"),
         format!("Bearer \"{token}\""),
@@ -72,6 +72,27 @@ fn an_authorization_that_is_not_one_bearer_token_is_invalid_and_not_missing() {
     assert_eq!(twice.send().refusal(), "401 00-01");
     let not_ascii = ask(&server).header("Authorization", [b"Bearer ".as_slice(), &[0xe9, 0xff]].concat());
     assert_eq!(not_ascii.send().refusal(), "401 00-01");
+}
+
+#[test]
+fn another_scheme_than_bearer_is_no_login_token_and_the_cookie_counts() {
+    let (server, token) = (server(), LoginToken::valid().mint());
+    for value in [
+        "Basic dXNlcjpwYXNz".to_owned(),
+        "basic Og==".to_owned(),
+        "Negotiate YIIJvwYGKwYB".to_owned(),
+        "Digest username=\"staging\", realm=\"shop\"".to_owned(),
+        format!("Token {token}"),
+    ] {
+        let header = |request: Request| request.header("Authorization", &value);
+        assert_eq!(header(ask(&server)).cookie(&token).send().status, 200, "{value}");
+        assert_eq!(header(ask(&server)).cookie("garbage").send().refusal(), "401 00-01", "{value}");
+        assert_eq!(header(ask(&server)).send().refusal(), "401 00-00", "{value}");
+    }
+    let twice = ask(&server).header("Authorization", "Basic eA==").header("Authorization", format!("Bearer {token}"));
+    assert_eq!(twice.cookie(&token).send().refusal(), "401 00-01", "nobody knows which of the two is meant");
+    let log = server.stop().log.join("\n");
+    assert_eq!(log.matches("an Authorization header came, but with another scheme than Bearer").count(), 5, "{log}");
 }
 
 #[test]
@@ -94,6 +115,8 @@ fn header_and_cookie_must_name_one_player() {
         // But a header that does not is what the client meant.
         (&"garbage".to_owned(), format!("token={token}"), 401),
         (&LoginToken::valid().claim("exp", 1_500_000_000).mint(), format!("token={token}"), 401),
+        (&token, "token.1=part; token.3=part".to_owned(), 200),
+        (&token, "token.1=part; token.1=tossed".to_owned(), 401),
         (&token, "token=1; token=2; token=3; token=4; token=5".to_owned(), 401),
     ] {
         let answer = both(header, &cookies);

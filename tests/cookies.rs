@@ -149,3 +149,105 @@ fn more_than_four_different_login_cookies_are_refused_unread() {
     let same_quoted = format!("{same}; token=\"{jane}\"");
     assert_eq!(player(&server, &same_quoted), Ok(SUB.into()));
 }
+
+/// The token in parts of this many letters, as a Cookie header.
+fn split(name: &str, token: &str, letters: usize) -> Vec<String> {
+    let parts = token.as_bytes().chunks(letters).enumerate();
+    parts.map(|(index, part)| format!("{name}.{index}={}", str::from_utf8(part).unwrap())).collect()
+}
+
+#[test]
+fn a_login_token_that_was_split_over_cookies_is_put_together() {
+    let server = Server::start();
+    let token = LoginToken::valid().claim("payload", "x".repeat(4500)).mint();
+    assert!((6001..=8192).contains(&token.len()));
+    for letters in [token.len(), 3933, 3180, token.len().div_ceil(4)] {
+        let mut parts = split("token", &token, letters);
+        assert_eq!(player(&server, &parts.join("; ")), Ok(SUB.into()), "{letters}");
+        parts.reverse();
+        assert_eq!(player(&server, &format!("a=b; {}; token.sig=x", parts.join("; "))), Ok(SUB.into()), "{letters}");
+        let headers: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
+        assert!(ask(&server, &headers).is_ok());
+        // The same value twice, an empty part, and quotes are no other value.
+        let again = format!("{0}; {0}; token.9=; token.0=\"{1}\"", parts.join("; "), &token[..letters]);
+        assert_eq!(player(&server, &again), Ok(SUB.into()), "{letters}");
+    }
+    let prefixed = Server::with(&[("login.cookie", "__Host-token")]);
+    assert_eq!(player(&prefixed, &split("__Host-token", &token, 3180).join("; ")), Ok(SUB.into()));
+    assert_eq!(player(&prefixed, &split("token", &token, 3180).join("; ")), Err("00-00".to_owned()));
+}
+
+#[test]
+fn parts_of_a_login_cookie_are_never_guessed() {
+    let server = Server::start();
+    let jane = LoginToken::valid().claim("payload", "x".repeat(4500)).mint();
+    let eve = LoginToken::valid().claim("sub", "eve").mint();
+    let parts = split("token", &jane, 2100);
+    let [zero, one, two, three] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+    let whole = |header: &str| format!("{header}; token={eve}");
+    let refused = [
+        // Not complete from 0 on.
+        (format!("{one}; {two}; {three}"), "part 0 is missing"),
+        (format!("{zero}; {two}; {three}"), "part 1 is missing"),
+        (format!("{zero}; {one}; {two}"), "login token is not three parts between dots"),
+        // A second value of one part, whatever comes with it.
+        (format!("{}; token.1=tossed", parts.join("; ")), "two different values"),
+        (whole(&format!("{}; token.1=tossed", parts.join("; "))), "two different values"),
+        (format!("token.4=x; {}", parts.join("; ")), "more than 4 parts"),
+        (split("token", &jane, 100).join("; "), "more than 4 parts"),
+        // A whole cookie that was tossed, and whatever breaks the player's own.
+        (whole(&parts.join("; ")), "two different players"),
+        (whole(&format!("{}; token.1=tossed", split("token", &jane, jane.len())[0])), "two different players"),
+        (whole(&format!("{}; token.2=tossed", split("token", &jane, jane.len())[0])), "two different players"),
+        (split("token", &"x".repeat(8193), 3180).join("; "), "at most 8192 are read"),
+    ];
+    for (header, _) in &refused {
+        assert_eq!(player(&server, header), Err("00-01".to_owned()), "{header}");
+    }
+    let nothing = ["token.=x", "token.00=x", "token.x=x", "token.-1=x", "token.0.0=x", "Token.0=x", "token.0="];
+    for header in nothing {
+        assert_eq!(player(&server, header), Err("00-00".to_owned()), "{header}");
+    }
+    let own = LoginToken::valid().mint();
+    for beside in ["token.0=tossed", "token.2=tossed"] {
+        assert_eq!(player(&server, &format!("token={own}; {beside}")), Ok(SUB.into()), "{beside}");
+    }
+    let log = server.stop().log;
+    for ((_, cause), line) in refused.iter().zip(log.iter().filter(|line| line.contains("00-01"))) {
+        assert!(line.contains(cause), "{cause}: {line}");
+    }
+}
+
+#[test]
+fn what_stands_around_a_login_token_is_named_in_the_log() {
+    let server = Server::start();
+    let token = LoginToken::valid().mint();
+    let encoded = token.replace('.', "%2E");
+    let cases = [
+        (encoded.clone(), "login token is percent-encoded"),
+        (format!("{token}%0A"), "login token is percent-encoded"),
+        (format!("%22{token}%22"), "login token is encoded as JSON"),
+        (format!("%22{encoded}%22"), "login token is encoded as JSON"),
+        (format!("\"\"{token}\"\""), "login token is encoded as JSON"),
+        (format!("Bearer {token}"), "login token has the word Bearer before it"),
+        (format!("bearer%20{token}"), "login token has the word Bearer before it"),
+        (format!("s%3A{token}.c2lnbmF0dXJl%2Fx"), "login token is in a cookie signed by Express"),
+        (format!("s:{token}.c2lnbmF0dXJl"), "login token is in a cookie signed by Express"),
+        (format!("{}=.x.y", token.split('.').next().unwrap()), "header has base64 padding"),
+        (format!("{token}="), "signature has base64 padding"),
+        // Nothing of the kind.
+        ("100%".to_owned(), "login token is not three parts between dots"),
+        ("Bearer".to_owned(), "login token is not three parts between dots"),
+        (format!("'{token}'"), "header is not base64url"),
+    ];
+    for (value, _) in &cases {
+        assert_eq!(player(&server, &format!("token={value}")), Err("00-01".to_owned()), "{value}");
+    }
+    let log = server.stop().log;
+    let lines: Vec<&String> = log.iter().filter(|line| line.contains("00-01")).collect();
+    assert_eq!(lines.len(), cases.len());
+    for ((value, cause), line) in cases.iter().zip(lines) {
+        assert!(line.contains(cause), "{value}: {line}");
+        assert!(!line.contains(&token[..20]), "{line}");
+    }
+}

@@ -265,6 +265,42 @@ fn load(address: SocketAddr, request: &str, answered: &AtomicUsize, failed: &Ato
 }
 
 #[test]
+fn health_on_the_public_listener_says_what_ready_says_and_nothing_else() {
+    let server = Server::with(&[
+        ("limits.drain_delay", "1m"),
+        ("rate_limit.per_second", "1"),
+        ("rate_limit.burst", "1"),
+        ("log.level", "debug"),
+    ]);
+    let bare = |answer: Answer, status: u16| {
+        assert_eq!((answer.status, answer.body.as_str()), (status, ""));
+        assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+        assert_eq!((answer.header("content-type"), answer.header("etag")), (None, None));
+    };
+    let probe = |method: &str| server.request(method, "/health").send();
+    for _ in 0..5 {
+        bare(probe("GET"), 200);
+        bare(probe("HEAD"), 200);
+        bare(
+            server.get("/health").header("Origin", "https://evil.example").header("Sec-Fetch-Mode", "no-cors").send(),
+            200,
+        );
+    }
+    assert_eq!(probe("POST").refusal(), "405 00-09");
+    server.signal("HUP");
+    wait_until("reloaded", || reloads(&server, "failed") + reloads(&server, "done") == 1);
+    bare(probe("GET"), 200);
+    server.signal("TERM");
+    wait_until("draining", || probe("GET").status == 503);
+    bare(probe("GET"), 503);
+    bare(probe("HEAD"), 503);
+    assert_eq!(ready(server.admin), 503);
+    let log = server.stop_by("KILL").log;
+    let lines: Vec<&String> = log.iter().filter(|line| line.contains("\"/health\"")).collect();
+    assert!(lines.len() >= 18 && lines.iter().all(|line| line.contains("DEBUG")), "{lines:?}");
+}
+
+#[test]
 fn probes_are_answered_on_the_admin_listener_only() {
     let server = Server::start();
     for (path, status) in [("/live", 200), ("/ready", 200), ("/", 404), ("/generate/token", 404)] {

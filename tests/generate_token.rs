@@ -137,6 +137,37 @@ fn other_paths_are_not_found() {
 }
 
 #[test]
+fn a_path_with_a_slash_too_many_is_told_what_is_wrong_with_it() {
+    let server = Server::start();
+    let told = |method: &str, path: &str| {
+        let answer = server.request(method, path).cookie(LoginToken::valid().mint()).send();
+        assert_eq!(answer.refusal(), "404 00-08", "{path}");
+        answer.json()["description"].as_str().unwrap().to_owned()
+    };
+    let slashes = [
+        ("GET", "//generate/token"),
+        ("GET", "/generate//token"),
+        ("GET", "/generate/token/"),
+        ("GET", "///generate///token///?x=/"),
+        ("POST", "/support-sdk/token/"),
+        ("POST", "//support-sdk/token"),
+        ("GET", "//jwt_fn.js"),
+        ("GET", "/openapi.json/"),
+        ("GET", "/health/"),
+    ];
+    for (method, path) in slashes {
+        assert_eq!(told(method, path), "Not found: the path has a doubled or trailing slash", "{path}");
+    }
+    for path in
+        ["/", "//", "/generate/", "/generate/token/x/", "/Generate/Token/", "/generate/token%2f", "/generate/./token/"]
+    {
+        assert_eq!(told("GET", path), "Not found", "{path}");
+    }
+    let log = server.stop().log.join("\n");
+    assert_eq!(log.matches("no such route: the path has a doubled or trailing slash").count(), slashes.len(), "{log}");
+}
+
+#[test]
 fn every_answer_has_the_headers_that_keep_it_safe() {
     let server = Server::start();
     let cookie = LoginToken::valid().mint();
@@ -152,6 +183,7 @@ fn every_answer_has_the_headers_that_keep_it_safe() {
     for answer in answers {
         assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"), "{answer:?}");
         assert_eq!(answer.header("x-content-type-options").as_deref(), Some("nosniff"));
+        assert_eq!(answer.header("cross-origin-resource-policy").as_deref(), Some("same-origin"));
         assert_eq!(answer.header("vary").as_deref(), Some("Origin"));
         assert_eq!(answer.header("x-request-id").unwrap().len(), 32);
     }

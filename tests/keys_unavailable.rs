@@ -21,11 +21,13 @@ fn a_start_without_the_api_works_once_it_is_there() {
     let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let server = serve(&format!("http://{address}"), &[]);
     assert!(!is_ready(&server));
+    assert_eq!(server.get("/health").send().status, 503);
     assert_eq!(Request::new(server.admin, "GET", "/live").send().status, 200);
     assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
     assert_eq!(ask(&server, &token("key_a")).header("retry-after").as_deref(), Some("1"));
     let _api = LoginApi::at(address);
     until("ready", || is_ready(&server));
+    assert_eq!(server.get("/health").send().status, 200);
     assert_eq!(ask(&server, &token("key_a")).status, 200);
 }
 
@@ -120,12 +122,13 @@ fn old_keys_serve_while_the_api_is_down_and_then_no_more() {
     drop(api);
     assert_eq!(ask(&server, &token("key_a")).status, 200);
     assert_eq!(ask(&server, &fixture("refused/kid_unknown.jwt")).refusal(), UNAVAILABLE, "it may be a new key");
-    until("not ready", || !is_ready(&server));
+    until("too old", || ask(&server, &token("key_a")).status == 503);
     assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert!(is_ready(&server), "not ready means that a proxy answers, and without CORS headers");
+    assert_eq!(server.get("/health").send().status, 200);
     assert_eq!(ask(&server, "garbage").refusal(), INVALID, "what no key could verify is still invalid");
     let _api = LoginApi::at(address);
     until("served", || ask(&server, &token("key_a")).status == 200);
-    assert!(is_ready(&server));
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_success_has_one_line_that_tells_it_apart_and_names_nobody() {
 
 #[test]
 fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
-    let server = Server::start();
+    let server = Server::with(&[("log.level", "debug")]);
     let cases = [
         (server.get("/generate/token"), 401, "00-00", "no cookie of the name in login.cookie"),
         (server.get("/generate/token").cookie("x"), 401, "00-01", "login token is not three parts between dots"),
@@ -154,7 +154,7 @@ fn an_origin_that_cannot_be_allowed_is_named_by_its_scheme() {
 #[test]
 fn text_from_outside_is_named_only_when_it_is_what_it_should_be() {
     for format in ["json", "text"] {
-        let server = Server::with(&[("log.format", format)]);
+        let server = Server::with(&[("log.format", format), ("log.level", "debug")]);
         let odd = ["null", "https://a@b.example", "https://[31mred.example", "https://EXAMPLE.com", "javascript:1"];
         for origin in odd {
             server.get("/generate/token").header("Origin", origin).send();
@@ -182,6 +182,33 @@ fn the_level_decides_what_is_said() {
     let server = Server::with(&[("log.level", "debug")]);
     server.get("/generate/token").send();
     assert_eq!(requests(&server.stop().log).len(), 1);
+}
+
+#[test]
+fn what_is_not_served_and_probes_are_logged_at_debug_alone_and_counted() {
+    for (level, lines) in [("info", 3), ("debug", 12)] {
+        let server = Server::with(&[("log.level", level)]);
+        for (method, path) in [
+            ("GET", "/nowhere"),
+            ("GET", "/"),
+            ("GET", "/.env"),
+            ("POST", "/wp-login.php"),
+            ("OPTIONS", "/nowhere"),
+            ("GET", "/generate"),
+            ("GET", "/generate/tokens/"),
+            ("GET", "/health"),
+            ("HEAD", "/health"),
+            // A product without a secret and a method that is not taken are on a route of ours, and a slash too many is a mistake.
+            ("GET", "/messaging/token"),
+            ("DELETE", "/generate/token"),
+            ("GET", "/generate/token/"),
+        ] {
+            server.request(method, path).send();
+        }
+        let metrics = crate::client::Request::new(server.admin, "GET", "/metrics").send().body;
+        assert!(metrics.contains("\nzendesk_token_requests_not_found_total 8\n"), "{metrics}");
+        assert_eq!(requests(&server.stop().log).len(), lines, "{level}");
+    }
 }
 
 #[test]

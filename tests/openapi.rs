@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zendesk_token::config::products::PRODUCTS;
 use zendesk_token::http::error::ErrorCode;
 use zendesk_token::http::token::path;
-use zendesk_token::http::{openapi, script};
+use zendesk_token::http::{health, openapi, script};
 
 use crate::client::Request;
 use crate::harness::{ORIGIN, Server};
@@ -28,6 +28,9 @@ fn operations() -> Vec<(&'static str, &'static str, String, &'static str)> {
     all.push(("/support-sdk/token", "post", format!("{LOGIN} {OWN} 00-03 00-06 00-13"), "X-Request-Id"));
     for (path, method) in ["/jwt_fn.js", "/openapi.json"].into_iter().flat_map(|path| [(path, "get"), (path, "head")]) {
         all.push((path, method, OWN.to_owned(), "If-None-Match X-Request-Id"));
+    }
+    for method in ["get", "head"] {
+        all.push(("/health", method, "00-14".to_owned(), "X-Request-Id"));
     }
     for (path, method) in ["/live", "/ready", "/metrics"].into_iter().flat_map(|path| [(path, "get"), (path, "head")]) {
         all.push((path, method, String::new(), ""));
@@ -127,7 +130,7 @@ fn the_operations_are_those_of_the_service() {
     let server = Server::with_all_products(&[]);
     let operations = operations();
     let admin = ["/live", "/ready", "/metrics"];
-    let paths = PRODUCTS.map(path).into_iter().chain([script::PATH, openapi::PATH]).chain(admin);
+    let paths = PRODUCTS.map(path).into_iter().chain([script::PATH, openapi::PATH, health::PATH]).chain(admin);
     for path in paths {
         let address = if admin.contains(&path) { server.admin } else { server.public };
         for method in ["get", "head", "post", "put", "delete", "patch", "trace", "options"] {

@@ -108,6 +108,49 @@ fn a_request_without_origin_is_served() {
 }
 
 #[test]
+fn what_a_page_embeds_gets_no_token_and_what_a_person_opens_does() {
+    let server = Server::with_all_products(&[]);
+    let token = LoginToken::valid().mint();
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        let request = server.get(path).cookie(&token);
+        headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    let mode = |mode, dest| [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)];
+    for path in ["/generate/token", "/messaging/token", "/help-center/token"] {
+        for (is, dest) in [
+            ("no-cors", "image"),
+            ("no-cors", "script"),
+            ("no-cors", "style"),
+            ("no-cors", "empty"),
+            ("navigate", "iframe"),
+            ("navigate", "frame"),
+            ("navigate", "object"),
+            ("navigate", "embed"),
+            ("navigate", "fencedframe"),
+        ] {
+            let answer = ask(path, &mode(is, dest));
+            assert_eq!(answer.refusal(), "403 00-05", "{path} {is} {dest}");
+            assert_eq!(answer.header("cross-origin-resource-policy").as_deref(), Some("same-origin"));
+            assert_eq!(ask(path, &[&mode(is, dest)[..], &[("Origin", ORIGIN)]].concat()).refusal(), "403 00-05");
+        }
+        for purpose in ["prefetch", "prefetch;prerender"] {
+            let in_advance = [&mode("navigate", "document")[..], &[("Sec-Purpose", purpose)]].concat();
+            assert_eq!(ask(path, &in_advance).refusal(), "403 00-05", "{path} {purpose}");
+        }
+        for (is, dest) in [("navigate", "document"), ("cors", "empty"), ("same-origin", "empty")] {
+            let answer = ask(path, &mode(is, dest));
+            assert_eq!(answer.status, 200, "{path} {is} {dest}");
+            assert_eq!(answer.header("cross-origin-resource-policy").as_deref(), Some("same-origin"));
+        }
+        assert_eq!(ask(path, &[]).status, 200, "what is no browser says nothing of the kind");
+    }
+    // The script is there to be embedded.
+    assert_eq!(ask("/jwt_fn.js", &mode("no-cors", "script")).status, 200);
+    let log = server.stop().log.join("\n");
+    assert!(log.contains("fetched for an image, a script or a frame of a page, or in advance"), "{log}");
+}
+
+#[test]
 fn a_preflight_is_answered_without_a_token() {
     let server = Server::start();
     for path in ["/generate/token", "/jwt_fn.js", "/nowhere"] {

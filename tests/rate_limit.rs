@@ -62,7 +62,7 @@ fn an_ipv6_network_is_one_client() {
 }
 
 #[test]
-fn preflights_documents_refused_origins_and_zendesks_servers_are_not_counted() {
+fn preflights_documents_refused_origins_images_and_zendesks_servers_are_not_counted() {
     let server = server("2");
     let mine = "192.0.2.1";
     for _ in 0..20 {
@@ -73,6 +73,10 @@ fn preflights_documents_refused_origins_and_zendesks_servers_are_not_counted() {
         let login = LoginToken::valid().mint();
         assert_eq!(ask("POST", "/support-sdk/token").body(format!("user_token={login}")).send().status, 200);
         assert_eq!(ask("GET", "/generate/token").header("Origin", "https://evil.example").send().status, 403);
+        for path in ["/generate/token", "/messaging/token", "/help-center/token"] {
+            assert_eq!(ask("GET", path).header("Sec-Fetch-Mode", "no-cors").send().status, 403, "an image of a page");
+        }
+        assert_eq!(ask("GET", "/nowhere").header("Sec-Fetch-Mode", "no-cors").send().status, 404);
     }
     assert_eq!(refused(&server, mine, 2), 0, "the burst is whole");
     assert_eq!(refused(&server, mine, 1), 1);

@@ -116,6 +116,30 @@ fn a_service_without_keys_is_ready_once_its_settings_need_none() {
 }
 
 #[test]
+fn once_ready_it_stays_so_over_a_reload_to_a_project_whose_keys_are_still_to_come() {
+    let (folder, api) = (Folder::new(), LoginApi::start());
+    let project =
+        |id: &str| format!("[login]\nproject_id = \"{id}\"\nkeys_max_age = \"500ms\"\nkeys_max_stale = \"1s\"\n");
+    let file = folder.write("settings.toml", &project(PROJECT));
+    let url = api.url();
+    let mut settings = rs256(&url, &[]);
+    settings.retain(|(key, _)| *key != "login.project_id");
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+    let ask = || server.get("/generate/token").cookie(fixture("accepted/key_a.jwt")).send();
+    let ready =
+        || [Request::new(server.admin, "GET", "/ready"), server.get("/health")].map(|probe| probe.send().status);
+    // Nobody has asked whether it is ready.
+    until("keys", || ask().status == 200);
+    drop(api);
+    until("too old", || ask().status == 503);
+    fs::write(&file, project("11111111-2222-3333-4444-555555555555")).unwrap();
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") == 1);
+    assert_eq!(ask().refusal(), "503 00-07");
+    assert_eq!(ready(), [200, 200]);
+}
+
+#[test]
 fn keys_that_a_reload_brings_are_kept_fresh_and_those_it_drops_are_not() {
     let (folder, api) = (Folder::new(), LoginApi::start());
     let hs256 = format!("[login]\nsecret = \"{LOGIN_SECRET}\"\n");

@@ -67,6 +67,53 @@ fn a_variable_that_looks_like_a_setting_and_is_none_is_told() {
     assert!(odd.contains("environment (a variable): is not a setting"), "{odd}");
 }
 
+/// Settings with this environment variable in addition.
+fn load_with(
+    file: Option<&SettingsFile>,
+    settings: &[(&str, &str)],
+    name: &str,
+    value: impl Into<OsString>,
+) -> Result<Config, String> {
+    let known = settings.iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
+    let environment = known.chain([(name.into(), value.into())]);
+    Config::load(file.map(SettingsFile::path), environment).map_err(|error| error.to_string())
+}
+
+#[test]
+fn port_is_followed_where_listen_is_not_set() {
+    let mut settings = usual(&[("admin.listen", "127.0.0.1:9001")]);
+    let set = settings.clone();
+    settings.retain(|(key, _)| *key != "listen");
+    for (port, listen) in [("8080", "0.0.0.0:8080"), ("1", "0.0.0.0:1"), ("65535", "0.0.0.0:65535"), ("0", "0.0.0.0:0")]
+    {
+        let config = load_with(None, &settings, "PORT", port).unwrap();
+        assert_eq!(config.listen.to_string(), listen);
+        let row = config.effective.iter().find(|row| row.key == "listen").unwrap();
+        assert_eq!((row.value.as_str(), row.source.to_string().as_str()), (listen, "PORT"));
+    }
+    let broken = OsString::from_vec(vec![0xff, 0xfe]);
+    let wrong =
+        ["", " 8080", "+8080", "-1", "65536", "8080/tcp", "tcp://10.0.0.1:80", "0x50", "eighty"].map(OsString::from);
+    for port in wrong.into_iter().chain([broken]) {
+        let told = load_with(None, &settings, "PORT", port.clone()).unwrap_err();
+        assert!(told.starts_with("listen (PORT): is not a port number; give one"), "{port:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        // Where listen is set, in the environment or in the file, nobody looks at it.
+        assert_eq!(load_with(None, &set, "PORT", port.clone()).unwrap().listen.to_string(), "127.0.0.1:0");
+        let file = SettingsFile::new("listen = \"127.0.0.1:8123\"\n");
+        assert_eq!(load_with(Some(&file), &settings, "PORT", port).unwrap().listen.to_string(), "127.0.0.1:8123");
+    }
+    let mut check = command(&["check"], &settings);
+    let report = String::from_utf8(check.env("PORT", "8080").output().unwrap().stdout).unwrap();
+    let line = report.lines().find(|line| line.trim_start().starts_with("listen ")).unwrap();
+    assert!(line.contains("0.0.0.0:8080") && line.ends_with("(PORT)"), "{line}");
+    assert!(report.contains("http://0.0.0.0:8080/generate/token") && report.contains(" 0 warning(s)"), "{report}");
+    // The health check asks the admin listener, which has an address of its own.
+    let mut health = command(&["healthcheck"], &[("admin.listen", "127.0.0.1:1")]);
+    let told = String::from_utf8(health.env("PORT", "none").output().unwrap().stderr).unwrap();
+    assert!(told.contains("no answer from 127.0.0.1:1"), "{told}");
+}
+
 #[test]
 fn a_variable_that_is_not_utf8_is_refused_by_name() {
     let broken = (OsString::from(variable("login.cookie")), OsString::from_vec(vec![0xff, 0xfe]));

@@ -13,7 +13,7 @@ use crate::config::products::Product;
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
 use crate::http::token::{now, path};
-use crate::http::{openapi, script};
+use crate::http::{health, openapi, script};
 use crate::http_client::CallError;
 use crate::login::Timestamp;
 use crate::login::api::{ApiError, LoginApi};
@@ -188,6 +188,7 @@ fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
         writeln!(text, "  {public}{:<20} {}", path(product), name(product))?;
     }
     writeln!(text, "  {public}{:<20} for pages, and {} for tools", script::PATH, openapi::PATH)?;
+    writeln!(text, "  {public}{:<20} for health checks of platforms with one port", health::PATH)?;
     let admin = place(config.admin_listen);
     writeln!(text, "  http://{admin}/live, /ready, /metrics   for the orchestrator, never for the public\n")
 }

@@ -50,9 +50,11 @@ fn told(error: &dyn std::fmt::Display, mend: impl Into<String>) -> Finding {
 fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
     match error {
         VerifyError::TooLong(_) => told(&error, "keep payload and groups of the login token small"),
-        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::NotBase64Url(_) => {
-            told(&error, opened.spelling_mend())
-        }
+        VerifyError::Empty
+        | VerifyError::NotThreeParts
+        | VerifyError::Wrapped(_)
+        | VerifyError::Padded(_)
+        | VerifyError::NotBase64Url(_) => told(&error, opened.spelling_mend()),
         VerifyError::NotStrictJson(..) => told(&error, "Xsolla Login makes no such token; see who made it"),
         VerifyError::AlgorithmMismatch => algorithm(login, opened),
         VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {

@@ -13,7 +13,7 @@ use tokio::signal::unix::Signal;
 use crate::config::{Config, Limits, environment};
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
-use crate::http::admin::{self, Readiness};
+use crate::http::admin;
 use crate::http::per_client::PerClient;
 use crate::metrics::Metrics;
 use crate::server;
@@ -65,7 +65,7 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
-    let readiness = Arc::new(Readiness::new(router.clone()));
+    let live = router.clone();
     let stop = server::stop_signal()?;
     let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
     let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
@@ -87,12 +87,12 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
     let public = Listener::new("public", public, router, limits, &metrics).admitting(per_client).over(tls);
-    let admin_router = admin::router(Arc::clone(&readiness), metrics.clone());
+    let admin_router = admin::router(live.clone(), metrics.clone());
     let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
     let more = more.into_iter().map(|(socket, router)| Listener::internal("shop", socket, router, limits, &metrics));
     let others = std::iter::once(admin).chain(more).collect();
-    server::run(public, others, stop, || readiness.drain()).await;
+    server::run(public, others, stop, || live.drain()).await;
     Ok(())
 }
 

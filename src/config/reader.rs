@@ -1,10 +1,11 @@
 //! Reads settings from defaults, file and environment, later ones winning, and collects what is wrong with them.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Problem, Source};
 use super::secret::{MIN_BYTES, Secret};
-use super::settings::{self, FILE_VARIABLE, PREFIX, SETTINGS};
+use super::settings::{self, FILE_VARIABLE, LISTEN, PORT_VARIABLE, PREFIX, SETTINGS};
 use super::watched::WatchedFiles;
 use super::{Effective, Variables};
 
@@ -84,6 +85,11 @@ impl Reader {
                 Err(_) => reader.blame(setting.key, source, "is not UTF-8; give it in a file instead"),
             }
         }
+        if let Some(port) = environment.remove(&OsString::from(PORT_VARIABLE))
+            && reader.source(LISTEN) == Source::Default
+        {
+            reader.follow_port(&port);
+        }
         reader.warn_of_strangers(environment.keys());
         reader
     }
@@ -91,6 +97,20 @@ impl Reader {
     /// Takes `text` as the default of `key`.
     pub(super) fn assume(&mut self, key: &'static str, text: String) {
         self.found.insert(key, (Written::Untyped(text.into()), Source::Default));
+    }
+
+    /// Listens on the port that the platform names, for which nobody set an address.
+    fn follow_port(&mut self, port: &OsStr) {
+        let source = Source::Variable(PORT_VARIABLE.to_owned());
+        match port.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse::<u16>) {
+            Some(Ok(port)) => {
+                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).to_string();
+                self.found.insert(LISTEN, (Written::Untyped(address.into()), source));
+            }
+            Some(Err(_)) | None => {
+                self.blame(LISTEN, source, "is not a port number; give one from 1 to 65535, or set listen");
+            }
+        }
     }
 
     fn read_file(&mut self, path: &Path) {

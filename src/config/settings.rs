@@ -27,6 +27,12 @@ pub const PREFIX: &str = "ZENDESK_TOKEN_";
 /// The environment variable that names the settings file.
 pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 
+/// The setting of the public listener's address.
+pub const LISTEN: &str = "listen";
+
+/// The environment variable by which platforms name the one port that they send requests to; followed where [`LISTEN`] is not set.
+pub const PORT_VARIABLE: &str = "PORT";
+
 /// A setting without a default.
 const fn setting(key: &'static str, help: &'static str) -> Setting {
     Setting { key, default: None, help }
@@ -39,7 +45,11 @@ const fn preset(key: &'static str, default: &'static str, help: &'static str) ->
 
 /// Every setting, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
-    preset("listen", "127.0.0.1:8001", "address and port of the public listener; the image sets 0.0.0.0:8001"),
+    preset(
+        LISTEN,
+        "127.0.0.1:8001",
+        "address and port of the public listener; unless set, 0.0.0.0 and the variable PORT where there is one (8001 in the image)",
+    ),
     preset("admin.listen", "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics"),
     preset("login.cookie", "token", "name of the cookie that holds the login token"),
     preset("login.bearer", "false", "true takes the login token from Authorization: Bearer too"),
@@ -153,7 +163,7 @@ pub const SETTINGS: &[Setting] = &[
 pub fn needs_restart(key: &str) -> bool {
     let by_reload = ["limits.requests_in_flight", "limits.request_timeout"];
     let is_of_process = ["limits.", "log."].iter().any(|section| key.starts_with(section));
-    matches!(key, "listen" | "admin.listen") || is_of_process && !by_reload.contains(&key)
+    matches!(key, LISTEN | "admin.listen") || is_of_process && !by_reload.contains(&key)
 }
 
 /// Whether its value must never be shown.

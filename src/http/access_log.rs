@@ -29,6 +29,7 @@ use crate::telemetry::spans;
 
 use super::client_ip::client_ip;
 use super::error::{ErrorCode, Reason};
+use super::health;
 use super::origin::{X_REQUEST_ID, allowed_origin};
 use super::state::AppState;
 use super::token;
@@ -193,10 +194,19 @@ impl Entry {
     /// Logs and counts the answer.
     fn finish<B>(&self, response: &Response<B>, state: &AppState) {
         let outcome = Outcome::of(response.extensions());
+        if self.route.is_none() {
+            state.metrics.count_not_found();
+        }
         // Zendesk's servers are told 503 of all trouble of ours; the level tells it apart.
         match outcome.error_code().map_or(response.status(), ErrorCode::status) {
+            // Probes come every few seconds.
+            _ if self.route() == health::PATH => log_line!(debug, self, response, outcome, state),
             StatusCode::SERVICE_UNAVAILABLE => log_line!(warn, self, response, outcome, state),
             status if status.is_server_error() => log_line!(error, self, response, outcome, state),
+            // What scanners ask for would be most of the log. A path of ours with a slash too many is somebody's mistake.
+            _ if self.route.is_none() && outcome.reason != Some(Reason::SlashesInPath) => {
+                log_line!(debug, self, response, outcome, state);
+            }
             _ => log_line!(info, self, response, outcome, state),
         }
         spans::end(&self.span, response.status().as_u16(), outcome.error_code().map(ErrorCode::code));

@@ -1,9 +1,5 @@
 //! The admin listener's routes: `/live`, `/ready` and `/metrics`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,6 +10,7 @@ use utoipa_axum::routes;
 
 use crate::metrics::Metrics;
 
+use super::health::NotReady;
 use super::live_router::LiveRouter;
 use super::openapi;
 
@@ -24,50 +21,16 @@ const READY_PATH: &str = "/ready";
 /// Where Prometheus reads the metrics.
 const METRICS_PATH: &str = "/metrics";
 
-/// Whether the service wants requests; shared by `/ready` and the server.
-pub struct Readiness {
-    draining: AtomicBool,
-    router: LiveRouter,
-}
-
-impl Readiness {
-    /// Wants requests as soon as the router's exchange is ready for them.
-    #[must_use]
-    pub fn new(router: LiveRouter) -> Self {
-        Self { draining: AtomicBool::new(false), router }
-    }
-
-    /// From now on the answer is no.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// How old the published keys are, where there are any.
-    fn key_age(&self) -> Option<Duration> {
-        self.router.exchange().published_keys().and_then(|keys| keys.age())
-    }
-
-    fn answer(&self) -> (StatusCode, &'static str) {
-        if self.draining.load(Ordering::Relaxed) {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-        } else if self.router.exchange().is_ready() {
-            (StatusCode::OK, "ready\n")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "no login keys from the Login API\n")
-        }
-    }
-}
-
 /// What the admin listener's handlers answer from.
 #[derive(Clone)]
 pub(super) struct AdminState {
-    readiness: Arc<Readiness>,
+    live: LiveRouter,
     metrics: Metrics,
 }
 
 /// `/live`, `/ready` and `/metrics`, for the orchestrator and Prometheus; never for the public.
-pub fn router(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
-    Router::from(routes()).with_state(AdminState { readiness, metrics })
+pub fn router(live: LiveRouter, metrics: Metrics) -> Router {
+    Router::from(routes()).with_state(AdminState { live, metrics })
 }
 
 pub(super) fn routes() -> OpenApiRouter<AdminState> {
@@ -100,7 +63,11 @@ async fn live() -> &'static str {
     ),
 )]
 async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
-    state.readiness.answer()
+    match state.live.readiness() {
+        Ok(()) => (StatusCode::OK, "ready\n"),
+        Err(NotReady::Draining) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        Err(NotReady::NoKeysYet) => (StatusCode::SERVICE_UNAVAILABLE, "no login keys from the Login API yet\n"),
+    }
 }
 
 /// The metrics
@@ -115,7 +82,7 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     )),
 )]
 async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
-    state.metrics.set_key_age(state.readiness.key_age());
+    state.metrics.set_key_age(state.live.exchange().published_keys().and_then(|keys| keys.age()));
     // The media type of the text format (OpenMetrics 1.0, "Content type").
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], state.metrics.text())
 }

@@ -19,6 +19,10 @@ use super::state::AppState;
 /// under another path; a sibling subdomain could toss hundreds, each of which would cost an HMAC.
 const MAX_DIFFERENT: usize = 4;
 
+/// Most parts of a login cookie. A token of 8 KiB, the longest that is read, has three even where they are cut shortest: at
+/// 3,180 letters, by Supabase.
+const MAX_PARTS: usize = 4;
+
 impl FromRequestParts<Arc<AppState>> for Credentials {
     type Rejection = ApiError;
 
@@ -30,24 +34,29 @@ impl FromRequestParts<Arc<AppState>> for Credentials {
 /// Reads the cookies of the name `cookie`, and the bearer token where that is taken. One of the two is enough.
 ///
 /// # Errors
-/// There is none, or there are too many, or the header is not one bearer token.
+/// There is none, or there are too many, or the header can't be read.
 pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Credentials, Reason> {
     let bearer = if takes_bearer { bearer(headers)? } else { None };
-    let cookies = cookies(headers, cookie)?;
+    let (mut cookies, parts) = cookies(headers, cookie)?;
+    match parts.missing() {
+        Some(index) if cookies.is_empty() && bearer.is_none() => return Err(Reason::CookiePartMissing(index)),
+        Some(_) | None => cookies.extend(parts.joined()),
+    }
     match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
         (false, _) => Ok(Credentials { bearer, cookies }),
+        (true, true) if headers.contains_key(AUTHORIZATION) => Err(Reason::SchemeIgnored),
         (true, true) => Err(Reason::LoginTokenMissing),
         (true, false) if headers.contains_key(AUTHORIZATION) => Err(Reason::BearerIgnored),
         (true, false) => Err(Reason::LoginCookieMissing),
     }
 }
 
-/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110
-/// §11.1), or nothing when there is no such header.
+/// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1). Nothing when there
+/// is no such header, or one of another scheme: a browser adds `Basic` to every request of a site behind a password.
 ///
 /// # Errors
-/// The header is there twice, is empty, or has another scheme: whoever sends it means to sign in, so
-/// it is a token that won't verify, not a missing one.
+/// The header is there twice, or has a scheme without credentials or the other way round: whoever sends it means to sign in,
+/// so it is a token that won't verify, not a missing one.
 fn bearer(headers: &HeaderMap) -> Result<Option<LoginToken>, Reason> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
@@ -55,37 +64,74 @@ fn bearer(headers: &HeaderMap) -> Result<Option<LoginToken>, Reason> {
         (Some(value), None) => value.as_bytes(),
         (Some(_), Some(_)) => return Err(Reason::AuthorizationUnusable),
     };
-    match value.split_at_checked("Bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
-            Ok(Some(LoginToken::new(token.trim_ascii_start())))
-        }
-        _ => Err(Reason::AuthorizationUnusable),
+    let mut words = value.splitn(2, |byte| *byte == b' ');
+    let scheme = words.next().unwrap_or_default();
+    let credentials = words.next().unwrap_or_default().trim_ascii_start();
+    // Nothing of a JWT, which has dots, passes for a scheme.
+    let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if credentials.is_empty() || !is_scheme {
+        return Err(Reason::AuthorizationUnusable);
     }
+    Ok(scheme.eq_ignore_ascii_case(b"Bearer").then(|| LoginToken::new(credentials)))
 }
 
-/// Every different value of the cookie `name`, in all Cookie headers (RFC 6265 §4.2.1); an empty one is none.
+/// Every different value of the cookie `name`, in all Cookie headers (RFC 6265 §4.2.1), and the parts of one that was
+/// split; an empty one is none.
 ///
 /// # Errors
-/// There are too many.
-fn cookies(headers: &HeaderMap, name: &str) -> Result<Vec<LoginToken>, Reason> {
+/// There are too many, or two of one part.
+fn cookies(headers: &HeaderMap, name: &str) -> Result<(Vec<LoginToken>, CookieParts), Reason> {
     let mut found = Vec::new();
+    let mut parts = CookieParts::default();
     for header in headers.get_all(COOKIE) {
         for pair in text(header).split(';') {
             let pair = strict(pair);
             let Ok(cookie) = Cookie::parse(pair.as_ref()) else { continue };
-            if cookie.name() != name || cookie.value_trimmed().is_empty() {
-                continue;
-            }
-            let token = LoginToken::new(cookie.value_trimmed());
-            if !found.contains(&token) {
-                found.push(token);
+            let (Some(suffix), value) = (cookie.name().strip_prefix(name), cookie.value_trimmed()) else { continue };
+            match suffix.as_bytes() {
+                _ if value.is_empty() => {}
+                [] => {
+                    let token = LoginToken::new(value);
+                    if !found.contains(&token) {
+                        found.push(token);
+                    }
+                }
+                [b'.', digit @ b'0'..=b'9'] => parts.add(usize::from(digit - b'0'), value)?,
+                _ => {}
             }
             if found.len() > MAX_DIFFERENT {
                 return Err(Reason::TooManyLoginCookies(MAX_DIFFERENT));
             }
         }
     }
-    Ok(found)
+    Ok((found, parts))
+}
+
+/// A login token that was split over `token.0`, `token.1` and so on, as `NextAuth` and Supabase do: browsers drop a cookie over
+/// 4,096 bytes.
+#[derive(Default)]
+struct CookieParts([Option<String>; MAX_PARTS]);
+
+impl CookieParts {
+    /// # Errors
+    /// The part came with another value before, and nobody knows which is the player's; or it is one too many.
+    fn add(&mut self, index: usize, value: &str) -> Result<(), Reason> {
+        let part = self.0.get_mut(index).ok_or(Reason::TooManyCookieParts(MAX_PARTS))?;
+        if *part.get_or_insert_with(|| value.to_owned()) == value { Ok(()) } else { Err(Reason::CookiePartTwice) }
+    }
+
+    /// The first part that is missing before another.
+    fn missing(&self) -> Option<usize> {
+        let missing = self.0.iter().position(Option::is_none)?;
+        self.0.iter().skip(missing).any(Option::is_some).then_some(missing)
+    }
+
+    /// The tokens that the parts make up, from the longest on. All of them, so that a part tossed behind the player's does
+    /// not put a whole cookie, tossed too, in the place of the player's own login.
+    fn joined(&self) -> impl Iterator<Item = LoginToken> {
+        let parts: Vec<&str> = self.0.iter().map_while(Option::as_deref).collect();
+        (1..=parts.len()).rev().map(move |count| LoginToken::new(parts.iter().take(count).copied().collect::<String>()))
+    }
 }
 
 /// A character that stands in no cookie name of ours and in no token.

@@ -20,9 +20,9 @@ use super::origin::X_REQUEST_ID;
 /// Caches ask again after 5 minutes: a page that pins the script's hash waits no longer for a new release.
 const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// Lets pages that isolate themselves (`Cross-Origin-Embedder-Policy`) load it
-/// (fetch.spec.whatwg.org §3.7).
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// Which pages may embed an answer (fetch.spec.whatwg.org §3.7). Documents: any, also one that isolates itself
+/// (`Cross-Origin-Embedder-Policy`).
+pub(super) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// A document that is the same for everybody.
 #[derive(Debug, Clone)]

@@ -35,7 +35,7 @@ pub enum ErrorCode {
     EmailMissing,
     /// A claim is there but Zendesk could not take it.
     ClaimUnusable,
-    /// The page's origin is not one of the shop's.
+    /// The page's origin is not one of the shop's, or a page embeds the route as an image, a script or a frame.
     OriginForbidden,
     /// The client asks more often than it may, or sends too many bodies at once.
     TooManyRequests,
@@ -125,11 +125,23 @@ pub enum Reason {
     /// No such cookie, but a header that nobody looks at.
     #[error("no cookie of the name in login.cookie; an Authorization header came, but login.bearer is off")]
     BearerIgnored,
+    /// No such cookie, but a header of a scheme that no login token comes in.
+    #[error("no cookie of the name in login.cookie; an Authorization header came, but with another scheme than Bearer")]
+    SchemeIgnored,
     /// More different login cookies than this number, which is the most that are verified.
     #[error("more than {0} different login cookies")]
     TooManyLoginCookies(usize),
-    /// `Authorization` is there twice, is empty, or has another scheme than Bearer.
-    #[error("Authorization header is not one Bearer token")]
+    /// The login cookie came in parts, and this one is missing.
+    #[error("the login cookie came in parts, and part {0} is missing")]
+    CookiePartMissing(usize),
+    /// A part of the login cookie came with two values.
+    #[error("a part of the login cookie came with two different values")]
+    CookiePartTwice,
+    /// The login cookie came in more parts than this number.
+    #[error("the login cookie came in more than {0} parts")]
+    TooManyCookieParts(usize),
+    /// `Authorization` is there twice, is empty, or is not a scheme and credentials.
+    #[error("Authorization header is not a scheme and credentials, or there are two")]
     AuthorizationUnusable,
     /// The body has no `user_token`.
     #[error("the body has no user_token")]
@@ -167,12 +179,22 @@ pub enum Reason {
     /// The origin matches no entry of `cors.origins`.
     #[error("origin is not in cors.origins")]
     OriginForeign,
+    /// A browser asks for an image, a script or a frame of a page, or in advance.
+    #[error(
+        "fetched for an image, a script or a frame of a page, or in advance (Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Purpose)"
+    )]
+    Embedded,
     /// More than one `Origin` header.
     #[error("more than one Origin header")]
     OriginTwice,
     /// No route has this path.
     #[error("no such route")]
     RouteUnknown,
+    /// The path would be a route's, were it not for its slashes.
+    #[error(
+        "no such route: the path has a doubled or trailing slash; is a base address configured with a slash at its end?"
+    )]
+    SlashesInPath,
     /// The route does not take this method.
     #[error("no such method on this route")]
     MethodUnknown,
@@ -207,15 +229,20 @@ impl Reason {
     #[must_use]
     pub const fn error_code(self) -> ErrorCode {
         match self {
-            Self::LoginCookieMissing | Self::LoginTokenMissing | Self::BearerIgnored | Self::UserTokenMissing => {
-                ErrorCode::TokenMissing
-            }
+            Self::LoginCookieMissing
+            | Self::LoginTokenMissing
+            | Self::BearerIgnored
+            | Self::SchemeIgnored
+            | Self::UserTokenMissing => ErrorCode::TokenMissing,
             Self::NotJudged(_)
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
             )) => ErrorCode::LoginUnavailable,
             Self::TooManyLoginCookies(_)
+            | Self::CookiePartMissing(_)
+            | Self::CookiePartTwice
+            | Self::TooManyCookieParts(_)
             | Self::AuthorizationUnusable
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),
@@ -233,7 +260,7 @@ impl Reason {
                 )
                 | ExchangeError::Issue(IssueError::EmailNotAscii | IssueError::ExternalIdIsContact, _),
             ) => ErrorCode::ClaimUnusable,
-            Self::OriginForeign => ErrorCode::OriginForbidden,
+            Self::OriginForeign | Self::Embedded => ErrorCode::OriginForbidden,
             Self::OriginTwice
             | Self::MemberTwice
             | Self::UserTokenNotText
@@ -243,13 +270,22 @@ impl Reason {
             | Self::BodyCutOff
             | Self::BodyLate => ErrorCode::BadRequest,
             Self::BodyTooLarge => ErrorCode::BodyTooLarge,
-            Self::RouteUnknown | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
+            Self::RouteUnknown | Self::SlashesInPath | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
             Self::MethodUnknown => ErrorCode::MethodNotAllowed,
             Self::TooManyRequests(_) | Self::TooManyBodiesOfClient => ErrorCode::TooManyRequests,
             Self::TooManyInFlight | Self::TooManyBodies => ErrorCode::Overloaded,
             Self::TooSlow => ErrorCode::TimedOut,
             Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
             | Self::Panicked => ErrorCode::Internal,
+        }
+    }
+
+    /// What the body says: the description of the code, unless only slashes of the path are wrong.
+    const fn description(self) -> &'static str {
+        if let Self::SlashesInPath = self {
+            "Not found: the path has a doubled or trailing slash"
+        } else {
+            self.error_code().row().2
         }
     }
 
@@ -291,7 +327,8 @@ fn code_schema() -> Object {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, code, description) = self.0.error_code().row();
+        let (status, code, _) = self.0.error_code().row();
+        let description = self.0.description();
         let mut response = (status, Json(ErrorBody { code, description })).into_response();
         if let Some(seconds) = self.0.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, seconds);

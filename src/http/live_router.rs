@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
+use super::health::NotReady;
 use super::router;
 use super::state::AppState;
 
@@ -45,6 +46,8 @@ impl LiveRouter {
     /// Answers by others from the next request on. What the old router has counted goes on.
     pub fn reload(&self, exchange: Arc<Exchange>, config: &Config) {
         let old = &self.0.load().state;
+        // Remembers the keys that the old exchange has: the new one's may be still to come.
+        let _ = old.counters.readiness.check(&old.exchange);
         self.0.store(Arc::new(Current::new(AppState::new(exchange, config, &old.metrics, Some(old)))));
     }
 
@@ -52,6 +55,17 @@ impl LiveRouter {
     #[must_use]
     pub fn exchange(&self) -> Arc<Exchange> {
         Arc::clone(&self.0.load().state.exchange)
+    }
+
+    /// Whether the service wants requests.
+    pub(super) fn readiness(&self) -> Result<(), NotReady> {
+        let current = self.0.load();
+        current.state.counters.readiness.check(&current.state.exchange)
+    }
+
+    /// From now on the service wants no requests, and says so to whoever asks.
+    pub fn drain(&self) {
+        self.0.load().state.counters.readiness.drain();
     }
 
     /// Whether connections of this address are many clients'.

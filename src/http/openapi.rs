@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::document::Document;
 use super::error::ErrorBody;
 use super::token::Token;
-use super::{admin, documents, pages, servers};
+use super::{admin, documents, health, pages, servers};
 
 use layers::Layers;
 
@@ -29,6 +29,8 @@ pub(super) const PAGES: &str = "pages";
 pub(super) const SERVERS: &str = "servers";
 /// The tag of the script and of this document.
 pub(super) const DOCUMENTS: &str = "documents";
+/// The tag of the route of probes.
+pub(super) const HEALTH: &str = "health";
 /// The tag of the admin listener's routes.
 pub(super) const ADMIN: &str = "admin";
 
@@ -39,7 +41,7 @@ pub(super) const EXAMPLE_TOKEN: &str =
 // Serializing it can't fail: all keys are text and nothing in it has a `Serialize` of ours.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     let routes = OpenApiRouter::with_openapi(Introduction::openapi());
-    let mut document = routes.merge(pages()).merge(servers()).merge(documents()).into_openapi();
+    let mut document = routes.merge(pages()).merge(servers()).merge(documents()).merge(health()).into_openapi();
     document.merge(admin::routes().into_openapi());
     Layers.modify(&mut document);
     document.to_pretty_json().map(|text| text + "\n").unwrap_or_default()
@@ -86,6 +88,7 @@ struct AnyDocument {
         (name = PAGES, description = "For the shop's pages; CORS with credentials for `cors.origins`."),
         (name = SERVERS, description = "For Zendesk's servers; no cookie, no CORS."),
         (name = DOCUMENTS, description = "The same for everybody, and kept by caches."),
+        (name = HEALTH, description = "For platforms that know one port alone; says nothing of anybody."),
         (name = ADMIN, description = "On the admin listener, never for the public."),
     ),
     components(schemas(ErrorBody, Token)),

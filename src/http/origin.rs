@@ -1,4 +1,4 @@
-//! Which pages may ask: CORS for allowed origins, a refusal for all others.
+//! Which pages may ask: CORS for allowed origins, a refusal for all others and for what a page embeds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,11 @@ use super::state::AppState;
 
 /// For how long a browser may remember a preflight: short enough that a changed `cors.origins` is felt within a visit.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
+
+// What a browser says of a request (W3C Fetch Metadata, §2). No page can set or leave out any of them.
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 /// The header that names a request.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,4 +60,20 @@ pub fn allowed_origin<'a>(
         (Some(origin), None) if origins.iter().any(|pattern| pattern.allows(origin.as_bytes())) => Ok(Some(origin)),
         (Some(_), None) => Err(Reason::OriginForeign),
     }
+}
+
+/// Refuses what a browser fetches for an image, a script or a frame of a page, or in advance. Any page can cause such a request, which
+/// has the player's cookie and no `Origin`; it could read nothing of the answer, but would spend the player's rate limit.
+///
+/// # Errors
+/// The browser says that it is such a request. An address that a person opens in a tab is not.
+pub fn not_embedded(headers: &HeaderMap) -> Result<(), Reason> {
+    let value = |name| headers.get(name).map(HeaderValue::as_bytes);
+    let is_embedded = match value(SEC_FETCH_MODE) {
+        Some(b"no-cors") => true,
+        Some(b"navigate") => value(SEC_FETCH_DEST).is_some_and(|dest| dest != b"document"),
+        Some(_) | None => false,
+    };
+    let is_in_advance = value(SEC_PURPOSE).is_some_and(|purpose| purpose.starts_with(b"prefetch"));
+    if is_embedded || is_in_advance { Err(Reason::Embedded) } else { Ok(()) }
 }

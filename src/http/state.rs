@@ -10,6 +10,7 @@ use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
 use super::access_log::expect_exchanges;
+use super::health::Readiness;
 use super::rate_limit::RateLimit;
 use super::support_sdk::BodySlots;
 
@@ -25,11 +26,12 @@ pub struct AppState {
     pub(super) metrics: Metrics,
 }
 
-/// Counters that go on over a reload: requests that the old router still answers count for the new one.
+/// What goes on over a reload: requests that the old router still answers count for the new one.
 #[derive(Clone, Default)]
 pub(super) struct Counters {
     pub(super) in_flight: Arc<Count>,
     pub(super) body_slots: Arc<BodySlots>,
+    pub(super) readiness: Arc<Readiness>,
 }
 
 impl AppState {

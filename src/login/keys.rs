@@ -114,6 +114,15 @@ impl LoginKeys {
         crypto::verify(signature, message.as_bytes(), key, self.algorithm()).unwrap_or(false)
     }
 
+    /// Whether there are keys, old as they may be; published ones may be still to come.
+    #[must_use]
+    pub fn are_there(&self) -> bool {
+        match self {
+            Self::Secrets(_) => true,
+            Self::Published(keys) => keys.age().is_some(),
+        }
+    }
+
     /// Whether there are keys to verify with; published ones may be still to come, or too old.
     #[must_use]
     pub fn are_usable(&self) -> bool {

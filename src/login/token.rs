@@ -38,7 +38,13 @@ pub enum VerifyError {
     /// Not three parts between dots.
     #[error("login token is not three parts between dots")]
     NotThreeParts,
-    /// A part that is not base64url without padding.
+    /// See [`Wrapping`].
+    #[error(transparent)]
+    Wrapped(#[from] Wrapping),
+    /// A part that has padding, which RFC 7515 §2 leaves out.
+    #[error("{0} has base64 padding (=) at its end, which no token has")]
+    Padded(&'static str),
+    /// A part that is not base64url.
     #[error("{0} is not base64url")]
     NotBase64Url(&'static str),
     /// A part that is no strict JSON object.
@@ -59,6 +65,46 @@ pub enum VerifyError {
     /// Signed with one of our keys, but the claims don't hold.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
+}
+
+/// How a login token was changed on its way into a cookie, by what stands around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Wrapping {
+    /// By `JSON.stringify`, and percent-encoded or not.
+    #[error("login token is encoded as JSON: it has quotes around it (\" or %22)")]
+    JsonQuotes,
+    /// The whole value of an `Authorization` header.
+    #[error("login token has the word Bearer before it")]
+    Bearer,
+    /// By Express, for a cookie that it signs with a secret of its own.
+    #[error("login token is in a cookie signed by Express: it has s: or s%3A before it")]
+    ExpressSignature,
+    /// By `encodeURIComponent` or the like.
+    #[error("login token is percent-encoded")]
+    PercentEncoding,
+}
+
+impl Wrapping {
+    /// Names what was done to a token. Nothing where the text may be a token as it is: no token has any of this in it.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let begins = |prefixes: &[&str]| {
+            prefixes
+                .iter()
+                .any(|prefix| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+        };
+        let is_encoded =
+            |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if begins(&["\"", "%22"]) {
+            Some(Self::JsonQuotes)
+        } else if begins(&["Bearer ", "Bearer%20", "Bearer+"]) {
+            Some(Self::Bearer)
+        } else if begins(&["s:", "s%3A"]) {
+            Some(Self::ExpressSignature)
+        } else {
+            text.split('%').skip(1).any(is_encoded).then_some(Self::PercentEncoding)
+        }
+    }
 }
 
 impl VerifyError {
@@ -111,6 +157,9 @@ impl LoginToken {
             _ => {}
         }
         let text = std::str::from_utf8(&self.0).map_err(|_| VerifyError::NotBase64Url("login token"))?;
+        if let Some(wrapping) = Wrapping::of(text) {
+            return Err(wrapping.into());
+        }
         let (message, signature) = text.rsplit_once('.').ok_or(VerifyError::NotThreeParts)?;
         let (header, payload) = message.split_once('.').ok_or(VerifyError::NotThreeParts)?;
         if payload.contains('.') {
@@ -165,7 +214,8 @@ fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyErr
 }
 
 fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
-    decode_part(text).ok_or(VerifyError::NotBase64Url(part))
+    let error = if text.ends_with('=') { VerifyError::Padded } else { VerifyError::NotBase64Url };
+    decode_part(text).ok_or(error(part))
 }
 
 /// The bytes of one part of a token: base64url without padding and without bits to spare (RFC 7515 §2), so that

@@ -43,6 +43,8 @@ class Shop(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/widget.js":
             return self.answer("text/javascript", WIDGET)
+        if self.path == "/embeds":
+            return self.answer("text/html", "<!doctype html><title>Not the shop</title>", policy="default-src * data:")
         cookies = {
             "/in": [f"token={login_token()}; Domain=example.test; Path=/; HttpOnly; SameSite=Lax"],
             "/no-email": [f"token={login_token(email=None)}; Domain=example.test; Path=/; HttpOnly; SameSite=Lax"],
@@ -55,8 +57,8 @@ class Shop(http.server.BaseHTTPRequestHandler):
             <script src="/widget.js"></script></html>"""
         self.answer("text/html; charset=utf-8", page, cookies.get(self.path, []))
 
-    def answer(self, content_type, text, cookies=()):
-        policy = f"default-src 'none'; script-src 'self' {self.service}; connect-src {self.service}; img-src data:; require-trusted-types-for 'script'"
+    def answer(self, content_type, text, cookies=(), policy=None):
+        policy = policy or f"default-src 'none'; script-src 'self' {self.service}; connect-src {self.service}; img-src data:; require-trusted-types-for 'script'"
         self.send_response(200)
         for name, value in [("Content-Type", content_type), ("Content-Security-Policy", policy), *(("Set-Cookie", cookie) for cookie in cookies)]:
             self.send_header(name, value)
@@ -176,6 +178,26 @@ def run(driver, service, origin, foreign):
     assert calls == [] and [(event["status"], event["tries"]) for event in events] == [(0, 4)], events
     assert "cors.origins" in events[0]["description"], events
     print("a foreign origin: the script loads, no token does")
+
+    # Only to an address that it can trust (HTTPS, or loopback) Chromium says what a request is for.
+    address = f"http://{service.public}/generate/token"
+    driver.get(f"{foreign}/embeds")
+    embeds = {"img": "src", "script": "src", "video": "src", "iframe": "src", "object": "data", "embed": "src"}
+    for tag, attribute in embeds.items():
+        driver.execute_script(
+            "const [tag, name, value] = arguments; document.body.append(Object.assign(document.createElement(tag), { [name]: value }))",
+            tag, attribute, f"{address}?{tag}",
+        )
+    refused = lambda: [line for line in service.lines() if "fetched for an image, a script or a frame" in line]
+    end = time.monotonic() + PATIENCE
+    while len(refused()) < len(embeds):
+        assert time.monotonic() < end, (len(refused()), service.lines()[-10:])
+        time.sleep(0.05)
+    assert all('"refusal":"00-05"' in line for line in refused()), refused()
+    driver.get(address)
+    assert "00-00" in driver.page_source, driver.page_source
+    console()
+    print("what a foreign page embeds is refused; what a person opens is served")
 
     driver.get(f"{origin}/in")
     service.stop()

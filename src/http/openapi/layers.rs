@@ -16,7 +16,7 @@ use super::headers::{
     OWN_ID, Row, VARY, headers, parameters,
 };
 use super::refusals::{Responses, name, refusals};
-use super::{ADMIN, DOCUMENTS, PAGES, SERVERS};
+use super::{ADMIN, DOCUMENTS, HEALTH, PAGES, SERVERS};
 
 /// Completes the document.
 pub(super) struct Layers;
@@ -33,7 +33,10 @@ impl Modify for Layers {
             complete(path);
         }
         share_refusals(&mut refusals(|code| code == ErrorCode::MethodNotAllowed, ErrorCode::status), components);
-        let cookie = ApiKeyValue::with_description("token", "The login token; `login.cookie` names the cookie.");
+        let cookie = ApiKeyValue::with_description(
+            "token",
+            "The login token, or its parts in `token.0` to `token.3`; `login.cookie` names it.",
+        );
         components.add_security_scheme("loginCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         let bearer = bearer.description(Some("The login token, if `login.bearer` is on.")).build();
@@ -59,7 +62,7 @@ fn complete(path: &mut PathItem) {
             add_headers(operation, &[ORIGIN, OWN_ID], &[ID, NO_STORE, ALLOW_ORIGIN, VARY]);
             path.options = Some(preflight(operation.operation_id.as_deref().unwrap_or_default()));
         }
-        Some(SERVERS) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
+        Some(SERVERS | HEALTH) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
         Some(DOCUMENTS) => add_headers(operation, &[IF_NONE_MATCH, OWN_ID], &[KEEP, ETAG]),
         Some(ADMIN) => {
             let server = ServerBuilder::new().url("http://127.0.0.1:9001");

@@ -66,10 +66,14 @@ const fn cause(code: ErrorCode) -> &'static str {
         ErrorCode::SubMissing => "the login names no player",
         ErrorCode::EmailMissing => "the login has no email",
         ErrorCode::ClaimUnusable => "Zendesk could not take the id, the name or the email of the login",
-        ErrorCode::OriginForbidden => "the page's origin is not in `cors.origins`",
+        ErrorCode::OriginForbidden => {
+            "the page's origin is not in `cors.origins`, or a page embeds the route as an image, a script or a frame"
+        }
         ErrorCode::TooManyRequests => "the client is over `rate_limit`, or sends too many bodies at once",
         ErrorCode::LoginUnavailable => "the login can't be judged now",
-        ErrorCode::NotFound => "no secret is set for this product",
+        ErrorCode::NotFound => {
+            "no secret is set for this product; for a path with a doubled or trailing slash the description says so"
+        }
         ErrorCode::MethodNotAllowed => {
             "the path does not take this method; all but OPTIONS that have no operation here are answered so"
         }

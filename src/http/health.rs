@@ -1,0 +1,88 @@
+//! Whether the service wants requests, and `GET /health`, which says so on the public listener.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use utoipa::IntoResponses;
+
+use crate::exchange::Exchange;
+
+use super::error::{ErrorBody, ErrorCode};
+use super::openapi::{self, Responses, refusals};
+use super::state::AppState;
+
+/// Where platforms that know one port alone ask whether the service wants requests.
+pub const PATH: &str = "/health";
+
+/// Whether the service wants requests: from the moment that it has login keys until it drains.
+///
+/// At no other time is the answer no. While the Login API is down for long, all replicas would say it at once, and the proxy would
+/// answer in their place without CORS headers: a page would see a network error and not `00-07`.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    draining: AtomicBool,
+    /// Once true it stays so, also over a reload to a login project whose keys are still to come.
+    has_keys: AtomicBool,
+}
+
+/// Why the service wants no requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotReady {
+    Draining,
+    NoKeysYet,
+}
+
+impl Readiness {
+    /// From now on the answer is no.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests are wanted of this exchange.
+    pub(super) fn check(&self, exchange: &Exchange) -> Result<(), NotReady> {
+        if exchange.has_keys() {
+            self.has_keys.store(true, Ordering::Relaxed);
+        }
+        match (self.draining.load(Ordering::Relaxed), self.has_keys.load(Ordering::Relaxed)) {
+            (true, _) => Err(NotReady::Draining),
+            (false, false) => Err(NotReady::NoKeysYet),
+            (false, true) => Ok(()),
+        }
+    }
+}
+
+/// Whether the service wants requests
+///
+/// The same as `/ready` of the admin listener, for platforms that know one port alone. Neither answer has a body, but for refusals.
+#[utoipa::path(
+    get,
+    path = PATH,
+    tag = openapi::HEALTH,
+    responses(
+        (status = 200, description = "It does."),
+        (
+            status = 503,
+            description = "Not now: it drains or has no login keys yet, without a body; or `00-11` or `00-12`.",
+            body = ErrorBody,
+            example = json!({"code": "00-11", "description": "Service is overloaded"}),
+        ),
+        HealthRefusals,
+    ),
+)]
+pub(super) async fn answer(State(state): State<Arc<AppState>>) -> StatusCode {
+    match state.counters.readiness.check(&state.exchange) {
+        Ok(()) => StatusCode::OK,
+        Err(NotReady::Draining | NotReady::NoKeysYet) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The refusals whose status no other answer has.
+struct HealthRefusals;
+
+impl IntoResponses for HealthRefusals {
+    fn responses() -> Responses {
+        refusals(|code| code == ErrorCode::Internal, ErrorCode::status)
+    }
+}
