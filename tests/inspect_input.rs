@@ -100,9 +100,13 @@ fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
     }
     let parts = format!("token.1={tail}; x=y; token.0={head}");
     let told = pasted(format!("Cookie: {parts}"));
-    assert_eq!(told.status, Some(1), "{}", told.out);
-    assert!(told.out.contains("the cookie is in parts\n") && told.out.contains("the service answers 00-00"));
-    assert_eq!(server.get("/generate/token").header("Cookie", &parts).send().refusal(), "401 00-00");
+    assert_eq!(
+        (told.status, taken_off(&told).as_slice()),
+        (Some(0), &["the names of a cookie in parts"][..]),
+        "{}",
+        told.out
+    );
+    assert_eq!(server.get("/generate/token").header("Cookie", &parts).send().status, 200);
     // What is wrong inside is said as well.
     let both = pasted(format!("s%3A{}.c2ln", LoginToken::valid().without("email").mint()));
     assert!(both.out.contains("percent-encoded") && both.out.contains("claim email is absent"), "{}", both.out);

@@ -112,14 +112,14 @@ impl Explanation {
     }
 
     /// Adds what stood around the token, and refuses it where the service does not read it so.
-    pub fn wrap(&mut self, taken_off: Vec<&'static str>, defects: Vec<(ErrorCode, Finding)>) {
+    pub fn wrap(&mut self, taken_off: Vec<&'static str>, defects: Vec<Finding>) {
         self.taken_off = taken_off;
-        for (code, finding) in defects.into_iter().rev() {
+        for finding in defects.into_iter().rev() {
             self.verdict = Verdict::Refused;
             self.findings.insert(0, finding);
             // Issued tokens are not judged for products.
             for judged in &mut self.products {
-                self.refusal = Some(code.code());
+                self.refusal = Some(ErrorCode::TokenInvalid.code());
                 judged.refusal = self.refusal;
             }
         }

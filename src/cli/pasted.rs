@@ -3,7 +3,6 @@
 use cookie::Cookie;
 use percent_encoding::percent_decode_str;
 
-use crate::http::error::ErrorCode;
 use crate::login::json::Object;
 use crate::zendesk::rules::Finding;
 
@@ -21,8 +20,8 @@ pub struct Pasted {
     pub token: Vec<u8>,
     /// What was taken off, in words, from the outside in.
     pub taken_off: Vec<&'static str>,
-    /// What of it the service does not read, and the code that it refuses it with.
-    pub defects: Vec<(ErrorCode, Finding)>,
+    /// What of it the service does not read, and so refuses as an invalid token.
+    pub defects: Vec<Finding>,
 }
 
 /// Something that stands around a token.
@@ -92,12 +91,8 @@ impl Layer {
     }
 
     /// What the service does not read, and so refuses in a login cookie.
-    fn defect(self, is_cookie: bool) -> Option<(ErrorCode, Finding)> {
+    fn defect(self, is_cookie: bool) -> Option<Finding> {
         let (cause, mend) = match self {
-            Self::Parts => {
-                let mend = "keep payload and groups of the login token small, and set it as one cookie";
-                return Some((ErrorCode::TokenMissing, Finding::new("the cookie is in parts", mend)));
-            }
             Self::Percent => ("the token is percent-encoded", "send it as it is: a token needs no encoding"),
             Self::SignedMark => ("the cookie is signed by Express (s:)", "set it with signed: false"),
             Self::JsonMark => ("the cookie is JSON, as Express writes it (j:)", ALONE),
@@ -107,13 +102,14 @@ impl Layer {
             | Self::Utf16
             | Self::CookieLine
             | Self::AuthorizationLine
+            | Self::Parts
             | Self::Name
             | Self::Address
             | Self::Json
             | Self::Quotes
             | Self::Bearer => return None,
         };
-        Some((ErrorCode::TokenInvalid, Finding::new(cause, mend)))
+        Some(Finding::new(cause, mend))
     }
 }
 
