@@ -157,7 +157,7 @@ impl Config {
     /// Loads and checks everything that `serve` needs.
     ///
     /// `file` is the settings file; without one, `ZENDESK_TOKEN_CONFIG` in `environment` may name
-    /// it. Variables of the environment win over the file.
+    /// it. Variables of the environment win over the file. Where none of them sets `listen`, the variable `PORT` does.
     ///
     /// # Errors
     /// All that is wrong at once, each with key, source and fix.

@@ -68,7 +68,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     // No page has a reason to call it.
     let servers = for_zendesks_servers(servers().into());
     let servers = with_layers(servers, CorsLayer::new(), refuse(&state, Asker::Server), &state);
-    // For anybody: they say nothing of anybody. A path that is not served is one of them, so that no rate limit is spent on it.
+    // For anybody: they say nothing of anybody. Paths that are not served stand here too, so that a request for one spends no rate limit.
     let documents = Router::from(documents().merge(health())).fallback(not_found);
     let documents = with_layers(documents, origin::cors(&state), Identity::new(), &state);
     pages.merge(servers).merge(documents.layer(map_response(document::same_for_all))).with_state(state)
@@ -125,7 +125,7 @@ where
         // Outside of all that answers: nobody keeps an answer that does not say so itself, or takes it for another type.
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        // No page of another origin gets an answer into its process as an image or a script. CORS is not touched by it.
+        // No page of another origin gets an answer into its process as an image or a script. It does not affect CORS.
         .layer(SetResponseHeaderLayer::if_not_present(
             CROSS_ORIGIN_RESOURCE_POLICY,
             HeaderValue::from_static("same-origin"),

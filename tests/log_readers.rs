@@ -42,12 +42,12 @@ impl<R: Read> Unread<R> {
         let mut stream: TcpStream = connect(self.public);
         let mut buffer = vec![0; 64 * 1024];
         for _ in 0..requests.div_ceil(50) {
-            stream.write_all(&b"GET /nowhere HTTP/1.1\r\n\r\n".repeat(50)).unwrap();
+            stream.write_all(&b"GET /generate/token HTTP/1.1\r\n\r\n".repeat(50)).unwrap();
             let mut answered = 0;
             while answered < 50 {
                 let length = read(&mut stream, &mut buffer).unwrap();
                 assert_ne!(length, 0);
-                answered += String::from_utf8_lossy(&buffer[..length]).matches("HTTP/1.1 404").count();
+                answered += String::from_utf8_lossy(&buffer[..length]).matches("HTTP/1.1 401").count();
             }
         }
     }

@@ -99,7 +99,7 @@ impl Reader {
         self.found.insert(key, (Written::Untyped(text.into()), Source::Default));
     }
 
-    /// Listens on the port that the platform names, for which nobody set an address.
+    /// Sets `listen` to every address, with the port that the platform names.
     fn follow_port(&mut self, port: &OsStr) {
         let source = Source::Variable(PORT_VARIABLE.to_owned());
         match port.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse::<u16>) {

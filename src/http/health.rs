@@ -13,7 +13,7 @@ use super::error::{ErrorBody, ErrorCode};
 use super::openapi::{self, Responses, refusals};
 use super::state::AppState;
 
-/// Where platforms that know one port alone ask whether the service wants requests.
+/// Where platforms with one port ask whether the service wants requests.
 pub const PATH: &str = "/health";
 
 /// Whether the service wants requests: from the moment that it has login keys until it drains.
@@ -40,7 +40,7 @@ impl Readiness {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether requests are wanted of this exchange.
+    /// Whether the service wants requests, with this exchange.
     pub(super) fn check(&self, exchange: &Exchange) -> Result<(), NotReady> {
         if exchange.has_keys() {
             self.has_keys.store(true, Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl Readiness {
 
 /// Whether the service wants requests
 ///
-/// The same as `/ready` of the admin listener, for platforms that know one port alone. Neither answer has a body, but for refusals.
+/// The same as `/ready` of the admin listener, for platforms with one port. The answer has no body, unless it is a refusal.
 #[utoipa::path(
     get,
     path = PATH,
@@ -64,7 +64,7 @@ impl Readiness {
         (status = 200, description = "It does."),
         (
             status = 503,
-            description = "Not now: it drains or has no login keys yet, without a body; or `00-11` or `00-12`.",
+            description = "Not now: it drains, or has no login keys yet (without a body); `00-11` and `00-12` as well.",
             body = ErrorBody,
             example = json!({"code": "00-11", "description": "Service is overloaded"}),
         ),

@@ -88,7 +88,7 @@ struct AnyDocument {
         (name = PAGES, description = "For the shop's pages; CORS with credentials for `cors.origins`."),
         (name = SERVERS, description = "For Zendesk's servers; no cookie, no CORS."),
         (name = DOCUMENTS, description = "The same for everybody, and kept by caches."),
-        (name = HEALTH, description = "For platforms that know one port alone; says nothing of anybody."),
+        (name = HEALTH, description = "For health checks of platforms with one port."),
         (name = ADMIN, description = "On the admin listener, never for the public."),
     ),
     components(schemas(ErrorBody, Token)),

@@ -62,8 +62,8 @@ pub fn allowed_origin<'a>(
     }
 }
 
-/// Refuses what a browser fetches for an image, a script or a frame of a page, or in advance. Any page can cause such a request, which
-/// has the player's cookie and no `Origin`; it could read nothing of the answer, but would spend the player's rate limit.
+/// Refuses what a browser fetches for an image, a script or a frame of a page, or in advance. Any page can cause such a request, with
+/// the player's cookie and without `Origin`. It can read nothing of the answer, but would spend the player's rate limit.
 ///
 /// # Errors
 /// The browser says that it is such a request. An address that a person opens in a tab is not.

@@ -346,12 +346,12 @@ def full_pipe():
             # More lines than pipe and queue hold.
             with socket.create_connection((host, int(port)), PATIENCE) as raw:
                 for _ in range(100):
-                    raw.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+                    raw.sendall(b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
                     got = 0
                     while got < 50:
                         part = raw.recv(65_536)
                         assert part, "closed"
-                        got += part.count(b'"00-08"')
+                        got += part.count(b'"00-00"')
         time.sleep(3)
         assert len(trial.running.log) == 1, "somebody reads"
         trial.running.read_on()
