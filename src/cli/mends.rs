@@ -2,7 +2,7 @@
 
 use crate::config::login::{Login, Signature};
 use crate::exchange::ExchangeError;
-use crate::login::claims::ClaimsError;
+use crate::login::claims::{ClaimsError, whole_seconds};
 use crate::login::keys::NoKeyError;
 use crate::login::published::FindKeyError;
 use crate::login::revocation::RevocationError;
@@ -44,6 +44,23 @@ pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding 
 const API_MEND: &str = "see that login.api_url is right and can be reached from here: zendesk-token check --online";
 
 fn told(error: &dyn std::fmt::Display, mend: impl Into<String>) -> Finding {
+/// A login that lives shorter than that is over before a chat is.
+const SHORT_LOGIN: i64 = 15 * 60;
+
+/// A warning of a login token that lives only for minutes.
+#[must_use]
+pub fn short_login(opened: &Opened) -> Option<Finding> {
+    let time = |name| whole_seconds(opened.claim(name)?.as_number()?);
+    let lifetime = time("exp")?.saturating_sub(time("iat")?);
+    (1..SHORT_LOGIN).contains(&lifetime).then(|| {
+        let cause = format!("the login lives {}; Zendesk tokens end with it, so chats turn anonymous", span(lifetime));
+        Finding::new(cause, "raise the token's lifetime in the login project (Publisher Account › Login)")
+    })
+}
+
+const OTHER_KIND_MEND: &str =
+    "it is a token for servers or for another purpose; give the user token that Xsolla Login gave to the page or app";
+
     Finding::new(error.to_string(), mend)
 }
 
@@ -60,6 +77,7 @@ fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
         VerifyError::NoKey(error) => no_key(error, login, opened),
         VerifyError::Claims(error) => claims(error, login, opened),
     }
+        VerifyError::TypMismatch => told(&error, OTHER_KIND_MEND),
 }
 
 fn algorithm(login: &Login, opened: &Opened) -> Finding {
@@ -122,6 +140,7 @@ fn claims(error: ClaimsError, login: &Login, opened: &Opened) -> Finding {
         ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => {
             told(&error, "Xsolla Login makes no such token; see who made it")
         }
+        ClaimsError::OtherKind(_) => told(&error, OTHER_KIND_MEND),
         ClaimsError::Expired(seconds) => Finding::new(
             format!("expired {} ago", span(seconds)),
             "the player has to sign in again; is the page's cookie kept longer than the login lasts?",

@@ -16,6 +16,10 @@ use super::strict_json::{Member, Members};
 /// 9999-12-31 23:59:59 UTC. Times beyond it are no times, and would overflow what is added to them.
 pub const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 
+/// Claims of tokens that are signed with the same key and are no player's login: Xsolla's server tokens have `request_type`, and
+/// logout tokens `events` (openid-connect-backchannel-1_0 §2.4).
+const OTHER_KINDS: [&str; 2] = ["request_type", "events"];
+
 /// What must hold for the claims of every login token.
 #[derive(Debug, Clone)]
 pub struct LoginRules {
@@ -40,6 +44,9 @@ pub struct LoginClaims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClaimsError {
     /// A claim that must be there is not.
+    /// A claim of another kind of token.
+    #[error("has the claim {0}, which a player's login never has")]
+    OtherKind(&'static str),
     #[error("claim {0} is missing")]
     ClaimMissing(&'static str),
     /// A time that is no number from 1970 to 9999.
@@ -89,6 +96,9 @@ impl LoginRules {
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
         let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
+        if let Some(name) = OTHER_KINDS.into_iter().find(|name| claims.has(name)) {
+            return Err(ClaimsError::OtherKind(name));
+        }
         let (issued_at, not_before) = (time(claims, "iat")?, time(claims, "nbf")?);
         if now >= expires_at + self.leeway {
             return Err(ClaimsError::Expired(now - expires_at));

@@ -53,6 +53,9 @@ pub enum VerifyError {
     /// A header member of the wrong type.
     #[error("header has a {0} that is no string")]
     HeaderType(&'static str),
+    /// `typ` names another kind of token.
+    #[error("header has another typ than JWT, as tokens of other kinds have")]
+    TypMismatch,
     /// See [`NoKeyError`].
     #[error(transparent)]
     NoKey(#[from] NoKeyError),
@@ -155,6 +158,10 @@ impl Header {
         }
         Ok(Self {
             alg: members.text("alg").and_then(|name| name.parse().ok()),
+        // RFC 8725 §3.11: logout tokens and access tokens are signed with the same keys.
+        if members.text("typ").is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(VerifyError::TypMismatch);
+        }
             kid: members.text("kid").map(str::to_owned),
         })
     }
