@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use thiserror::Error as ThisError;
+
+use super::json::first;
 
 /// Why a text is no such object. Never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
@@ -78,6 +80,23 @@ impl<'a> Members<'a> {
 
 /// A member's name: borrowed unless it is written with escapes.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+/// The same JSON with `null` for each string with a lone surrogate (`\ud800`), which no text can hold
+/// (RFC 8259 §8.2). Names of members stay as they are, and [`Members::read`] refuses them.
+#[must_use]
+pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
+    let Some(mut rest) = std::str::from_utf8(json).ok().filter(|text| text.contains("\\u")) else { return json.into() };
+    let mut whole = String::with_capacity(json.len());
+    while let Some((before, quoted)) = rest.find('"').and_then(|start| rest.split_at_checked(start)) {
+        let Some((IgnoredAny, string, after)) = first(quoted) else { return json.into() };
+        let is_name = after.trim_ascii_start().starts_with(':');
+        let is_text = is_name || serde_json::from_str::<Cow<'_, str>>(string).is_ok();
+        whole.extend([before, if is_text { string } else { "null" }]);
+        rest = after;
+    }
+    whole.push_str(rest);
+    whole.into_bytes().into()
+}
+
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -11,7 +11,7 @@ use super::Timestamp;
 use super::claims::{ClaimsError, LoginClaims, LoginRules};
 use super::keys::{LoginKeys, NoKeyError};
 use super::published::FindKeyError;
-use super::strict_json::{Member, Members, StrictJsonError};
+use super::strict_json::{Member, Members, StrictJsonError, without_lone_surrogates};
 
 /// Most bytes of a login token. Xsolla's run to 1,200 and more with `payload` and `groups`; without a bound an attacker has a
 /// header as large as `limits.header_bytes` decoded and parsed before a signature stops him.
@@ -104,6 +104,8 @@ impl LoginToken {
         decode("signature", parts.signature)?;
         let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
+        // A name that was cut in the middle of an emoji must not cost the player the login.
+        let payload = without_lone_surrogates(&payload);
         Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }
 
