@@ -9,7 +9,7 @@ use anyhow::{anyhow, ensure};
 
 use crate::config::login::{Login, Signature};
 use crate::config::problem::Source;
-use crate::config::products::Product;
+use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
 use crate::http::token::{now, path};
@@ -125,6 +125,13 @@ fn report(config: &Config) -> anyhow::Result<String> {
         text.push_str(LOGIN_COOKIE);
         write_script(&mut text)?;
     }
+    let shows_email = |section: &Section| {
+        section.claims.product() == Product::Chat
+            && section.identity.name_from.first().is_some_and(|claim| claim == "email")
+    };
+    if config.products.iter().any(shows_email) {
+        text.push_str(CHAT_SHOWS_THE_EMAIL);
+    }
     if config.products.iter().any(|section| section.claims.product().knows_by_email()) {
         text.push_str(EMAIL_IS_THE_PLAYER);
     }
@@ -145,6 +152,12 @@ The login cookie only gets here when
   - the page asks with credentials: fetch(url, { credentials: \"include\" }), as jwt_fn.js does
   - service and shop share a registrable domain, or the cookie is SameSite=None; Secure
   - the cookie's Domain covers the service's host: Domain=example.com, not host-only
+
+";
+
+const CHAT_SHOWS_THE_EMAIL: &str = "\
+Chat shows agents the email as the player's name, with a check mark, also when it was never confirmed:
+chat.name_from = [\"name\", \"username\", \"email\"] shows the name instead
 
 ";
 

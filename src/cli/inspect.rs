@@ -115,6 +115,7 @@ fn explain_login(token: &[u8], config: &Config) -> anyhow::Result<Explanation> {
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(token)] };
     let opened = Opened::read(token);
     let mut explanation = Explanation::new("login", Opened::read(token), now());
+    explanation.warnings.extend(mends::short_login(&opened));
     block_on(async {
         let mut no_login = None;
         for product in config.products.iter().map(|section| section.claims.product()) {
