@@ -27,7 +27,7 @@ pub struct LoginRules {
     project_id: Option<String>,
     leeway: i64,
     max_lifetime: Option<i64>,
-    /// Names of the texts that are kept: `sub`, `email` and what the settings name.
+    /// Names of the texts that are kept: `sub`, `email`, `type` and what the settings name.
     kept: Vec<Arc<str>>,
 }
 
@@ -35,6 +35,7 @@ pub struct LoginRules {
 pub struct LoginClaims {
     /// Claims that are strings and that somebody asks for.
     texts: Vec<(Arc<str>, String)>,
+    says_email_is_unconfirmed: bool,
     expires_at: Timestamp,
     honoured_until: Timestamp,
     verified_by: VerifiedBy,
@@ -43,10 +44,10 @@ pub struct LoginClaims {
 /// Why the claims of a login token don't hold. Says nothing of them but times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClaimsError {
-    /// A claim that must be there is not.
     /// A claim of another kind of token.
     #[error("has the claim {0}, which a player's login never has")]
     OtherKind(&'static str),
+    /// A claim that must be there is not.
     #[error("claim {0} is missing")]
     ClaimMissing(&'static str),
     /// A time that is no number from 1970 to 9999.
@@ -70,10 +71,10 @@ pub enum ClaimsError {
 }
 
 impl LoginRules {
-    /// Takes the rules from the settings. Of the claims that are strings `sub`, `email` and those of these names are kept.
+    /// Takes the rules from the settings. Of the claims that are strings `sub`, `email`, `type` and those of these names are kept.
     #[must_use]
     pub fn new<'a>(login: &Login, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut kept: Vec<Arc<str>> = ["sub", "email"].into_iter().chain(names).map(Arc::from).collect();
+        let mut kept: Vec<Arc<str>> = ["sub", "email", "type"].into_iter().chain(names).map(Arc::from).collect();
         kept.sort_unstable();
         kept.dedup();
         Self {
@@ -95,10 +96,10 @@ impl LoginRules {
         verified_by: VerifiedBy,
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
-        let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
         if let Some(name) = OTHER_KINDS.into_iter().find(|name| claims.has(name)) {
             return Err(ClaimsError::OtherKind(name));
         }
+        let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
         let (issued_at, not_before) = (time(claims, "iat")?, time(claims, "nbf")?);
         if now >= expires_at + self.leeway {
             return Err(ClaimsError::Expired(now - expires_at));
@@ -118,7 +119,18 @@ impl LoginRules {
         check_text(claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
         let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), claims.text(name)?.to_owned())));
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
-        Ok(LoginClaims { texts: kept.collect(), expires_at, honoured_until, verified_by })
+        Ok(LoginClaims {
+            texts: kept.collect(),
+            // As text too: some providers of identities write it so.
+            says_email_is_unconfirmed: match claims.find("email_verified") {
+                Some(Member::Bool(flag)) => !flag,
+                Some(Member::Text(text)) => text.eq_ignore_ascii_case("false"),
+                Some(Member::Number(_) | Member::Other) | None => false,
+            },
+            expires_at,
+            honoured_until,
+            verified_by,
+        })
     }
 }
 
@@ -134,7 +146,7 @@ fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, C
     let number = match claims.find(name) {
         None => return Ok(None),
         Some(Member::Number(number)) => number,
-        Some(Member::Text(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
+        Some(Member::Text(_) | Member::Bool(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
     };
     whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
 }
@@ -163,6 +175,12 @@ impl LoginClaims {
     #[must_use]
     pub fn sub(&self) -> Option<&str> {
         self.text("sub")
+    }
+
+    /// Whether it says that the email was not confirmed: `email_verified` is false.
+    #[must_use]
+    pub const fn says_email_is_unconfirmed(&self) -> bool {
+        self.says_email_is_unconfirmed
     }
 
     /// When the login ends, leeway aside.

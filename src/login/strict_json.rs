@@ -36,7 +36,9 @@ pub enum Member<'a> {
     Text(Cow<'a, str>),
     /// A number.
     Number(serde_json::Number),
-    /// An array, an object, `true`, `false` or `null`. What is nested is checked, but nobody reads it: kept, it would take a
+    /// `true` or `false`.
+    Bool(bool),
+    /// An array, an object or `null`. What is nested is checked, but nobody reads it: kept, it would take a
     /// hundred times the bytes that an attacker sends.
     Other,
 }
@@ -67,7 +69,7 @@ impl<'a> Members<'a> {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.find(name)? {
             Member::Text(text) => Some(text),
-            Member::Number(_) | Member::Other => None,
+            Member::Number(_) | Member::Bool(_) | Member::Other => None,
         }
     }
 
@@ -78,8 +80,6 @@ impl<'a> Members<'a> {
     }
 }
 
-/// A member's name: borrowed unless it is written with escapes.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 /// The same JSON with `null` for each string with a lone surrogate (`\ud800`), which no text can hold
 /// (RFC 8259 §8.2). Names of members stay as they are, and [`Members::read`] refuses them.
 #[must_use]
@@ -97,6 +97,8 @@ pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
     whole.into_bytes().into()
 }
 
+/// A member's name: borrowed unless it is written with escapes.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -164,8 +166,8 @@ impl<'de> Visitor<'de> for MemberVisitor {
         Ok(serde_json::Number::from_f64(number).map_or(Member::Other, Member::Number))
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Member::Other)
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
+        Ok(Member::Bool(flag))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {

@@ -158,12 +158,12 @@ impl Header {
                 return Err(VerifyError::HeaderType(name));
             }
         }
-        Ok(Self {
-            alg: members.text("alg").and_then(|name| name.parse().ok()),
         // RFC 8725 §3.11: logout tokens and access tokens are signed with the same keys.
         if members.text("typ").is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
             return Err(VerifyError::TypMismatch);
         }
+        Ok(Self {
+            alg: members.text("alg").and_then(|name| name.parse().ok()),
             kid: members.text("kid").map(str::to_owned),
         })
     }
