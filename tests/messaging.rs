@@ -134,7 +134,7 @@ fn an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the
 #[test]
 fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
     let server = Server::with_all_products(&[("messaging.email", "verified")]);
-    for unconfirmed in [json!(false), json!("false"), json!("False")] {
+    for unconfirmed in [json!(false), json!("false"), json!("False"), json!(0), json!("0")] {
         let token = LoginToken::valid().claim("email_verified", unconfirmed.clone());
         let told = claims(&server, &token);
         assert_eq!((told["email"].as_str(), told.get("email_verified")), (Some(EMAIL), None), "{unconfirmed}");
@@ -145,7 +145,7 @@ fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
         assert_eq!(sdk.refusal(), "422 00-04", "{unconfirmed}");
         assert_eq!(server.get("/generate/token").cookie(token.mint()).send().status, 200, "Chat knows them by the id");
     }
-    for said in [json!(true), json!("true"), json!(null), json!("")] {
+    for said in [json!(true), json!(1), json!("true"), json!(null), json!("")] {
         let token = LoginToken::valid().claim("email_verified", said.clone());
         assert_eq!(claims(&server, &token)["email_verified"], true, "{said}");
         assert_eq!(server.get("/help-center/token").cookie(token.mint()).send().status, 200, "{said}");

@@ -121,11 +121,12 @@ impl LoginRules {
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
         Ok(LoginClaims {
             texts: kept.collect(),
-            // As text too: some providers of identities write it so.
+            // As text or number too: some identity providers write it so.
             says_email_is_unconfirmed: match claims.find("email_verified") {
                 Some(Member::Bool(flag)) => !flag,
-                Some(Member::Text(text)) => text.eq_ignore_ascii_case("false"),
-                Some(Member::Number(_) | Member::Other) | None => false,
+                Some(Member::Text(text)) => text.eq_ignore_ascii_case("false") || text == "0",
+                Some(Member::Number(number)) => number.as_i64() == Some(0),
+                Some(Member::Other) | None => false,
             },
             expires_at,
             honoured_until,
