@@ -174,6 +174,11 @@ fn reason(error: VerifyError, token: &str) -> Option<&'static str> {
             matches!(error, VerifyError::HeaderType(name) if members.get(name).is_some_and(|value| !value.is_string())),
         ),
         (
+            "another kind of token",
+            error == VerifyError::TypMismatch
+                && members.get("typ").and_then(Value::as_str).is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")),
+        ),
+        (
             "a member twice",
             matches!(error, VerifyError::NotStrictJson(part, StrictJsonError::Duplicate)
                 if twice(if part == "header" { &header } else { &payload })),
@@ -244,6 +249,7 @@ fn a_hundred_thousand_changed_tokens_are_judged_alike_but_for_reasons_that_are_l
         ("a time that is none", 100),
         ("issued in the future", 100),
         ("a header of the wrong type", 30),
+        ("another kind of token", 30),
     ] {
         assert!(all.stricter.get(reason).is_some_and(|count| *count > least), "{reason}: {:?}", all.stricter);
     }

@@ -81,6 +81,15 @@ fn a_refused_token_is_told_its_cause_and_the_mend() {
         (&[], token().without("email"), "00-03", "claim email is absent", "fields=email"),
         (&[], token().without("sub"), "00-02", "claim sub is absent", "see who made it"),
         (&[], token().claim("email", "žofie@example.com"), "00-04", "not ASCII", "another one"),
+        (
+            &[],
+            token().claim("email", "jane@example.com."),
+            "00-04",
+            "not a valid email address",
+            "mended at the login side",
+        ),
+        (&[], token().claim("request_type", "gateway_token"), "00-01", "has the claim request_type", "user token"),
+        (&[], token().claim("events", true), "00-01", "has the claim events", "user token"),
         (&[], token().without("exp"), "00-01", "claim exp is missing", "see who made it"),
         (&[], token().claim("exp", (now() + 60) * 1000), "00-01", "claim exp is no time", "see who made it"),
         (
@@ -107,6 +116,45 @@ fn a_refused_token_is_told_its_cause_and_the_mend() {
         assert!(finding.contains(mend), "{cause} / {mend}\n{}", told.out);
         assert!(told.out.contains(&format!("the service answers {code}")), "{}", told.out);
     }
+}
+
+#[test]
+fn a_short_login_is_warned_of_whatever_the_verdict() {
+    let lives = |seconds: i64| LoginToken::valid().claim("iat", now() - 10).claim("exp", now() - 10 + seconds);
+    for (seconds, in_words) in
+        [(299, Some("4 minutes")), (60, Some("60 seconds")), (899, Some("14 minutes")), (900, None), (3600, None)]
+    {
+        let told = with_secret(&[], &lives(seconds));
+        assert_eq!(told.status, Some(0), "a warning is no refusal: {}", told.out);
+        let warning = in_words.map(|words| {
+            format!(
+                "  Warning: the login lives {words}; Zendesk tokens end with it, so chats turn anonymous\n    → raise the \
+                 token's lifetime in the login project"
+            )
+        });
+        assert!(warning.as_ref().is_none_or(|warning| told.out.contains(warning)), "{}", told.out);
+        assert_eq!(told.out.contains("Warning"), warning.is_some(), "{}", told.out);
+        let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], lives(seconds).mint());
+        let json: Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!(json["warnings"].as_array().unwrap().len(), usize::from(in_words.is_some()));
+    }
+    let expired = with_secret(&[], &LoginToken::valid().claim("iat", now() - 900).claim("exp", now() - 600));
+    assert_eq!(expired.status, Some(1));
+    assert!(expired.out.contains("Warning: the login lives 5 minutes"), "{}", expired.out);
+    for odd in [now() - 10, now() - 60] {
+        let told = with_secret(&[], &LoginToken::valid().claim("iat", now() - 10).claim("exp", odd));
+        assert!(!told.out.contains("Warning"), "{}", told.out);
+    }
+    assert!(!with_secret(&[], &LoginToken::valid().without("iat").claim("exp", now() + 60)).out.contains("Warning"));
+}
+
+#[test]
+fn a_claim_with_a_lone_surrogate_is_shown_as_the_null_that_it_counts_for() {
+    let payload = format!(r#"{{"sub":"{SUB}","email":"{EMAIL}","exp":{},"name":"\ud800"}}"#, now() + 3600);
+    let told =
+        inspect(&[], &[("login.secret", LOGIN_SECRET)], sign(r#"{"alg":"HS256"}"#, &payload, LOGIN_SECRET.as_bytes()));
+    assert_eq!(told.status, Some(0), "{}", told.out);
+    assert!(told.out.contains("  name   null\n"), "{}", told.out);
 }
 
 #[test]

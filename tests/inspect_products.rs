@@ -45,6 +45,27 @@ fn each_product_is_judged_by_its_own_rules() {
 }
 
 #[test]
+fn an_unconfirmed_email_is_refused_where_it_is_the_player_and_the_fix_is_told() {
+    let told = all(&[], &LoginToken::valid().claim("email_verified", false));
+    assert_eq!(told.status, Some(1));
+    for line in [
+        "  claim email_verified is false, and the product knows the player by the email\n    → the player has to confirm the email",
+        "  help-center: the service answers 00-04",
+        "  support-sdk: the service answers 00-04",
+    ] {
+        assert_eq!(told.out.matches(line).count(), 1, "{line}\n{}", told.out);
+    }
+    for product in ["chat", "messaging"] {
+        assert!(told.out.contains(&format!("  {product}: the agent sees email \"{EMAIL}\"")), "{}", told.out);
+    }
+    assert!(!told.out.contains("sees email_verified"), "{}", told.out);
+    let fallback = [("help_center.fallback_email_domain", "players.example.com"), ("chat.secret", CHAT_SECRET)];
+    let settings = [&OTHER_PRODUCTS[..], &fallback].concat();
+    let odd = ask(&[], &settings, &LoginToken::valid().without("email").claim("sub", "a b"));
+    assert!(odd.out.contains("claim sub can't stand before the @ of an email"), "{}", odd.out);
+}
+
+#[test]
 fn where_there_is_no_login_there_is_none_for_any_product() {
     let told = all(&["--json"], &LoginToken::valid().secret(MESSAGING_SECRET));
     let json: Value = serde_json::from_str(&told.out).unwrap();

@@ -62,6 +62,7 @@ impl LoginApi {
         self.stub.url()
     }
 
+    /// How requests for a path are answered, or those with a body.
     pub fn reply(&self, path: &str, reply: Reply) {
         self.shared.replies.lock().unwrap().insert(path.to_owned(), reply);
     }
@@ -96,7 +97,9 @@ impl LoginApi {
 
 impl Shared {
     fn answer(&self, asked: Asked) -> (String, Reply) {
-        let reply = self.replies.lock().unwrap().get(&asked.target).cloned();
+        let replies = self.replies.lock().unwrap();
+        let reply = replies.get(&asked.body).or(replies.get(&asked.target)).cloned();
+        drop(replies);
         self.asked.lock().unwrap().push(asked);
         let ahead = *self.ahead.lock().unwrap();
         let shift = Duration::from_secs(ahead.unsigned_abs());

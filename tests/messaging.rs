@@ -72,7 +72,17 @@ fn a_player_without_email_or_name_is_no_stranger() {
         let told = claims(&kept_back, &LoginToken::valid().claim(claim, "Jane@Example.com")).to_string();
         assert!(!told.contains('@'), "under whatever claim: {told}");
     }
-    assert_eq!(claims(&kept_back, &LoginToken::valid().claim("name", "@jane"))["name"], "@jane");
+    for name in [
+        "@jane",
+        "Jane (jane@example.com)",
+        "jane\u{ff20}example.com",
+        "jane\u{fe6b}example.com",
+        "a@b@c",
+        "ja\u{200b}ne@x",
+    ] {
+        let told = claims(&kept_back, &LoginToken::valid().claim("name", name));
+        assert_eq!(told["name"], "Jane Doe", "nothing with an @ in it: {name}");
+    }
 }
 
 #[test]
@@ -85,9 +95,6 @@ fn what_messaging_could_not_take_is_refused() {
     for sub in ["4930123456", "+49x30", "+1", SUB] {
         assert_eq!(ask(LoginToken::valid().claim("sub", sub)).status, 200, "{sub}");
     }
-    for email in ["jane", "a@b@c", "jane@example.com\n", "j".repeat(256).as_str()] {
-        assert_eq!(ask(LoginToken::valid().claim("email", email)).refusal(), "422 00-04", "{email:?}");
-    }
     assert_eq!(ask(LoginToken::valid().claim("email", "žofie@example.com")).status, 200, "only Chat minds");
     assert_eq!(ask(LoginToken::valid().without("sub")).refusal(), "422 00-02");
     assert_eq!(ask(LoginToken::valid().secret(MESSAGING_SECRET)).refusal(), "401 00-01");
@@ -95,6 +102,75 @@ fn what_messaging_could_not_take_is_refused() {
     let foreign =
         server.get("/messaging/token").cookie(LoginToken::valid().mint()).header("Origin", "https://evil.example");
     assert_eq!(foreign.send().refusal(), "403 00-05");
+}
+
+#[test]
+fn an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the_token() {
+    for setting in ["unverified", "verified"] {
+        let server = Server::with_all_products(&[("messaging.email", setting)]);
+        for email in
+            [" jane@example.com", "jane@example.com ", "\tjane@example.com\r\n", "\u{3000}jane@example.com\u{a0}"]
+        {
+            let told = claims(&server, &LoginToken::valid().claim("email", email));
+            assert_eq!(told["email"], EMAIL, "{email:?}");
+            assert!(told.get("email_verified").is_none(), "not what the login side confirmed: {email:?}");
+        }
+        for email in [
+            " ",
+            "jane",
+            "a@b@c",
+            "jane@example.com>",
+            "x<jane@example.com>",
+            "jane@example.com.",
+            "j".repeat(256).as_str(),
+        ] {
+            let told = claims(&server, &LoginToken::valid().claim("email", email).without("username"));
+            let left_out = ["email", "email_verified", "name"].iter().all(|name| told.get(name).is_none());
+            assert!(left_out, "{email:?} is no name either: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
+    let server = Server::with_all_products(&[("messaging.email", "verified")]);
+    for unconfirmed in [json!(false), json!("false"), json!("False"), json!(0), json!("0")] {
+        let token = LoginToken::valid().claim("email_verified", unconfirmed.clone());
+        let told = claims(&server, &token);
+        assert_eq!((told["email"].as_str(), told.get("email_verified")), (Some(EMAIL), None), "{unconfirmed}");
+        // These know the player by the email, and can't be marked.
+        let help_center = server.get("/help-center/token").cookie(token.mint()).send();
+        assert_eq!(help_center.refusal(), "422 00-04", "{unconfirmed}");
+        let sdk = server.request("POST", "/support-sdk/token").body(format!("user_token={}", token.mint())).send();
+        assert_eq!(sdk.refusal(), "422 00-04", "{unconfirmed}");
+        assert_eq!(server.get("/generate/token").cookie(token.mint()).send().status, 200, "Chat knows them by the id");
+    }
+    for said in [json!(true), json!(1), json!("true"), json!(null), json!("")] {
+        let token = LoginToken::valid().claim("email_verified", said.clone());
+        assert_eq!(claims(&server, &token)["email_verified"], true, "{said}");
+        assert_eq!(server.get("/help-center/token").cookie(token.mint()).send().status, 200, "{said}");
+    }
+    let log = server.stop().log.join("\n");
+    assert!(log.contains("claim email_verified is false, and the product knows the player by the email"), "{log}");
+    let fallback = Server::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
+    let without = LoginToken::valid().without("email").claim("email_verified", false).mint();
+    assert_eq!(fallback.get("/help-center/token").cookie(without).send().status, 200, "that email is ours");
+}
+
+#[test]
+fn only_logins_of_the_types_that_are_set_are_vouched_for() {
+    let settings = [("messaging.email", "verified"), ("messaging.verified_types", "email, phone")];
+    let server = Server::with_all_products(&settings);
+    let vouched = |token: LoginToken| claims(&server, &token).get("email_verified").map(|vouched| vouched == true);
+    for own in ["email", "phone"] {
+        assert_eq!(vouched(LoginToken::valid().claim("type", own)), Some(true), "{own}");
+        assert_eq!(vouched(LoginToken::valid().claim("type", own).claim("email_verified", false)), None, "{own}");
+    }
+    for other in [json!("social"), json!("xsolla_login"), json!("Email"), json!(""), json!(null), json!(["email"])] {
+        assert_eq!(vouched(LoginToken::valid().claim("type", other.clone())), None, "{other}");
+    }
+    assert_eq!(vouched(LoginToken::valid().without("type")), None);
+    assert_eq!(claims(&server, &LoginToken::valid())["email"], EMAIL, "still a hint");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn value() -> impl Strategy<Value = Value> {
         1 => "\\+?[0-9]{1,20}".prop_map(Value::from),
         1 => ".{0,300}".prop_map(Value::from),
         1 => vec(any::<char>(), 0..20).prop_map(|all| all.into_iter().collect::<String>().into()),
-        1 => prop_oneof![Just(json!(null)), Just(json!(7)), Just(json!(true)), Just(json!(["a@b.example"]))],
+        1 => prop_oneof![Just(json!(null)), Just(json!(7)), Just(json!(true)), Just(json!(false)), Just(json!("false")), Just(json!(["a@b.example"]))],
     ]
 }
 
@@ -42,6 +42,7 @@ fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
     let issued = std::cell::RefCell::new(std::collections::BTreeMap::<_, u32>::new());
     check(1000, &(value(), value(), value(), value(), -59..100_000_i64), |(sub, email, name, verified, left)| {
         let login = LoginToken::at(NOW).claim("sub", sub.clone()).claim("email", email.clone()).claim("name", name);
+        let is_unconfirmed = verified == false || verified == "false";
         let login = login.claim("email_verified", verified).claim("exp", NOW + left).mint();
         let candidates = Credentials { bearer: None, cookies: vec![token::LoginToken::new(login.as_bytes())] };
         for ((rule, exchange), product) in exchanges.iter().flat_map(|one| PRODUCTS.map(|product| (one, product))) {
@@ -52,14 +53,21 @@ fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
             assert_eq!(rules::breaches(product, &object(&header), &object(&claims), Some(KEY_ID), NOW), []);
             let claims = claims.as_object().unwrap();
             for (claim, text) in claims.iter().filter_map(|(claim, value)| Some((claim, value.as_str()?))) {
-                assert!(!text.is_empty() && text.len() <= 255 && !text.contains(char::is_control), "{claim}");
+                let length = if claim == "name" { text.chars().count() } else { text.len() };
+                assert!(!text.is_empty() && length <= 255 && !text.contains(char::is_control), "{claim}");
             }
             if product == Product::Messaging {
                 let vouched = claims.get("email_verified");
-                assert_eq!(vouched.is_some(), *rule == "verified" && claims.contains_key("email"), "{claims:?}");
+                let is_as_claimed = claims.get("email") == Some(&email);
+                let is_vouched = *rule == "verified" && is_as_claimed && !is_unconfirmed;
+                assert_eq!(vouched.is_some(), is_vouched, "{claims:?}");
                 assert!(*rule != "omit" || !claims.contains_key("email"));
             } else {
                 assert!(!claims.contains_key("email_verified") && claims["email"] == email, "{claims:?}");
+                assert!(
+                    product == Product::Chat || !is_unconfirmed,
+                    "known by an email that is nobody's yet: {claims:?}"
+                );
             }
             assert!(claims.get("external_id").is_none_or(|id| *id == sub));
             assert!(claims.get("exp").is_none_or(|exp| exp.as_i64().unwrap() <= NOW + left.max(60)));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::client::{Answer, Request};
-use crate::harness::Server;
+use crate::harness::{CHAT_SECRET, Server};
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture};
-use crate::login_tokens::{LoginToken, now};
+use crate::login_tokens::{LoginToken, now, open};
 use crate::published_keys::{rs256, until};
 use crate::stub::Reply;
 
@@ -118,6 +118,54 @@ fn only_a_token_that_verifies_is_asked_about_and_only_the_one_that_counts() {
     }
     assert_eq!(api.asked(VALIDATE_PATH), 1, "the latest to end is the login");
     assert_eq!(api.last(VALIDATE_PATH).1, json!({"token": later}).to_string());
+}
+
+/// The body that asks about a token.
+fn question(token: &str) -> String {
+    json!({"token": token}).to_string()
+}
+
+#[test]
+fn a_revoked_login_drops_out_beside_a_good_one_of_the_same_player() {
+    let api = LoginApi::start();
+    let server = serve(&api, &[("login.bearer", "true"), ("login.revocation_cache", "0s")]);
+    let ends = |seconds: i64| LoginToken::valid().claim("exp", now() + seconds).mint();
+    let [short, middle, long] = [200, 400, 600].map(ends);
+    let revoked = || Reply::Answer(401, REVOKED.to_owned());
+    let both = |first: &str, second: &str| {
+        server.get("/generate/token").header("Cookie", format!("token={first}; token={second}")).send()
+    };
+    let lives = |answer: &Answer| {
+        let claims = open(&answer.token(), CHAT_SECRET).1;
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
+    };
+    api.reply(&question(&long), revoked());
+    for answer in [both(&long, &short), both(&short, &long)] {
+        assert!((190..=200).contains(&lives(&answer)), "the good one's end counts: {answer:?}");
+    }
+    let header = |bearer: &str, cookies: &str| {
+        let request = server.get("/generate/token").header("Authorization", format!("Bearer {bearer}"));
+        request.header("Cookie", cookies).send()
+    };
+    assert_eq!(header(&long, &format!("token={short}")).status, 200, "a revoked bearer token too");
+    assert_eq!(header(&short, &format!("token={long}; token={middle}")).status, 200);
+    assert_eq!(api.last(VALIDATE_PATH).1, question(&middle), "asked about until one stands");
+
+    // Two players are refused before anything is asked, whichever was revoked.
+    let asked = api.asked(VALIDATE_PATH);
+    let other = LoginToken::valid().claim("sub", "another").mint();
+    assert_eq!(both(&long, &other).refusal(), "401 00-01");
+    assert_eq!(header(&other, &format!("token={long}")).refusal(), "401 00-01");
+    assert_eq!(header("garbage", &format!("token={short}")).refusal(), "401 00-01");
+    assert_eq!(api.asked(VALIDATE_PATH), asked);
+
+    api.reply(&question(&short), Reply::Answer(500, String::new()));
+    assert_eq!(both(&long, &short).refusal(), "503 00-07", "nobody can say whether the other stands");
+    api.reply(&question(&short), revoked());
+    assert_eq!(both(&long, &short).refusal(), "401 00-01");
+    let all = server.stop().log;
+    let refusal = all.iter().rfind(|line| line.contains("\"refusal\"")).unwrap();
+    assert!(refusal.contains("the Login API refuses the token (003-061)"), "{refusal}");
 }
 
 #[test]

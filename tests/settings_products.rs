@@ -50,12 +50,23 @@ fn a_product_is_served_when_it_has_a_secret() {
             assert_eq!(report.contains(path), served.contains(&product), "{path}\n{report}");
             let is_told = report.contains("know a player by the email alone");
             assert_eq!(is_told, served.contains(&Product::HelpCenter) || served.contains(&Product::SupportSdk));
+            let is_told = report.contains("Chat shows agents the email as the player's name, with a check mark");
+            assert_eq!(is_told, served.contains(&Product::Chat), "{report}");
             // A product that is not there has no methods to tell of either.
             let other = server.request("DELETE", path).cookie(LoginToken::valid().mint()).send();
             assert_eq!(other.status, if served.contains(&product) { 405 } else { 404 });
         }
         let log = server.stop().log.join("\n");
         assert_eq!(log.contains("no secret is set for this product"), served.len() < 4, "the log says why");
+    }
+}
+
+#[test]
+fn check_says_that_chat_shows_the_email_only_where_it_does() {
+    for (name_from, is_told) in [("email", true), ("email,name", true), ("name,username,email", false)] {
+        let report = String::from_utf8(output(&["check"], &usual(&[("chat.name_from", name_from)])).stdout).unwrap();
+        let advice = r#"chat.name_from = ["name", "username", "email"] shows the name instead"#;
+        assert_eq!(report.contains(advice), is_told, "{name_from}: {report}");
     }
 }
 
@@ -102,14 +113,30 @@ fn one_secret_in_two_products_is_refused() {
 
 #[test]
 fn values_out_of_range_are_refused() {
+    let long = format!("{}example", "abc.".repeat(53));
     for (key, wrong) in [
         ("messaging.lifetime", vec!["", "0s", "1500ms", "86401s", "25h", "900"]),
         ("messaging.email", vec!["", "true", "Verified", "none"]),
         ("messaging.name_from", vec!["", ",", "a,,b"]),
+        ("messaging.verified_types", vec!["email"]),
         ("messaging.key_id", vec!["", "app 1", "äpp", "a\tb", "\u{1b}"]),
         ("messaging.secret", vec!["", "short", "secret"]),
         ("help_center.secret", vec!["", "short"]),
-        ("help_center.fallback_email_domain", vec!["", "x", "https://x.example"]),
+        (
+            "help_center.fallback_email_domain",
+            vec![
+                "",
+                "x",
+                "https://x.example",
+                "X.example",
+                "x.example.",
+                "a_b.example",
+                "-a.example",
+                "ä.example",
+                "x.1",
+                &long,
+            ],
+        ),
         ("help_center.name_from", vec![""]),
         ("support_sdk.secret", vec!["", "{\"keys\":[]}"]),
         ("support_sdk.fallback_email_domain", vec!["", "1.2.3.4"]),
@@ -147,6 +174,28 @@ fn vouching_for_emails_is_warned_of() {
     let config = load(None, &usual(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
     assert!(warning.to_string().contains("vouches for every email"), "{warning}");
+    assert!(warning.to_string().contains(r#"messaging.verified_types = ["email"]"#), "{warning}");
+}
+
+#[test]
+fn vouching_may_be_limited_to_types_of_login_and_is_warned_of_where_one_proves_nothing() {
+    let with = |more: &[(&'static str, &'static str)]| [&OTHER_PRODUCTS[..], more].concat();
+    let verified = ("messaging.email", "verified");
+    let proven = load(None, &usual(&with(&[verified, ("messaging.verified_types", "email")]))).unwrap();
+    assert!(proven.warnings.is_empty(), "{:?}", proven.warnings);
+    assert_eq!(proven.products[1].identity.email, EmailRule::Verified { types: Some(vec!["email".to_owned()]) });
+    let config = load(None, &usual(&with(&[verified, ("messaging.verified_types", "social,email,emial")]))).unwrap();
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    assert!(warning.to_string().starts_with("messaging.verified_types ("), "{warning}");
+    assert!(
+        warning.to_string().contains("vouches for logins of type social, emial, which does not prove"),
+        "{warning}"
+    );
+    for email in ["unverified", "omit"] {
+        let told = problems(&with(&[("messaging.email", email), ("messaging.verified_types", "email")]));
+        assert!(told.starts_with("messaging.verified_types (ZENDESK_TOKEN_"), "{told}");
+        assert!(told.contains("needs messaging.email = \"verified\"") && told.lines().count() == 1, "{told}");
+    }
 }
 
 #[test]

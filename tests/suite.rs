@@ -48,6 +48,7 @@ mod leaks;
 mod log_lines;
 mod log_readers;
 mod messaging;
+mod names;
 mod metrics;
 mod openapi;
 mod origins;

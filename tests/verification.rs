@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
+use serde_json::{Value, json};
 use zendesk_token::config::Config;
 use zendesk_token::config::products::Product;
 use zendesk_token::exchange::{Exchange, ExchangeError};
@@ -107,7 +108,10 @@ fn every_letter_of_a_usual_header_counts() {
             changed[place] = letter;
             let header = URL_SAFE_NO_PAD.decode(&changed).unwrap();
             let header = serde_json::from_slice::<BTreeMap<String, String>>(&header);
-            let is_good = header.is_ok_and(|header| header.get("alg").is_some_and(|alg| alg == "HS256"));
+            let is_jwt =
+                |header: &BTreeMap<String, String>| header.get("typ").is_none_or(|typ| typ.eq_ignore_ascii_case("jwt"));
+            let is_good =
+                header.is_ok_and(|header| header.get("alg").is_some_and(|alg| alg == "HS256") && is_jwt(&header));
             assert_eq!(judge(&changed), is_good, "{}", String::from_utf8_lossy(&changed));
             accepted += u32::from(is_good);
         }
@@ -190,6 +194,42 @@ fn the_previous_secret_still_verifies_and_a_third_does_not() {
     assert!(is_valid(&set, &LoginToken::at(NOW).secret(previous)));
     assert!(!is_valid(&set, &LoginToken::at(NOW).secret(CHAT_SECRET)));
     assert!(!is_valid(&[], &LoginToken::at(NOW).secret(previous)));
+}
+
+#[test]
+fn a_token_of_another_kind_is_refused() {
+    for name in ["request_type", "events"] {
+        for value in [json!("gateway_token"), json!({}), json!(null), json!(false), json!("")] {
+            let told = run(&exchange(&[]), LoginToken::at(NOW).claim(name, value.clone()).mint().as_bytes(), NOW);
+            let told = told.unwrap_err();
+            assert_eq!(Reason::from(told).error_code().code(), "00-01", "{name}: {value}");
+            assert_eq!(told.to_string(), format!("has the claim {name}, which a player's login never has"));
+        }
+    }
+    let payload =
+        LoginToken::at(NOW).mint().split('.').nth(1).map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    let judge = |typ: Value| {
+        let header = json!({"alg": "HS256", "typ": typ}).to_string();
+        run(
+            &exchange(&[]),
+            sign(&header, std::str::from_utf8(&payload).unwrap(), LOGIN_SECRET.as_bytes()).as_bytes(),
+            NOW,
+        )
+    };
+    for typ in ["JWT", "jwt", "Jwt"] {
+        assert!(judge(json!(typ)).is_ok(), "{typ}");
+    }
+    for typ in [
+        json!("at+jwt"),
+        json!("logout+jwt"),
+        json!("JWT "),
+        json!("application/jwt"),
+        json!(""),
+        json!(null),
+        json!(["JWT"]),
+    ] {
+        assert_eq!(Reason::from(judge(typ.clone()).unwrap_err()).error_code().code(), "00-01", "{typ}");
+    }
 }
 
 #[test]

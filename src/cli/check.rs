@@ -9,7 +9,7 @@ use anyhow::{anyhow, ensure};
 
 use crate::config::login::{Login, Signature};
 use crate::config::problem::Source;
-use crate::config::products::Product;
+use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
 use crate::http::token::{now, path};
@@ -128,6 +128,13 @@ fn report(config: &Config) -> anyhow::Result<String> {
             text.push_str(OWN_HOST_ONLY);
         }
     }
+    let shows_email = |section: &Section| {
+        section.claims.product() == Product::Chat
+            && section.identity.name_from.first().is_some_and(|claim| claim == "email")
+    };
+    if config.products.iter().any(shows_email) {
+        text.push_str(CHAT_SHOWS_THE_EMAIL);
+    }
     if config.products.iter().any(|section| section.claims.product().knows_by_email()) {
         text.push_str(EMAIL_IS_THE_PLAYER);
     }
@@ -145,6 +152,12 @@ fn report(config: &Config) -> anyhow::Result<String> {
 
 const OWN_HOST_ONLY: &str = "\
 cors.origins is not set: tokens go to apps and to pages of the service's own host (same origin); other pages get 403 00-05
+
+";
+
+const CHAT_SHOWS_THE_EMAIL: &str = "\
+Chat shows agents the email as the player's name, with a check mark, also when it was never confirmed:
+chat.name_from = [\"name\", \"username\", \"email\"] shows the name instead
 
 ";
 

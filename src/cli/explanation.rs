@@ -35,6 +35,8 @@ pub struct Explanation {
     pub signed_with: Option<&'static str>,
     /// What speaks against it.
     pub findings: Vec<Finding>,
+    /// What a person should know of it, good or not.
+    pub warnings: Vec<Finding>,
     /// What becomes of a login token, for each product that is configured.
     products: Vec<Judged>,
     header: Option<Object>,
@@ -89,6 +91,7 @@ impl Explanation {
             refusal: None,
             signed_with: None,
             findings: Vec::new(),
+            warnings: Vec::new(),
             products: Vec::new(),
             times: times.collect(),
             header: opened.header,
@@ -149,6 +152,9 @@ impl Explanation {
         }
         for Finding { cause, mend } in &self.findings {
             let _ = writeln!(text, "  {}\n    → {}", printable(cause), printable(mend));
+        }
+        for Finding { cause, mend } in &self.warnings {
+            let _ = writeln!(text, "  Warning: {}\n    → {}", printable(cause), printable(mend));
         }
         for Judged { product, refusal, .. } in &self.products {
             if let Some(refusal) = refusal {

@@ -112,6 +112,7 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
     let opened = Opened::read(&pasted.token);
     let mut explanation = Explanation::new("login", Opened::read(&pasted.token), now());
+    explanation.warnings.extend(mends::short_login(&opened));
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(pasted.token)] };
     block_on(async {
         let mut no_login = None;

@@ -2,7 +2,7 @@
 
 use crate::config::login::{Login, Signature};
 use crate::exchange::ExchangeError;
-use crate::login::claims::ClaimsError;
+use crate::login::claims::{ClaimsError, whole_seconds};
 use crate::login::keys::NoKeyError;
 use crate::login::published::FindKeyError;
 use crate::login::revocation::RevocationError;
@@ -31,6 +31,9 @@ pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding 
         ExchangeError::Issue(IssueError::EmailNotAscii, _) => {
             told(&error, "Chat refuses such an address; the player needs another one")
         }
+        ExchangeError::Issue(IssueError::EmailUnconfirmed, _) => {
+            told(&error, "the player has to confirm the email at the login side, and then to sign in again")
+        }
         ExchangeError::Issue(IssueError::ExternalIdIsContact, _) => {
             told(&error, "it is not one of Xsolla Login's user tokens; see who made it")
         }
@@ -40,6 +43,23 @@ pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding 
         ExchangeError::NotServed => told(&error, "set the product's secret"),
     }
 }
+
+/// A login that lives shorter than that is over before a chat is.
+const SHORT_LOGIN: i64 = 15 * 60;
+
+/// A warning of a login token that lives only for minutes.
+#[must_use]
+pub fn short_login(opened: &Opened) -> Option<Finding> {
+    let time = |name| whole_seconds(opened.claim(name)?.as_number()?);
+    let lifetime = time("exp")?.saturating_sub(time("iat")?);
+    (1..SHORT_LOGIN).contains(&lifetime).then(|| {
+        let cause = format!("the login lives {}; Zendesk tokens end with it, so chats turn anonymous", span(lifetime));
+        Finding::new(cause, "raise the token's lifetime in the login project (Publisher Account › Login)")
+    })
+}
+
+const OTHER_KIND_MEND: &str =
+    "it is a token for servers or for another purpose; give the user token that Xsolla Login gave to the page or app";
 
 const API_MEND: &str = "see that login.api_url is right and can be reached from here: zendesk-token check --online";
 
@@ -60,6 +80,7 @@ fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
         VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {
             told(&error, "Xsolla Login makes no such header; see who made the token")
         }
+        VerifyError::TypMismatch => told(&error, OTHER_KIND_MEND),
         VerifyError::NoKey(error) => no_key(error, login, opened),
         VerifyError::Claims(error) => claims(error, login, opened),
     }
@@ -122,6 +143,7 @@ fn claims(error: ClaimsError, login: &Login, opened: &Opened) -> Finding {
     let configured = |name: &Option<String>| name.clone().unwrap_or_default();
     let claimed = |name: &str| opened.claim_text(name).unwrap_or("no text").to_owned();
     match error {
+        ClaimsError::OtherKind(_) => told(&error, OTHER_KIND_MEND),
         ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => {
             told(&error, "Xsolla Login makes no such token; see who made it")
         }
@@ -159,8 +181,11 @@ fn identify(error: IdentityError) -> Finding {
             "have Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section"
         }
         IdentityError::FallbackDomain => "nobody has mail there; the player needs an email of their own",
-        IdentityError::TooLong(..)
-        | IdentityError::ControlCharacter(_)
+        IdentityError::SubNotLocalPart => {
+            "it is not one of Xsolla Login's user ids; the player needs an email of their own"
+        }
+        IdentityError::TooLong(_)
+        | IdentityError::ControlCharacter
         | IdentityError::OuterSpace
         | IdentityError::EmailForm => "Zendesk could not take it; have the player's account mended at the login side",
     };

@@ -3,7 +3,7 @@
 //! For a person's eyes alone: nothing here is ever believed. The signature is not kept.
 
 use crate::login::json::{Json, Object};
-use crate::login::strict_json::{Members, StrictJsonError};
+use crate::login::strict_json::{Members, StrictJsonError, without_lone_surrogates};
 use crate::login::token::decode_part;
 
 /// A token's two readable parts, as far as they can be read.
@@ -35,7 +35,7 @@ impl Opened {
             has_padding: token.contains(&b'='),
             has_member_twice: is_twice(&header) || is_twice(&claims),
             header: serde_json::from_slice(&header).ok(),
-            claims: serde_json::from_slice(&claims).ok(),
+            claims: serde_json::from_slice(&without_lone_surrogates(&claims)).ok(),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::origin::OriginPattern;
 use super::problem::Source;
 use super::reader::Reader;
 use super::secret::Secret;
@@ -34,6 +33,15 @@ const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
 
 /// Most bytes of a key id, which goes into the header of every Messaging token. Zendesk's have 28.
 const MAX_KEY_ID: usize = 255;
+
+/// Most bytes of a label of a domain (RFC 1035 §2.3.4).
+const MAX_LABEL: usize = 63;
+
+/// Most bytes of a fallback domain: an email has 254 at most (RFC 5321 §4.5.3.1.3), and the player's id, a UUID, stands before it.
+const MAX_FALLBACK_DOMAIN: usize = 254 - 37;
+
+/// The type of Xsolla's logins by a code that was sent to the email.
+const PROVES_EMAIL: &str = "email";
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -91,7 +99,10 @@ pub enum EmailRule {
     /// It is sent when there is one.
     Unverified,
     /// The same, and the shop vouches for it that it is the player's own.
-    Verified,
+    Verified {
+        /// For logins of these types alone (claim `type`); for all where there is nothing.
+        types: Option<Vec<String>>,
+    },
     /// It is kept back, as a name too.
     Omitted,
 }
@@ -178,7 +189,7 @@ pub(super) fn read(reader: &mut Reader) -> Vec<Section> {
     let mut sections: Vec<Section> = wanted(reader).into_iter().map(|product| section(reader, product)).collect();
     let fallback_domain = |section: &Section| match &section.identity.email {
         EmailRule::Needed { fallback_domain } => fallback_domain.clone(),
-        EmailRule::Unverified | EmailRule::Verified | EmailRule::Omitted => None,
+        EmailRule::Unverified | EmailRule::Verified { .. } | EmailRule::Omitted => None,
     };
     let fallback_domains: Vec<String> = sections.iter().filter_map(fallback_domain).collect();
     for section in &mut sections {
@@ -201,7 +212,7 @@ fn section(reader: &mut Reader, product: Product) -> Section {
 fn identity_rule(reader: &mut Reader, product: Product) -> IdentityRule {
     let needed = |reader: &mut Reader, key| {
         let needs = "needs a domain in lower case that is yours and takes no mail: players.example.com";
-        EmailRule::Needed { fallback_domain: reader.checked(key, needs, is_domain) }
+        EmailRule::Needed { fallback_domain: reader.checked(key, needs, is_fallback_domain) }
     };
     let (name_from, email) = match product {
         Product::Chat => ("chat.name_from", needed(reader, "chat.fallback_email_domain")),
@@ -212,24 +223,55 @@ fn identity_rule(reader: &mut Reader, product: Product) -> IdentityRule {
     IdentityRule { name_from: reader.list(name_from), email, fallback_domains: Vec::new() }
 }
 
-fn is_domain(text: &str) -> bool {
-    let is_host = OriginPattern::parse(&format!("https://{text}")).is_ok_and(|origin| origin.is_exact());
-    is_host && text.contains('.') && !text.contains(':') && text.ends_with(|last: char| !last.is_ascii_digit())
+fn is_fallback_domain(text: &str) -> bool {
+    is_email_domain(text)
+        && text.len() <= MAX_FALLBACK_DOMAIN
+        && !text.contains(|letter: char| letter.is_ascii_uppercase())
+}
+
+/// Whether a text can be the domain of an email: `Domain` (RFC 5321 §4.1.2) of two labels or more. The last has a letter, or it
+/// would be an IPv4 address (RFC 1123 §2.1). An internationalized name has an ASCII form (RFC 5890 §2.3.2.1); only that can be
+/// compared without mapping it first.
+#[must_use]
+pub fn is_email_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let has_letter = |label: &str| label.bytes().any(|byte| byte.is_ascii_alphabetic());
+    text.split('.').all(is_label) && text.rsplit_once('.').is_some_and(|(_, last)| has_letter(last))
 }
 
 fn messaging_email(reader: &mut Reader) -> EmailRule {
+    const TYPES: &str = "messaging.verified_types";
+    let types = reader.has(TYPES).then(|| reader.list(TYPES));
     let email = reader.parsed("messaging.email", |text| match text {
         "unverified" => Ok(EmailRule::Unverified),
-        "verified" => Ok(EmailRule::Verified),
+        "verified" => Ok(EmailRule::Verified { types: types.clone() }),
         "omit" => Ok(EmailRule::Omitted),
         _ => Err("needs to be unverified, verified or omit".to_owned()),
     });
-    if email == Some(EmailRule::Verified) {
-        reader.warn(
+    match (&email, types) {
+        (Some(EmailRule::Verified { .. }), None) => reader.warn(
             "messaging.email",
             "vouches for every email: see that the login project lets nobody in before the email is confirmed, or \
-             whoever signs up with a player's email reads their conversations",
-        );
+             whoever signs up with a player's email reads their conversations; messaging.verified_types = [\"email\"] \
+             vouches only where a code was sent to it",
+        ),
+        (Some(EmailRule::Verified { .. }), Some(types)) => {
+            let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != PROVES_EMAIL).collect();
+            if !others.is_empty() {
+                let what = "which does not prove the email: see that the login project lets nobody in by it before the \
+                            email is confirmed, or keep to email";
+                reader.warn(TYPES, format!("vouches for logins of type {}, {what}", others.join(", ")));
+            }
+        }
+        (Some(_), Some(_)) => {
+            reader.reject(TYPES, "needs messaging.email = \"verified\", which it limits; set that, or drop this");
+        }
+        (_, None) | (None, Some(_)) => {}
     }
     email.unwrap_or(EmailRule::Omitted)
 }

@@ -99,6 +99,10 @@ pub const SETTINGS: &[Setting] = &[
         "unverified",
         "verified adds email_verified, for which the shop vouches; omit keeps the email back, as a name too",
     ),
+    setting(
+        "messaging.verified_types",
+        "limits verified to these login types (claim type), of which only email proves the address; all unless set",
+    ),
     setting("help_center.secret", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
     setting("help_center.secret_file", "instead of it a file that holds it"),
     preset(

@@ -252,13 +252,17 @@ impl Reason {
             Self::Exchange(
                 ExchangeError::Identify(
                     IdentityError::TooLong(..)
-                    | IdentityError::ControlCharacter(_)
+                    | IdentityError::ControlCharacter
                     | IdentityError::OuterSpace
+                    | IdentityError::SubNotLocalPart
                     | IdentityError::FallbackDomain
                     | IdentityError::EmailForm,
                     _,
                 )
-                | ExchangeError::Issue(IssueError::EmailNotAscii | IssueError::ExternalIdIsContact, _),
+                | ExchangeError::Issue(
+                    IssueError::EmailNotAscii | IssueError::EmailUnconfirmed | IssueError::ExternalIdIsContact,
+                    _,
+                ),
             ) => ErrorCode::ClaimUnusable,
             Self::OriginForeign | Self::Embedded => ErrorCode::OriginForbidden,
             Self::OriginTwice

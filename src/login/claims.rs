@@ -16,6 +16,10 @@ use super::strict_json::{Member, Members};
 /// 9999-12-31 23:59:59 UTC. Times beyond it are no times, and would overflow what is added to them.
 pub const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 
+/// Claims of tokens that are signed with the same key and are no player's login: Xsolla's server tokens have `request_type`, and
+/// logout tokens `events` (openid-connect-backchannel-1_0 §2.4).
+const OTHER_KINDS: [&str; 2] = ["request_type", "events"];
+
 /// What must hold for the claims of every login token.
 #[derive(Debug, Clone)]
 pub struct LoginRules {
@@ -23,7 +27,7 @@ pub struct LoginRules {
     project_id: Option<String>,
     leeway: i64,
     max_lifetime: Option<i64>,
-    /// Names of the texts that are kept: `sub`, `email` and what the settings name.
+    /// Names of the texts that are kept: `sub`, `email`, `type` and what the settings name.
     kept: Vec<Arc<str>>,
 }
 
@@ -31,6 +35,7 @@ pub struct LoginRules {
 pub struct LoginClaims {
     /// Claims that are strings and that somebody asks for.
     texts: Vec<(Arc<str>, String)>,
+    says_email_is_unconfirmed: bool,
     expires_at: Timestamp,
     honoured_until: Timestamp,
     verified_by: VerifiedBy,
@@ -39,6 +44,9 @@ pub struct LoginClaims {
 /// Why the claims of a login token don't hold. Says nothing of them but times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClaimsError {
+    /// A claim of another kind of token.
+    #[error("has the claim {0}, which a player's login never has")]
+    OtherKind(&'static str),
     /// A claim that must be there is not.
     #[error("claim {0} is missing")]
     ClaimMissing(&'static str),
@@ -63,10 +71,10 @@ pub enum ClaimsError {
 }
 
 impl LoginRules {
-    /// Takes the rules from the settings. Of the claims that are strings `sub`, `email` and those of these names are kept.
+    /// Takes the rules from the settings. Of the claims that are strings `sub`, `email`, `type` and those of these names are kept.
     #[must_use]
     pub fn new<'a>(login: &Login, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut kept: Vec<Arc<str>> = ["sub", "email"].into_iter().chain(names).map(Arc::from).collect();
+        let mut kept: Vec<Arc<str>> = ["sub", "email", "type"].into_iter().chain(names).map(Arc::from).collect();
         kept.sort_unstable();
         kept.dedup();
         Self {
@@ -88,6 +96,9 @@ impl LoginRules {
         verified_by: VerifiedBy,
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
+        if let Some(name) = OTHER_KINDS.into_iter().find(|name| claims.has(name)) {
+            return Err(ClaimsError::OtherKind(name));
+        }
         let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
         let (issued_at, not_before) = (time(claims, "iat")?, time(claims, "nbf")?);
         if now >= expires_at + self.leeway {
@@ -108,7 +119,19 @@ impl LoginRules {
         check_text(claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
         let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), claims.text(name)?.to_owned())));
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
-        Ok(LoginClaims { texts: kept.collect(), expires_at, honoured_until, verified_by })
+        Ok(LoginClaims {
+            texts: kept.collect(),
+            // As text or number too: some identity providers write it so.
+            says_email_is_unconfirmed: match claims.find("email_verified") {
+                Some(Member::Bool(flag)) => !flag,
+                Some(Member::Text(text)) => text.eq_ignore_ascii_case("false") || text == "0",
+                Some(Member::Number(number)) => number.as_i64() == Some(0),
+                Some(Member::Other) | None => false,
+            },
+            expires_at,
+            honoured_until,
+            verified_by,
+        })
     }
 }
 
@@ -124,7 +147,7 @@ fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, C
     let number = match claims.find(name) {
         None => return Ok(None),
         Some(Member::Number(number)) => number,
-        Some(Member::Text(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
+        Some(Member::Text(_) | Member::Bool(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
     };
     whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
 }
@@ -153,6 +176,12 @@ impl LoginClaims {
     #[must_use]
     pub fn sub(&self) -> Option<&str> {
         self.text("sub")
+    }
+
+    /// Whether it says that the email was not confirmed: `email_verified` is false.
+    #[must_use]
+    pub const fn says_email_is_unconfirmed(&self) -> bool {
+        self.says_email_is_unconfirmed
     }
 
     /// When the login ends, leeway aside.

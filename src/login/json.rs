@@ -138,7 +138,7 @@ pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The value that a text begins with, its text, and what comes after it.
-fn first<T: DeserializeOwned>(text: &str) -> Option<(T, &str, &str)> {
+pub(super) fn first<T: DeserializeOwned>(text: &str) -> Option<(T, &str, &str)> {
     let text = text.trim_ascii_start();
     let mut values = serde_json::Deserializer::from_str(text).into_iter();
     let value = values.next()?.ok()?;

@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use thiserror::Error as ThisError;
+
+use super::json::first;
 
 /// Why a text is no such object. Never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
@@ -34,7 +36,9 @@ pub enum Member<'a> {
     Text(Cow<'a, str>),
     /// A number.
     Number(serde_json::Number),
-    /// An array, an object, `true`, `false` or `null`. What is nested is checked, but nobody reads it: kept, it would take a
+    /// `true` or `false`.
+    Bool(bool),
+    /// An array, an object or `null`. What is nested is checked, but nobody reads it: kept, it would take a
     /// hundred times the bytes that an attacker sends.
     Other,
 }
@@ -65,7 +69,7 @@ impl<'a> Members<'a> {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.find(name)? {
             Member::Text(text) => Some(text),
-            Member::Number(_) | Member::Other => None,
+            Member::Number(_) | Member::Bool(_) | Member::Other => None,
         }
     }
 
@@ -74,6 +78,23 @@ impl<'a> Members<'a> {
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
+}
+
+/// The same JSON with `null` for each string with a lone surrogate (`\ud800`), which no text can hold
+/// (RFC 8259 §8.2). Names of members stay as they are, and [`Members::read`] refuses them.
+#[must_use]
+pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
+    let Some(mut rest) = std::str::from_utf8(json).ok().filter(|text| text.contains("\\u")) else { return json.into() };
+    let mut whole = String::with_capacity(json.len());
+    while let Some((before, quoted)) = rest.find('"').and_then(|start| rest.split_at_checked(start)) {
+        let Some((IgnoredAny, string, after)) = first(quoted) else { return json.into() };
+        let is_name = after.trim_ascii_start().starts_with(':');
+        let is_text = is_name || serde_json::from_str::<Cow<'_, str>>(string).is_ok();
+        whole.extend([before, if is_text { string } else { "null" }]);
+        rest = after;
+    }
+    whole.push_str(rest);
+    whole.into_bytes().into()
 }
 
 /// A member's name: borrowed unless it is written with escapes.
@@ -145,8 +166,8 @@ impl<'de> Visitor<'de> for MemberVisitor {
         Ok(serde_json::Number::from_f64(number).map_or(Member::Other, Member::Number))
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Member::Other)
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
+        Ok(Member::Bool(flag))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {

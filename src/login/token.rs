@@ -11,7 +11,7 @@ use super::Timestamp;
 use super::claims::{ClaimsError, LoginClaims, LoginRules};
 use super::keys::{LoginKeys, NoKeyError};
 use super::published::FindKeyError;
-use super::strict_json::{Member, Members, StrictJsonError};
+use super::strict_json::{Member, Members, StrictJsonError, without_lone_surrogates};
 
 /// Most bytes of a login token. Xsolla's run to 1,200 and more with `payload` and `groups`; without a bound an attacker has a
 /// header as large as `limits.header_bytes` decoded and parsed before a signature stops him.
@@ -59,6 +59,9 @@ pub enum VerifyError {
     /// A header member of the wrong type.
     #[error("header has a {0} that is no string")]
     HeaderType(&'static str),
+    /// `typ` names another kind of token.
+    #[error("header has another typ than JWT, as tokens of other kinds have")]
+    TypMismatch,
     /// See [`NoKeyError`].
     #[error(transparent)]
     NoKey(#[from] NoKeyError),
@@ -147,6 +150,8 @@ impl LoginToken {
         decode("signature", parts.signature)?;
         let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
+        // A name that was cut in the middle of an emoji must not cost the player the login.
+        let payload = without_lone_surrogates(&payload);
         Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }
 
@@ -201,6 +206,10 @@ impl Header {
             if !matches!(members.find(name), None | Some(Member::Text(_))) {
                 return Err(VerifyError::HeaderType(name));
             }
+        }
+        // RFC 8725 §3.11: logout tokens and access tokens are signed with the same keys.
+        if members.text("typ").is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(VerifyError::TypMismatch);
         }
         Ok(Self {
             alg: members.text("alg").and_then(|name| name.parse().ok()),

@@ -1,5 +1,6 @@
 //! Selects the one login that a request authenticates as, from bearer token and cookies.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -83,46 +84,60 @@ impl LoginVerifier {
         &self.keys
     }
 
-    /// The one login that the credentials agree on, verified and not revoked.
+    /// The one login that the credentials agree on, verified and not revoked. Of several the latest to end counts; one that
+    /// was revoked drops out, since the player has signed in again.
     ///
     /// # Errors
     /// See [`LoginError`].
     pub async fn verify(&self, credentials: &Credentials, now: Timestamp) -> Result<LoginClaims, LoginError> {
-        let (login, token) = self.settle(credentials, now).await?;
-        if let Some(revocation) = &self.revocation {
+        let mut refused = None;
+        for (login, token) in self.candidates(credentials, now).await? {
+            let Some(revocation) = &self.revocation else { return Ok(login) };
             // Boxed, since few ask: what a question needs would make every request larger.
-            let verdict = Box::pin(revocation.check(token.text(), &login, now)).await;
-            verdict.map_err(|error| LoginError::Revocation(error, login.verified_by()))?;
+            match Box::pin(revocation.check(token.text(), &login, now)).await {
+                Ok(()) => return Ok(login),
+                Err(error) => {
+                    let is_revoked = matches!(error, RevocationError::Revoked(_));
+                    let error = LoginError::Revocation(error, login.verified_by());
+                    if !is_revoked {
+                        return Err(error);
+                    }
+                    refused = refused.or(Some(error));
+                }
+            }
         }
-        Ok(login)
+        Err(refused.unwrap_or(LoginError::Verify(VerifyError::Empty)))
     }
 
-    /// One login out of every candidate that verifies: all must name one player, the latest to end
-    /// wins. Taking the first or the last instead would let a cookie tossed from a sibling subdomain
-    /// put an attacker's login before the player's own.
+    /// Every candidate that verifies, at least one, the latest to end first: all must name one player. Taking the first
+    /// or the last one's instead would let a cookie tossed from a sibling subdomain put an attacker's login before the
+    /// player's own.
     ///
     /// The bearer token has to verify, whatever the cookies say: a client that names a player and is
     /// answered for another would mix the two up. And where one can't be judged now there is no login
     /// at all: it may be the player's own, and the one that verifies the attacker's.
-    async fn settle<'a>(
+    async fn candidates<'a>(
         &self,
         credentials: &'a Credentials,
         now: Timestamp,
-    ) -> Result<(LoginClaims, &'a LoginToken), LoginError> {
-        let mut settled = match &credentials.bearer {
-            Some(bearer) => Some((bearer.verify(&self.keys, &self.rules, now).await?, bearer)),
-            None => None,
-        };
+    ) -> Result<Vec<(LoginClaims, &'a LoginToken)>, LoginError> {
+        let mut verified = Vec::new();
+        if let Some(bearer) = &credentials.bearer {
+            verified.push((bearer.verify(&self.keys, &self.rules, now).await?, bearer));
+        }
         let mut refused = None;
-        for candidate in &credentials.cookies {
-            match (candidate.verify(&self.keys, &self.rules, now).await, &settled) {
-                (Err(error), _) if error.is_ours() => return Err(error.into()),
-                (Err(error), _) => refused = refused.or(Some(error)),
-                (Ok(login), Some((other, _))) if login.sub() != other.sub() => return Err(LoginError::Settle),
-                (Ok(login), Some((other, _))) if login.expires_at() <= other.expires_at() => {}
-                (Ok(login), _) => settled = Some((login, candidate)),
+        for cookie in &credentials.cookies {
+            match cookie.verify(&self.keys, &self.rules, now).await {
+                Ok(login) => verified.push((login, cookie)),
+                Err(error) if error.is_ours() => return Err(error.into()),
+                Err(error) => refused = refused.or(Some(error)),
             }
         }
-        settled.ok_or(LoginError::Verify(refused.unwrap_or(VerifyError::Empty)))
+        let Some((first, _)) = verified.first() else { return Err(refused.unwrap_or(VerifyError::Empty).into()) };
+        if verified.iter().any(|(login, _)| login.sub() != first.sub()) {
+            return Err(LoginError::Settle);
+        }
+        verified.sort_by_key(|(login, _)| Reverse(login.expires_at()));
+        Ok(verified)
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::login::Timestamp;
 
 use super::IssueError;
-use super::identity::Identity;
+use super::identity::{EmailStanding, Identity};
 use super::signing_key::random_id;
 
 /// The claims of a Help Center token.
@@ -24,8 +24,11 @@ impl<'a> Claims<'a> {
     /// The claims of a token issued at `now`.
     ///
     /// # Errors
-    /// The player was identified without an email, or there are no random bytes.
+    /// The login says that the email was not confirmed, the player was identified without one, or there are no random bytes.
     pub fn new(player: &'a Identity<'_>, now: Timestamp) -> Result<Self, IssueError> {
+        if player.email_standing() == EmailStanding::Unconfirmed {
+            return Err(IssueError::EmailUnconfirmed);
+        }
         let (name, email) = player.name_and_email().ok_or(IssueError::ContactMissing)?;
         Ok(Self { name, email, jti: random_id()?, iat: now })
     }

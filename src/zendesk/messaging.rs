@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::login::Timestamp;
 
 use super::IssueError;
-use super::identity::Identity;
+use super::identity::{EmailStanding, Identity};
 use super::signing_key::random_id;
 
 /// The claims of a Messaging token; its header has the key's id as well.
@@ -21,7 +21,7 @@ pub struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
     /// Zendesk gives the player an email identity, and with it the conversations of that email, only when
-    /// this is `true`. Nothing in a login token says so: the shop does, by a setting.
+    /// this is `true`. No login token says so: the shop does, by a setting, unless the login says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
     jti: String,
@@ -30,17 +30,11 @@ pub struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// The claims of a token from `now` to `exp`. `is_vouched_for` says that an email, where there is one,
-    /// is the player's own.
+    /// The claims of a token from `now` to `exp`.
     ///
     /// # Errors
     /// The external id is one that Messaging refuses, or there are no random bytes.
-    pub fn new(
-        player: &'a Identity<'_>,
-        is_vouched_for: bool,
-        now: Timestamp,
-        exp: Timestamp,
-    ) -> Result<Self, IssueError> {
+    pub fn new(player: &'a Identity<'_>, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
         if is_contact(player.external_id()) {
             return Err(IssueError::ExternalIdIsContact);
         }
@@ -49,7 +43,7 @@ impl<'a> Claims<'a> {
             external_id: player.external_id(),
             name: player.name(),
             email: player.email(),
-            email_verified: player.email().filter(|_| is_vouched_for).map(|_| true),
+            email_verified: (player.email_standing() == EmailStanding::VouchedFor).then_some(true),
             jti: random_id()?,
             iat: now,
             exp,
