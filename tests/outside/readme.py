@@ -334,14 +334,6 @@ def check_online(reader, span):
     return "compares the clocks with a Login API on loopback"
 
 
-def pinned_tag(reader, span):
-    tag = re.search(r"<script.*?</script>", reader.shell(span, **reader.settings), re.DOTALL)[0]
-    reader.tag, plain = tag.replace("(the service's host)", SITE), reader.tag
-    script_tag(reader, reader.tag)
-    reader.tag = plain
-    return "the browser loads the script by the tag that it prints"
-
-
 def openapi(reader, span):
     assert json.loads(reader.shell(span)) == json.loads(reader.shell(f"curl https://{SITE}/openapi.json"))
     return "the document that the service answers with"
@@ -472,7 +464,6 @@ def not_run(_, span):
 COMMANDS = [
     (r"demo( --.*)?", demo),
     (r"check --online", check_online),
-    (r"zendesk-token check", pinned_tag),
     (r"zendesk-token openapi", openapi),
     (r"zendesk-token secret", secret),
     (r"check|inspect", command_name),
