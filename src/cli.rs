@@ -28,6 +28,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use rlimit::Resource;
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::runtime::Runtime;
 
 use crate::config::problem::ConfigError;
@@ -107,6 +110,7 @@ enum Command {
 /// Exit status: 0 done, 1 failed, 2 wrong arguments or settings, 3 an API of the support desk failed.
 #[must_use]
 pub fn run() -> ExitCode {
+    forbid_core_dumps();
     // By name, since the library panics at its first use where another crate turns on a second provider of it.
     let _ = DEFAULT_PROVIDER.install_default();
     let arguments = Arguments::parse();
@@ -128,6 +132,14 @@ pub fn run() -> ExitCode {
         Command::Openapi => done(print(openapi::text())),
     };
     ended.unwrap_or_else(|error| report(&error))
+}
+
+/// Keeps secrets out of core dumps: none is written. Where the system refuses one of the two calls, the other still holds.
+fn forbid_core_dumps() {
+    let _ = Resource::CORE.set(0, 0);
+    // A dump that goes to a program (`core_pattern` with a pipe, as systemd-coredump and apport set it) ignores that limit.
+    #[cfg(target_os = "linux")]
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.

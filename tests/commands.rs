@@ -1,14 +1,20 @@
 //! The commands, as a person or an orchestrator runs them.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Output, Stdio};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zendesk_token::config::settings::SETTINGS;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, usual};
+use crate::client::Request;
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, run_by, send_signal, usual};
+use crate::published_keys::until;
+use crate::reload::Folder;
 use crate::settings::SettingsFile;
 
 fn stdout(output: &Output) -> &str {
@@ -175,12 +181,12 @@ fn healthcheck_says_by_its_status_whether_the_service_is_ready() {
 #[test]
 fn healthcheck_waits_no_longer_for_its_settings() {
     let folder = std::env::temp_dir().join(format!("zendesk-token-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&folder).unwrap();
     let pipe = folder.join("never-ends.toml");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let started = Instant::now();
     let result = output(&["healthcheck", "--config", pipe.to_str().unwrap()], &[]);
-    std::fs::remove_dir_all(&folder).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
     assert_eq!(result.status.code(), Some(1), "{}", stderr(&result));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
@@ -216,4 +222,46 @@ fn healthcheck_gives_up_within_3_seconds_on_whatever_answers() {
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         server.join().unwrap();
     }
+}
+
+#[test]
+fn no_command_leaves_its_secrets_in_a_core_dump() {
+    let folder = Folder::new();
+    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o777)).unwrap();
+    let binary = folder.path("zendesk-token");
+    // By a process of its own: what is open for writing, even in a fork of another test, can't be run.
+    let copied = Command::new("cp").args([env!("CARGO_BIN_EXE_zendesk-token").as_ref(), binary.as_path()]).status();
+    assert!(copied.unwrap().success());
+    // On a system that writes core dumps, and not as root.
+    let dumping = |arguments: &[&str]| {
+        let script = format!("shift; ulimit -c unlimited; exec {} \"$@\"", binary.display());
+        let mut outer = run_by("sh", &["-c", &script, "sh"], &command(arguments, &usual(&[])));
+        outer.current_dir(folder.path(""));
+        if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            outer.uid(65534);
+        }
+        outer
+    };
+    let is_protected = |process: u32| {
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap_or_default();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+        // A dump that goes to a program knows no limit. What a process that can't be dumped has in /proc is root's (proc(5)).
+        core.split_whitespace().filter(|word| *word == "0").count() == 2
+            && fs::metadata(format!("/proc/{process}/fd")).is_ok_and(|fds| fds.uid() == 0)
+    };
+    for signal in ["ABRT", "TRAP"] {
+        let server = Server::run(dumping(&["serve"]));
+        assert!(is_protected(server.id()));
+        // The process's own metrics are read from /proc, too.
+        let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
+        assert!(metrics.contains("process_open_fds") && metrics.contains("process_resident_memory_bytes"), "{metrics}");
+        let status = server.stop_by(signal).status;
+        assert!(status.signal().is_some() && !status.core_dumped(), "{signal}: {status}");
+    }
+    let mut inspect = dumping(&["inspect"]).stdin(Stdio::piped()).spawn().unwrap();
+    until("protected", || is_protected(inspect.id()));
+    send_signal("ABRT", &inspect.id().to_string());
+    let status = inspect.wait().unwrap();
+    assert!(status.signal().is_some() && !status.core_dumped(), "{status}");
+    assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 1, "the binary alone");
 }

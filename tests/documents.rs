@@ -9,8 +9,8 @@ use crate::harness::{ORIGIN, Server, output, usual};
 
 const SCRIPT: &str = include_str!("../src/http/script/jwt_fn.js");
 
-fn integrity(text: &str) -> String {
-    format!("sha384-{}", STANDARD.encode(Sha384::digest(text)))
+fn etag(text: &str) -> String {
+    format!("\"sha384-{}\"", STANDARD.encode(Sha384::digest(text)))
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn the_documents_are_served_to_anybody_and_kept() {
         ("/jwt_fn.js", SCRIPT, "text/javascript; charset=utf-8"),
         ("/openapi.json", openapi::text(), "application/json"),
     ] {
-        let etag = format!("\"{}\"", integrity(text));
+        let etag = etag(text);
         for origin in [None, Some(ORIGIN), Some("https://evil.example"), Some("null")] {
             let request = server.get(path);
             let answer = origin.map_or(server.get(path), |origin| request.header("Origin", origin)).send();
@@ -48,20 +48,20 @@ fn the_documents_are_served_to_anybody_and_kept() {
 #[test]
 fn a_copy_that_is_still_right_is_not_sent_again() {
     let server = Server::start();
-    let tag = integrity(SCRIPT);
+    let tag = etag(SCRIPT);
     for (tags, status) in [
-        (format!("\"{tag}\""), 304),
-        (format!("W/\"{tag}\""), 304),
-        (format!("\"x\", \"{tag}\""), 304),
+        (tag.clone(), 304),
+        (format!("W/{tag}"), 304),
+        (format!("\"x\", {tag}"), 304),
         ("*".to_owned(), 304),
-        (format!("\"{tag}x\""), 200),
-        (tag.clone(), 200),
+        (tag.replace("sha384-", "sha384-x"), 200),
+        (tag.trim_matches('"').to_owned(), 200),
         (String::new(), 200),
         (",,\"".to_owned(), 200),
     ] {
         let answer = server.get("/jwt_fn.js").header("If-None-Match", &tags).send();
         assert_eq!(answer.status, status, "{tags}");
-        assert_eq!(answer.header("etag"), Some(format!("\"{tag}\"")));
+        assert_eq!(answer.header("etag"), Some(tag.clone()));
         assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=300"));
         assert_eq!(answer.body.is_empty(), status == 304);
     }
@@ -86,10 +86,13 @@ fn what_is_refused_of_a_document_is_kept_by_nobody() {
 }
 
 #[test]
-fn the_script_is_small_and_check_prints_its_hash() {
-    assert!(SCRIPT.len() < 3000, "{} bytes", SCRIPT.len());
+fn the_script_is_small_and_no_page_is_asked_to_pin_it() {
+    assert!(SCRIPT.len() < 3500, "{} bytes", SCRIPT.len());
     let report = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
-    assert!(report.contains(&format!("integrity=\"{}\"", integrity(SCRIPT))), "{report}");
+    assert!(
+        report.contains("/jwt_fn.js") && !report.contains("integrity"),
+        "a hash breaks every page at an upgrade: {report}"
+    );
 }
 
 #[test]

@@ -177,8 +177,8 @@ fn without_a_file_descriptor_open_connections_are_served_and_new_ones_wait() {
     let mut held = server.connect();
     held.write_all(ASK).unwrap();
     assert_eq!(answer(&mut held).status, 401);
-    let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
-    may_open(&open.to_string());
+    // The standard three are open, so this is none more.
+    may_open("3");
     // Some may still get what others have left.
     let mut waiting: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
     for stream in &mut waiting {

@@ -123,7 +123,6 @@ fn report(config: &Config) -> anyhow::Result<String> {
     write_routes(&mut text, config)?;
     if config.products.iter().any(|section| section.claims.product().is_for_pages()) {
         write_login_cookie(&mut text, &config.login.cookie)?;
-        write_script(&mut text)?;
         if config.origins.is_empty() {
             text.push_str(OWN_HOST_ONLY);
         }
@@ -204,15 +203,6 @@ fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
     writeln!(text, "  {public}{:<20} for health checks of platforms with one port", health::PATH)?;
     let admin = place(config.admin_listen);
     writeln!(text, "  http://{admin}/live, /ready, /metrics   for the orchestrator, never for the public\n")
-}
-
-fn write_script(text: &mut String) -> fmt::Result {
-    writeln!(
-        text,
-        "A page may load the script by its hash, which changes with the release, as the address should then:"
-    )?;
-    writeln!(text, "  <script src=\"https://(the service's host){}?v={}\"", script::PATH, env!("CARGO_PKG_VERSION"))?;
-    writeln!(text, "          integrity=\"{}\" crossorigin=\"anonymous\"></script>\n", script::SCRIPT.integrity())
 }
 
 /// What a product is called, and who asks for its tokens.

@@ -17,7 +17,7 @@ use super::error::ErrorCode;
 use super::openapi::{Responses, refusals};
 use super::origin::X_REQUEST_ID;
 
-/// Caches ask again after 5 minutes: a page that pins the script's hash waits no longer for a new release.
+/// Caches ask again after 5 minutes, so that pages soon have the script of a new release.
 const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// Which pages may embed an answer (fetch.spec.whatwg.org §3.7). Documents: any, also one that isolates itself
@@ -29,7 +29,6 @@ pub(super) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_sta
 pub struct Document {
     content_type: &'static str,
     body: Bytes,
-    integrity: String,
     etag: HeaderValue,
 }
 
@@ -38,16 +37,10 @@ impl Document {
     #[must_use]
     pub fn new(content_type: &'static str, text: &'static str) -> Self {
         let body = Bytes::from_static(text.as_bytes());
-        let integrity = format!("sha384-{}", STANDARD.encode(digest(&SHA384, &body)));
+        let hash = STANDARD.encode(digest(&SHA384, &body));
         // Base64 is always fit for a header.
-        let etag = HeaderValue::try_from(format!("\"{integrity}\"")).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { content_type, body, integrity, etag }
-    }
-
-    /// Its hash as `integrity` attributes have it (W3C *Subresource Integrity* §3.1).
-    #[must_use]
-    pub fn integrity(&self) -> &str {
-        &self.integrity
+        let etag = HeaderValue::try_from(format!("\"sha384-{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { content_type, body, etag }
     }
 
     /// The document, or 304 for a client that has it already.

@@ -22,14 +22,16 @@ const hang = (signal) => new Promise((_, reject) => signal.addEventListener("abo
 
 class HTMLScriptElement {}
 
-/** A window in which the script has run; `answers` come one a request, the last for ever. */
-function page(answers, src = SRC, element = new HTMLScriptElement()) {
+// What a browser reads of fetch's options and of an event's, inherited or not.
+const read = (dictionary, ...names) => names.map((name) => dictionary[name]);
+
+/** A window in which the script has run; `answers` come one a request, the last for ever. `before` is run first. */
+function page(answers, src = SRC, element = new HTMLScriptElement(), before = "") {
   const seen = { requests: [], pauses: [], events: [], warnings: [], errors: [] };
   const globals = {
-    URL, AbortController, Response, Headers, JSON, Math, Promise, Object, parseInt,
-    HTMLScriptElement,
+    URL, AbortController, Response, Headers, HTMLScriptElement,
     document: { currentScript: src === null ? null : Object.assign(element, { src }) },
-    CustomEvent: class { constructor(type, { detail }) { Object.assign(this, { type, detail }); } },
+    CustomEvent: class { constructor(type, init) { Object.assign(this, { type, init, detail: init.detail }); } },
     dispatchEvent: (event) => seen.events.push(event),
     console: { warn: (...words) => seen.warnings.push(words.join(" ")), error: (...words) => seen.errors.push(words.join(" ")) },
     fetch: (url, options) => {
@@ -45,7 +47,7 @@ function page(answers, src = SRC, element = new HTMLScriptElement()) {
     clearTimeout,
   };
   globals.window = globals;
-  vm.runInNewContext(SCRIPT, globals);
+  vm.runInNewContext(`${before};${SCRIPT}`, globals);
   return { ...seen, zendeskToken: globals.zendeskToken };
 }
 
@@ -202,6 +204,36 @@ test("no token is ever told to the console or in an event", async () => {
   for (let time = 0; time < 2; time++) await seen.zendeskToken.jwtFn(() => {});
   assert.equal(seen.requests.length, 3);
   assert.ok(!JSON.stringify([seen.warnings, seen.errors, seen.events]).includes("SECRET"));
+});
+
+test("a polluted Object.prototype gives no token, changes no request and explains nothing", async () => {
+  const fields = ["token", "code", "description", "status", "tries", "why", "again", "retryAfter", "reason", "message", "product"];
+  const ofFetch = ["method", "body", "mode", "integrity", "keepalive", "priority", "referrer", "referrerPolicy", "window", "duplex"];
+  const ofEvent = ["bubbles", "cancelable", "composed"];
+  const before = `for (const name of ${JSON.stringify([...fields, ...ofFetch, ...ofEvent, "Authorization"])})
+    Object.prototype[name] = "POLLUTED"; Object.prototype[Symbol.iterator] = () => [["X-Polluted", "POLLUTED"]][Symbol.iterator]();`;
+  const polluted = (answers) => page(answers, SRC, new HTMLScriptElement(), before);
+  const none = [answer(200, "{}"), answer(200, ""), answer(200, '{"token":""}'), answer(200, '"text"'), answer(200, '{"__proto__":{"token":"a.b.c"}}'),
+    answer(401, "{}"), answer(503, "{}"), network];
+  for (const one of none) {
+    const seen = polluted([one]), calls = [];
+    await seen.zendeskToken.jwtFn((...args) => calls.push(args));
+    assert.deepEqual([calls.length, seen.events.length], [0, 1]);
+    const [{ init, detail }] = seen.events;
+    assert.deepEqual(Object.keys(detail).sort(), ["code", "description", "product", "status", "tries"], "own, whatever is inherited");
+    assert.ok(!Object.values(detail).includes("POLLUTED") && !seen.warnings.join().includes("POLLUTED"), seen.warnings);
+    assert.deepEqual(read(init, ...ofEvent), ofEvent.map(() => undefined));
+    for (const { options } of seen.requests) {
+      assert.deepEqual(read(options, ...ofFetch), ofFetch.map(() => undefined));
+      assert.deepEqual(read(options.headers, "Authorization", Symbol.iterator), [undefined, undefined]);
+    }
+  }
+  // A good token still comes through, and Zendesk's own refusal is told in its own words.
+  const seen = polluted([network, token()]), calls = [];
+  await seen.zendeskToken.jwtFn((...args) => calls.push(args));
+  assert.deepEqual([calls, seen.requests.length], [[[TOKEN]], 2]);
+  seen.zendeskToken.loginUser((target, command, jwtCallback, loginCallback) => [null, undefined, {}, { reason: "Conflict" }].forEach((error) => loginCallback(error)));
+  assert.deepEqual(seen.events.map(({ detail }) => [detail.product, detail.description, detail.status]), [["messaging", "", undefined], ["messaging", "Conflict", undefined]]);
 });
 
 test("a script that can't know where it came from says so", () => {

@@ -324,7 +324,7 @@ def demo(reader, span):
     # With a secret of one's own it takes one's own page too.
     words += ["--origin", f"https://{SITE}"] if secret in words else []
     with Demo(*words[1:]) as running:
-        with urllib.request.urlopen(running.shop, timeout=PATIENCE) as page:
+        with urllib.request.urlopen(f"{running.shop}/", timeout=PATIENCE) as page:
             assert page.status == 200 and b"</html>" in page.read()
     return "its page is there"
 
@@ -333,14 +333,6 @@ def check_online(reader, span):
     said = reader.shell(f"zendesk-token {span}", ZENDESK_TOKEN_LOGIN__API_URL=reader.api.url, **reader.settings)
     assert "this machine's clock agrees with it" in said, said
     return "compares the clocks with a Login API on loopback"
-
-
-def pinned_tag(reader, span):
-    tag = re.search(r"<script.*?</script>", reader.shell(span, **reader.settings), re.DOTALL)[0]
-    reader.tag, plain = tag.replace("(the service's host)", SITE), reader.tag
-    script_tag(reader, reader.tag)
-    reader.tag = plain
-    return "the browser loads the script by the tag that it prints"
 
 
 def openapi(reader, span):
@@ -473,7 +465,6 @@ def not_run(_, span):
 COMMANDS = [
     (r"demo( --.*)?", demo),
     (r"check --online", check_online),
-    (r"zendesk-token check", pinned_tag),
     (r"zendesk-token openapi", openapi),
     (r"zendesk-token secret", secret),
     (r"check|inspect", command_name),

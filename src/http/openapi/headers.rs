@@ -31,7 +31,7 @@ pub(super) const IF_NONE_MATCH: Row = ("If-None-Match", "The `ETag` of a copy.",
 pub(super) const ID: Row = ("X-Request-Id", "the request's id in the log", AN_ID);
 pub(super) const NO_STORE: Row = ("Cache-Control", "no cache may keep the answer", "no-store");
 pub(super) const KEEP: Row = ("Cache-Control", "any cache may keep the answer", "public, max-age=300");
-pub(super) const ETAG: Row = ("ETag", "the document's hash, as `integrity` attributes have it", AN_ETAG);
+pub(super) const ETAG: Row = ("ETag", "the document's SHA-384 hash", AN_ETAG);
 pub(super) const VARY: Row = ("Vary", "the answer depends on the origin", "Origin");
 pub(super) const ALLOW_ORIGIN: Row =
     ("Access-Control-Allow-Origin", "the page's origin, if it is allowed; refusals have it too", AN_ORIGIN);

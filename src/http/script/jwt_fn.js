@@ -1,5 +1,5 @@
 // A fresh token for the Zendesk widget each time it asks. Where there is none, the console and the window's event
-// "zendesk-token-refused" say why.
+// "zendesk-token-refused" say why. Only own properties are read: a page's Object.prototype may be polluted.
 (() => {
   "use strict";
   const script = document.currentScript; // or what an injected <img name="currentScript"> put there
@@ -9,6 +9,7 @@
   }
   const HOME = script.src, ATTEMPTS = 4, PATIENCE = 15000, LONGEST = 10000; // ms
   const text = (value) => (typeof value === "string" ? value : "");
+  const own = (value, name) => (Object.prototype.hasOwnProperty.call(Object(value), name) ? text(value[name]) : "");
 
   const pause = (tries, retryAfter) => {
     const backoff = 500 * 2 ** (tries - 1) * (0.5 + Math.random());
@@ -22,28 +23,30 @@
     const timer = setTimeout(() => abort.abort(), PATIENCE);
     try {
       const response = await fetch(url, {
-        credentials: "include", cache: "no-store", redirect: "error", signal: abort.signal,
-        headers: { Accept: "application/json" },
+        __proto__: null, credentials: "include", cache: "no-store", redirect: "error", signal: abort.signal,
+        headers: { __proto__: null, Accept: "application/json" },
       });
       const body = await response.text();
       let answer;
       try { answer = JSON.parse(body); } catch {}
-      const { token, code, description } = answer || {};
-      if (response.ok && text(token)) return { token };
-      const { status } = response;
-      const why = { status, code: text(code), description: text(description) || "no token in it" };
-      return { why, again: [502, 503, 504].includes(status), retryAfter: response.headers.get("Retry-After") };
+      const token = own(answer, "token"), { status, headers } = response;
+      if (response.ok && token) return { __proto__: null, token };
+      const why = { status, code: own(answer, "code"), description: own(answer, "description") || "no token in it" };
+      const again = [502, 503, 504].includes(status);
+      return { __proto__: null, why, again, retryAfter: headers.get("Retry-After") };
     } catch {
-      return { why: { status: 0, description: "no answer: network, or cors.origins" }, again: true };
+      return { __proto__: null, why: { status: 0, description: "no answer: network, or cors.origins" }, again: true };
     } finally {
       clearTimeout(timer);
     }
   };
 
-  const report = (product, why) => {
-    const words = [why.status, why.code, why.description].filter(Boolean).join(" ");
+  const report = (product, why, tries) => {
+    const { status, code, description } = { __proto__: null, ...why };
+    const words = [status, code, description].filter(Boolean).join(" ");
     console.warn(`zendesk-token: a visitor stays anonymous in ${product}: ${words}`);
-    dispatchEvent(new CustomEvent("zendesk-token-refused", { detail: { product, ...why } }));
+    const detail = { product, status, code, description, tries };
+    dispatchEvent(new CustomEvent("zendesk-token-refused", { __proto__: null, detail }));
   };
 
   // Calls back with a token, once, or never.
@@ -51,7 +54,7 @@
     for (let tries = 1; ; tries++) {
       const { token, why, again, retryAfter } = await attempt(new URL(path, HOME).href);
       if (token) return callback(token);
-      if (!again || tries === ATTEMPTS) return report(product, { ...why, tries });
+      if (!again || tries === ATTEMPTS) return report(product, why, tries);
       await pause(tries, retryAfter);
     }
   };
@@ -61,7 +64,8 @@
     jwtFn: asker("chat", "generate/token"),
     helpCenterJwtFn: asker("help-center", "help-center/token"),
     loginUser: (zE) => zE("messenger", "loginUser", messaging, (error) => {
-      if (error) report("messaging", { description: [error.reason, error.message].filter(text).join(": ") });
+      const description = [own(error, "reason"), own(error, "message")].filter(Boolean).join(": ");
+      if (error) report("messaging", { description });
     }),
   });
 })();
