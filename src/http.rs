@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::map_response;
@@ -187,11 +187,17 @@ fn refuse(
     })
 }
 
+/// Limits the requests that are answered at once, but not probes: a platform would restart a service that has much to do.
 fn limit_in_flight(
     state: &Arc<AppState>,
-) -> CheckLayer<impl Fn(&Request) -> Result<Counted, ApiError> + Clone + use<>> {
+) -> CheckLayer<impl Fn(&Request) -> Result<Option<Counted>, ApiError> + Clone + use<>> {
     let (in_flight, most) = (Arc::clone(&state.counters.in_flight), state.requests_in_flight);
-    check(move |_| in_flight.take(most).ok_or(Reason::TooManyInFlight.into()))
+    check(move |request| {
+        if request.extensions().get().is_some_and(|route: &MatchedPath| route.as_str() == health::PATH) {
+            return Ok(None);
+        }
+        in_flight.take(most).map(Some).ok_or(Reason::TooManyInFlight.into())
+    })
 }
 
 /// What a 401 asks for (RFC 9110 §11.6.1 wants every 401 to say so): a bearer token where it is taken, else the login cookie,

@@ -175,6 +175,8 @@ fn requests_under_way_count_on_over_a_reload() {
         server.signal("HUP");
         until("reloaded", || reloads(&server, "done") == 1);
         assert_eq!(server.get("/generate/token").cookie("garbage").send().refusal(), "503 00-11");
+        // A platform would restart a service that only has much to do.
+        assert_eq!(server.get("/health").send().status, 200);
         assert_eq!(waiting.join().unwrap(), 200);
     });
 }

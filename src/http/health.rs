@@ -9,7 +9,7 @@ use utoipa::IntoResponses;
 
 use crate::exchange::Exchange;
 
-use super::error::{ErrorBody, ErrorCode};
+use super::error::ErrorCode;
 use super::openapi::{self, Responses, refusals};
 use super::state::AppState;
 
@@ -55,19 +55,14 @@ impl Readiness {
 
 /// Whether the service wants requests
 ///
-/// The same as `/ready` of the admin listener, for platforms with one port. The answer has no body, unless it is a refusal.
+/// The same as `/ready` of the admin listener, for platforms with one port. The answer has no body.
 #[utoipa::path(
     get,
     path = PATH,
     tag = openapi::HEALTH,
     responses(
         (status = 200, description = "It does."),
-        (
-            status = 503,
-            description = "Not now: it drains, or has no login keys yet (without a body); `00-11` and `00-12` as well.",
-            body = ErrorBody,
-            example = json!({"code": "00-11", "description": "Service is overloaded"}),
-        ),
+        (status = 503, description = "Not now: it drains, or has no login keys yet."),
         HealthRefusals,
     ),
 )]
@@ -78,7 +73,7 @@ pub(super) async fn answer(State(state): State<Arc<AppState>>) -> StatusCode {
     }
 }
 
-/// The refusals whose status no other answer has.
+/// A probe can be refused for a panic alone: it asks for nothing that takes time, and no limit holds for it.
 struct HealthRefusals;
 
 impl IntoResponses for HealthRefusals {
