@@ -17,7 +17,7 @@ pub mod per_client;
 mod request_id;
 pub mod script;
 mod state;
-mod support_sdk;
+pub mod support_sdk;
 pub mod token;
 mod trace;
 

@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::time::Instant;
 
 use serde_json::json;
 use zendesk_token::config::products::Product;
 
 use crate::client::{Answer, Request};
 use crate::harness::{ORIGIN, SUPPORT_SDK_SECRET, Server, usual};
+use crate::hostile_clients::answer;
 use crate::login_api::{LoginApi, VALIDATE_PATH};
 use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open_for};
 use crate::stub::Reply;
@@ -55,7 +57,11 @@ fn a_form_or_a_json_object_gives_a_jwt() {
     ] {
         check(&post(&server, content_type, body).send());
     }
-    check(&server.request("POST", PATH).body(format!("user_token={token}")).send());
+    // Without a content type the first character tells.
+    for body in [format!("user_token={token}"), format!("\n {}", json!({"user_token": token}))] {
+        check(&server.request("POST", PATH).body(&body).send());
+        check(&post(&server, "", &body).send());
+    }
     // Whatever it says it would like, and whoever is signed in beside it.
     let other = LoginToken::valid().claim("sub", "11111111-2222-3333-4444-555555555555").mint();
     check(&post(&server, FORM, form(&LoginToken::valid())).header("Accept", "text/plain").cookie(other).send());
@@ -81,7 +87,7 @@ fn who_is_unknown_gets_a_401() {
     for body in ["", "other=1", "user_tokens=1", "User_Token=1", "%", "{}", "user token=1"] {
         assert_eq!(post(&server, FORM, body).send().refusal(), "401 00-00", "{body}");
     }
-    for body in ["user_token", "user_token=", "user_token=x", "user_token=%ff%00"] {
+    for body in ["user_token", "user_token=", "user_token=+%0A"] {
         assert_eq!(post(&server, FORM, body).send().refusal(), "401 00-01", "{body}");
     }
     assert_eq!(post(&server, JSON, "{}").send().refusal(), "401 00-00");
@@ -100,6 +106,74 @@ fn who_is_unknown_gets_a_401() {
     assert_eq!(post(&server, FORM, form(&LoginToken::valid().without("sub"))).send().refusal(), "422 00-02");
     assert_eq!(post(&server, FORM, form(&LoginToken::valid().without("email"))).send().refusal(), "422 00-03");
     assert_eq!(post(&server, FORM, form(&LoginToken::valid().claim("email", "x"))).send().refusal(), "422 00-04");
+}
+
+/// A 401 deletes the player's requests from the phone.
+#[test]
+fn a_login_token_is_taken_as_apps_get_it_wrong() {
+    let server = server();
+    let token = LoginToken::valid().mint();
+    for around in ["*%0A", "+*", "*+", "*%0D%0A", "%09%20*%20%0A", "Bearer+*", "bearer++*%0A", "+BEARER+*"] {
+        check(&post(&server, FORM, format!("user_token={}", around.replace('*', &token))).send());
+    }
+    for around in ["*\n", " *", "Bearer *", "\r\nBearer  * "] {
+        check(&post(&server, JSON, json!({"user_token": around.replace('*', &token)}).to_string()).send());
+    }
+    // It still has to verify.
+    let expired = LoginToken::valid().claim("exp", now() - 3600).mint();
+    assert_eq!(post(&server, FORM, format!("user_token=Bearer+{expired}%0A")).send().refusal(), "401 00-01");
+}
+
+/// A login that nobody can have signed in with is no reason to forget the player, either.
+#[test]
+fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
+    let server = server();
+    let token = LoginToken::valid().mint();
+    let parts: Vec<&str> = token.split('.').collect();
+    let escaped = |bytes: &str| bytes.bytes().map(|byte| format!("%25{byte:02X}")).collect::<Vec<_>>().concat();
+    let odd = [
+        ("x".to_owned(), "not three parts"),
+        ("null".to_owned(), "not three parts"),
+        ("82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11".to_owned(), "not three parts"),
+        (format!("{token}.x"), "not three parts"),
+        ("Bearer".to_owned(), "not three parts"),
+        ("..".to_owned(), "header is not JSON"),
+        ("a.b.c".to_owned(), "header is not base64url"),
+        (format!("{}.{}.{}", parts[1].replace('e', "%2B"), parts[1], parts[2]), "header is not"),
+        (format!("{}.%5B%5D.{}", parts[0], parts[2]), "payload is not base64url"),
+        (format!("{token}%3D"), "signature is not base64url"),
+        (format!("{}+{}", &token[..50], &token[50..]), "is not base64url"),
+        (format!("{token}%C2%A0"), "signature is not base64url"),
+        (format!("Bearer+Bearer+{token}"), "header is not base64url"),
+        ("%FF%00".to_owned(), "not three parts"),
+        (format!("%EF%BB%BF{token}"), "byte order mark"),
+        (escaped(&token), "percent-encoded twice"),
+        (format!("{}.{}.{}", parts[0], "A".repeat(9000), parts[2]), "at most 8192 are read"),
+    ];
+    let mut causes: Vec<&str> = Vec::new();
+    for (value, cause) in &odd {
+        let answer = post(&server, FORM, format!("user_token={value}")).send();
+        assert_eq!((answer.refusal().as_str(), answer.header("www-authenticate")), ("400 00-10", None), "{value}");
+        causes.push(cause);
+    }
+    let json = json!({"user_token": token}).to_string();
+    for (content_type, body, cause) in [
+        (FORM, format!("\u{feff}user_token={token}"), "byte order mark"),
+        (JSON, format!("\u{feff}{json}"), "byte order mark"),
+        (JSON, json!({"user_token": format!("\u{feff}{token}")}).to_string(), "byte order mark"),
+        (FORM, format!("user_token%3D{token}"), "percent-encoded twice"),
+        (FORM, escaped(&format!("user_token={token}")).replace("%25", "%"), "percent-encoded twice"),
+        (FORM, json, "the body is JSON, but its Content-Type is"),
+    ] {
+        assert_eq!(post(&server, content_type, &body).send().refusal(), "400 00-10", "{body}");
+        causes.push(cause);
+    }
+    let log = server.stop().log;
+    let lines: Vec<&String> = log.iter().filter(|line| line.contains("\"message\":\"request\"")).collect();
+    assert_eq!(lines.len(), causes.len());
+    for (line, cause) in lines.into_iter().zip(causes) {
+        assert!(line.contains(cause) && !line.contains(parts[1]), "{cause}: {line}");
+    }
 }
 
 #[test]
@@ -135,9 +209,13 @@ fn a_body_over_16_kib_is_too_large_and_one_of_16_kib_is_not() {
         format!("{form}&padding={}", "x".repeat(bytes - form.len() - "&padding=".len()))
     };
     check(&post(&server, FORM, padded(16 * 1024)).send());
-    for bytes in [16 * 1024 + 1, 64 * 1024, 1 << 20] {
+    for bytes in [16 * 1024 + 1, 64 * 1024] {
         assert_eq!(post(&server, FORM, padded(bytes)).send().refusal(), "413 00-13", "{bytes}");
     }
+    // Of more nothing is read, and it is refused before it comes.
+    let mut early = server.connect();
+    early.write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n").as_bytes()).unwrap();
+    assert_eq!(answer(&mut early).refusal(), "413 00-13");
     // One that never ends is not read for ever: the answer comes, though who goes on sending may miss it.
     let mut stream = server.connect();
     stream
@@ -145,9 +223,32 @@ fn a_body_over_16_kib_is_too_large_and_one_of_16_kib_is_not() {
         .unwrap();
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(1 << 16));
     let sent = (0..10_000).take_while(|_| stream.write_all(chunk.as_bytes()).is_ok()).count();
-    assert!((16..1000).contains(&sent), "{sent} chunks of 64 KiB");
+    assert!((1..1000).contains(&sent), "{sent} chunks of 64 KiB");
     let log = server.stop().log.join("\n");
     assert_eq!(log.matches("the body is larger than 16 KiB").count(), 4, "{log}");
+}
+
+#[test]
+fn a_body_in_tiny_chunks_is_bounded_on_the_wire() {
+    let server = server();
+    let head = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = |byte: u8| format!("1\r\n{}\r\n", char::from(byte));
+    let chunks = |text: &str| text.bytes().map(chunk).collect::<Vec<_>>().concat();
+    check(&crate::client::send(
+        server.public,
+        format!("{head}{}0\r\n\r\n", chunks(&form(&LoginToken::valid()))).as_bytes(),
+    ));
+    // 12 KiB of a body are 72 KiB on the wire, and the zeros before a chunk's size have no end.
+    for body in [chunks(&"x".repeat(12 * 1024)), "0".repeat(96 * 1024), "1;".to_owned() + &"x".repeat(96 * 1024)] {
+        let mut stream = server.connect();
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let started = Instant::now();
+        let refusal = answer(&mut stream).refusal();
+        assert!(["413 00-13", "400 00-10"].contains(&refusal.as_str()), "{refusal}");
+        assert!(started.elapsed().as_millis() < 4000, "it is not waited for");
+    }
+    let log = server.stop().log.join("\n");
+    assert_eq!(log.matches("the body is larger than 16 KiB").count(), 2, "{log}");
 }
 
 #[test]

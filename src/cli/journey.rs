@@ -11,8 +11,9 @@ use crate::exchange::{Exchange, ExchangeError};
 use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::http::origin::allowed_origin;
+use crate::http::support_sdk;
 use crate::http::token::now;
-use crate::login::verifier::{Credentials, LoginVerifier};
+use crate::login::verifier::LoginVerifier;
 use crate::metrics::Metrics;
 use crate::zendesk::Zendesk;
 use crate::zendesk::identity::Identity;
@@ -70,7 +71,7 @@ impl Journey {
         note(steps, "origin", begun, origin, |allowed| told(allowed).to_owned())?;
 
         let begun = Instant::now();
-        let posted = user_token.map(|token| Ok(Credentials::bearer(token)));
+        let posted = user_token.map(support_sdk::credentials);
         let found = posted.unwrap_or_else(|| match product {
             Product::SupportSdk => Err(Reason::UserTokenMissing),
             Product::Chat | Product::Messaging | Product::HelpCenter => {

@@ -15,6 +15,7 @@ use crate::exchange::Exchange;
 use crate::http::LiveRouter;
 use crate::http::admin::{self, Readiness};
 use crate::http::per_client::PerClient;
+use crate::http::support_sdk::MAX_READ;
 use crate::metrics::Metrics;
 use crate::server;
 use crate::server::listener::{Admit, BACKLOG, Listener, Place};
@@ -86,7 +87,8 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     }
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
-    let public = Listener::new("public", public, router, limits, &metrics).admitting(per_client).over(tls);
+    let public = Listener::new("public", public, router, limits, &metrics);
+    let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).over(tls);
     let admin_router = admin::router(Arc::clone(&readiness), metrics.clone());
     let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));

@@ -137,6 +137,18 @@ pub enum Reason {
     /// The form has more than one `user_token`, or the JSON a member twice.
     #[error("the body has user_token, or another member, twice")]
     MemberTwice,
+    /// `user_token` has not the form of a login token, so nobody can have signed in with it.
+    #[error("user_token is malformed: {0}")]
+    UserTokenMalformed(VerifyError),
+    /// `user_token`, or the whole form, is percent-encoded once more than forms are.
+    #[error("user_token is percent-encoded twice")]
+    UserTokenEncodedTwice,
+    /// The body or `user_token` begins with U+FEFF.
+    #[error("the body or user_token begins with a byte order mark")]
+    ByteOrderMark,
+    /// The content type says form, the body is JSON.
+    #[error("the body is JSON, but its Content-Type is application/x-www-form-urlencoded")]
+    BodyNotForm,
     /// `user_token` is no string.
     #[error("user_token is no string")]
     UserTokenNotText,
@@ -236,6 +248,10 @@ impl Reason {
             Self::OriginForeign => ErrorCode::OriginForbidden,
             Self::OriginTwice
             | Self::MemberTwice
+            | Self::UserTokenMalformed(_)
+            | Self::UserTokenEncodedTwice
+            | Self::ByteOrderMark
+            | Self::BodyNotForm
             | Self::UserTokenNotText
             | Self::BodyNotJson
             | Self::BodyKindUnknown

@@ -2,11 +2,14 @@
 //!
 //! They post what the app calls its user token, which here is the login token. A 401 makes the app drop
 //! the player's history (developer.zendesk.com, *how-anonymous-identities-work*), so it is said only of a
-//! login that was judged and found wanting, or is not there at all. Trouble of ours, a login that begins
-//! later and a key that we may not ask about yet are a 503, to be tried again.
+//! login that was judged and found wanting, or is not there at all. What can't be a login token is a 400. Trouble of ours,
+//! a login that begins later and a key that we may not ask about yet are a 503, to be tried again.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::future::poll_fn;
+use std::io;
+use std::iter;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,8 +22,9 @@ use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::config::products::Product;
@@ -29,7 +33,7 @@ use crate::login::claims::ClaimsError;
 use crate::login::keys::NoKeyError;
 use crate::login::published::FindKeyError;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
-use crate::login::token::VerifyError;
+use crate::login::token::{LoginToken, VerifyError};
 use crate::login::verifier::{Credentials, LoginError};
 
 use super::access_log::Client;
@@ -43,12 +47,17 @@ use super::token::{SUPPORT_SDK_PATH, Token, now};
 /// Most bytes of a body: a login token has 8 KiB at most, and no letter that a form has to escape.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Most bytes of a larger body that are read and dropped before it is refused: a client that is still
-/// sending when its connection closes never sees the answer. As much as nginx lets through by default.
-pub(super) const MAX_READ: usize = 1 << 20;
+/// Most bytes of a body that are read from the wire: of a larger one some are dropped before it is refused, since a client
+/// that is still sending when its connection closes may never see why. Chunks of one byte take six, and more with zeros before
+/// their size.
+pub const MAX_READ: usize = 64 * 1024;
 
 /// Longest time that a body may take: it fits into a dozen packets, and one of them may be lost twice.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A body that comes within this time takes none of the places for bodies: Zendesk's servers are served also while slow
+/// clients of the same address, such as a proxy's that `proxy.trusted` does not name, have them all.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The part of the requests in flight that may still be sending their body. Nothing else lets a client keep a request under
 /// way at will: without a bound of their own, bodies that never come would take the places of all requests.
@@ -82,7 +91,8 @@ impl BodySlots {
 
 /// The login token of an app's player in, a token for the Support SDK out
 ///
-/// The body is a form, or JSON by its content type, of at most 16 KiB. The token's claims: `name`, `email`, `external_id`,
+/// The body is a form or JSON, by its content type or else by its first character, of at most 16 KiB. Blanks around the
+/// login token and `Bearer ` before it are dropped; what is no token is a 400. The issued token's claims: `name`, `email`, `external_id`,
 /// `jti`, `iat`. Whatever may be trouble of this service is a 503: a 401 would make the app drop the player's history.
 #[utoipa::path(
     post,
@@ -110,11 +120,15 @@ pub(super) async fn token(
     body: Body,
 ) -> Result<ServersToken, ApiError> {
     let find = finder(&headers)?;
-    let body = {
+    let begun = Instant::now();
+    let mut reading = pin!(read(body));
+    let body = if let Ok(body) = timeout_at(begun + AT_ONCE, reading.as_mut()).await {
+        body?
+    } else {
         let _slot = state.counters.body_slots.take(client, state.requests_in_flight)?;
-        timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Reason::BodyLate)??
+        timeout_at(begun + BODY_TIMEOUT, reading).await.map_err(|_| Reason::BodyLate)??
     };
-    let credentials = Credentials::bearer(&find(&body)?);
+    let credentials = credentials(&find(&body)?)?;
     let issued = state.exchange.run(Product::SupportSdk, &credentials, now()).await;
     Ok(ServersToken(issued.map_err(reason)?))
 }
@@ -145,7 +159,8 @@ impl IntoResponses for ServerRefusals {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct UserToken {
-    /// The player's login token, which the app sets as its user token.
+    /// The player's login token, which the app sets as its user token: a JWT in compact form.
+    #[schema(max_length = 8192, pattern = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")]
     user_token: String,
 }
 
@@ -185,10 +200,10 @@ async fn read(body: Body) -> Result<Vec<u8>, Reason> {
     let (mut kept, mut read) = (Vec::new(), 0);
     let mut body = pin!(body);
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(frame) = frame else {
-            // Either the client went away, or the limit of the layer before is reached.
-            return Err(if read > MAX_BYTES { Reason::BodyTooLarge } else { Reason::BodyCutOff });
-        };
+        // Either the client went away, or the limit of the layer before or that of the connection is reached.
+        let frame = frame.map_err(|error| {
+            if read > MAX_BYTES || is_too_large(&error) { Reason::BodyTooLarge } else { Reason::BodyCutOff }
+        })?;
         let chunk = frame.into_data().unwrap_or_default();
         read += chunk.len();
         if read <= MAX_BYTES {
@@ -198,10 +213,39 @@ async fn read(body: Body) -> Result<Vec<u8>, Reason> {
     if read <= MAX_BYTES { Ok(kept) } else { Err(Reason::BodyTooLarge) }
 }
 
+/// Whether the connection has read [`MAX_READ`] (see `server/connection`).
+fn is_too_large(error: &axum::Error) -> bool {
+    iter::successors(Some(error as &dyn Error), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref())
+        .any(|error: &io::Error| error.kind() == io::ErrorKind::FileTooLarge)
+}
+
+/// The login token that an app handed over as its user token, as apps get it wrong: with blanks or line breaks around it, or
+/// `Bearer ` before it.
+///
+/// # Errors
+/// What is there can't be a login token. None at all can: it is judged like any other.
+pub fn credentials(user_token: &str) -> Result<Credentials, Reason> {
+    let trimmed = user_token.trim_ascii();
+    let token = match trimmed.split_at_checked("Bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim_ascii_start(),
+        _ => trimmed,
+    };
+    match LoginToken::new(token).check_form() {
+        Ok(()) | Err(VerifyError::Empty) => Ok(Credentials::bearer(token)),
+        Err(_) if token.starts_with(BYTE_ORDER_MARK) => Err(Reason::ByteOrderMark),
+        Err(_) if token.contains('%') => Err(Reason::UserTokenEncodedTwice),
+        Err(error) => Err(Reason::UserTokenMalformed(error)),
+    }
+}
+
+/// Some tools put it before each text that they write.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// Finds the one user token of a body.
 type Finder = fn(&[u8]) -> Result<Cow<'_, str>, Reason>;
 
-/// How to find it, by the content type: a form unless it says otherwise.
+/// How to find it, by the content type; where there is none, by the body's first character.
 fn finder(headers: &HeaderMap) -> Result<Finder, Reason> {
     let is_plain =
         |name, plain: &[u8]| headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(plain));
@@ -211,22 +255,43 @@ fn finder(headers: &HeaderMap) -> Result<Finder, Reason> {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     match media_type.to_ascii_lowercase().as_slice() {
-        b"" | b"application/x-www-form-urlencoded" => Ok(of_form),
+        b"" => Ok(|body| if body.trim_ascii_start().starts_with(b"{") { of_json(body) } else { of_form(body) }),
+        b"application/x-www-form-urlencoded" => Ok(of_form),
         b"application/json" => Ok(of_json),
         _ => Err(Reason::BodyKindUnknown),
     }
 }
 
 fn of_form(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
-    let mut values = form_urlencoded::parse(body).filter(|(name, _)| name == FIELD).map(|(_, value)| value);
+    let mut values = fields(body);
     match (values.next(), values.next()) {
-        (None, _) => Err(Reason::UserTokenMissing),
+        (None, _) => Err(not_in_form(body)),
         (Some(value), None) => Ok(value),
         (Some(_), Some(_)) => Err(Reason::MemberTwice),
     }
 }
 
+fn fields(form: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+    form_urlencoded::parse(form).filter(|(name, _)| name == FIELD).map(|(_, value)| value)
+}
+
+/// Why there is no user token: there may be one, in a form that is none.
+fn not_in_form(body: &[u8]) -> Reason {
+    if body.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        Reason::ByteOrderMark
+    } else if Members::read(body).is_ok_and(|members| members.has(FIELD)) {
+        Reason::BodyNotForm
+    } else if fields(&Cow::from(percent_decode(body))).next().is_some() {
+        Reason::UserTokenEncodedTwice
+    } else {
+        Reason::UserTokenMissing
+    }
+}
+
 fn of_json(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
+    if body.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        return Err(Reason::ByteOrderMark);
+    }
     let members = Members::read(body).map_err(|error| match error {
         StrictJsonError::Duplicate => Reason::MemberTwice,
         StrictJsonError::Syntax | StrictJsonError::NotAnObject => Reason::BodyNotJson,

@@ -81,6 +81,17 @@ impl LoginToken {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// Checks that this has the form of a login token, whoever signed it: a compact JWS (RFC 7515 §7.1) of at most 8 KiB.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the form.
+    pub fn check_form(&self) -> Result<(), VerifyError> {
+        let parts = self.split()?;
+        read("header", &decode("header", parts.header)?)?;
+        decode("payload", parts.payload)?;
+        decode("signature", parts.signature).map(drop)
+    }
+
     /// Verifies header, signature, payload, times, lifetime, issuer and project, in this order
     /// (RFC 7515 §5.2, RFC 7519 §7.2).
     ///

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,17 +44,20 @@ where
     type Body = B;
 }
 
-/// Serves one connection until the client, a limit or the drain ends it.
+/// Serves one connection until the client, a limit or the drain ends it. Of a request's body `max_body` bytes are read from the
+/// wire; the next read fails with [`io::ErrorKind::FileTooLarge`].
 pub(super) async fn serve<S: Answers>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     service: S,
     limits: &Limits,
+    max_body: usize,
     mut draining: watch::Receiver<bool>,
 ) {
     let state = &State::default();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         state.answering.store(true, Ordering::Relaxed);
+        state.body.store(0, Ordering::Relaxed);
         let has_body = !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING);
         request.extensions_mut().insert(ConnectInfo(peer));
         let response = service.clone().oneshot(request);
@@ -79,7 +82,7 @@ pub(super) async fn serve<S: Answers>(
         // hyper's one timer runs from the end of an answer to the end of the next headers, so that an idle while would be
         // taken off the time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(TimedStream::new(stream, limits, state)), answer);
+        .serve_connection(TokioIo::new(TimedStream::new(stream, limits, max_body, state)), answer);
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
@@ -105,6 +108,8 @@ struct State {
     reading: AtomicBool,
     /// A request is being answered. What is read then is its body, which the service waits for or not.
     answering: AtomicBool,
+    /// Bytes that were read meanwhile.
+    body: AtomicUsize,
     /// A request was answered since this was last looked at.
     answered: AtomicBool,
     draining: AtomicBool,
@@ -114,6 +119,7 @@ struct State {
 struct TimedStream<'a, S> {
     stream: S,
     limits: &'a Limits,
+    max_body: usize,
     state: &'a State,
     /// The time for what is waited for: headers, from accept for the first and from their first byte for later ones
     /// (`hostile_clients::slow_headers_…`), or the next request, from the last answer.
@@ -127,9 +133,9 @@ struct TimedStream<'a, S> {
 }
 
 impl<'a, S> TimedStream<'a, S> {
-    fn new(stream: S, limits: &'a Limits, state: &'a State) -> Self {
+    fn new(stream: S, limits: &'a Limits, max_body: usize, state: &'a State) -> Self {
         let read = Box::pin(sleep(limits.header_timeout));
-        Self { stream, limits, state, read, is_fresh: true, tail: [0; 3], write: None }
+        Self { stream, limits, max_body, state, read, is_fresh: true, tail: [0; 3], write: None }
     }
 
     /// Headers begin with their first byte, and end with the empty line behind them. Bytes behind that line are the next
@@ -166,8 +172,13 @@ impl<'a, S> TimedStream<'a, S> {
 impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        let is_body = self.state.answering.load(Ordering::Relaxed);
+        if is_body && self.state.body.load(Ordering::Relaxed) >= self.max_body {
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if self.state.answering.load(Ordering::Relaxed) {
+        if is_body {
+            self.state.body.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
             return polled;
         }
         if polled.is_ready() {

@@ -49,6 +49,7 @@ struct Connections<S> {
     name: &'static str,
     service: S,
     limits: Arc<Limits>,
+    max_body: usize,
     tls: Option<Tls>,
     free: Arc<Semaphore>,
     admit: Admit,
@@ -71,6 +72,7 @@ impl<S: Answers> Listener<S> {
             name,
             service,
             limits: Arc::new(limits),
+            max_body: usize::MAX,
             tls: None,
             free: Arc::new(Semaphore::new(limits.connections)),
             admit: Arc::new(|_| Some(Box::new(()))),
@@ -98,6 +100,13 @@ impl<S: Answers> Listener<S> {
     #[must_use]
     pub fn admitting(mut self, admit: Admit) -> Self {
         self.connections.admit = admit;
+        self
+    }
+
+    /// Reads no more bytes of a request's body from the wire, chunks' sizes and all.
+    #[must_use]
+    pub fn reading_bodies_up_to(mut self, max_body: usize) -> Self {
+        self.connections.max_body = max_body;
         self
     }
 
@@ -195,10 +204,11 @@ impl<S: Answers> Connections<S> {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (service, limits, draining) = (self.service.clone(), Arc::clone(&self.limits), self.draining.subscribe());
+        let max_body = self.max_body;
         tokio::spawn(async move {
             let _held = held;
             if let Some(stream) = stream.await {
-                connection::serve(stream, peer, service, &limits, draining).await;
+                connection::serve(stream, peer, service, &limits, max_body, draining).await;
             }
         });
     }
