@@ -2,6 +2,7 @@
 
 mod connection;
 mod file_changes;
+mod protocol;
 mod task;
 pub mod tls;
 pub mod listener;

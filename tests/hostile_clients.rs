@@ -195,6 +195,84 @@ fn what_is_no_request_gets_400_and_nothing_more() {
     assert_eq!(server.get("/generate/token").send().status, 401);
 }
 
+/// First bytes of a client that speaks another protocol, and what the log says of it.
+pub const MISSPOKEN: [(&[u8], &str); 4] = [
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "speaks TLS to a listener of plain HTTP"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "speaks HTTP/2 without asking first"),
+    (b"PROXY TCP4 192.0.2.77 192.0.2.78 56324 443\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "speaks the PROXY protocol"),
+    (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x4d\xc0\0\x02\x4e\xdc\x04\x01\xbb", "speaks the PROXY protocol"),
+];
+
+#[test]
+fn what_a_client_speaks_by_mistake_is_named_once() {
+    for (number, (bytes, told)) in MISSPOKEN.into_iter().enumerate() {
+        let server = Server::start();
+        for address in [server.public, server.public, server.admin, server.admin] {
+            assert!(matches!(send(address, bytes).status, 0 | 400));
+        }
+        // Byte by byte, too.
+        let mut slow = server.connect();
+        slow.set_nodelay(true).unwrap();
+        let _ = bytes.iter().try_for_each(|byte| {
+            std::thread::sleep(Duration::from_millis(1));
+            slow.write_all(&[*byte])
+        });
+        assert_eq!(server.get("/generate/token").send().status, 401);
+        let log = server.stop().log;
+        let warned: Vec<&String> = log.iter().filter(|line| line.contains("WARN")).collect();
+        assert_eq!(warned.len(), 2, "once for each listener: {warned:?}");
+        assert!(
+            warned.iter().all(|line| line.contains(told) && line.contains("\"client\":\"127.0.0.1\"")),
+            "{warned:?}"
+        );
+        assert!(warned[0].contains("\"listener\":\"public\"") && warned[1].contains("\"listener\":\"admin\""));
+        assert!(!log.iter().any(|line| line.contains("192.0.2.77")), "{number}: nothing of what came");
+    }
+}
+
+#[test]
+fn what_a_client_speaks_by_mistake_is_named_however_slowly_it_comes_and_nothing_else_is() {
+    let server = Server::start();
+    let mut told: Vec<&str> = MISSPOKEN.map(|(_, told)| told).to_vec();
+    for (bytes, _) in MISSPOKEN {
+        let mut slow = server.connect();
+        slow.set_nodelay(true).unwrap();
+        let _ = bytes.iter().take(14).try_for_each(|byte| {
+            std::thread::sleep(Duration::from_millis(5));
+            slow.write_all(&[*byte])
+        });
+        // Whole now, so that its last bytes have been read.
+        until_closed_or_cut(slow);
+    }
+    for bytes in [
+        b"\r\n\r\nGET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(),
+        b"PROPFIND / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRIME / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"P",
+        b"",
+        b"\x16\x03\x01\x02\x00\x02\0\0\0\0\0\0\0",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+    ] {
+        send_all(server.connect(), bytes);
+    }
+    let log = server.stop().log;
+    let warned: Vec<&String> = log.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warned.len(), told.len(), "{warned:?}");
+    told.retain(|told| !warned.iter().any(|line| line.contains(told)));
+    assert!(told.is_empty(), "{told:?}");
+}
+
+/// Sends this and nothing more, and waits for the other side to close.
+fn send_all(mut stream: TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).unwrap();
+    until_closed_or_cut(stream);
+}
+
+fn until_closed_or_cut(mut stream: TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
 #[test]
 fn a_body_is_never_read_as_a_second_request() {
     let server = Server::start();

@@ -16,6 +16,7 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream
 
 use crate::client::{Answer, Request};
 use crate::harness::{PATIENCE, Server, output, skip, usual};
+use crate::hostile_clients::{ASK, MISSPOKEN};
 use crate::login_tokens::LoginToken;
 use crate::published_keys::until;
 use crate::reload::{Folder, reloads};
@@ -71,14 +72,24 @@ impl Pki {
     }
 
     fn connect(&self, address: SocketAddr, versions: &[&'static SupportedProtocolVersion]) -> Tls {
+        self.connect_for(address, versions, &[])
+    }
+
+    fn connect_for(
+        &self,
+        address: SocketAddr,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&str],
+    ) -> Tls {
         let mut roots = RootCertStore::empty();
         let authority = fs::read(self.0.path("ca.pem")).unwrap();
         roots.add(CertificateDer::from_pem_slice(&authority).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let name: ServerName<'static> = ServerName::try_from("localhost").unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
         StreamOwned::new(connection, crate::client::connect(address))
@@ -183,6 +194,35 @@ fn clients_that_never_shake_hands_are_let_go_and_hold_nobody_up() {
         metrics.contains("zendesk_token_connections_open{listener=\"public\"} 1")
     });
     assert!(patient.stop().took < Duration::from_secs(5));
+}
+
+#[test]
+fn what_a_client_speaks_by_mistake_instead_of_tls_is_named_once() {
+    let Some(pki) = Pki::new() else { return };
+    pki.issue("first", 90, "rsa:2048");
+    let server = pki.serve("first", &[]);
+    for _ in 0..3 {
+        for bytes in [ASK, MISSPOKEN[2].0, MISSPOKEN[3].0] {
+            crate::client::send(server.public, bytes);
+        }
+        // A client of HTTP/2 alone: `curl --http2-prior-knowledge https://…`.
+        assert!(pki.connect_for(server.public, &[&TLS13], &["h2"]).read(&mut [0; 1]).is_err());
+        let mut both = pki.connect_for(server.public, &[&TLS13], &["h2", "http/1.1"]);
+        assert_eq!(ask(&mut both).status, 200);
+        // And what is spoken inside of it.
+        let mut inner = pki.connect(server.public, &[&TLS13]);
+        inner.write_all(MISSPOKEN[1].0).unwrap();
+        let _ = inner.read(&mut [0; 1]);
+    }
+    let log = server.stop().log;
+    let warned: Vec<&String> = log.iter().filter(|line| line.contains("WARN")).collect();
+    for told in ["speaks plain HTTP to a listener of TLS", "speaks HTTP/2 without asking", "speaks the PROXY protocol"]
+    {
+        let lines = warned.iter().filter(|line| line.contains(told)).count();
+        // The PROXY protocol has two versions.
+        assert_eq!(lines, if told.contains("PROXY") { 2 } else { 1 }, "{warned:?}");
+    }
+    assert_eq!(warned.len(), 4, "{warned:?}");
 }
 
 #[test]

@@ -11,11 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::io::InspectReader;
 
 use crate::config::Limits;
 use crate::metrics::{Counted, Metrics};
 
 use super::connection::{self, Answers};
+use super::protocol::{Protocol, Reported};
 use super::tls::{Tls, handshake};
 
 /// Connections of the admin listener: a few probes, so a flood of them is a mistake.
@@ -55,6 +57,7 @@ struct Connections<S> {
     admit: Admit,
     draining: watch::Sender<bool>,
     metrics: Metrics,
+    misspoken: Reported,
     was_full: bool,
     has_warned_of_client: bool,
 }
@@ -78,6 +81,7 @@ impl<S: Answers> Listener<S> {
             admit: Arc::new(|_| Some(Box::new(()))),
             draining: watch::Sender::new(false),
             metrics: metrics.clone(),
+            misspoken: Reported::new(name),
             was_full: false,
             has_warned_of_client: false,
         };
@@ -172,7 +176,9 @@ impl<S: Answers> Connections<S> {
         let _ = stream.set_nodelay(true);
         if let Some(tls) = &self.tls {
             let draining = self.draining.subscribe();
-            self.spawn(handshake(tls.acceptor(), stream, self.limits.header_timeout, draining), peer, held);
+            let misspoken = self.misspoken.clone();
+            let handshake = handshake(tls.acceptor(), stream, peer, misspoken, self.limits.header_timeout, draining);
+            self.spawn(handshake, peer, held);
         } else {
             self.spawn(ready(Some(stream)), peer, held);
         }
@@ -204,10 +210,11 @@ impl<S: Answers> Connections<S> {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (service, limits, draining) = (self.service.clone(), Arc::clone(&self.limits), self.draining.subscribe());
-        let max_body = self.max_body;
+        let (max_body, mut opening) = (self.max_body, self.misspoken.opening(peer, Protocol::Http1));
         tokio::spawn(async move {
             let _held = held;
             if let Some(stream) = stream.await {
+                let stream = InspectReader::new(stream, |bytes: &[u8]| opening.take(bytes));
                 connection::serve(stream, peer, service, &limits, max_body, draining).await;
             }
         });

@@ -2,11 +2,13 @@
 //!
 //! TLS 1.2 and 1.3 with rustls' own choice of ciphers; HTTP/1.1 is the one protocol (RFC 7301).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -15,7 +17,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
-use tokio_rustls::server::TlsStream;
+use tokio_util::io::InspectReader;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
@@ -24,6 +26,7 @@ use crate::login::Timestamp;
 use crate::metrics::Metrics;
 
 use super::connection::LINGER;
+use super::protocol::{Protocol, Reported};
 
 /// From so long before its end on the certificate is warned of: an automatic renewal has failed by then.
 const WARN_BEFORE: Timestamp = 14 * 86_400;
@@ -117,19 +120,32 @@ impl Tls {
 pub(super) async fn handshake(
     tls: TlsAcceptor,
     stream: TcpStream,
+    peer: SocketAddr,
+    misspoken: Reported,
     time: Duration,
     mut draining: watch::Receiver<bool>,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
     let until_too_late = async {
         let _ = timeout(time, draining.wait_for(|is_draining| *is_draining)).await;
         if *draining.borrow() {
             sleep(LINGER).await;
         }
     };
-    tokio::select! {
-        shaken = tls.accept(stream) => shaken.map_err(|error| tracing::debug!(cause = %error, "no TLS handshake")).ok(),
-        () = until_too_late => None,
-    }
+    let mut opening = misspoken.opening(peer, Protocol::Tls);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| opening.take(bytes));
+    let shaken = tokio::select! {
+        shaken = tls.accept(stream) => shaken,
+        () = until_too_late => return None,
+    };
+    shaken
+        .inspect_err(|error| {
+            tracing::debug!(cause = %error, "no TLS handshake");
+            let cause = error.get_ref().and_then(|error| error.downcast_ref());
+            if matches!(cause, Some(rustls::Error::NoApplicationProtocol)) {
+                misspoken.report(peer, Protocol::Http2);
+            }
+        })
+        .ok()
 }
 
 /// `notAfter` of a certificate (RFC 5280 §4.1.2.5).
