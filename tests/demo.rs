@@ -68,25 +68,77 @@ fn it_refuses_to_leave_loopback() {
     }
 }
 
+/// The page of the shop.
+pub struct Shop {
+    address: SocketAddr,
+    /// The path, `/` at its end.
+    home: String,
+}
+
 /// Where the greeting says that the shop is.
-pub fn shop(greeting: &str) -> SocketAddr {
-    between(greeting, "  http://", "/\n").replace("localhost", "127.0.0.1").parse().unwrap()
+pub fn shop(greeting: &str) -> Shop {
+    let (address, key) = between(greeting, "  http://", "/\n").split_once('/').unwrap();
+    Shop { address: address.replace("localhost", "127.0.0.1").parse().unwrap(), home: format!("/{key}/") }
 }
 
 /// A form that the shop's page sends.
-pub fn post(shop: SocketAddr, path: &str, form: &str) -> Answer {
-    let request = Request::new(shop, "POST", path).header("Origin", format!("http://{shop}"));
+pub fn post(shop: &Shop, path: &str, form: &str) -> Answer {
+    let request = Request::new(shop.address, "POST", &format!("{}{path}", shop.home));
+    let request = request.header("Origin", format!("http://{}", shop.address));
     request.header("Content-Type", "application/x-www-form-urlencoded").body(form).send()
 }
 
-fn get(shop: SocketAddr, path: &str) -> Answer {
-    Request::new(shop, "GET", path).send()
+fn get(shop: &Shop, path: &str) -> Answer {
+    Request::new(shop.address, "GET", &format!("{}{path}", shop.home)).send()
+}
+
+#[test]
+fn the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere() {
+    let (server, greeting) = demo();
+    let shop = shop(&greeting);
+    let is_random =
+        |home: &str| home.len() == 34 && home.trim_matches('/').bytes().all(|byte| byte.is_ascii_hexdigit());
+    let other = self::shop(&demo().1);
+    assert!(is_random(&shop.home) && is_random(&other.home) && shop.home != other.home, "{greeting}");
+    let login_token = LoginToken::valid().mint();
+    assert_eq!(post(&shop, "sign-in", &format!("login_token={login_token}")).status, 303);
+    server.get("/generate/token").cookie(&login_token).send();
+    assert!(get(&shop, "known").body.contains(&login_token) && get(&shop, "wire/chat").body.contains(&login_token));
+
+    // The origin that is not allowed is the shop's other listener, with the same page.
+    let foreign = get(&shop, "known").json()["foreign_origin"].as_str().unwrap().replace("http://", "");
+    let listeners = [shop.address, foreign.parse().unwrap(), server.public, server.admin];
+    let key = shop.home.trim_matches('/');
+    let homes =
+        ["/", &other.home, &shop.home[..33], &format!("/{}/", &key[..31]), &format!("//{key}/"), &format!("/{key}x/")]
+            .map(str::to_owned);
+    for address in listeners {
+        for path in ["", "known", "wire/chat", "wire/chat?after=0", "sign-in", "sign-out", "zendesk", "service/down"] {
+            for home in &homes {
+                for method in ["GET", "POST", "HEAD"] {
+                    let request = Request::new(address, method, &format!("{home}{path}"));
+                    let answer = request.header("Origin", format!("http://{}", shop.address)).send();
+                    // The service itself limits a page.
+                    let is_limited = address == server.public && answer.status == 429;
+                    let is_nothing = (answer.status == 404 || is_limited) && !answer.body.contains(&login_token);
+                    assert!(is_nothing, "{method} {address} {home}{path}: {answer:?}");
+                }
+            }
+        }
+    }
+    // Nor does the log, or any link, have it.
+    for path in ["", "known"] {
+        let answer = get(&shop, path);
+        assert_eq!(answer.header("referrer-policy").as_deref(), Some("strict-origin"), "{path}");
+        assert!(!answer.body.contains(key), "{path}");
+    }
+    assert!(!server.stop().log.join("\n").contains(key));
 }
 
 #[test]
 fn the_shops_page_is_one_small_document_under_a_strict_policy() {
     let (_server, greeting) = demo();
-    let page = get(shop(&greeting), "/");
+    let page = get(&shop(&greeting), "");
     let policy = page.header("content-security-policy").unwrap();
     assert_eq!((page.status, page.header("content-type").as_deref()), (200, Some("text/html; charset=utf-8")));
     assert!(page.body.len() < 60 * 1024, "{} bytes", page.body.len());
@@ -100,41 +152,45 @@ fn the_shops_page_is_one_small_document_under_a_strict_policy() {
 fn the_shop_answers_its_own_page_and_nobody_else() {
     let (_server, greeting) = demo();
     let shop = shop(&greeting);
-    let port = shop.port();
+    let (port, home) = (shop.address.port(), &shop.home);
     for host in [format!("evil.example:{port}"), format!("localhost:{port}"), "127.0.0.1".to_owned(), String::new()] {
-        for path in ["/", "/known", "/wire/chat"] {
-            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-            let answer = send(shop, request.as_bytes());
+        for path in ["", "known", "wire/chat"] {
+            let request = format!("GET {home}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let answer = send(shop.address, request.as_bytes());
             assert_eq!((answer.status, answer.body.contains("secret")), (403, false), "{host} {path}");
         }
     }
-    for path in ["/sign-in", "/sign-out", "/zendesk", "/service/down"] {
-        let bare = || Request::new(shop, "POST", path).header("Content-Type", "application/x-www-form-urlencoded");
+    for path in ["sign-in", "sign-out", "zendesk", "service/down"] {
+        let bare = || {
+            Request::new(shop.address, "POST", &format!("{home}{path}"))
+                .header("Content-Type", "application/x-www-form-urlencoded")
+        };
         assert_eq!(bare().body("name=x").send().status, 403, "{path}");
         for origin in ["https://evil.example", "null", "http://127.0.0.1"] {
             assert_eq!(bare().header("Origin", origin).body("name=x").send().status, 403, "{path} {origin}");
         }
     }
-    assert_eq!(get(shop, "/known").header("access-control-allow-origin"), None);
+    assert_eq!(get(&shop, "known").header("access-control-allow-origin"), None);
 }
 
 #[test]
 fn a_player_signs_in_and_every_step_of_the_way_is_shown_as_it_went() {
     let (server, greeting) = demo();
     let shop = shop(&greeting);
-    let signed_in = post(shop, "/sign-in", "name=Kay&email=kay%40example.com&next=run%2Fexpired%2Fchat");
-    assert_eq!(signed_in.header("location"), Some(format!("http://{shop}/#run/expired/chat")));
+    let signed_in = post(&shop, "sign-in", "name=Kay&email=kay%40example.com&next=run%2Fexpired%2Fchat");
+    assert_eq!(signed_in.header("location"), Some(format!("http://{}{}#run/expired/chat", shop.address, shop.home)));
     let cookie = signed_in.header("set-cookie").unwrap();
     assert!(
         cookie.starts_with("token=eyJ") && cookie.contains("; Path=/; Max-Age=900; HttpOnly; SameSite=Lax"),
         "{cookie}"
     );
     let login_token = between(&cookie, "token=", ";");
-    let asked = server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{shop}")).send();
-    let known: Value = get(shop, "/known").json();
+    let asked =
+        server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{}", shop.address)).send();
+    let known: Value = get(&shop, "known").json();
     let secret = known["products"][0]["secret"].as_str().unwrap();
     assert_eq!(open(&asked.token(), secret).1["email"], "kay@example.com");
-    let told: Value = get(shop, "/wire/chat").json();
+    let told: Value = get(&shop, "wire/chat").json();
     let [exchanged] = &told.as_array().unwrap()[..] else { panic!("{told}") };
     assert!(exchanged["request"].as_str().unwrap().starts_with("GET /generate/token HTTP/1.1\r\nHost: "));
     assert!(exchanged["request"].as_str().unwrap().contains(&format!("Cookie: token={login_token}\r\n")));
@@ -143,13 +199,13 @@ fn a_player_signs_in_and_every_step_of_the_way_is_shown_as_it_went() {
     let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["origin", "cookie", "verify", "identity", "sign"]);
     assert!(steps.iter().all(|step| step["refusal"].is_null() && step["microseconds"].as_f64().unwrap() >= 0.0));
-    assert_eq!(get(shop, "/wire/chat?after=1").json(), Value::Array(Vec::new()));
+    assert_eq!(get(&shop, "wire/chat?after=1").json(), Value::Array(Vec::new()));
 
-    let expired = post(shop, "/sign-in", "name=Kay&email=&kind=expired&next=javascript:alert(1)");
-    assert_eq!(expired.header("location"), Some(format!("http://{shop}/#")));
+    let expired = post(&shop, "sign-in", "name=Kay&email=&kind=expired&next=javascript:alert(1)");
+    assert_eq!(expired.header("location"), Some(format!("http://{}{}#", shop.address, shop.home)));
     let cookie = expired.header("set-cookie").unwrap();
     assert_eq!(server.get("/generate/token").cookie(between(&cookie, "token=", ";")).send().refusal(), "401 00-01");
-    let told: Value = get(shop, "/wire/chat?after=1").json();
+    let told: Value = get(&shop, "wire/chat?after=1").json();
     let last = told[0]["steps"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["name"], &last["refusal"]), (&"verify".into(), &"00-01".into()));
 }
@@ -159,10 +215,10 @@ fn a_cut_wire_answers_nobody_until_it_is_mended() {
     let (server, greeting) = demo();
     let shop = shop(&greeting);
     assert_eq!(server.get("/generate/token").send().status, 401);
-    assert_eq!(post(shop, "/service/down", "").status, 204);
+    assert_eq!(post(&shop, "service/down", "").status, 204);
     assert_eq!(server.get("/generate/token").send().status, 0);
-    assert_eq!(post(shop, "/zendesk", "").status, 502);
-    assert_eq!(post(shop, "/service/up", "").status, 204);
+    assert_eq!(post(&shop, "zendesk", "").status, 502);
+    assert_eq!(post(&shop, "service/up", "").status, 204);
     assert_eq!(server.get("/generate/token").send().status, 401);
 }
 
@@ -174,7 +230,7 @@ fn with_a_real_secret_it_takes_pasted_logins_and_makes_none() {
         demo_with(&["--login-secret-file", file.to_str().unwrap(), "--origin", "https://shop.example.com"]);
     let shop = shop(&greeting);
     assert!(!greeting.contains("eyJ") && !greeting.contains(LOGIN_SECRET), "{greeting}");
-    let known = get(shop, "/known");
+    let known = get(&shop, "known");
     assert_eq!((&known.json()["can_mint"], known.body.contains(LOGIN_SECRET)), (&false.into(), false));
     for (form, problem) in [
         ("name=Jane+Doe&email=jane%40example.com".to_owned(), "there is no login token; paste one"),
@@ -182,13 +238,13 @@ fn with_a_real_secret_it_takes_pasted_logins_and_makes_none() {
         ("login_token=%01".to_owned(), "that has letters that no login token has; paste the token alone"),
         (format!("login_token={}", "x".repeat(4092)), "that is longer than browsers keep a cookie"),
     ] {
-        let refused = post(shop, "/sign-in", &form);
+        let refused = post(&shop, "sign-in", &form);
         assert_eq!((refused.status, refused.header("set-cookie")), (303, None), "{form}");
-        let told = get(shop, "/known").json()["session"]["problem"].as_str().unwrap().to_owned();
+        let told = get(&shop, "known").json()["session"]["problem"].as_str().unwrap().to_owned();
         assert!(told.starts_with(problem), "{told}");
     }
     let token = LoginToken::valid().mint();
-    let pasted = post(shop, "/sign-in", &format!("login_token=+Bearer+{}%0A{}+", &token[..50], &token[50..]));
+    let pasted = post(&shop, "sign-in", &format!("login_token=+Bearer+{}%0A{}+", &token[..50], &token[50..]));
     assert!(pasted.header("set-cookie").unwrap().starts_with(&format!("token={token};")));
     let asked = server.get("/generate/token").cookie(&token).header("Origin", "https://shop.example.com").send();
     assert_eq!(asked.status, 200);
@@ -226,7 +282,7 @@ fn nothing_of_it_is_there_when_the_service_serves() {
 fn more_connections_than_a_browser_has_are_closed_and_the_demo_goes_on() {
     let (server, greeting) = demo();
     let held: Vec<_> = (0..200).map(|_| crate::client::connect(server.public)).collect();
-    assert_eq!(get(shop(&greeting), "/known").status, 200);
+    assert_eq!(get(&shop(&greeting), "known").status, 200);
     drop(held);
     crate::published_keys::until("there again", || server.get("/generate/token").send().status == 401);
 }

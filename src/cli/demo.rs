@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{bail, ensure};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -29,7 +31,8 @@ use super::wire::Wire;
 pub const AFTER_HELP: &str = "\
 Open the page that it names: a pretend shop that shows every step from the login cookie to what the agent sees, and
 what goes wrong. It needs no settings and reads none. Its secrets are made at each start, shown where a line to paste
-needs them, and kept nowhere; it listens on loopback and nowhere else.
+needs them, and kept nowhere; it listens on loopback and nowhere else. The page's address is new at each start: whoever
+has it sees the login tokens that you paste.
 
 A real login token, without a Zendesk account: give the login project's secret, open the page and paste the token.
 
@@ -90,7 +93,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let load = || Config::load(None, settings(arguments, &login_secrets, &secrets, &allowed));
         let config = load()?;
         let wire = Arc::new(Wire::new(inner.local_addr()?));
-        write!(io::stdout(), "{}", arguments.greeting(&origins, &service, &login_secrets, &secrets)?)?;
+        let home = unguessable_path()?;
+        let shop_page = format!("{}{home}", page(shop.local_addr()?.port()));
+        write!(io::stdout(), "{}", arguments.greeting(&shop_page, &service, &login_secrets, &secrets)?)?;
         let _log = telemetry::start(config.log.format, config.log.level);
         let carrying = tokio::spawn(Arc::clone(&wire).carry(outer));
         let shop_router = Shop {
@@ -99,6 +104,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             product_secrets: secrets.iter().map(|(product, secret)| (*product, text(secret).to_owned())).collect(),
             login_secrets: arguments.login_secret_file.is_none().then_some(login_secrets),
             origins,
+            home,
             service,
             cookie_home,
             session: Mutex::new(Session::default()),
@@ -109,6 +115,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         carrying.abort();
         served
     })
+}
+
+/// A path of 128 random bits, `/` at both ends.
+fn unguessable_path() -> Result<String, Unspecified> {
+    let mut random = [0; 16];
+    rand::fill(&mut random)?;
+    Ok(format!("/{}/", hex::encode(random)))
 }
 
 /// A name of loopback that browsers take for another site than its address.
@@ -160,17 +173,16 @@ fn bind_loopback(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
 impl Arguments {
     fn greeting(
         &self,
-        origins: &[String],
+        shop_page: &str,
         service: &str,
         login_secrets: &LoginSecrets,
         secrets: &[(Product, Secret)],
     ) -> anyhow::Result<String> {
-        let shop = origins.first().map_or("", String::as_str);
         if self.login_secret_file.is_some() {
             return Ok(format!(
                 "Nothing of this leaves your machine. Open the page, and paste a login token of your project:
 
-  {shop}/
+  {shop_page}
 
 Ctrl-C ends the demo. The log follows.
 
@@ -185,7 +197,7 @@ Ctrl-C ends the demo. The log follows.
         Ok(format!(
         "Nothing of this leaves your machine. See it work, step by step, in a pretend shop:
 
-  {shop}/
+  {shop_page}
 
 Or in this terminal: Jane Doe is signed in with Xsolla Login; her login token is in the cookie.
 

@@ -1,7 +1,8 @@
 //! What does a pretend shop answer, whose page shows every step of the way?
 //!
-//! Only the demo serves it, on loopback. It shows the demo's own secrets and tokens, so it answers pages of its own
-//! origins and nobody else: not another site's, and no name that leads here by a trick (DNS rebinding).
+//! Only the demo serves it, on loopback. It shows secrets and tokens, a pasted login token too, so it answers pages of its own
+//! origins and nobody else: not another site's, no name that leads here by a trick (DNS rebinding), and no other user of this
+//! machine, who does not know the random path that all of it stands under.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +10,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::extract::{Form, Path, Query, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN,
+    REFERRER_POLICY, SET_COOKIE,
 };
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{self, Next};
@@ -45,6 +47,8 @@ pub struct Shop {
     pub product_secrets: Vec<(Product, String)>,
     /// Origins of the page, the usual one first. The last is none that the service allows.
     pub origins: Vec<String>,
+    /// The path of the page, `/` at its end, which nobody can guess.
+    pub home: String,
     /// Where the service is, for pages.
     pub service: String,
     /// Where the cookie is set: the shop, under the service's host.
@@ -83,15 +87,17 @@ impl Shop {
     /// The routes.
     pub fn routes(self) -> Router {
         let shop = Arc::new(self);
+        let at = |path: &str| format!("{}{path}", shop.home);
         Router::new()
-            .route("/", get(page))
-            .route("/known", get(known))
-            .route("/sign-in", post(sign_in))
-            .route("/sign-out", post(sign_out))
-            .route("/wire/{product}", get(wire))
-            .route("/zendesk", post(zendesk))
-            .route("/service/{state}", post(cut_wire))
-            .layer(middleware::from_fn_with_state(Arc::clone(&shop), only_own))
+            .route(&at(""), get(page))
+            .route(&at("known"), get(known))
+            .route(&at("sign-in"), post(sign_in))
+            .route(&at("sign-out"), post(sign_out))
+            .route(&at("wire/{product}"), get(wire))
+            .route(&at("zendesk"), post(zendesk))
+            .route(&at("service/{state}"), post(cut_wire))
+            // Not around the 404 of other paths, which says nothing to anybody.
+            .route_layer(middleware::from_fn_with_state(Arc::clone(&shop), only_own))
             .with_state(shop)
     }
 
@@ -118,7 +124,7 @@ impl Shop {
     fn back(&self, next: &str) -> impl IntoResponse + use<> {
         let origin = self.origins.first().map_or("", String::as_str);
         let is_plain = next.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/');
-        (StatusCode::SEE_OTHER, [(LOCATION, format!("{origin}/#{}", if is_plain { next } else { "" }))])
+        (StatusCode::SEE_OTHER, [(LOCATION, format!("{origin}{}#{}", self.home, if is_plain { next } else { "" }))])
     }
 }
 
@@ -134,6 +140,8 @@ async fn only_own(State(shop): State<Arc<Shop>>, request: Request, next: Next) -
     }
     let mut response = next.run(request).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // No `Referer` has the path. With `no-referrer` the forms would have no `Origin`.
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
 

@@ -166,6 +166,7 @@ def signed_in(page):
         assert set(page.way().values()) == {"done"}, page.way()
         assert page.text("signature").startswith("✓ The signature is right") and '"alg": "HS256"' in page.text("token")
         assert page.text("request").startswith(f"{method} {path}") and "token=eyJ" in page.text("request")
+        assert page.shop.rpartition("/")[2] not in page.text("request"), "no Referer has the page's path"
         assert page.text("answer").startswith("HTTP/1.1 200 OK") and snippet in page.text("snippet")
     page.click("#products input[value=chat]")
     tokens = set()

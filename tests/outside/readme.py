@@ -323,7 +323,7 @@ def demo(reader, span):
     # With a secret of one's own it takes one's own page too.
     words += ["--origin", f"https://{SHOP}"] if secret in words else []
     with Demo(*words[1:]) as running:
-        with urllib.request.urlopen(running.shop, timeout=PATIENCE) as page:
+        with urllib.request.urlopen(f"{running.shop}/", timeout=PATIENCE) as page:
             assert page.status == 200 and b"</html>" in page.read()
     return "its page is there"
 

@@ -64,7 +64,7 @@ ${url}/support-sdk/token`,
 // The page's own function, as README.md has it for a page without the script: it calls back with a token, or never.
 const jwtFn = async (callback, seen, credentials = "include") => {
   const response = state.product === "support-sdk"
-    ? await fetch("/zendesk", { method: "POST" })
+    ? await fetch("zendesk", { method: "POST" })
     : await fetch(url(state.product), { credentials, cache: "no-store" });
   Object.assign(seen, { status: response.status, id: response.headers.get("X-Request-Id") });
   const { token } = response.status === 200 ? await response.json() : {};
@@ -79,7 +79,7 @@ const ask = async (credentials) => {
   const begun = performance.now();
   await jwtFn((token) => { seen.token = token; }, seen, credentials).catch(() => {});
   seen.milliseconds = performance.now() - begun;
-  const all = await (await fetch(`/wire/${state.product}?after=${state.last}`)).json();
+  const all = await (await fetch(`wire/${state.product}?after=${state.last}`)).json();
   state.last = all.at(-1)?.number ?? state.last;
   const wires = all.filter(({ request }) => !request.startsWith("OPTIONS"));
   seen.wire = wires.findLast(({ answer }) => seen.id && answer.includes(seen.id)) ?? wires.at(-1) ?? all.at(-1);
@@ -97,11 +97,11 @@ const ask = async (credentials) => {
 // Opens the widget: it asks, and then what became of the last request is shown. Zendesk's ask again within a session.
 const open = async ({ trouble, times = 1 } = {}) => {
   const [, how = {}] = TROUBLE[trouble] ?? [];
-  if (how.down) await fetch("/service/down", { method: "POST" });
+  if (how.down) await fetch("service/down", { method: "POST" });
   await Promise.all(Array.from({ length: how.flood ?? 0 }, () => fetch(url(state.product), { credentials: "include" }).catch(() => {})));
   let seen = null;
   for (let time = 0; time < times; time += 1) seen = await ask(how.credentials);
-  if (how.down) await fetch("/service/up", { method: "POST" });
+  if (how.down) await fetch("service/up", { method: "POST" });
   await show(seen, trouble);
 };
 
@@ -222,7 +222,7 @@ const showTold = (seen, trouble) => {
 // Signs in or out as a real shop does, by a form; the page comes back and goes on with what `next` says.
 const submit = (fields, next = "") => {
   const { out, ...rest } = fields;
-  const form = make("form", "", { method: "post", action: `${state.known.cookie_home}/${out ? "sign-out" : "sign-in"}` });
+  const form = make("form", "", { method: "post", action: `${state.known.cookie_home}${location.pathname}${out ? "sign-out" : "sign-in"}` });
   for (const [name, value] of Object.entries({ ...rest, next })) form.append(make("input", "", { type: "hidden", name, value }));
   document.body.append(form);
   form.submit();
@@ -232,7 +232,7 @@ const attempt = async (trouble) => {
   const [, { isOfPages, ...how }] = TROUBLE[trouble];
   const next = `run/${trouble}/${state.product}`;
   const isForeign = location.origin === state.known.foreign_origin;
-  if (how.foreign && !isForeign) location.href = `${state.known.foreign_origin}/#${next}`;
+  if (how.foreign && !isForeign) location.href = `${state.known.foreign_origin}${location.pathname}#${next}`;
   else if (how.foreign || how.credentials || how.down || how.flood) {
     await open({ trouble });
     $("told").scrollIntoView({ block: "nearest" });
@@ -254,7 +254,7 @@ const choose = (product) => {
 
 // Who is signed in now; another tab may have changed it.
 const know = async () => {
-  state.known = await (await fetch("/known")).json();
+  state.known = await (await fetch("known")).json();
   const { session, can_mint } = state.known;
   const { name, email, login_token, set_cookies, problem } = session;
   const who = !login_token ? "Nobody is signed in." : !can_mint ? "The login token that you pasted is in the cookie."
@@ -264,18 +264,18 @@ const know = async () => {
 };
 
 const start = async () => {
-  await fetch("/service/up", { method: "POST" });
+  await fetch("service/up", { method: "POST" });
   await know();
   const { can_mint, cookie_home, usual_origin, foreign_origin } = state.known;
   $("foreign").hidden = location.origin !== foreign_origin;
-  $("home").href = `${usual_origin}/`;
+  $("home").href = `${usual_origin}${location.pathname}`;
   for (const [id, isShown] of [["minted", can_mint], ["pasted", !can_mint]]) {
     $(id).hidden = !isShown;
     for (const field of $(id).querySelectorAll("input, textarea")) field.disabled = !isShown;
   }
   $("name").value = player().name;
   $("email").value = player().email;
-  $("sign-in").action = `${cookie_home}/sign-in`;
+  $("sign-in").action = `${cookie_home}${location.pathname}sign-in`;
   $("sign-in").addEventListener("submit", () => {
     if (can_mint) kept("player", { name: $("name").value, email: $("no-email").checked ? "" : $("email").value });
     if ($("no-email").checked) $("email").value = "";
@@ -302,7 +302,7 @@ const start = async () => {
   $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText($("snippet").textContent).then(() => { $("copied").textContent = "Copied"; }, () => { $("copied").textContent = "Select and copy it by hand"; });
   });
-  const all = await (await fetch("/wire/chat?after=0")).json();
+  const all = await (await fetch("wire/chat?after=0")).json();
   state.last = all.at(-1)?.number ?? 0;
   const [, run, product] = location.hash.match(/^#run\/([a-z0-9-]+)\/([a-z-]+)$/) ?? [];
   choose(Object.hasOwn(PRODUCTS, product ?? "") ? product : "chat");
