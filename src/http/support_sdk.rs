@@ -92,8 +92,9 @@ impl BodySlots {
 /// The login token of an app's player in, a token for the Support SDK out
 ///
 /// The body is a form or JSON, by its content type or else by its first character, of at most 16 KiB. Blanks around the
-/// login token and `Bearer ` before it are dropped; what is no token is a 400. The issued token's claims: `name`, `email`, `external_id`,
-/// `jti`, `iat`. Whatever may be trouble of this service is a 503: a 401 would make the app drop the player's history.
+/// login token and `Bearer ` before it are dropped; what is not a login token is a 400. The issued token's claims: `name`,
+/// `email`, `external_id`, `jti`, `iat`. Whatever may be trouble of this service is a 503: a 401 would make the app drop the
+/// player's history.
 #[utoipa::path(
     post,
     path = SUPPORT_SDK_PATH,
@@ -159,7 +160,8 @@ impl IntoResponses for ServerRefusals {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct UserToken {
-    /// The player's login token, which the app sets as its user token.
+    /// The player's login token, which the app sets as its user token: a JWT in compact form.
+    #[schema(max_length = 8192, pattern = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")]
     user_token: String,
 }
 
@@ -223,7 +225,7 @@ fn is_too_large(error: &axum::Error) -> bool {
 /// `Bearer ` before it.
 ///
 /// # Errors
-/// What is there can't be a login token. None at all can: it is judged like any other.
+/// It is not a login token. An empty one is judged like any other.
 pub fn credentials(user_token: &str) -> Result<Credentials, Reason> {
     let trimmed = user_token.trim_ascii();
     let token = match trimmed.split_at_checked("Bearer ".len()) {
@@ -274,7 +276,7 @@ fn fields(form: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
     form_urlencoded::parse(form).filter(|(name, _)| name == FIELD).map(|(_, value)| value)
 }
 
-/// Why there is no user token: there may be one, in a form that is none.
+/// Why a form has no user token: there may be one that is written in another way.
 fn not_in_form(body: &[u8]) -> Reason {
     if body.starts_with(BYTE_ORDER_MARK.as_bytes()) {
         Reason::ByteOrderMark

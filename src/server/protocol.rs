@@ -16,7 +16,8 @@ pub(super) enum Protocol {
 
 use Protocol::{Http1, Http2, Proxy1, Proxy2, Tls};
 
-/// How protocols begin, as far as hyper reads before it gives up: RFC 9113 §3.4 and `proxy-protocol.txt` §2 of the proxy that it comes from.
+/// How protocols begin, as far as hyper reads before it gives up (RFC 9113 §3.4; section 2 of the PROXY protocol's
+/// specification, `proxy-protocol.txt`).
 const OPENINGS: [(Protocol, &[u8]); 3] = [(Http2, b"PRI * HTTP/2"), (Proxy1, b"PROXY "), (Proxy2, b"\r\n\r\n\0")];
 
 /// A `ClientHello` in a record of TLS (RFC 8446 §5.1): type 22, version 3.x, two bytes of length, and its own type. hyper

@@ -57,8 +57,10 @@ def main(program):
 
 
 def with_login(document, token):
-    """The document with a login as the example of a body, so that answers to it are among those that are held against it."""
+    """The document with a login as the example of a body, so that answers to it are among those that are held against it. It is also
+    the only one: no pattern says what is a login token, and what is none is malformed."""
     document = copy.deepcopy(document)
+    document["components"]["schemas"]["UserToken"]["properties"]["user_token"] = {"type": "string", "enum": [token]}
     for body in document["paths"]["/support-sdk/token"]["post"]["requestBody"]["content"].values():
         body["example"] = {"user_token": token}
     return document
