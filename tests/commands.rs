@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use zendesk_token::config::settings::SETTINGS;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, usual};
+use crate::login_tokens::PROJECT;
 use crate::settings::SettingsFile;
 
 fn stdout(output: &Output) -> &str {
@@ -23,7 +24,7 @@ fn stderr(output: &Output) -> &str {
 fn check_says_what_would_run_with_secrets_as_lengths() {
     let secret_file = SettingsFile::new(format!("{CHAT_SECRET}\n"));
     let file = SettingsFile::new(format!(
-        "listen = \"0.0.0.0:8001\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\n[chat]\nsecret_file = \"{}\"\n[cors]\norigins = [\"{ORIGIN}\"]\n",
+        "listen = \"0.0.0.0:8001\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\nproject_id = \"{PROJECT}\"\nmax_lifetime = \"24h\"\n[chat]\nsecret_file = \"{}\"\n[cors]\norigins = [\"{ORIGIN}\"]\n",
         secret_file.path().display()
     ));
     let result = output(&["check", "--config", file.path().to_str().unwrap()], &[("chat.lifetime", "6m")]);
@@ -39,7 +40,7 @@ fn check_says_what_would_run_with_secrets_as_lengths() {
         &secret_file.path().display().to_string(),
         "(64",
         "bytes)",
-        &format!("({path}:5)")
+        &format!("({path}:7)")
     ]));
     assert!(has(&["chat.lifetime", "6m", "(ZENDESK_TOKEN_CHAT__LIFETIME)"]), "{report}");
     assert!(has(&["login.cookie", "token", "(default)"]), "{report}");

@@ -1,7 +1,8 @@
 //! Settings from file and environment, and what is said of wrong ones.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use zendesk_token::config::products::ClaimSet;
 use zendesk_token::config::settings::FILE_VARIABLE;
 use zendesk_token::telemetry::Format;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, output, usual, variable};
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, output, recommended, usual, variable};
 
 /// A settings file that is gone when dropped.
 pub struct SettingsFile(PathBuf);
@@ -23,6 +24,7 @@ impl SettingsFile {
         let name = format!("zendesk-token-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         Self(path)
     }
 
@@ -55,7 +57,8 @@ fn minimal_file(more: &str) -> SettingsFile {
 
 #[test]
 fn the_environment_alone_is_enough() {
-    let config = load(None, &usual(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")])).unwrap();
+    let listen = [("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")];
+    let config = load(None, &recommended(&listen)).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8001");
     assert_eq!(config.login.cookie, "token");
     assert_eq!(config.login.leeway, Duration::from_mins(1));

@@ -7,8 +7,8 @@ use zendesk_token::config::products::{ClaimSet, EmailRule, PRODUCTS, Product};
 use zendesk_token::http::token::path;
 
 use crate::harness::{
-    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET,
-    Server, command, output, usual,
+    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, RECOMMENDED,
+    SUPPORT_SDK_SECRET, Server, command, output, recommended, usual,
 };
 use crate::login_tokens::LoginToken;
 use crate::settings::{load, problems};
@@ -128,7 +128,7 @@ fn values_out_of_range_are_refused() {
 
 #[test]
 fn the_defaults_are_those_of_the_table() {
-    let config = load(None, &usual(&OTHER_PRODUCTS)).unwrap();
+    let config = load(None, &recommended(&OTHER_PRODUCTS)).unwrap();
     let [_, messaging, help_center, support_sdk] = config.products.as_slice() else { panic!("{config:?}") };
     let lifetime = Duration::from_mins(15);
     assert_eq!(messaging.claims, ClaimSet::Messaging { lifetime, key_id: KEY_ID.to_owned() });
@@ -144,7 +144,7 @@ fn the_defaults_are_those_of_the_table() {
 
 #[test]
 fn vouching_for_emails_is_warned_of() {
-    let config = load(None, &usual(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
+    let config = load(None, &recommended(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
     assert!(warning.to_string().contains("vouches for every email"), "{warning}");
 }
@@ -165,6 +165,7 @@ fn pages_need_origins() {
     assert!(told.starts_with("support_sdk.secret_file (") && told.lines().count() == 1, "{told}");
     let mut settings = without_chat(&[("messaging.secret", MESSAGING_SECRET), ("messaging.key_id", KEY_ID)]);
     settings.extend([("login.bearer", "true")]);
+    settings.extend(RECOMMENDED);
     settings.retain(|(key, _)| *key != "cors.origins");
     let [warning] = load(None, &settings).unwrap().warnings.try_into().unwrap();
     assert!(

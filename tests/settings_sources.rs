@@ -9,7 +9,7 @@ use zendesk_token::config::Config;
 use zendesk_token::config::login::Signature;
 use zendesk_token::config::settings::SETTINGS;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, command, usual, variable};
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, OTHER_PRODUCTS, command, recommended, usual, variable};
 use crate::settings::{SettingsFile, load, problems};
 
 #[test]
@@ -51,7 +51,7 @@ fn strange_variables_are_not_read() {
 #[test]
 fn a_variable_that_looks_like_a_setting_and_is_none_is_told() {
     let check = |name: &str| {
-        let mut command = command(&["check"], &usual(&[]));
+        let mut command = command(&["check"], &recommended(&[]));
         let output = command.env(name, "true").output().unwrap();
         assert_eq!(output.status.code(), Some(0));
         String::from_utf8(output.stdout).unwrap()
@@ -83,7 +83,11 @@ fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
         (b"[login\nsecret = 1".to_vec(), ":1): is not TOML here"),
         (b"[login]\n\nsecret = abc".to_vec(), ":3): is not TOML here"),
         (b"[login]\ncookie = 'a'\ncookie = 'b'".to_vec(), ":3): is not TOML here"),
-        (vec![0xff, 0xfe], "): can't be read: stream did not contain valid UTF-8"),
+        (vec![0xff, 0xfe], "): is not UTF-8 text"),
+        (
+            b"[\0l\0o\0g\0]\0".to_vec(),
+            "): is not UTF-8 text; if it is UTF-16, as PowerShell writes files, save it as UTF-8",
+        ),
         (vec![b' '; (1 << 20) + 1], "): is larger than 1 MiB"),
     ] {
         let error = load(Some(&SettingsFile::new(bytes)), &usual(&[])).unwrap_err().to_string();
@@ -95,6 +99,43 @@ fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
     let both = load(Some(&broken), &[("log.level", "loud")]).unwrap_err().to_string();
     assert!(both.contains(":1): is not TOML here") && both.contains("ZENDESK_TOKEN_LOG__LEVEL"), "{both}");
     assert_eq!(both.lines().filter(|line| !line.starts_with("config file (")).count(), 1, "{both}");
+}
+
+#[test]
+fn a_byte_order_mark_before_the_settings_is_dropped() {
+    let file = SettingsFile::new("\u{feff}[login]\r\ncookie = \"jar\"\r\n");
+    assert_eq!(load(Some(&file), &usual(&[])).unwrap().login.cookie, "jar");
+}
+
+#[test]
+fn quotes_and_invisible_characters_around_a_text_are_refused() {
+    for (key, value) in [
+        ("login.issuer", "\"https://login.xsolla.com\""),
+        ("login.issuer", "'https://login.xsolla.com'"),
+        ("login.issuer", "“https://login.xsolla.com”"),
+        ("login.issuer", "‘https://login.xsolla.com’"),
+        ("login.issuer", "https://login.xsolla.com\u{200b}"),
+        ("login.issuer", "https://login.xsolla.com\r"),
+        ("login.cookie", "'token'"),
+        ("login.project_id", "\"0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77\""),
+        ("login.algorithm", "\"HS256\""),
+        ("login.leeway", "\"60s\""),
+        ("messaging.key_id", "\"app_5f0d1a7b3c11\""),
+        ("messaging.name_from", "\"name,email\""),
+        ("messaging.name_from", "name,'email'"),
+        ("chat.name_from", "“email”"),
+        ("cors.origins", "\"https://shop.example.com\""),
+        ("proxy.trusted", "'127.0.0.1'"),
+        ("login.ca_file", "\"/etc/ssl/private-ca.pem\""),
+    ] {
+        let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+        let expected =
+            format!("{key} ({}): has quotes, white space or an invisible character around it", variable(key));
+        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{key}={value}: {told}");
+    }
+    let file = SettingsFile::new("[chat]\nname_from = ['name', \"'email'\"]\n[login]\nissuer = \"'x'\"\n");
+    let told = load(Some(&file), &usual(&[])).unwrap_err().to_string();
+    assert_eq!(told.matches("has quotes, white space").count(), 2, "{told}");
 }
 
 #[test]

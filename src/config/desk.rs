@@ -4,7 +4,7 @@ use crate::http_client::authorities;
 
 use super::origin::may_be_called;
 use super::reader::Reader;
-use super::secret::Secret;
+use super::secret::{Secret, Weakness};
 
 /// `[conversations]`: the app of Zendesk Messaging, in the Sunshine Conversations API.
 #[derive(Debug)]
@@ -120,10 +120,17 @@ fn id(reader: &mut Reader, key: &'static str, is_letter: fn(u8) -> bool) -> Stri
 fn api_key(reader: &mut Reader, keys: [&'static str; 2]) -> Secret {
     let secret = reader.required_secret(keys, "", "");
     if let Some(key) = reader.read_from(keys) {
-        if secret.bytes().is_empty() {
-            reader.reject(key, "is empty; give the key, or drop the setting");
-        } else if !secret.bytes().iter().all(u8::is_ascii_graphic) {
-            reader.reject(key, "has white space or letters that no key has; copy it again, alone");
+        // An access token may well be a JWT.
+        let is_no_key = |weakness: &Weakness| !weakness.may_be_allowed() && *weakness != Weakness::Token;
+        match secret.weakness().filter(is_no_key) {
+            Some(weakness) => reader.reject(key, weakness.to_string()),
+            None if secret.has_wrapping() || !secret.bytes().iter().all(u8::is_ascii_graphic) => {
+                reader.reject(
+                    key,
+                    "has white space or letters that no key has, or quotes around it; copy it again, alone",
+                );
+            }
+            None => {}
         }
     }
     secret

@@ -13,7 +13,7 @@ use secrecy::zeroize::Zeroizing;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Problem, Source};
-use super::secret::{MIN_BYTES, Secret};
+use super::secret::{MIN_BYTES, Secret, is_damage, without_bom};
 use super::settings::{self, FILE_VARIABLE, PREFIX, SETTINGS};
 use super::watched::WatchedFiles;
 use super::{Effective, Variables};
@@ -23,6 +23,10 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// The library's own words stay out of errors: they may quote the text, which may be a secret.
 const NOT_TOML: &str = "is not TOML here, or names a key twice; text goes in quotes";
+
+/// What is wrong with a text that `is_wrapped`.
+const WRAPPED: &str =
+    "has quotes, white space or an invisible character around it; remove them (Docker keeps the quotes of an env file)";
 
 /// What a problem with the file itself goes under, in place of a setting's key.
 const PROBLEM_KEY: &str = "config file";
@@ -186,6 +190,7 @@ impl Reader {
     pub(super) fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let result = match self.written(key)?.text() {
             Ok("") => Err("is empty; give a value, or drop the setting".to_owned()),
+            Ok(text) if is_wrapped(text) => Err(WRAPPED.to_owned()),
             Ok(text) => parse(text),
             Err(kind) => {
                 let default = settings::find(key).and_then(|setting| setting.default);
@@ -253,6 +258,7 @@ impl Reader {
 
     /// Reads a list of texts, comma-separated in the environment; empty when unset or wrong.
     pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
+        let is_quoted = matches!(self.written(key), Some(Written::Untyped(text)) if is_wrapped(text.trim()));
         let items: Vec<String> = match self.written(key) {
             None => return Vec::new(),
             Some(Written::Untyped(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
@@ -261,6 +267,10 @@ impl Reader {
         };
         if items.is_empty() || items.iter().any(String::is_empty) {
             self.reject(key, "needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment");
+            return Vec::new();
+        }
+        if is_quoted || items.iter().any(|item| is_wrapped(item)) {
+            self.reject(key, WRAPPED);
             return Vec::new();
         }
         items
@@ -289,7 +299,7 @@ impl Reader {
             return None;
         }
         let (from, secret) = match self.written(key).map(Written::text) {
-            Some(Ok(text)) => (key, Ok(Secret::new(text.as_bytes().to_vec()))),
+            Some(Ok(text)) => (key, Ok(Secret::new(without_bom(text.as_bytes()).to_vec()))),
             Some(Err(kind)) => (key, Err(format!("is {kind} and needs text in quotes"))),
             None => {
                 let told = |error| {
@@ -415,17 +425,29 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
     }
 }
 
+/// Whether quotes, white space or a character that copying added stand around a text.
+fn is_wrapped(text: &str) -> bool {
+    let is_around = |letter: char| letter.is_whitespace() || is_damage(letter);
+    let quotes = ['"', '\''];
+    let is_quoted = text.len() > 1 && text.starts_with(quotes) && text.ends_with(quotes);
+    is_quoted || text.starts_with(is_around) || text.ends_with(is_around)
+}
+
 /// Reads a text file of at most 1 MiB.
 fn read_capped(path: &Path) -> Result<Zeroizing<String>, String> {
-    let mut text = Zeroizing::new(String::new());
+    let mut bytes = Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| {
         // Growing would leave copies behind that nobody wipes.
-        text.reserve(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or_default() + 1);
-        file.take(MAX_BYTES + 1).read_to_string(&mut text)
+        bytes.reserve(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or_default() + 1);
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
     });
     match read {
-        Ok(bytes) if bytes as u64 > MAX_BYTES => Err("is larger than 1 MiB; is the path right?".to_owned()),
-        Ok(_) => Ok(text),
-        Err(error) => Err(format!("can't be read: {error}; is the path right?")),
+        Ok(count) if count as u64 > MAX_BYTES => return Err("is larger than 1 MiB; is the path right?".to_owned()),
+        Ok(_) => {}
+        Err(error) => return Err(format!("can't be read: {error}; is the path right?")),
+    }
+    match str::from_utf8(without_bom(&bytes)) {
+        Ok(text) if !text.contains('\0') => Ok(Zeroizing::new(text.to_owned())),
+        _ => Err("is not UTF-8 text; if it is UTF-16, as PowerShell writes files, save it as UTF-8".to_owned()),
     }
 }
