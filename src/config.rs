@@ -251,6 +251,7 @@ impl Config {
             reader.warn("limits.request_timeout", what);
         }
         check_secrets(reader, &config.login, &config.products);
+        reader.refuse_shown_secrets();
         config
     }
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use zendesk_token::config::settings::SETTINGS;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, usual};
+use crate::harness::{
+    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, output, usual,
+};
 use crate::login_tokens::PROJECT;
 use crate::settings::SettingsFile;
 
@@ -54,6 +56,23 @@ fn check_says_what_would_run_with_secrets_as_lengths() {
         assert!(rows.iter().flatten().any(|word| word.trim_end_matches(',') == setting.key), "{}", setting.key);
     }
     assert_eq!(output(&["check"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn no_command_takes_or_prints_a_secret_as_the_key_id() {
+    for secret in [MESSAGING_SECRET, LOGIN_SECRET] {
+        let settings = usual(&[&OTHER_PRODUCTS[..], &[("messaging.key_id", secret)]].concat());
+        for command in [&["check"][..], &["serve"], &["inspect"], &["inspect", "--zendesk", "messaging"]] {
+            let result = output(command, &settings);
+            let (out, error) = (stdout(&result), stderr(&result));
+            assert_eq!(result.status.code(), Some(2), "{command:?}: {out}{error}");
+            assert!(
+                error.starts_with("messaging.key_id (ZENDESK_TOKEN_MESSAGING__KEY_ID): has the value of"),
+                "{error}"
+            );
+            assert!(!out.contains(secret) && !error.contains(secret), "{command:?}: {out}{error}");
+        }
+    }
 }
 
 #[test]

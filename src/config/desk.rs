@@ -46,23 +46,27 @@ const LEGACY: [(&str, &str); 3] =
 /// Reads `[conversations]`.
 pub(super) fn conversations(reader: &mut Reader) -> Conversations {
     let place_keys = ["conversations.base_url", "conversations.subdomain", "conversations.ca_file"];
-    Conversations {
+    let conversations = Conversations {
         place: place(reader, place_keys, "/sc"),
         app_id: id(reader, "conversations.app_id", |byte| byte.is_ascii_alphanumeric() || byte == b'_'),
         // The user name of HTTP's Basic scheme ends at a colon (RFC 7617 §2).
         key_id: id(reader, "conversations.key_id", |byte| byte.is_ascii_graphic() && byte != b':'),
         key_secret: api_key(reader, ["conversations.key_secret", "conversations.key_secret_file"]),
         brand_id: reader.text("conversations.brand_id"),
-    }
+    };
+    reader.refuse_shown_secrets();
+    conversations
 }
 
 /// Reads `[chat_api]`.
 pub(super) fn chat_api(reader: &mut Reader) -> ChatApi {
     let place_keys = ["chat_api.base_url", "chat_api.subdomain", "chat_api.ca_file"];
-    ChatApi {
+    let chat_api = ChatApi {
         place: place(reader, place_keys, "/api/v2/chat"),
         token: api_key(reader, ["chat_api.token", "chat_api.token_file"]),
-    }
+    };
+    reader.refuse_shown_secrets();
+    chat_api
 }
 
 /// Reads where an API is; `path` is its own on a host of Zendesk's.

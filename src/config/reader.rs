@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ const PROBLEM_KEY: &str = "config file";
 pub(super) struct Reader {
     /// The value that wins, under its key.
     found: BTreeMap<&'static str, (Written, Source)>,
-    /// Length of each secret that was read, under the key that gave it.
-    secret_bytes: BTreeMap<&'static str, usize>,
+    /// Each secret that was read, under the key that gave it.
+    secrets: BTreeMap<&'static str, Secret>,
     /// Files that were read besides the settings file.
     pub(super) files: WatchedFiles,
     /// What is wrong so far.
@@ -309,7 +309,7 @@ impl Reader {
             }
         };
         let secret = secret.map_err(|what| self.reject(from, what)).ok()?;
-        self.secret_bytes.insert(from, secret.bytes().len());
+        self.secrets.insert(from, Secret::new(secret.bytes().to_vec()));
         Some(secret)
     }
 
@@ -326,7 +326,38 @@ impl Reader {
 
     /// Which of the two keys a secret came out of.
     pub(super) fn read_from(&self, keys: [&'static str; 2]) -> Option<&'static str> {
-        keys.into_iter().find(|key| self.secret_bytes.contains_key(key))
+        keys.into_iter().find(|key| self.secrets.contains_key(key))
+    }
+
+    /// Refuses every setting that is no secret and has the value of one: it is shown, logged or published, as
+    /// `messaging.key_id` is in each token.
+    pub(super) fn refuse_shown_secrets(&mut self) {
+        let keys = SETTINGS.iter().map(|setting| setting.key);
+        let (secret_keys, others): (Vec<_>, Vec<_>) = keys.partition(|key| settings::is_secret(key));
+        for (from, secret) in secret_keys.into_iter().filter_map(|key| self.any_secret(key)).collect::<Vec<_>>() {
+            for key in &others {
+                if self.written(key).is_some_and(|written| written.shows(&secret)) {
+                    let source = self.source(from);
+                    let what = "which must stay secret; one of the two is misplaced";
+                    self.reject(key, format!("has the value of {from} ({source}), {what}"));
+                }
+            }
+        }
+    }
+
+    /// A secret that is set, whether or not it was read for use, with the setting that gives it.
+    fn any_secret(&self, key: &'static str) -> Option<(&'static str, Secret)> {
+        let file_key = settings::find(&format!("{key}_file"))?.key;
+        if let Some(from) = self.read_from([key, file_key]) {
+            return Some((from, Secret::new(self.secrets.get(from)?.bytes().to_vec())));
+        }
+        if let Some(text) = self.written(key) {
+            return Some((key, Secret::new(without_bom(text.text().ok()?.as_bytes()).to_vec())));
+        }
+        let path = Path::new(self.written(file_key)?.text().ok()?);
+        // Opening a pipe would wait for its writer.
+        let secret = fs::metadata(path).ok()?.is_file().then(|| Secret::from_file(path))?;
+        Some((file_key, secret.ok()?))
     }
 
     /// Whether both of two settings are there that exclude each other, which is then noted as a problem.
@@ -360,7 +391,7 @@ impl Reader {
 
     fn shown(&self, key: &str) -> String {
         let Some(written) = self.written(key) else { return "not set".to_owned() };
-        let bytes = self.secret_bytes.get(key);
+        let bytes = self.secrets.get(key).map(|secret| secret.bytes().len());
         if !settings::is_of_service(key) {
             // Nobody has judged what may well be a secret in the wrong place.
             return "set".to_owned();
@@ -388,6 +419,16 @@ impl Written {
             Self::Flag(_) => Err("true or false"),
             Self::List(_) => Err("a list"),
             Self::Other(kind) => Err(kind),
+        }
+    }
+
+    /// Whether the text, or one of a list, is a secret.
+    fn shows(&self, secret: &Secret) -> bool {
+        match self {
+            Self::Untyped(text) => secret.is_shown_by(text) || text.split(',').any(|item| secret.is_shown_by(item)),
+            Self::Text(text) | Self::Number(text) | Self::Flag(text) => secret.is_shown_by(text),
+            Self::List(items) => items.iter().any(|item| secret.is_shown_by(item)),
+            Self::Other(_) => false,
         }
     }
 }

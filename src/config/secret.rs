@@ -210,6 +210,17 @@ impl Secret {
     pub fn is_same(&self, other: &Self) -> bool {
         core(self.bytes()) == core(other.bytes())
     }
+
+    /// Whether a text gives this secret away: the same characters, whatever hyphens, quotes, white space and case.
+    #[must_use]
+    pub fn is_shown_by(&self, text: &str) -> bool {
+        let letters = |bytes: &[u8]| {
+            let kept = core(bytes).iter().filter(|byte| **byte != b'-').map(u8::to_ascii_lowercase);
+            Zeroizing::new(kept.collect::<Vec<u8>>())
+        };
+        let own = letters(self.bytes());
+        !own.is_empty() && own == letters(text.as_bytes())
+    }
 }
 
 impl fmt::Debug for Secret {
