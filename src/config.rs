@@ -252,6 +252,7 @@ impl Config {
         }
         check_secrets(reader, &config.login, &config.products);
         reader.refuse_shown_secrets();
+        reader.warn_of_open_files();
         config
     }
 }

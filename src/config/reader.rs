@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Read;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +28,11 @@ const NOT_TOML: &str = "is not TOML here, or names a key twice; text goes in quo
 /// What is wrong with a text that `is_wrapped`.
 const WRAPPED: &str =
     "has quotes, white space or an invisible character around it; remove them (Docker keeps the quotes of an env file)";
+
+/// Permission bits of a file's mode, by which users who are neither its owner nor of its group write or read it. The
+/// group's are left alone: Kubernetes' `fsGroup` sets them.
+const OTHERS_WRITE: u32 = 0o002;
+const OTHERS_READ_OR_WRITE: u32 = 0o006;
 
 /// What a problem with the file itself goes under, in place of a setting's key.
 const PROBLEM_KEY: &str = "config file";
@@ -115,6 +121,13 @@ impl Reader {
                 None => self.blame_unknown(&key, source),
             }
         });
+        let holds_secret =
+            self.found.iter().any(|(key, (_, source))| settings::is_secret(key) && matches!(source, Source::File(..)));
+        let bits = if holds_secret { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE };
+        if let Some(what) = access_by_others(path, bits) {
+            let source = Source::File(path.to_owned(), None);
+            self.warnings.push(Problem { key: PROBLEM_KEY.to_owned(), source, what });
+        }
     }
 
     fn blame_unknown(&mut self, key: &str, source: Source) {
@@ -360,6 +373,18 @@ impl Reader {
         Some((file_key, secret.ok()?))
     }
 
+    /// Warns of every file named here that others can change, or read though it holds a secret.
+    pub(super) fn warn_of_open_files(&mut self) {
+        for key in SETTINGS.iter().map(|setting| setting.key).filter(|key| settings::names_file(key)) {
+            let Some(Ok(path)) = self.written(key).map(Written::text) else { continue };
+            let is_public = key.ends_with("ca_file") || key == "tls.certificate";
+            let bits = if is_public { OTHERS_WRITE } else { OTHERS_READ_OR_WRITE };
+            if let Some(what) = access_by_others(Path::new(path), bits) {
+                self.warn(key, format!("names a file that {what}"));
+            }
+        }
+    }
+
     /// Whether both of two settings are there that exclude each other, which is then noted as a problem.
     pub(super) fn is_set_twice(&mut self, key: &str, other: &str) -> bool {
         let is_set_twice = self.has(key) && self.has(other);
@@ -472,6 +497,14 @@ fn is_wrapped(text: &str) -> bool {
     let quotes = ['"', '\''];
     let is_quoted = text.len() > 1 && text.starts_with(quotes) && text.ends_with(quotes);
     is_quoted || text.starts_with(is_around) || text.ends_with(is_around)
+}
+
+/// What users other than owner and group may do with a file, where its mode has any of `bits`, and the fix.
+fn access_by_others(path: &Path, bits: u32) -> Option<String> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & bits;
+    let does = if mode & OTHERS_WRITE != 0 { "changed" } else { "read" };
+    let fix = if bits == OTHERS_WRITE { "chmod o-w it" } else { "make its mode 0400, or 0440 for a group" };
+    (mode != 0).then(|| format!("can be {does} by every user of this machine; {fix}"))
 }
 
 /// Reads a text file of at most 1 MiB.

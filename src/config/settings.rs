@@ -168,6 +168,12 @@ pub fn is_secret(key: &str) -> bool {
     key.ends_with("secret") || key == "chat_api.token"
 }
 
+/// Whether its value is the path of a file.
+#[must_use]
+pub fn names_file(key: &str) -> bool {
+    key.ends_with("_file") || matches!(key, "tls.certificate" | "tls.key")
+}
+
 /// Whether the service reads it; the others are read, and judged, by one command alone.
 #[must_use]
 pub fn is_of_service(key: &str) -> bool {
