@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use zendesk_token::config::settings::SETTINGS;
 
 use crate::harness::{
-    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, output, usual,
+    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, output, recommended, usual,
 };
 use crate::login_tokens::PROJECT;
 use crate::settings::SettingsFile;
@@ -73,6 +73,19 @@ fn no_command_takes_or_prints_a_secret_as_the_key_id() {
             assert!(!out.contains(secret) && !error.contains(secret), "{command:?}: {out}{error}");
         }
     }
+}
+
+#[test]
+fn check_recommends_a_project_and_a_longest_lifetime() {
+    for (key, what) in [("login.project_id", "of any login project"), ("login.max_lifetime", "of any lifetime")] {
+        let mut settings = recommended(&[]);
+        settings.retain(|(set, _)| *set != key);
+        let result = output(&["check"], &settings);
+        let report = stdout(&result);
+        let warning = report.lines().find(|line| line.starts_with(&format!("Warning: {key} ("))).unwrap();
+        assert!(warning.contains(what) && report.ends_with("No errors, 1 warning(s).\n"), "{report}");
+    }
+    assert!(stdout(&output(&["check"], &recommended(&[]))).ends_with("No errors, 0 warning(s).\n"));
 }
 
 #[test]

@@ -139,10 +139,12 @@ fn the_environment_file_of_the_readme_is_enough() {
             (key, if value == "…" { secret.to_owned() } else { value.to_owned() })
         })
         .collect();
-    assert_eq!(settings.len(), 4);
+    assert_eq!(settings.len(), 5);
     let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let result = output(&["check"], &settings);
     assert_eq!(result.status.code(), Some(0), "{}", String::from_utf8_lossy(&result.stderr));
+    let report = String::from_utf8(result.stdout).unwrap();
+    assert!(report.ends_with("No errors, 0 warning(s).\n"), "{report}");
 }
 
 #[test]
