@@ -137,6 +137,9 @@ fn where_a_secret_is_kept_is_no_secret() {
             "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/login)",
             "ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]",
             "$ANSIBLE_VAULT;1.1;AES256",
+            "!vault | the encrypted text follows below",
+            "ref+awssecrets:login/production/secret",
+            "secretref:xsolla-login-secret-key",
         ],
     );
 }
@@ -266,9 +269,13 @@ fn white_space_and_quotes_around_a_secret_are_warned_of() {
 
 #[test]
 fn one_secret_in_two_places_is_refused() {
-    for (key, value) in
-        [("chat.secret", LOGIN_SECRET), ("login.previous_secret", LOGIN_SECRET), ("login.previous_secret", CHAT_SECRET)]
-    {
+    let quoted = format!("\"{LOGIN_SECRET}\" ");
+    for (key, value) in [
+        ("chat.secret", LOGIN_SECRET),
+        ("chat.secret", &quoted),
+        ("login.previous_secret", LOGIN_SECRET),
+        ("login.previous_secret", CHAT_SECRET),
+    ] {
         let refused = output(&["check"], &usual(&[(key, value), ("allow_weak_secrets", "true")]));
         let error = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(2));

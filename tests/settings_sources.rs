@@ -5,13 +5,15 @@ use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use zendesk_token::config::Config;
 use zendesk_token::config::login::Signature;
 use zendesk_token::config::settings::SETTINGS;
 
 use crate::harness::{
-    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, recommended, usual, variable,
+    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, recommended, run_by, usual,
+    variable,
 };
 use crate::reload::Folder;
 use crate::settings::{SettingsFile, load, problems};
@@ -234,6 +236,16 @@ fn files_that_others_can_read_are_warned_of_in_check_and_in_the_log() {
     assert!(report.contains("Warning: login.secret_file (") && report.ends_with("1 warning(s).\n"), "{report}");
     let log = Server::run(command(&["serve"], &settings)).stop().log;
     assert_eq!(log.iter().filter(|line| line.contains("by every user of this machine")).count(), 1, "{log:?}");
+}
+
+#[test]
+fn a_pipe_of_the_support_desk_is_not_waited_for() {
+    let folder = Folder::new();
+    let pipe = folder.path("key");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let settings = recommended(&[("conversations.key_secret_file", pipe.to_str().unwrap())]);
+    let status = run_by("timeout", &["10"], &command(&["check"], &settings)).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
