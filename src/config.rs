@@ -251,6 +251,8 @@ impl Config {
             reader.warn("limits.request_timeout", what);
         }
         check_secrets(reader, &config.login, &config.products);
+        reader.refuse_shown_secrets();
+        reader.warn_of_open_files();
         config
     }
 }
@@ -379,7 +381,7 @@ fn check_secrets(reader: &mut Reader, login: &Login, products: &[Section]) {
     for (keys, secret) in own.into_iter().chain(products) {
         let Some((key, secret)) = reader.read_from(keys).zip(secret) else { continue };
         products::check_secret(reader, key, secret, allow_weak);
-        if let Some((twin, _)) = seen.iter().find(|(_, other)| other.bytes() == secret.bytes()) {
+        if let Some((twin, _)) = seen.iter().find(|(_, other)| other.is_same(secret)) {
             let what = format!("is the same secret as {twin}; each has its own, so one of the two is misplaced");
             reader.reject(key, what);
         }

@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 use zendesk_token::config::settings::SETTINGS;
 
 use crate::client::Request;
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, output, run_by, send_signal, usual};
+use crate::harness::{
+    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, output, recommended, run_by,
+    send_signal, usual,
+};
+use crate::login_tokens::PROJECT;
 use crate::published_keys::until;
 use crate::reload::Folder;
 use crate::settings::SettingsFile;
@@ -29,7 +33,7 @@ fn stderr(output: &Output) -> &str {
 fn check_says_what_would_run_with_secrets_as_lengths() {
     let secret_file = SettingsFile::new(format!("{CHAT_SECRET}\n"));
     let file = SettingsFile::new(format!(
-        "listen = \"0.0.0.0:8001\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\n[chat]\nsecret_file = \"{}\"\n[cors]\norigins = [\"{ORIGIN}\"]\n",
+        "listen = \"0.0.0.0:8001\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\nproject_id = \"{PROJECT}\"\nmax_lifetime = \"24h\"\n[chat]\nsecret_file = \"{}\"\n[cors]\norigins = [\"{ORIGIN}\"]\n",
         secret_file.path().display()
     ));
     let result = output(&["check", "--config", file.path().to_str().unwrap()], &[("chat.lifetime", "6m")]);
@@ -45,7 +49,7 @@ fn check_says_what_would_run_with_secrets_as_lengths() {
         &secret_file.path().display().to_string(),
         "(64",
         "bytes)",
-        &format!("({path}:5)")
+        &format!("({path}:7)")
     ]));
     assert!(has(&["chat.lifetime", "6m", "(ZENDESK_TOKEN_CHAT__LIFETIME)"]), "{report}");
     assert!(has(&["login.cookie", "token", "(default)"]), "{report}");
@@ -83,6 +87,36 @@ fn check_says_who_can_set_and_read_the_login_cookie() {
     let result = output(&["check"], &[("login.secret", LOGIN_SECRET), ("support_sdk.secret", CHAT_SECRET)]);
     assert_eq!(result.status.code(), Some(0), "{}", stderr(&result));
     assert!(!stdout(&result).contains("The login cookie"), "Zendesk's servers send none");
+}
+
+#[test]
+fn no_command_takes_or_prints_a_secret_as_the_key_id() {
+    for secret in [MESSAGING_SECRET, LOGIN_SECRET] {
+        let settings = usual(&[&OTHER_PRODUCTS[..], &[("messaging.key_id", secret)]].concat());
+        for command in [&["check"][..], &["serve"], &["inspect"], &["inspect", "--zendesk", "messaging"]] {
+            let result = output(command, &settings);
+            let (out, error) = (stdout(&result), stderr(&result));
+            assert_eq!(result.status.code(), Some(2), "{command:?}: {out}{error}");
+            assert!(
+                error.starts_with("messaging.key_id (ZENDESK_TOKEN_MESSAGING__KEY_ID): has the value of"),
+                "{error}"
+            );
+            assert!(!out.contains(secret) && !error.contains(secret), "{command:?}: {out}{error}");
+        }
+    }
+}
+
+#[test]
+fn check_recommends_a_project_and_a_longest_lifetime() {
+    for (key, what) in [("login.project_id", "of any login project"), ("login.max_lifetime", "of any lifetime")] {
+        let mut settings = recommended(&[]);
+        settings.retain(|(set, _)| *set != key);
+        let result = output(&["check"], &settings);
+        let report = stdout(&result);
+        let warning = report.lines().find(|line| line.starts_with(&format!("Warning: {key} ("))).unwrap();
+        assert!(warning.contains(what) && report.ends_with("No errors, 1 warning(s).\n"), "{report}");
+    }
+    assert!(stdout(&output(&["check"], &recommended(&[]))).ends_with("No errors, 0 warning(s).\n"));
 }
 
 #[test]

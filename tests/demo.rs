@@ -38,7 +38,9 @@ fn the_printed_curl_line_gives_a_token_that_the_printed_secret_verifies() {
     assert_eq!((&claims["external_id"], &claims["email"]), (&SUB.into(), &"jane@example.com".into()));
     let from_its_page = server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{address}"));
     assert_eq!(from_its_page.send().status, 200);
-    assert_eq!(server.stop().status.code(), Some(0));
+    let stopped = server.stop();
+    assert_eq!(stopped.status.code(), Some(0));
+    assert!(!greeting.contains("WARN") && !stopped.log.join("\n").contains("WARN"), "its settings are its own");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{self, Request};
+use crate::login_tokens::PROJECT;
 
 pub const LOGIN_SECRET: &str = include_str!("fixtures/login_secret").trim_ascii_end();
 pub const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
@@ -36,6 +37,9 @@ pub const OTHER_PRODUCTS: [(&str, &str); 4] = [
     ("help_center.secret", HELP_CENTER_SECRET),
     ("support_sdk.secret", SUPPORT_SDK_SECRET),
 ];
+
+/// What `check` warns of where it is not set.
+pub const RECOMMENDED: [(&str, &str); 2] = [("login.project_id", PROJECT), ("login.max_lifetime", "24h")];
 
 /// The binary, with no environment but the settings named.
 pub fn command(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
@@ -69,6 +73,11 @@ pub fn usual<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut settings: BTreeMap<_, _> = USUAL.into_iter().collect();
     settings.extend(changes.iter().copied());
     settings.into_iter().collect()
+}
+
+/// The usual settings and the recommended ones, with some changed: `check` has no warning of its own.
+pub fn recommended<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    usual(&[&RECOMMENDED, changes].concat())
 }
 
 /// A service in a process of its own; killed when dropped.

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Request, connect, read};
-use crate::harness::{PATIENCE, command, send_signal, usual};
+use crate::harness::{PATIENCE, command, recommended, send_signal};
 
 /// A service whose standard output is in the hands of the test.
 struct Unread<R = PipeReader> {
@@ -28,7 +28,7 @@ impl Unread {
 
 impl<R: Read> Unread<R> {
     fn writing_to(stdout: OwnedFd, log: R, changes: &[(&str, &str)]) -> Self {
-        let child = command(&["serve"], &usual(changes)).stdout(stdout).spawn().unwrap();
+        let child = command(&["serve"], &recommended(changes)).stdout(stdout).spawn().unwrap();
         let mut log = BufReader::new(log);
         let mut first = String::new();
         log.read_line(&mut first).unwrap();

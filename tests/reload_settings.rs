@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::client::Request;
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, command, usual};
+use crate::harness::{CHAT_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, usual};
 use crate::login_api::{LoginApi, VALIDATE_PATH};
-use crate::login_tokens::LoginToken;
+use crate::login_tokens::{LoginToken, open};
 use crate::published_keys::until;
 use crate::reload::{Folder, NEW_SECRET, reloads, serve};
 use crate::stub::Reply;
@@ -54,6 +54,25 @@ fn sighup_reloads_the_settings_file_and_says_what_takes_a_restart() {
         assert_eq!(log.iter().filter(told).count(), 1, "{key}: {log:?}");
     }
     assert_eq!(log.iter().filter(|line| line.contains("takes a restart")).count(), 3, "{log:?}");
+}
+
+#[test]
+fn settings_that_would_publish_a_secret_are_not_taken_over() {
+    let folder = Folder::new();
+    let text = |key_id: &str| {
+        let cors = format!("[cors]\norigins = [\"{ORIGIN}\"]\n");
+        let messaging = format!("[messaging]\nsecret = \"{MESSAGING_SECRET}\"\nkey_id = \"{key_id}\"\n");
+        settings_text(&format!("{cors}{messaging}"))
+    };
+    let file = folder.write("settings.toml", &text(KEY_ID));
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &[]));
+    fs::write(&file, text(MESSAGING_SECRET)).unwrap();
+    server.signal("HUP");
+    until("refused", || reloads(&server, "failed") == 1);
+    let token = server.get("/messaging/token").cookie(LoginToken::valid().mint()).send().token();
+    assert_eq!(open(&token, MESSAGING_SECRET).0["kid"], KEY_ID);
+    let log = server.stop().log.join("\n");
+    assert!(log.contains("has the value of messaging.secret (") && !log.contains(MESSAGING_SECRET), "{log}");
 }
 
 #[test]

@@ -4,9 +4,13 @@ use std::fs;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha512};
+use zendesk_token::config::login::Signature;
 use zendesk_token::config::secret::{Secret, Weakness};
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, output, usual};
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, output, recommended, usual};
+use crate::login_tokens::{LoginToken, PROJECT};
+use crate::settings::{SettingsFile, load, problems};
 
 fn weakness(bytes: impl Into<Vec<u8>>) -> Option<Weakness> {
     Secret::new(bytes.into()).weakness()
@@ -64,6 +68,155 @@ fn empty_short_and_placeholder_secrets_are_refused() {
     }
 }
 
+/// An RSA modulus of so many bytes: the highest bit is set, and the number is odd.
+fn modulus(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| u8::try_from((index * 167 + 0xb1) % 251).unwrap() | 0x81).collect()
+}
+
+fn assert_all_are(kind: Weakness, values: &[impl AsRef<[u8]>]) {
+    for value in values {
+        let value = value.as_ref();
+        assert_eq!(weakness(value), Some(kind), "{}", String::from_utf8_lossy(value));
+    }
+}
+
+#[test]
+fn what_others_can_read_is_no_secret() {
+    let id = PROJECT;
+    assert_all_are(Weakness::Uuid, &[id, &id.to_uppercase(), &format!("{{{id}}}"), &format!("urn:uuid:{id}")]);
+    assert_all_are(Weakness::Uuid, &[format!("\"{id}\""), format!(" {id}\n")]);
+
+    let number = modulus(256);
+    let digits = hex::encode(&number);
+    let pairs = digits.as_bytes().chunks(2).map(str::from_utf8).collect::<Result<Vec<_>, _>>().unwrap();
+    assert_all_are(Weakness::Modulus, &[&*digits, &digits.to_uppercase(), &format!("00:{}", pairs.join(":"))]);
+    assert_all_are(Weakness::Modulus, &[format!("Modulus={}", digits.to_uppercase()), STANDARD.encode(&number)]);
+    assert_all_are(Weakness::Modulus, &[URL_SAFE_NO_PAD.encode(&number), URL_SAFE_NO_PAD.encode(modulus(128))]);
+    assert_all_are(Weakness::Modulus, &[hex::encode(modulus(512)), hex::encode([&[0], &*number].concat())]);
+
+    let der = [&[0x30, 0x82, 0x01, 0x22, 0x30, 0x0d][..], &[7; 0x120]].concat();
+    let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----\n";
+    assert_all_are(Weakness::KeyDocument, &[hex::encode(&der), hex::encode_upper(&der), STANDARD.encode(pem)]);
+    assert_all_are(Weakness::Token, &[&*LoginToken::valid().mint(), "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."]);
+}
+
+#[test]
+fn where_a_secret_is_kept_is_no_secret() {
+    assert_all_are(
+        Weakness::Url,
+        &["https://login.xsolla.com/api/projects/keys", "postgres://u:p@db.example.com/login"],
+    );
+    assert_all_are(
+        Weakness::FilePath,
+        &[
+            "/run/secrets/login_secret",
+            "/run/secrets/zendesk/loginsecret",
+            "./secrets/production/login-secret.txt",
+            "../secrets/production/login-secret.txt",
+            "~/secrets/production/login-secret.txt",
+            "C:\\secrets\\production\\login-secret.txt",
+            "\\\\server\\secrets\\production\\login.txt",
+        ],
+    );
+    assert_all_are(
+        Weakness::Reference,
+        &[
+            "${XSOLLA_LOGIN_SECRET}",
+            "$(XSOLLA_LOGIN_SECRET)",
+            "$XSOLLA_LOGIN_SECRET",
+            "%XSOLLA_LOGIN_SECRET%",
+            "\"${XSOLLA_LOGIN_SECRET}\"",
+            "${{ secrets.XSOLLA_LOGIN_SECRET }}",
+            "{{ .Values.login.secret | b64enc }}",
+            "<the secret key of the login project>",
+            "vault:secret/data/production/login#secret",
+            "Vault:secret/data/production/login#secret",
+            "op://production/xsolla-login/secret-key",
+            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:login",
+            "projects/acme/secrets/login/versions/latest",
+            "@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/login)",
+            "ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]",
+            "$ANSIBLE_VAULT;1.1;AES256",
+            "!vault | the encrypted text follows below",
+            "ref+awssecrets:login/production/secret",
+            "secretref:xsolla-login-secret-key",
+        ],
+    );
+}
+
+#[test]
+fn a_damaged_or_repeated_text_is_no_secret() {
+    let secret = LOGIN_SECRET;
+    assert_all_are(Weakness::Damaged, &[format!("{secret}\u{a0}"), format!("\u{200b}{secret}")]);
+    assert_all_are(Weakness::Damaged, &[format!("{secret}\u{feff}"), secret.replacen('a', "a\u{200b}", 1)]);
+    assert_all_are(Weakness::Damaged, &[format!("“{secret}”"), format!("‘{secret}’"), format!("«{secret}»")]);
+    assert_all_are(Weakness::Damaged, &["q7RkP2vX9mZt4LwY8sBn3HcD6f…", "••••••••••••••••••••••••••••••••"]);
+    assert_all_are(
+        Weakness::Placeholder,
+        &[
+            "q7RkP2vXq7RkP2vXq7RkP2vXq7RkP2vX",
+            "q7RkP2vX9mZt4LwYq7RkP2vX9mZt4LwY",
+            "abcabcabcabcabcabcabcabcabcabcabca",
+            "********************************",
+        ],
+    );
+    let utf16 = |order: fn(u16) -> [u8; 2]| secret.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    let [little, big] = [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)];
+    assert_all_are(Weakness::Utf16, &[&little, &big, &[b"\xff\xfe", &*little].concat()]);
+    assert_all_are(
+        Weakness::Utf16,
+        &[[b"\xff\xfe", &*little, b"\r\0\n\0"].concat(), [b"\xfe\xff", &*big, b"\0"].concat()],
+    );
+}
+
+#[test]
+fn generated_secrets_are_taken_in_every_usual_notation() {
+    for number in 0..500_u32 {
+        let bytes = Sha512::digest(number.to_le_bytes());
+        for length in [32, 48, 64] {
+            let bytes = &bytes[..length];
+            for secret in [
+                bytes.to_vec(),
+                hex::encode(bytes).into_bytes(),
+                STANDARD.encode(bytes).into_bytes(),
+                URL_SAFE_NO_PAD.encode(bytes).into_bytes(),
+            ] {
+                assert_eq!(weakness(secret.clone()), None, "{}", String::from_utf8_lossy(&secret));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_be_a_secret_after_all_is_allowed_with_a_warning_and_nothing_else_is() {
+    let path = "/run/secrets/production/login_secret";
+    for (secret, error) in [(PROJECT, "is a UUID"), (&*hex::encode(modulus(256)), "RSA modulus"), (path, "is a path")] {
+        let told = problems(&[("login.secret", secret)]);
+        assert!(told.starts_with("login.secret (ZENDESK_TOKEN_LOGIN__SECRET): ") && told.contains(error), "{told}");
+        assert!(told.contains("allow_weak_secrets") && !told.contains(secret), "{told}");
+        let config = load(None, &usual(&[("login.secret", secret), ("allow_weak_secrets", "true")])).unwrap();
+        assert!(config.warnings.iter().any(|warning| warning.what.contains("WEAK SECRET")), "{:?}", config.warnings);
+    }
+    let token = LoginToken::valid().mint();
+    let damaged = format!("{LOGIN_SECRET}\u{200b}");
+    for secret in ["${XSOLLA_LOGIN_SECRET}", "https://login.xsolla.com/secret", &token, &damaged] {
+        let told = problems(&[("login.secret", secret), ("allow_weak_secrets", "true")]);
+        assert!(told.starts_with("login.secret (") && told.lines().count() == 1, "{told}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_secret_is_dropped() {
+    let with_mark = format!("\u{feff}{LOGIN_SECRET}");
+    let file = SettingsFile::new(format!("{with_mark}\r\n"));
+    let mut settings = usual(&[("login.secret_file", file.path().to_str().unwrap())]);
+    settings.retain(|(key, _)| *key != "login.secret");
+    for settings in [settings, usual(&[("login.secret", &with_mark)])] {
+        let Signature::Secret { current, .. } = load(None, &settings).unwrap().login.signature else { panic!("RS256") };
+        assert_eq!(current.bytes(), LOGIN_SECRET.as_bytes());
+    }
+}
+
 #[test]
 fn strong_secrets_are_taken_whatever_their_bytes() {
     for secret in [
@@ -72,6 +225,8 @@ fn strong_secrets_are_taken_whatever_their_bytes() {
         "q7RkP2vX9mZt4LwY8sBn3HcD6fGj1K5+",
         "0000000000000000000000000000000000000001",
         "MC4CAQAwBQYDK2VwBCIEIA0b1c2d3e4f5061728394a5b6c7",
+        "/0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAF=",
+        "correct horse battery staple, über alles",
     ] {
         assert_eq!(weakness(secret), None, "{secret}");
     }
@@ -105,7 +260,7 @@ fn what_is_weak_is_an_error_with_the_mend_or_a_warning_where_allowed() {
 fn white_space_and_quotes_around_a_secret_are_warned_of() {
     for (before, after) in [("\"", "\""), ("'", "'"), ("", " "), ("\t", "")] {
         let wrapped = format!("{before}{LOGIN_SECRET}{after}");
-        let report = output(&["check"], &usual(&[("login.secret", &wrapped)]));
+        let report = output(&["check"], &recommended(&[("login.secret", &wrapped)]));
         let told = String::from_utf8(report.stdout).unwrap();
         assert!(told.contains("white space or quotes around it"), "{told}");
         assert!(told.ends_with("No errors, 1 warning(s).\n"), "{told}");
@@ -114,9 +269,13 @@ fn white_space_and_quotes_around_a_secret_are_warned_of() {
 
 #[test]
 fn one_secret_in_two_places_is_refused() {
-    for (key, value) in
-        [("chat.secret", LOGIN_SECRET), ("login.previous_secret", LOGIN_SECRET), ("login.previous_secret", CHAT_SECRET)]
-    {
+    let quoted = format!("\"{LOGIN_SECRET}\" ");
+    for (key, value) in [
+        ("chat.secret", LOGIN_SECRET),
+        ("chat.secret", &quoted),
+        ("login.previous_secret", LOGIN_SECRET),
+        ("login.previous_secret", CHAT_SECRET),
+    ] {
         let refused = output(&["check"], &usual(&[(key, value), ("allow_weak_secrets", "true")]));
         let error = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(2));
@@ -136,6 +295,8 @@ fn one_trailing_newline_of_a_secret_file_is_dropped_and_nothing_else() {
         ("a-secret\r", "a-secret\r"),
         ("\n", ""),
         ("YS1zZWNyZXQ=\n", "YS1zZWNyZXQ="),
+        ("\u{feff}a-secret\r\n", "a-secret"),
+        ("\u{feff}\u{feff}a-secret", "\u{feff}a-secret"),
     ] {
         fs::write(&path, written).unwrap();
         assert_eq!(Secret::from_file(&path).unwrap().bytes(), read.as_bytes());

@@ -1,7 +1,8 @@
 //! Settings from file and environment, and what is said of wrong ones.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,10 +10,11 @@ use std::time::Duration;
 use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
 use zendesk_token::config::products::ClaimSet;
-use zendesk_token::config::settings::FILE_VARIABLE;
+use zendesk_token::config::settings::{self, FILE_VARIABLE, SETTINGS};
 use zendesk_token::telemetry::Format;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, output, usual, variable};
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, OTHER_PRODUCTS, output, recommended, usual, variable};
+use crate::published_keys::rs256;
 
 /// A settings file that is gone when dropped.
 pub struct SettingsFile(PathBuf);
@@ -23,6 +25,7 @@ impl SettingsFile {
         let name = format!("zendesk-token-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         Self(path)
     }
 
@@ -55,7 +58,8 @@ fn minimal_file(more: &str) -> SettingsFile {
 
 #[test]
 fn the_environment_alone_is_enough() {
-    let config = load(None, &usual(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")])).unwrap();
+    let listen = [("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")];
+    let config = load(None, &recommended(&listen)).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8001");
     assert_eq!(config.login.cookie, "token");
     assert_eq!(config.login.leeway, Duration::from_mins(1));
@@ -184,6 +188,64 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
     assert!(list.is_ok(), "the environment replaces what the file says");
     let list = load(Some(&SettingsFile::new("chat.name_from = 'email'")), &usual(&[])).unwrap_err().to_string();
     assert!(list.contains("needs a list of texts"), "{list}");
+}
+
+#[test]
+fn no_other_setting_may_have_the_value_of_a_secret() {
+    let others = SETTINGS.iter().map(|setting| setting.key).filter(|key| !settings::is_secret(key));
+    for key in others {
+        let told = problems(&[(key, LOGIN_SECRET)]);
+        let expected = format!(
+            "{key} ({}): has the value of login.secret (ZENDESK_TOKEN_LOGIN__SECRET), which must stay secret",
+            variable(key)
+        );
+        assert!(told.lines().any(|line| line.starts_with(&expected)), "{key}: {told}");
+        assert!(!told.contains(LOGIN_SECRET), "{key}: {told}");
+    }
+    // White space, hyphens and case make no other value of it, nor do its neighbours in a list.
+    let spread = format!(" {}-{} ", LOGIN_SECRET[..20].to_uppercase(), &LOGIN_SECRET[20..]);
+    for (key, value) in [("login.project_id", &*spread), ("messaging.name_from", &format!("name,{LOGIN_SECRET},email"))]
+    {
+        let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+        assert!(told.contains(&format!("{key} (")) && told.contains("has the value of login.secret ("), "{told}");
+    }
+    let list = minimal_file(&format!("[messaging]\nname_from = ['name', '{LOGIN_SECRET}']\n"));
+    let told = load(Some(&list), &OTHER_PRODUCTS).unwrap_err().to_string();
+    let expected = format!("messaging.name_from ({}:8): has the value of login.secret (", list.path().display());
+    assert!(told.starts_with(&expected), "{told}");
+}
+
+#[test]
+fn no_setting_may_have_the_value_of_any_secret_that_is_set() {
+    let value = "c0ffee5e7c1b4d0e8a436f1f4f0e9a770d5f2d5e7c1b4d0e8a436f1f4f0e9a77";
+    let file = SettingsFile::new(format!("{value}\n"));
+    let path = file.path().to_str().unwrap();
+    for key in SETTINGS.iter().map(|setting| setting.key).filter(|key| settings::is_secret(key)) {
+        let file_key = format!("{key}_file");
+        for (from, given) in [(key, value), (&*file_key, path)] {
+            for key_id in [value, &value.to_uppercase()] {
+                let mut changes = [&OTHER_PRODUCTS[..], &[("messaging.key_id", key_id)]].concat();
+                changes.retain(|(changed, _)| *changed != key);
+                let mut settings = usual(&changes);
+                settings.retain(|(set, _)| *set != key);
+                settings.push((from, given));
+                let told = load(None, &settings).unwrap_err().to_string();
+                let expected = format!(
+                    "messaging.key_id (ZENDESK_TOKEN_MESSAGING__KEY_ID): has the value of {from} ({}), which must stay",
+                    variable(from)
+                );
+                assert!(told.starts_with(&expected) && told.lines().count() == 1, "{told}");
+            }
+        }
+    }
+    // A secret that RS256 has no use for is one all the same.
+    let settings =
+        [&rs256("https://login.xsolla.com", &[("login.issuer", value)])[..], &[("login.previous_secret_file", path)]];
+    let told = load(None, &settings.concat()).unwrap_err().to_string();
+    assert!(
+        told.contains("login.issuer (") && told.contains("has the value of login.previous_secret_file ("),
+        "{told}"
+    );
 }
 
 #[test]

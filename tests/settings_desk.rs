@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
 
-use crate::harness::{output, variable};
+use crate::harness::{CHAT_SECRET, output, variable};
 use crate::settings::SettingsFile;
 
 const CONVERSATIONS: [(&str, &str); 4] = [
@@ -85,6 +85,13 @@ fn what_is_wrong_is_told_with_key_source_and_mend() {
         ("conversations.key_secret", "a b", "has white space or letters that no key has"),
         ("conversations.key_secret", "a\n", "has white space"),
         ("conversations.key_secret", "", "is empty"),
+        ("conversations.key_secret", "\"k3yS3cr3t\"", "or quotes around it"),
+        ("conversations.key_secret", "“k3yS3cr3t”", "invisible or typographic character"),
+        ("conversations.key_secret", "${KEY_SECRET}", "is a reference"),
+        ("conversations.key_secret", "op://desk/zendesk/key", "is a reference"),
+        ("conversations.key_id", "short", "has the value of conversations.key_secret ("),
+        ("conversations.app_id", "SHORT", "has the value of conversations.key_secret ("),
+        ("conversations.brand_id", "\"brand\"", "has quotes"),
         ("conversations.key_secret_file", "/no/such/file", "is set"),
         ("conversations.ca_file", "/no/such/file", "names a file that"),
         ("conversations.ca_file", "/dev/null", "is no certificate"),
@@ -99,6 +106,13 @@ fn what_is_wrong_is_told_with_key_source_and_mend() {
     let both =
         conversations(&[("conversations.base_url", "https://api.smooch.io"), ("conversations.subdomain", "acme")]);
     assert!(both.unwrap_err().to_string().contains("keep one of the two"));
+    let published = [("chat.secret", CHAT_SECRET), ("conversations.key_id", CHAT_SECRET)];
+    let told = conversations(&published).unwrap_err().to_string();
+    assert!(told.starts_with("conversations.key_id (") && told.contains("has the value of chat.secret ("), "{told}");
+    let marked = [("chat_api.subdomain", "acme"), ("chat_api.token", "\u{feff}t0ken")];
+    assert!(chat_api(&marked).is_ok(), "a byte order mark is dropped");
+    let jwt = [("chat_api.subdomain", "acme"), ("chat_api.token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln")];
+    assert!(chat_api(&jwt).is_ok(), "an access token may be a JWT");
     for token in ["a b", "é", ""] {
         let told = chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", token)]).expect_err(token).to_string();
         assert!(told.starts_with("chat_api.token (ZENDESK_TOKEN_CHAT_API__TOKEN): "), "{told}");

@@ -7,8 +7,8 @@ use zendesk_token::config::products::{ClaimSet, EmailRule, PRODUCTS, Product};
 use zendesk_token::http::token::path;
 
 use crate::harness::{
-    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET,
-    Server, command, output, usual,
+    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, RECOMMENDED,
+    SUPPORT_SDK_SECRET, Server, command, output, recommended, usual,
 };
 use crate::login_tokens::LoginToken;
 use crate::settings::{load, problems};
@@ -155,7 +155,7 @@ fn values_out_of_range_are_refused() {
 
 #[test]
 fn the_defaults_are_those_of_the_table() {
-    let config = load(None, &usual(&OTHER_PRODUCTS)).unwrap();
+    let config = load(None, &recommended(&OTHER_PRODUCTS)).unwrap();
     let [_, messaging, help_center, support_sdk] = config.products.as_slice() else { panic!("{config:?}") };
     let lifetime = Duration::from_mins(15);
     assert_eq!(messaging.claims, ClaimSet::Messaging { lifetime, key_id: KEY_ID.to_owned() });
@@ -171,7 +171,7 @@ fn the_defaults_are_those_of_the_table() {
 
 #[test]
 fn vouching_for_emails_is_warned_of() {
-    let config = load(None, &usual(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
+    let config = load(None, &recommended(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
     assert!(warning.to_string().contains("vouches for every email"), "{warning}");
     assert!(warning.to_string().contains(r#"messaging.verified_types = ["email"]"#), "{warning}");
@@ -181,10 +181,11 @@ fn vouching_for_emails_is_warned_of() {
 fn vouching_may_be_limited_to_types_of_login_and_is_warned_of_where_one_proves_nothing() {
     let with = |more: &[(&'static str, &'static str)]| [&OTHER_PRODUCTS[..], more].concat();
     let verified = ("messaging.email", "verified");
-    let proven = load(None, &usual(&with(&[verified, ("messaging.verified_types", "email")]))).unwrap();
+    let proven = load(None, &recommended(&with(&[verified, ("messaging.verified_types", "email")]))).unwrap();
     assert!(proven.warnings.is_empty(), "{:?}", proven.warnings);
     assert_eq!(proven.products[1].identity.email, EmailRule::Verified { types: Some(vec!["email".to_owned()]) });
-    let config = load(None, &usual(&with(&[verified, ("messaging.verified_types", "social,email,emial")]))).unwrap();
+    let config =
+        load(None, &recommended(&with(&[verified, ("messaging.verified_types", "social,email,emial")]))).unwrap();
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
     assert!(warning.to_string().starts_with("messaging.verified_types ("), "{warning}");
     assert!(
@@ -211,6 +212,7 @@ fn origins_are_needed_for_no_product() {
             settings.push(("messaging.key_id", KEY_ID));
         }
         settings.retain(|(key, _)| *key != "cors.origins");
+        settings.extend(RECOMMENDED);
         let config = load(None, &settings).unwrap();
         assert!(config.origins.is_empty() && config.warnings.is_empty(), "{:?}", config.warnings);
     }

@@ -1,15 +1,21 @@
 //! Where settings come from: files, secret files, the environment, and the example.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use zendesk_token::config::Config;
 use zendesk_token::config::login::Signature;
 use zendesk_token::config::settings::SETTINGS;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, command, usual, variable};
+use crate::harness::{
+    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, recommended, run_by, usual,
+    variable,
+};
+use crate::reload::Folder;
 use crate::settings::{SettingsFile, load, problems};
 
 #[test]
@@ -51,7 +57,7 @@ fn strange_variables_are_not_read() {
 #[test]
 fn a_variable_that_looks_like_a_setting_and_is_none_is_told() {
     let check = |name: &str| {
-        let mut command = command(&["check"], &usual(&[]));
+        let mut command = command(&["check"], &recommended(&[]));
         let output = command.env(name, "true").output().unwrap();
         assert_eq!(output.status.code(), Some(0));
         String::from_utf8(output.stdout).unwrap()
@@ -130,7 +136,11 @@ fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
         (b"[login\nsecret = 1".to_vec(), ":1): is not TOML here"),
         (b"[login]\n\nsecret = abc".to_vec(), ":3): is not TOML here"),
         (b"[login]\ncookie = 'a'\ncookie = 'b'".to_vec(), ":3): is not TOML here"),
-        (vec![0xff, 0xfe], "): can't be read: stream did not contain valid UTF-8"),
+        (vec![0xff, 0xfe], "): is not UTF-8 text"),
+        (
+            b"[\0l\0o\0g\0]\0".to_vec(),
+            "): is not UTF-8 text; if it is UTF-16, as PowerShell writes files, save it as UTF-8",
+        ),
         (vec![b' '; (1 << 20) + 1], "): is larger than 1 MiB"),
     ] {
         let error = load(Some(&SettingsFile::new(bytes)), &usual(&[])).unwrap_err().to_string();
@@ -142,6 +152,147 @@ fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
     let both = load(Some(&broken), &[("log.level", "loud")]).unwrap_err().to_string();
     assert!(both.contains(":1): is not TOML here") && both.contains("ZENDESK_TOKEN_LOG__LEVEL"), "{both}");
     assert_eq!(both.lines().filter(|line| !line.starts_with("config file (")).count(), 1, "{both}");
+}
+
+#[test]
+fn a_byte_order_mark_before_the_settings_is_dropped() {
+    let file = SettingsFile::new("\u{feff}[login]\r\ncookie = \"jar\"\r\n");
+    assert_eq!(load(Some(&file), &usual(&[])).unwrap().login.cookie, "jar");
+}
+
+#[test]
+fn quotes_and_invisible_characters_around_a_text_are_refused() {
+    for (key, value) in [
+        ("login.issuer", "\"https://login.xsolla.com\""),
+        ("login.issuer", "'https://login.xsolla.com'"),
+        ("login.issuer", "“https://login.xsolla.com”"),
+        ("login.issuer", "‘https://login.xsolla.com’"),
+        ("login.issuer", "https://login.xsolla.com\u{200b}"),
+        ("login.issuer", "https://login.xsolla.com\r"),
+        ("login.cookie", "'token'"),
+        ("login.project_id", "\"0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77\""),
+        ("login.algorithm", "\"HS256\""),
+        ("login.leeway", "\"60s\""),
+        ("messaging.key_id", "\"app_5f0d1a7b3c11\""),
+        ("messaging.name_from", "\"name,email\""),
+        ("messaging.name_from", "name,'email'"),
+        ("chat.name_from", "“email”"),
+        ("cors.origins", "\"https://shop.example.com\""),
+        ("proxy.trusted", "'127.0.0.1'"),
+        ("login.ca_file", "\"/etc/ssl/private-ca.pem\""),
+    ] {
+        let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+        let expected =
+            format!("{key} ({}): has quotes, white space or an invisible character around it", variable(key));
+        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{key}={value}: {told}");
+    }
+    let file = SettingsFile::new("[chat]\nname_from = ['name', \"'email'\"]\n[login]\nissuer = \"'x'\"\n");
+    let told = load(Some(&file), &usual(&[])).unwrap_err().to_string();
+    assert_eq!(told.matches("has quotes, white space").count(), 2, "{told}");
+}
+
+/// The service's settings with a login secret from a file of this mode, behind a link.
+fn warnings_of(mode: u32) -> String {
+    let folder = Folder::new();
+    let (secret, link) = (folder.write("secret", LOGIN_SECRET), folder.path("link"));
+    fs::set_permissions(&secret, Permissions::from_mode(mode)).unwrap();
+    symlink("secret", &link).unwrap();
+    let mut settings = recommended(&[("login.secret_file", link.to_str().unwrap())]);
+    settings.retain(|(key, _)| *key != "login.secret");
+    lines(&load(None, &settings).unwrap())
+}
+
+fn lines(config: &Config) -> String {
+    config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_secret_file_that_others_can_read_or_change_is_warned_of() {
+    for mode in [0o400, 0o600, 0o440, 0o640, 0o660] {
+        assert_eq!(warnings_of(mode), "", "{mode:o}");
+    }
+    for (mode, does) in [(0o604, "read"), (0o444, "read"), (0o602, "changed"), (0o666, "changed")] {
+        let told = warnings_of(mode);
+        let expected = format!(
+            "login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can be {does} by every user of this machine"
+        );
+        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{mode:o}: {told}");
+    }
+}
+
+#[test]
+fn a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_they_can_read_it() {
+    let plain = "[login]\ncookie = 'jar'\n".to_owned();
+    let with_secret = format!("[login]\nprevious_secret = '{MESSAGING_SECRET}'\n");
+    let with_key = "[conversations]\nkey_secret = 'k3yS3cr3t'\n".to_owned();
+    for (text, mode, does) in [
+        (&plain, 0o644, None),
+        (&plain, 0o646, Some("changed")),
+        (&with_secret, 0o640, None),
+        (&with_secret, 0o644, Some("read")),
+        (&with_secret, 0o602, Some("changed")),
+        (&with_key, 0o644, Some("read")),
+    ] {
+        let file = SettingsFile::new(text);
+        fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+        let told = lines(&load(Some(&file), &recommended(&[])).unwrap());
+        let expected = does.map(|does| format!("config file ({}): can be {does} by every user", file.path().display()));
+        assert!(told.starts_with(&expected.clone().unwrap_or_default()), "{mode:o}: {told}");
+        assert_eq!(told.lines().count(), usize::from(expected.is_some()), "{mode:o}: {told}");
+    }
+}
+
+#[test]
+fn secret_files_of_the_support_desk_are_looked_at_too() {
+    let folder = Folder::new();
+    let key = folder.write("key", "k3yS3cr3t");
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    let config = load(None, &recommended(&[("conversations.key_secret_file", key.to_str().unwrap())])).unwrap();
+    assert!(lines(&config).starts_with("conversations.key_secret_file ("), "{}", lines(&config));
+}
+
+#[test]
+fn certificates_may_be_read_by_others_and_their_key_may_not() {
+    let folder = Folder::new();
+    let [certificate, key] = ["certificate", "key"].map(|name| folder.write(name, "PEM"));
+    let settings = recommended(&[
+        ("tls.certificate", certificate.to_str().unwrap()),
+        ("tls.key", key.to_str().unwrap()),
+        ("login.ca_file", certificate.to_str().unwrap()),
+    ]);
+    for (certificate_mode, key_mode, keys) in [
+        (0o644, 0o600, vec![]),
+        (0o644, 0o644, vec!["tls.key"]),
+        (0o646, 0o640, vec!["login.ca_file", "tls.certificate"]),
+    ] {
+        fs::set_permissions(&certificate, Permissions::from_mode(certificate_mode)).unwrap();
+        fs::set_permissions(&key, Permissions::from_mode(key_mode)).unwrap();
+        let config = load(None, &settings).unwrap();
+        assert_eq!(config.warnings.iter().map(|warning| &*warning.key).collect::<Vec<_>>(), keys);
+    }
+}
+
+#[test]
+fn files_that_others_can_read_are_warned_of_in_check_and_in_the_log() {
+    let folder = Folder::new();
+    let secret = folder.write("secret", LOGIN_SECRET);
+    fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
+    let mut settings = recommended(&[("login.secret_file", secret.to_str().unwrap())]);
+    settings.retain(|(key, _)| *key != "login.secret");
+    let report = String::from_utf8(command(&["check"], &settings).output().unwrap().stdout).unwrap();
+    assert!(report.contains("Warning: login.secret_file (") && report.ends_with("1 warning(s).\n"), "{report}");
+    let log = Server::run(command(&["serve"], &settings)).stop().log;
+    assert_eq!(log.iter().filter(|line| line.contains("by every user of this machine")).count(), 1, "{log:?}");
+}
+
+#[test]
+fn a_pipe_of_the_support_desk_is_not_waited_for() {
+    let folder = Folder::new();
+    let pipe = folder.path("key");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let settings = recommended(&[("conversations.key_secret_file", pipe.to_str().unwrap())]);
+    let status = run_by("timeout", &["10"], &command(&["check"], &settings)).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::http_client::authorities;
 
 use super::origin::may_be_called;
 use super::reader::Reader;
-use super::secret::Secret;
+use super::secret::{Secret, Weakness};
 
 /// `[conversations]`: the app of Zendesk Messaging, in the Sunshine Conversations API.
 #[derive(Debug)]
@@ -46,23 +46,27 @@ const LEGACY: [(&str, &str); 3] =
 /// Reads `[conversations]`.
 pub(super) fn conversations(reader: &mut Reader) -> Conversations {
     let place_keys = ["conversations.base_url", "conversations.subdomain", "conversations.ca_file"];
-    Conversations {
+    let conversations = Conversations {
         place: place(reader, place_keys, "/sc"),
         app_id: id(reader, "conversations.app_id", |byte| byte.is_ascii_alphanumeric() || byte == b'_'),
         // The user name of HTTP's Basic scheme ends at a colon (RFC 7617 §2).
         key_id: id(reader, "conversations.key_id", |byte| byte.is_ascii_graphic() && byte != b':'),
         key_secret: api_key(reader, ["conversations.key_secret", "conversations.key_secret_file"]),
         brand_id: reader.text("conversations.brand_id"),
-    }
+    };
+    reader.refuse_shown_secrets();
+    conversations
 }
 
 /// Reads `[chat_api]`.
 pub(super) fn chat_api(reader: &mut Reader) -> ChatApi {
     let place_keys = ["chat_api.base_url", "chat_api.subdomain", "chat_api.ca_file"];
-    ChatApi {
+    let chat_api = ChatApi {
         place: place(reader, place_keys, "/api/v2/chat"),
         token: api_key(reader, ["chat_api.token", "chat_api.token_file"]),
-    }
+    };
+    reader.refuse_shown_secrets();
+    chat_api
 }
 
 /// Reads where an API is; `path` is its own on a host of Zendesk's.
@@ -120,10 +124,17 @@ fn id(reader: &mut Reader, key: &'static str, is_letter: fn(u8) -> bool) -> Stri
 fn api_key(reader: &mut Reader, keys: [&'static str; 2]) -> Secret {
     let secret = reader.required_secret(keys, "", "");
     if let Some(key) = reader.read_from(keys) {
-        if secret.bytes().is_empty() {
-            reader.reject(key, "is empty; give the key, or drop the setting");
-        } else if !secret.bytes().iter().all(u8::is_ascii_graphic) {
-            reader.reject(key, "has white space or letters that no key has; copy it again, alone");
+        // An access token may well be a JWT.
+        let is_no_key = |weakness: &Weakness| !weakness.may_be_allowed() && *weakness != Weakness::Token;
+        match secret.weakness().filter(is_no_key) {
+            Some(weakness) => reader.reject(key, weakness.to_string()),
+            None if secret.has_wrapping() || !secret.bytes().iter().all(u8::is_ascii_graphic) => {
+                reader.reject(
+                    key,
+                    "has white space or letters that no key has, or quotes around it; copy it again, alone",
+                );
+            }
+            None => {}
         }
     }
     secret

@@ -104,6 +104,10 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
     let checks_revocation = reader.flag("login.check_revocation");
     let revocation_cache = reader.duration("login.revocation_cache", Duration::ZERO..=MAX_REVOCATION_CACHE);
     let has_max_lifetime = reader.has("login.max_lifetime");
+    if !has_max_lifetime {
+        let what = "login tokens of any lifetime are accepted; set the longest that the login project issues: 24h";
+        reader.warn("login.max_lifetime", what);
+    }
     let cookie_needs = "is no cookie name; use letters, digits, '-' and '_'";
     Login {
         cookie: reader.checked("login.cookie", cookie_needs, is_cookie_name).unwrap_or_default(),
@@ -145,6 +149,10 @@ fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
         // Whether a secret is needed is for a right algorithm to say.
         None => reader.secret(SECRET).unwrap_or_default(),
     };
+    if !reader.has("login.project_id") {
+        let what = "tokens of any login project with the same secret are accepted; set the login project's id";
+        reader.warn("login.project_id", what);
+    }
     Signature::Secret { current, previous: reader.secret(PREVIOUS_SECRET) }
 }
 

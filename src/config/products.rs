@@ -321,7 +321,9 @@ pub(super) fn keys(reader: &mut Reader, wanted: Product) -> (ProductKey, Vec<(Pr
     }
     let others = PRODUCTS.into_iter().filter(|product| *product != wanted);
     let others = others.filter_map(|product| Some((product, reader.secret(product.secret_keys())?))).collect();
-    (ProductKey { secret, key_id: key_id(reader) }, others)
+    let key_id = key_id(reader);
+    reader.refuse_shown_secrets();
+    (ProductKey { secret, key_id }, others)
 }
 
 /// Judges one secret alone.

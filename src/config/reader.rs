@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use secrecy::zeroize::Zeroizing;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Problem, Source};
-use super::secret::{MIN_BYTES, Secret};
+use super::secret::{MIN_BYTES, Secret, is_damage, without_bom};
 use super::settings::{self, FILE_VARIABLE, LISTEN, PORT_VARIABLE, PREFIX, SETTINGS};
 use super::watched::WatchedFiles;
 use super::{Effective, Variables};
@@ -25,6 +26,15 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The library's own words stay out of errors: they may quote the text, which may be a secret.
 const NOT_TOML: &str = "is not TOML here, or names a key twice; text goes in quotes";
 
+/// What is wrong with a text that `is_wrapped`.
+const WRAPPED: &str =
+    "has quotes, white space or an invisible character around it; remove them (Docker keeps the quotes of an env file)";
+
+/// Permission bits of a file's mode, by which users who are neither its owner nor of its group write or read it. The
+/// group's are left alone: Kubernetes' `fsGroup` sets them.
+const OTHERS_WRITE: u32 = 0o002;
+const OTHERS_READ_OR_WRITE: u32 = 0o006;
+
 /// What a problem with the file itself goes under, in place of a setting's key.
 const PROBLEM_KEY: &str = "config file";
 
@@ -34,8 +44,8 @@ const PROBLEM_KEY: &str = "config file";
 pub(super) struct Reader {
     /// The value that wins, under its key.
     found: BTreeMap<&'static str, (Written, Source)>,
-    /// Length of each secret that was read, under the key that gave it.
-    secret_bytes: BTreeMap<&'static str, usize>,
+    /// Each secret that was read, under the key that gave it.
+    secrets: BTreeMap<&'static str, Secret>,
     /// Files that were read besides the settings file.
     pub(super) files: WatchedFiles,
     /// What is wrong so far.
@@ -131,6 +141,13 @@ impl Reader {
                 None => self.blame_unknown(&key, source),
             }
         });
+        let holds_secret =
+            self.found.iter().any(|(key, (_, source))| settings::is_secret(key) && matches!(source, Source::File(..)));
+        let bits = if holds_secret { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE };
+        if let Some(what) = access_by_others(path, bits) {
+            let source = Source::File(path.to_owned(), None);
+            self.warnings.push(Problem { key: PROBLEM_KEY.to_owned(), source, what });
+        }
     }
 
     fn blame_unknown(&mut self, key: &str, source: Source) {
@@ -206,6 +223,7 @@ impl Reader {
     pub(super) fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let result = match self.written(key)?.text() {
             Ok("") => Err("is empty; give a value, or drop the setting".to_owned()),
+            Ok(text) if is_wrapped(text) => Err(WRAPPED.to_owned()),
             Ok(text) => parse(text),
             Err(kind) => {
                 let default = settings::find(key).and_then(|setting| setting.default);
@@ -273,6 +291,7 @@ impl Reader {
 
     /// Reads a list of texts, comma-separated in the environment; empty when unset or wrong.
     pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
+        let is_quoted = matches!(self.written(key), Some(Written::Untyped(text)) if is_wrapped(text.trim()));
         let items: Vec<String> = match self.written(key) {
             None => return Vec::new(),
             Some(Written::Untyped(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
@@ -281,6 +300,10 @@ impl Reader {
         };
         if items.is_empty() || items.iter().any(String::is_empty) {
             self.reject(key, "needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment");
+            return Vec::new();
+        }
+        if is_quoted || items.iter().any(|item| is_wrapped(item)) {
+            self.reject(key, WRAPPED);
             return Vec::new();
         }
         items
@@ -309,7 +332,7 @@ impl Reader {
             return None;
         }
         let (from, secret) = match self.written(key).map(Written::text) {
-            Some(Ok(text)) => (key, Ok(Secret::new(text.as_bytes().to_vec()))),
+            Some(Ok(text)) => (key, Ok(Secret::new(without_bom(text.as_bytes()).to_vec()))),
             Some(Err(kind)) => (key, Err(format!("is {kind} and needs text in quotes"))),
             None => {
                 let told = |error| {
@@ -319,7 +342,7 @@ impl Reader {
             }
         };
         let secret = secret.map_err(|what| self.reject(from, what)).ok()?;
-        self.secret_bytes.insert(from, secret.bytes().len());
+        self.secrets.insert(from, Secret::new(secret.bytes().to_vec()));
         Some(secret)
     }
 
@@ -336,7 +359,50 @@ impl Reader {
 
     /// Which of the two keys a secret came out of.
     pub(super) fn read_from(&self, keys: [&'static str; 2]) -> Option<&'static str> {
-        keys.into_iter().find(|key| self.secret_bytes.contains_key(key))
+        keys.into_iter().find(|key| self.secrets.contains_key(key))
+    }
+
+    /// Refuses every setting that is no secret and has the value of one: it is shown, logged or published, as
+    /// `messaging.key_id` is in each token.
+    pub(super) fn refuse_shown_secrets(&mut self) {
+        let keys = SETTINGS.iter().map(|setting| setting.key);
+        let (secret_keys, others): (Vec<_>, Vec<_>) = keys.partition(|key| settings::is_secret(key));
+        for (from, secret) in secret_keys.into_iter().filter_map(|key| self.any_secret(key)).collect::<Vec<_>>() {
+            for key in &others {
+                if self.written(key).is_some_and(|written| written.shows(&secret)) {
+                    let source = self.source(from);
+                    let what = "which must stay secret; one of the two is misplaced";
+                    self.reject(key, format!("has the value of {from} ({source}), {what}"));
+                }
+            }
+        }
+    }
+
+    /// A secret that is set, whether or not it was read for use, with the setting that gives it.
+    fn any_secret(&self, key: &'static str) -> Option<(&'static str, Secret)> {
+        let file_key = settings::find(&format!("{key}_file"))?.key;
+        if let Some(from) = self.read_from([key, file_key]) {
+            return Some((from, Secret::new(self.secrets.get(from)?.bytes().to_vec())));
+        }
+        if let Some(text) = self.written(key) {
+            return Some((key, Secret::new(without_bom(text.text().ok()?.as_bytes()).to_vec())));
+        }
+        let path = Path::new(self.written(file_key)?.text().ok()?);
+        // Opening a pipe would wait for its writer.
+        let secret = fs::metadata(path).ok()?.is_file().then(|| Secret::from_file(path))?;
+        Some((file_key, secret.ok()?))
+    }
+
+    /// Warns of every file named here that others can change, or read though it holds a secret.
+    pub(super) fn warn_of_open_files(&mut self) {
+        for key in SETTINGS.iter().map(|setting| setting.key).filter(|key| settings::names_file(key)) {
+            let Some(Ok(path)) = self.written(key).map(Written::text) else { continue };
+            let is_public = key.ends_with("ca_file") || key == "tls.certificate";
+            let bits = if is_public { OTHERS_WRITE } else { OTHERS_READ_OR_WRITE };
+            if let Some(what) = access_by_others(Path::new(path), bits) {
+                self.warn(key, format!("names a file that {what}"));
+            }
+        }
     }
 
     /// Whether both of two settings are there that exclude each other, which is then noted as a problem.
@@ -370,7 +436,7 @@ impl Reader {
 
     fn shown(&self, key: &str) -> String {
         let Some(written) = self.written(key) else { return "not set".to_owned() };
-        let bytes = self.secret_bytes.get(key);
+        let bytes = self.secrets.get(key).map(|secret| secret.bytes().len());
         if !settings::is_of_service(key) {
             // Nobody has judged what may well be a secret in the wrong place.
             return "set".to_owned();
@@ -398,6 +464,16 @@ impl Written {
             Self::Flag(_) => Err("true or false"),
             Self::List(_) => Err("a list"),
             Self::Other(kind) => Err(kind),
+        }
+    }
+
+    /// Whether the text, or one of a list, is a secret.
+    fn shows(&self, secret: &Secret) -> bool {
+        match self {
+            Self::Untyped(text) => secret.is_shown_by(text) || text.split(',').any(|item| secret.is_shown_by(item)),
+            Self::Text(text) | Self::Number(text) | Self::Flag(text) => secret.is_shown_by(text),
+            Self::List(items) => items.iter().any(|item| secret.is_shown_by(item)),
+            Self::Other(_) => false,
         }
     }
 }
@@ -435,17 +511,37 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
     }
 }
 
+/// Whether quotes, white space or a character that copying added stand around a text.
+fn is_wrapped(text: &str) -> bool {
+    let is_around = |letter: char| letter.is_whitespace() || is_damage(letter);
+    let quotes = ['"', '\''];
+    let is_quoted = text.len() > 1 && text.starts_with(quotes) && text.ends_with(quotes);
+    is_quoted || text.starts_with(is_around) || text.ends_with(is_around)
+}
+
+/// What users other than owner and group may do with a file, where its mode has any of `bits`, and the fix.
+fn access_by_others(path: &Path, bits: u32) -> Option<String> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & bits;
+    let does = if mode & OTHERS_WRITE != 0 { "changed" } else { "read" };
+    let fix = if bits == OTHERS_WRITE { "chmod o-w it" } else { "make its mode 0400, or 0440 for a group" };
+    (mode != 0).then(|| format!("can be {does} by every user of this machine; {fix}"))
+}
+
 /// Reads a text file of at most 1 MiB.
 fn read_capped(path: &Path) -> Result<Zeroizing<String>, String> {
-    let mut text = Zeroizing::new(String::new());
+    let mut bytes = Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| {
         // Growing would leave copies behind that nobody wipes.
-        text.reserve(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or_default() + 1);
-        file.take(MAX_BYTES + 1).read_to_string(&mut text)
+        bytes.reserve(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or_default() + 1);
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
     });
     match read {
-        Ok(bytes) if bytes as u64 > MAX_BYTES => Err("is larger than 1 MiB; is the path right?".to_owned()),
-        Ok(_) => Ok(text),
-        Err(error) => Err(format!("can't be read: {error}; is the path right?")),
+        Ok(count) if count as u64 > MAX_BYTES => return Err("is larger than 1 MiB; is the path right?".to_owned()),
+        Ok(_) => {}
+        Err(error) => return Err(format!("can't be read: {error}; is the path right?")),
+    }
+    match str::from_utf8(without_bom(&bytes)) {
+        Ok(text) if !text.contains('\0') => Ok(Zeroizing::new(text.to_owned())),
+        _ => Err("is not UTF-8 text; if it is UTF-16, as PowerShell writes files, save it as UTF-8".to_owned()),
     }
 }

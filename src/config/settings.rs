@@ -55,7 +55,10 @@ pub const SETTINGS: &[Setting] = &[
     preset("login.bearer", "false", "true takes the login token from Authorization: Bearer too"),
     preset("login.algorithm", "HS256", "what the login project signs with: HS256 or RS256"),
     setting("login.secret", "needed for HS256: the login project's secret key, 32 bytes or more"),
-    setting("login.secret_file", "instead of it a file that holds it; one trailing newline is dropped"),
+    setting(
+        "login.secret_file",
+        "instead of it a file that holds it; a byte order mark and one trailing newline are dropped",
+    ),
     setting("login.previous_secret", "the secret before a reset; it still verifies while the reset spreads"),
     setting("login.previous_secret_file", "instead of it a file that holds it"),
     setting(
@@ -77,7 +80,10 @@ pub const SETTINGS: &[Setting] = &[
         "origins of the shop's pages and apps, exact or https://*.example.com for one label; pages of the service's own host need none",
     ),
     setting("chat.secret", "Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
-    setting("chat.secret_file", "instead of it a file that holds it; one trailing newline is dropped"),
+    setting(
+        "chat.secret_file",
+        "instead of it a file that holds it; a byte order mark and one trailing newline are dropped",
+    ),
     preset("chat.lifetime", "5m", "how long a Chat token lives, at most 7m"),
     preset(
         "chat.name_from",
@@ -159,7 +165,7 @@ pub const SETTINGS: &[Setting] = &[
     preset("limits.drain_delay", "0s", "still accepting while /ready already says no, before the drain"),
     preset("log.format", "json", "json or text; on standard output"),
     preset("log.level", "info", "error, warn, info, debug or trace"),
-    preset("allow_weak_secrets", "false", "true lets short and placeholder secrets pass with a warning"),
+    preset("allow_weak_secrets", "false", "true lets short, placeholder and doubtful secrets pass with a warning"),
 ];
 
 /// Whether a changed value counts from the next start only: sockets, connections that are open, and the log.
@@ -174,6 +180,12 @@ pub fn needs_restart(key: &str) -> bool {
 #[must_use]
 pub fn is_secret(key: &str) -> bool {
     key.ends_with("secret") || key == "chat_api.token"
+}
+
+/// Whether its value is the path of a file.
+#[must_use]
+pub fn names_file(key: &str) -> bool {
+    key.ends_with("_file") || matches!(key, "tls.certificate" | "tls.key")
 }
 
 /// Whether the service reads it; the others are read, and judged, by one command alone.
