@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::client::{Answer, read, send};
-use crate::harness::{PATIENCE, Server};
+use crate::harness::{PATIENCE, RECOMMENDED, Server};
 use crate::login_tokens::LoginToken;
 
 pub const ASK: &[u8] = b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -206,7 +206,7 @@ pub const MISSPOKEN: [(&[u8], &str); 4] = [
 #[test]
 fn what_a_client_speaks_by_mistake_is_named_once() {
     for (number, (bytes, told)) in MISSPOKEN.into_iter().enumerate() {
-        let server = Server::start();
+        let server = Server::with(&RECOMMENDED);
         for address in [server.public, server.public, server.admin, server.admin] {
             assert!(matches!(send(address, bytes).status, 0 | 400));
         }
@@ -232,7 +232,7 @@ fn what_a_client_speaks_by_mistake_is_named_once() {
 
 #[test]
 fn what_a_client_speaks_by_mistake_is_named_however_slowly_it_comes_and_nothing_else_is() {
-    let server = Server::start();
+    let server = Server::with(&RECOMMENDED);
     let mut told: Vec<&str> = MISSPOKEN.map(|(_, told)| told).to_vec();
     for (bytes, _) in MISSPOKEN {
         let mut slow = server.connect();

@@ -3,7 +3,7 @@
 use zendesk_token::config::origin::{OriginPattern, may_be_called};
 
 use crate::client::Answer;
-use crate::harness::{ORIGIN, Server, command, output, usual};
+use crate::harness::{ORIGIN, Server, command, output, recommended, usual};
 use crate::login_tokens::LoginToken;
 
 fn ask(server: &Server, origin: &str) -> Answer {
@@ -188,7 +188,7 @@ fn a_preflight_allows_the_headers_that_tracing_adds_to_an_allowed_origin() {
 
 #[test]
 fn without_origins_pages_of_the_own_host_and_apps_get_tokens_and_nobody_else() {
-    let mut settings = usual(&[]);
+    let mut settings = recommended(&[]);
     settings.retain(|(key, _)| *key != "cors.origins");
     let checked = output(&["check"], &settings);
     let told = String::from_utf8(checked.stdout).unwrap();

@@ -87,7 +87,7 @@ fn load_with(
 
 #[test]
 fn port_is_followed_where_listen_is_not_set() {
-    let mut settings = usual(&[("admin.listen", "127.0.0.1:9001")]);
+    let mut settings = recommended(&[("admin.listen", "127.0.0.1:9001")]);
     let set = settings.clone();
     settings.retain(|(key, _)| *key != "listen");
     for (port, listen) in [("8080", "0.0.0.0:8080"), ("1", "0.0.0.0:1"), ("65535", "0.0.0.0:65535"), ("0", "0.0.0.0:0")]

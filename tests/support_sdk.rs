@@ -141,7 +141,7 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         ("a.b.c".to_owned(), "header is not base64url"),
         (format!("{}.{}.{}", parts[1].replace('e', "%2B"), parts[1], parts[2]), "header is not"),
         (format!("{}.%5B%5D.{}", parts[0], parts[2]), "payload is not base64url"),
-        (format!("{token}%3D"), "signature is not base64url"),
+        (format!("{token}%3D"), "signature has base64 padding"),
         (format!("{}+{}", &token[..50], &token[50..]), "is not base64url"),
         (format!("{token}%C2%A0"), "signature is not base64url"),
         (format!("Bearer+Bearer+{token}"), "header is not base64url"),

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 use crate::client::{Answer, Request};
-use crate::harness::{PATIENCE, Server, output, skip, usual};
+use crate::harness::{PATIENCE, RECOMMENDED, Server, output, skip, usual};
 use crate::hostile_clients::{ASK, MISSPOKEN};
 use crate::login_tokens::LoginToken;
 use crate::published_keys::until;
@@ -200,7 +200,7 @@ fn clients_that_never_shake_hands_are_let_go_and_hold_nobody_up() {
 fn what_a_client_speaks_by_mistake_instead_of_tls_is_named_once() {
     let Some(pki) = Pki::new() else { return };
     pki.issue("first", 90, "rsa:2048");
-    let server = pki.serve("first", &[]);
+    let server = pki.serve("first", &RECOMMENDED);
     for _ in 0..3 {
         for bytes in [ASK, MISSPOKEN[2].0, MISSPOKEN[3].0] {
             crate::client::send(server.public, bytes);
