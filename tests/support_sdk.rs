@@ -144,7 +144,7 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         (format!("{token}%3D"), "signature has base64 padding"),
         (format!("{}+{}", &token[..50], &token[50..]), "is not base64url"),
         (format!("{token}%C2%A0"), "signature is not base64url"),
-        (format!("Bearer+Bearer+{token}"), "header is not base64url"),
+        (format!("Bearer+Bearer+{token}"), "the word Bearer before it"),
         ("%FF%00".to_owned(), "not three parts"),
         (format!("%EF%BB%BF{token}"), "byte order mark"),
         (escaped(&token), "percent-encoded twice"),
