@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// What gets tried, and the tests of it.
-const THREATS: [(&str, &[&str]); 29] = [
+const THREATS: [(&str, &[&str]); 42] = [
     (
         "another algorithm than the configured one, `none` in any spelling, or no algorithm",
         &[
@@ -72,11 +72,16 @@ const THREATS: [(&str, &[&str]); 29] = [
             "cookies_of_two_players_are_refused_in_either_order",
             "a_tossed_cookie_that_does_not_verify_changes_nothing",
             "more_than_four_different_login_cookies_are_refused_unread",
+            "parts_of_a_login_cookie_are_never_guessed",
         ],
     ),
     (
         "cookies that are quoted, encoded, nameless or not ASCII",
-        &["the_login_cookie_is_found_among_others", "a_login_cookie_outside_the_grammar_is_an_invalid_token"],
+        &[
+            "the_login_cookie_is_found_among_others",
+            "a_login_cookie_outside_the_grammar_is_an_invalid_token",
+            "what_stands_around_a_login_token_is_named_in_the_log",
+        ],
     ),
     (
         "a foreign origin, `null`, look-alikes, two `Origin` headers",
@@ -138,9 +143,93 @@ const THREATS: [(&str, &[&str]); 29] = [
         ],
     ),
     (
+        "a value that others can read, or that somebody made up, as a secret: a token, a URL, a path, an unreplaced reference, a modulus",
+        &[
+            "what_others_can_read_is_no_secret",
+            "where_a_secret_is_kept_is_no_secret",
+            "a_damaged_or_repeated_text_is_no_secret",
+            "generated_secrets_are_taken_in_every_usual_notation",
+        ],
+    ),
+    (
+        "a secret as the value of another setting, such as a key id that every token shows",
+        &[
+            "no_setting_may_have_the_value_of_any_secret_that_is_set",
+            "no_command_takes_or_prints_a_secret_as_the_key_id",
+            "settings_that_would_publish_a_secret_are_not_taken_over",
+        ],
+    ),
+    (
+        "secret files that every user of the machine can read or change",
+        &[
+            "a_secret_file_that_others_can_read_or_change_is_warned_of",
+            "a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_they_can_read_it",
+        ],
+    ),
+    ("a core dump, which would hold the secrets", &["no_command_leaves_its_secrets_in_a_core_dump"]),
+    (
+        "an email that disguises its domain, or one of the domain that makes up emails",
+        &[
+            "nobody_claims_an_email_that_is_made_up_for_another",
+            "an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the_token",
+            "letters_of_any_script_may_stand_before_the_at_in_their_normal_form",
+        ],
+    ),
+    (
+        "a name that shows nothing, turns the line, or hides an email while emails are withheld",
+        &[
+            "what_nobody_sees_and_what_turns_the_line_is_taken_out_of_a_name",
+            "a_name_that_shows_nothing_is_passed_over",
+            "a_player_without_email_or_name_is_no_stranger",
+        ],
+    ),
+    (
+        "a token of another kind: for servers, for a logout, or of another `typ`",
+        &["a_token_of_another_kind_is_refused"],
+    ),
+    (
+        "a login that says `email_verified: false`, or a type of login that proves no email",
+        &[
+            "a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for",
+            "only_logins_of_the_types_that_are_set_are_vouched_for",
+            "an_unconfirmed_email_is_refused_where_it_is_the_player_and_the_fix_is_told",
+        ],
+    ),
+    (
+        "a revoked login token next to a good one of the same player",
+        &["a_revoked_login_drops_out_beside_a_good_one_of_the_same_player"],
+    ),
+    (
+        "an image, a script tag or a frame of a foreign page that asks for a token",
+        &[
+            "what_a_page_embeds_gets_no_token_and_what_a_person_opens_does",
+            "preflights_documents_refused_origins_images_and_zendesks_servers_are_not_counted",
+        ],
+    ),
+    (
+        "a wildcard origin over a public suffix, or an origin that every local file has",
+        &[
+            "wildcards_over_public_suffixes_are_refused",
+            "origins_of_apps_that_no_web_view_sends_or_many_share_are_refused_with_the_reason",
+        ],
+    ),
+    (
+        "bodies in tiny chunks, or slow ones from the address that Zendesk's calls come from",
+        &[
+            "a_body_in_tiny_chunks_is_bounded_on_the_wire",
+            "slow_bodies_do_not_starve_zendesk_behind_the_same_address",
+            "bodies_that_were_on_their_way_before_a_reload_count_after_it",
+        ],
+    ),
+    (
+        "a 401 that makes an app drop the player's requests",
+        &["a_login_token_is_taken_as_apps_get_it_wrong", "what_is_no_login_token_is_malformed_and_the_log_says_how"],
+    ),
+    (
         "the demo's page from another site or by another name, and the demo elsewhere than on loopback",
         &[
             "the_shop_answers_its_own_page_and_nobody_else",
+            "the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere",
             "each_start_has_secrets_of_its_own",
             "it_refuses_to_leave_loopback",
             "nothing_of_it_is_there_when_the_service_serves",
