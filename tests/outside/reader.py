@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(f"{HERE}/../..")
 PROJECT = "0f6a7c5e-3b1d-4e0a-9a51-1f0c6f7d2b90"
 OLD_USER = "67a11490f0305f4a391e9f8a"
-API_KEY = "a1b2c3d4"
+API_KEY, API_SECRET = "a1b2c3d4", "e5f6a7b8c9d0"
 # An image is built for minutes, where there is an engine to build it.
 BUILD_PATIENCE = 1800
 # What a reader puts in place of what README.md has. Hosts stay as they are: curl and the browser are told where these are. Two more changes
@@ -30,6 +30,7 @@ PLACEHOLDERS = {
     "LOGIN__SECRET=…": lambda: f"LOGIN__SECRET={SECRETS['login']}",
     "CHAT__SECRET=…": lambda: f"CHAT__SECRET={SECRETS['chat']}",
     "PROJECT_ID=…": lambda: f"PROJECT_ID={PROJECT}",
+    'key_secret = "…"': lambda: f'key_secret = "{API_SECRET}"',
     '"…"': lambda: f'"{API_KEY}"',
     '"app_…"': lambda: f'"app_{API_KEY}"',
     "USER-OF-THE-ANSWER": lambda: OLD_USER,

@@ -25,7 +25,7 @@ import products
 from demo import Demo
 from jwt_fn import browser, verify
 from proxy import PREFIX, SITE, free_port
-from reader import API_KEY, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, Reader, filled
+from reader import API_SECRET, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, Reader, filled
 from service import PATIENCE, SECRETS, Service, login_token
 
 # What no test can run, and why.
@@ -227,7 +227,7 @@ def desk_settings(reader, text):
     local, count = re.subn(r'^subdomain = "acme"', f'base_url = "{reader.api.url}/sc"', settings, flags=re.MULTILINE)
     assert count == 1, settings
     with open(f"{reader.desk}/desk.toml", "w") as file:
-        file.write(f'{local}\n[chat_api]\nbase_url = "{reader.api.url}/api/v2/chat"\ntoken = "{API_KEY}"\n')
+        file.write(f'{local}\n[chat_api]\nbase_url = "{reader.api.url}/api/v2/chat"\ntoken = "{API_SECRET}"\n')
     return "the program takes it"
 
 
@@ -481,7 +481,7 @@ COMMANDS = [
     ("|".join(NOT_RUN), not_run),
 ]
 # What has blanks and is no command: routes, headers and the like, and the words of refusals, which tests/readme.rs compares.
-NOT_TYPED = r"(GET|POST) \S+|[A-Za-z-]+: .+|SameSite=None; Secure"
+NOT_TYPED = r"(GET|POST) \S+|[A-Za-z_-]+: .+|SameSite=None; Secure"
 
 
 def main(chromium, chromedriver):
