@@ -101,13 +101,13 @@ impl Exchange {
         self.takes_bearer
     }
 
-    /// Whether login keys are there, old as they may be; published ones may be still to come.
+    /// Whether there are login keys, however old. Published ones have to be fetched first.
     #[must_use]
     pub fn has_keys(&self) -> bool {
         self.verifier.keys().are_there()
     }
 
-    /// Whether there are keys to verify login tokens with; published ones may be still to come, or too old.
+    /// Whether there are login keys that are young enough to verify with.
     #[must_use]
     pub fn has_usable_keys(&self) -> bool {
         self.verifier.keys().are_usable()

@@ -69,7 +69,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     let servers = for_zendesks_servers(servers().into());
     let servers = with_layers(servers, CorsLayer::new(), refuse(&state, Asker::Server), &state);
     // For anybody: they say nothing of anybody. Paths that are not served stand here too, so that a request for one spends no rate limit.
-    let documents = Router::from(documents().merge(health())).fallback(not_found);
+    let documents = Router::from(for_anybody()).fallback(not_found);
     let documents = with_layers(documents, origin::cors(&state), Identity::new(), &state);
     pages.merge(servers).merge(documents.layer(map_response(document::same_for_all))).with_state(state)
 }
@@ -87,22 +87,21 @@ fn servers() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(support_sdk::token))
 }
 
-/// The routes of the documents.
-fn documents() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::new().routes(routes!(script::answer)).routes(routes!(openapi::answer))
-}
-
-/// The route of probes.
-fn health() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::new().routes(routes!(health::answer))
+/// The routes that anybody may ask: the documents, and the one of probes.
+fn for_anybody() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new()
+        .routes(routes!(script::answer))
+        .routes(routes!(openapi::answer))
+        .routes(routes!(health::answer))
 }
 
 /// Whether a path would be a route's with single slashes and none at its end.
 fn has_only_slashes_wrong(path: &str) -> bool {
-    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-    let path = format!("/{}", names.join("/"));
-    let routes = PRODUCTS.map(token::path).into_iter().chain([script::PATH, openapi::PATH, health::PATH]);
-    routes.into_iter().any(|route| route == path)
+    fn names(path: &str) -> impl Iterator<Item = &str> {
+        path.split('/').filter(|name| !name.is_empty())
+    }
+    let mut routes = PRODUCTS.map(token::path).into_iter().chain([script::PATH, openapi::PATH, health::PATH]);
+    routes.any(|route| names(route).eq(names(path)))
 }
 
 /// Puts routes behind the layers of the public listener, with `cors` among them and `inner` behind them. Each request passes

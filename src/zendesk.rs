@@ -40,7 +40,7 @@ pub enum IssueError {
     #[error("claim email is not ASCII, which Chat refuses")]
     EmailNotAscii,
     /// The login says that the email was not confirmed, and the product knows players by it.
-    #[error("claim email_verified is false, and the product knows the player by the email")]
+    #[error("claim email_verified is not true, and the product knows the player by the email")]
     EmailUnconfirmed,
     /// Messaging wants an id that never changes.
     #[error("claim sub is an email or a phone number, which Messaging does not take as an external id")]

@@ -49,7 +49,7 @@ fn an_unconfirmed_email_is_refused_where_it_is_the_player_and_the_fix_is_told() 
     let told = all(&[], &LoginToken::valid().claim("email_verified", false));
     assert_eq!(told.status, Some(1));
     for line in [
-        "  claim email_verified is false, and the product knows the player by the email\n    → the player has to confirm the email",
+        "  claim email_verified is not true, and the product knows the player by the email\n    → the player has to confirm the email",
         "  help-center: the service answers 00-04",
         "  support-sdk: the service answers 00-04",
     ] {

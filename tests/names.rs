@@ -77,6 +77,14 @@ fn a_name_that_shows_nothing_is_passed_over() {
         "\u{e0041}",
         "\u{180e}",
         "\u{fff9}",
+        // A filler, a joiner and a control of other scripts, a code point of nobody and one of private use, marks without a letter.
+        "\u{16fe4}",
+        "\u{1107f}",
+        "\u{13430}",
+        "\u{ffff}",
+        "\u{e000}",
+        "\u{301}",
+        "\u{20dd}",
     ];
     for nothing in alone.into_iter().chain(more) {
         for text in [nothing.to_owned(), format!(" {nothing} {nothing}")] {

@@ -286,7 +286,7 @@ fn origins_of_apps_that_no_web_view_sends_or_many_share_are_refused_with_the_rea
         ("blob:https://shop.example.com", "the page that made it"),
         ("filesystem:https://shop.example.com", "the page that made it"),
         ("moz-extension://0a6f2bd1-4a2c-4a5e-9a5c-3d1f0e2b7c11", "on every machine"),
-        ("safari-web-extension://0A6F2BD1", "lower case"),
+        ("safari-web-extension://0A6F2BD1", "on every machine"),
         ("safari-web-extension://0a6f2bd1", "on every machine"),
         ("chrome-extension://abcdefghijklmnopabcdefghijklmno", "32 letters"),
         ("chrome-extension://abcdefghijklmnopabcdefghijklmnoz", "32 letters"),

@@ -40,9 +40,11 @@ fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
         Product::SupportSdk => SUPPORT_SDK_SECRET,
     };
     let issued = std::cell::RefCell::new(std::collections::BTreeMap::<_, u32>::new());
-    check(1000, &(value(), value(), value(), value(), -59..100_000_i64), |(sub, email, name, verified, left)| {
+    let verified = || prop_oneof![Just(json!(true)), Just(json!(null)), Just(json!(false)), value()];
+    check(1000, &(value(), value(), value(), verified(), -59..100_000_i64), |(sub, email, name, verified, left)| {
         let login = LoginToken::at(NOW).claim("sub", sub.clone()).claim("email", email.clone()).claim("name", name);
-        let is_unconfirmed = verified == false || verified == "false";
+        let says_nothing = verified.is_null() || verified == "";
+        let is_unconfirmed = !(says_nothing || verified == true || verified == "true");
         let login = login.claim("email_verified", verified).claim("exp", NOW + left).mint();
         let candidates = Credentials { bearer: None, cookies: vec![token::LoginToken::new(login.as_bytes())] };
         for ((rule, exchange), product) in exchanges.iter().flat_map(|one| PRODUCTS.map(|product| (one, product))) {

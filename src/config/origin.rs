@@ -54,6 +54,12 @@ impl OriginPattern {
     /// Says what no browser would ever send, or what must not be allowed.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         let fail = |what| Err(OriginError(what));
+        let scheme_of = text.split_once(':');
+        if let Some((scheme, _)) = scheme_of
+            && let Some((_, why)) = REFUSED_SCHEMES.into_iter().find(|(schemes, _)| schemes.contains(&scheme))
+        {
+            return fail(why);
+        }
         match text {
             "*" => return fail("is '*', which would hand tokens to every site; list the shop's origins"),
             "null" => {
@@ -64,10 +70,7 @@ impl OriginPattern {
             }
             _ => {}
         }
-        let (scheme, rest) = text.split_once(':').ok_or(NO_SCHEME)?;
-        if let Some((_, why)) = REFUSED_SCHEMES.into_iter().find(|(schemes, _)| schemes.contains(&scheme)) {
-            return fail(why);
-        }
+        let (scheme, rest) = scheme_of.ok_or(NO_SCHEME)?;
         let authority = rest.strip_prefix("//").filter(|_| is_scheme(scheme)).ok_or(NO_SCHEME)?;
         if authority.contains('@') {
             return fail("has a user name or password; write scheme, host and port only");

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::document::Document;
 use super::error::ErrorBody;
 use super::token::Token;
-use super::{admin, documents, health, pages, servers};
+use super::{admin, for_anybody, pages, servers};
 
 use layers::Layers;
 
@@ -41,7 +41,7 @@ pub(super) const EXAMPLE_TOKEN: &str =
 // Serializing it can't fail: all keys are text and nothing in it has a `Serialize` of ours.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     let routes = OpenApiRouter::with_openapi(Introduction::openapi());
-    let mut document = routes.merge(pages()).merge(servers()).merge(documents()).merge(health()).into_openapi();
+    let mut document = routes.merge(pages()).merge(servers()).merge(for_anybody()).into_openapi();
     document.merge(admin::routes().into_openapi());
     Layers.modify(&mut document);
     document.to_pretty_json().map(|text| text + "\n").unwrap_or_default()

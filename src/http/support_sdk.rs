@@ -300,6 +300,6 @@ fn of_json(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
     match members.find(FIELD) {
         None => Err(Reason::UserTokenMissing),
         Some(Member::Text(text)) => Ok(text.clone()),
-        Some(Member::Number(_) | Member::Bool(_) | Member::Other) => Err(Reason::UserTokenNotText),
+        Some(Member::Number(_) | Member::Bool(_) | Member::Null | Member::Other) => Err(Reason::UserTokenNotText),
     }
 }

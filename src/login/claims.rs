@@ -121,12 +121,13 @@ impl LoginRules {
         let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
         Ok(LoginClaims {
             texts: kept.collect(),
-            // As text or number too: some identity providers write it so.
+            // Some identity providers write it as text or as a number. Whatever else is there does not confirm the email.
             says_email_is_unconfirmed: match claims.find("email_verified") {
                 Some(Member::Bool(flag)) => !flag,
-                Some(Member::Text(text)) => text.eq_ignore_ascii_case("false") || text == "0",
-                Some(Member::Number(number)) => number.as_i64() == Some(0),
-                Some(Member::Other) | None => false,
+                Some(Member::Text(text)) => !(text.is_empty() || text.eq_ignore_ascii_case("true") || text == "1"),
+                Some(Member::Number(number)) => number.as_f64() != Some(1.0),
+                Some(Member::Other) => true,
+                Some(Member::Null) | None => false,
             },
             expires_at,
             honoured_until,
@@ -147,7 +148,9 @@ fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, C
     let number = match claims.find(name) {
         None => return Ok(None),
         Some(Member::Number(number)) => number,
-        Some(Member::Text(_) | Member::Bool(_) | Member::Other) => return Err(ClaimsError::NotATime(name)),
+        Some(Member::Text(_) | Member::Bool(_) | Member::Null | Member::Other) => {
+            return Err(ClaimsError::NotATime(name));
+        }
     };
     whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
 }
@@ -178,7 +181,7 @@ impl LoginClaims {
         self.text("sub")
     }
 
-    /// Whether it says that the email was not confirmed: `email_verified` is false.
+    /// Whether it says that the email was not confirmed: `email_verified` is there and is neither true nor empty.
     #[must_use]
     pub const fn says_email_is_unconfirmed(&self) -> bool {
         self.says_email_is_unconfirmed

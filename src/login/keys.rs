@@ -114,7 +114,7 @@ impl LoginKeys {
         crypto::verify(signature, message.as_bytes(), key, self.algorithm()).unwrap_or(false)
     }
 
-    /// Whether there are keys, old as they may be; published ones may be still to come.
+    /// Whether there are keys, however old. Published ones have to be fetched first.
     #[must_use]
     pub fn are_there(&self) -> bool {
         match self {
@@ -123,7 +123,7 @@ impl LoginKeys {
         }
     }
 
-    /// Whether there are keys to verify with; published ones may be still to come, or too old.
+    /// Whether there are keys that are young enough to verify with.
     #[must_use]
     pub fn are_usable(&self) -> bool {
         match self {

@@ -38,7 +38,9 @@ pub enum Member<'a> {
     Number(serde_json::Number),
     /// `true` or `false`.
     Bool(bool),
-    /// An array, an object or `null`. What is nested is checked, but nobody reads it: kept, it would take a
+    /// `null`.
+    Null,
+    /// An array or an object. What is nested is checked, but nobody reads it: kept, it would take a
     /// hundred times the bytes that an attacker sends.
     Other,
 }
@@ -69,7 +71,7 @@ impl<'a> Members<'a> {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.find(name)? {
             Member::Text(text) => Some(text),
-            Member::Number(_) | Member::Bool(_) | Member::Other => None,
+            Member::Number(_) | Member::Bool(_) | Member::Null | Member::Other => None,
         }
     }
 
@@ -84,7 +86,8 @@ impl<'a> Members<'a> {
 /// (RFC 8259 §8.2). Names of members stay as they are, and [`Members::read`] refuses them.
 #[must_use]
 pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
-    let Some(mut rest) = std::str::from_utf8(json).ok().filter(|text| text.contains("\\u")) else { return json.into() };
+    let has_surrogate = |text: &&str| ["\\ud", "\\uD"].iter().any(|start| text.contains(start));
+    let Some(mut rest) = std::str::from_utf8(json).ok().filter(has_surrogate) else { return json.into() };
     let mut whole = String::with_capacity(json.len());
     while let Some((before, quoted)) = rest.find('"').and_then(|start| rest.split_at_checked(start)) {
         let Some((IgnoredAny, string, after)) = first(quoted) else { return json.into() };
@@ -171,7 +174,7 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Member::Other)
+        Ok(Member::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {

@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) enum Protocol {
     Tls,
     Http2,
-    Proxy1,
-    Proxy2,
+    Proxy,
     Http1,
 }
 
-use Protocol::{Http1, Http2, Proxy1, Proxy2, Tls};
+use Protocol::{Http1, Http2, Proxy, Tls};
 
 /// How protocols begin, as far as hyper reads before it gives up (RFC 9113 §3.4; section 2 of the PROXY protocol's
 /// specification, `proxy-protocol.txt`).
-const OPENINGS: [(Protocol, &[u8]); 3] = [(Http2, b"PRI * HTTP/2"), (Proxy1, b"PROXY "), (Proxy2, b"\r\n\r\n\0")];
+const OPENINGS: [(Protocol, &[u8]); 3] = [(Http2, b"PRI * HTTP/2"), (Proxy, b"PROXY "), (Proxy, b"\r\n\r\n\0")];
 
 /// A `ClientHello` in a record of TLS (RFC 8446 §5.1): type 22, version 3.x, two bytes of length, and its own type. hyper
 /// gives up at the first byte, so as many as there are have to do.
@@ -31,7 +30,7 @@ const ENOUGH: usize = 12;
 #[derive(Clone)]
 pub(super) struct Reported {
     listener: &'static str,
-    protocols: Arc<[AtomicBool; 5]>,
+    protocols: Arc<[AtomicBool; 4]>,
 }
 
 /// The first bytes of a connection, as they come.
@@ -58,7 +57,7 @@ impl Reported {
     pub(super) fn report(&self, client: SocketAddr, spoken: Protocol) {
         let was_reported = self.protocols.get(spoken as usize).is_none_or(|told| told.swap(true, Ordering::Relaxed));
         if !was_reported {
-            tracing::warn!(listener = self.listener, client = %client.ip(), "{}; said once", spoken.advice());
+            tracing::warn!(listener = self.listener, client = %client.ip(), "{}; logged once", spoken.advice());
         }
     }
 }
@@ -103,8 +102,8 @@ impl Protocol {
                 "a client speaks TLS to a listener of plain HTTP; have it use http://, or let the public listener speak TLS \
                  (tls.certificate, tls.key)"
             }
-            Http2 => "a client speaks HTTP/2 without asking first; have the proxy speak HTTP/1.1 to this service",
-            Proxy1 | Proxy2 => {
+            Http2 => "a client speaks only HTTP/2; have the proxy speak HTTP/1.1 to this service",
+            Proxy => {
                 "a client speaks the PROXY protocol; switch it off in the proxy, let it name its clients in X-Forwarded-For \
                  and name it in proxy.trusted"
             }

@@ -1,7 +1,7 @@
 //! Names of players, as an agent can read them.
 
-use icu_properties::CodePointSetData;
-use icu_properties::props::{DefaultIgnorableCodePoint, VariationSelector};
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, VariationSelector};
+use icu_properties::{CodePointMapData, CodePointSetData};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Most characters of a name, as of the other texts that Zendesk takes (developer.zendesk.com,
@@ -15,7 +15,7 @@ const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 /// A text that is too long is cut between two letters. Nothing where nothing is left.
 #[must_use]
 pub fn readable(text: &str) -> Option<String> {
-    let mut shown = String::new();
+    let mut shown = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
         let last = shown.chars().next_back();
@@ -26,31 +26,44 @@ pub fn readable(text: &str) -> Option<String> {
         } else if is_variation(letter) {
             last.is_some_and(shows)
         } else {
-            shows(letter)
+            shows(letter) && (!is_mark(letter) || last.is_some_and(|last| last != ' '))
         };
         if is_kept {
             shown.push(if letter.is_whitespace() { ' ' } else { letter });
         }
     }
-    let mut characters = 0;
-    let fitting = shown.graphemes(true).take_while(|letter| {
-        characters += letter.chars().count();
-        characters <= MAX_CHARACTERS
-    });
-    let fitting: String = fitting.collect();
-    let name = fitting.trim_end_matches(|last: char| last.is_whitespace() || JOINERS.contains(&last));
-    Some(name.to_owned()).filter(|name| !name.is_empty())
+    if let Some((over, _)) = shown.char_indices().nth(MAX_CHARACTERS) {
+        let starts = shown.grapheme_indices(true).map(|(start, _)| start);
+        let end = starts.take_while(|start| *start <= over).last();
+        shown.truncate(end.unwrap_or_default());
+    }
+    let name = shown.trim_end_matches(|last: char| last.is_whitespace() || JOINERS.contains(&last));
+    shown.truncate(name.len());
+    (!shown.is_empty()).then_some(shown)
 }
 
-/// Whether a character shows something by itself. Unicode ignores many by default that don't; the others are controls, and
-/// blanks that count as symbols.
+/// Whether a character shows something. Controls, joiners, unassigned ones and those of private use don't, nor what Unicode
+/// ignores by default, nor a few blanks that count as symbols or marks.
 fn shows(letter: char) -> bool {
+    if letter.is_ascii() {
+        return letter.is_ascii_graphic();
+    }
     let is_ignored = || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter);
-    let is_blank = || matches!(letter, '\u{2800}' | '\u{fff9}'..='\u{fffb}' | '\u{1d159}');
-    letter.is_ascii_graphic() || !(letter.is_whitespace() || letter.is_control() || is_blank() || is_ignored())
+    let is_blank = matches!(letter, '\u{2800}' | '\u{1107f}' | '\u{16fe4}' | '\u{1d159}');
+    let hidden = GeneralCategoryGroup::Other.union(GeneralCategoryGroup::Separator);
+    !is_blank && !hidden.contains(category(letter)) && !is_ignored()
+}
+
+/// Whether a character is written onto the one before it, so that it shows nothing by itself.
+fn is_mark(letter: char) -> bool {
+    !letter.is_ascii() && GeneralCategoryGroup::Mark.contains(category(letter))
+}
+
+fn category(letter: char) -> GeneralCategory {
+    CodePointMapData::new().get(letter)
 }
 
 /// Whether a character chooses how the one before it looks: in colour, or in the form of a Japanese name.
 fn is_variation(letter: char) -> bool {
-    CodePointSetData::new::<VariationSelector>().contains(letter)
+    !letter.is_ascii() && CodePointSetData::new::<VariationSelector>().contains(letter)
 }
