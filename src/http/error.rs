@@ -137,9 +137,6 @@ pub enum Reason {
     /// A part of the login cookie came with two values.
     #[error("a part of the login cookie came with two different values")]
     CookiePartTwice,
-    /// The login cookie came in more parts than this number.
-    #[error("the login cookie came in more than {0} parts")]
-    TooManyCookieParts(usize),
     /// `Authorization` is there twice, is empty, or is not a scheme and credentials.
     #[error("Authorization header is not a scheme and credentials, or there are two")]
     AuthorizationUnusable,
@@ -254,7 +251,6 @@ impl Reason {
             Self::TooManyLoginCookies(_)
             | Self::CookiePartMissing(_)
             | Self::CookiePartTwice
-            | Self::TooManyCookieParts(_)
             | Self::AuthorizationUnusable
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),
