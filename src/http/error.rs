@@ -146,12 +146,12 @@ pub enum Reason {
     /// The form has more than one `user_token`, or the JSON a member twice.
     #[error("the body has user_token, or another member, twice")]
     MemberTwice,
-    /// `user_token` has not the form of a login token, so nobody can have signed in with it.
+    /// `user_token` does not have the form of a login token, so nobody can have signed in with it.
     #[error("user_token is malformed: {0}")]
     UserTokenMalformed(VerifyError),
-    /// `user_token`, or the whole form, is percent-encoded once more than forms are.
-    #[error("user_token is percent-encoded twice")]
-    UserTokenEncodedTwice,
+    /// The whole form is percent-encoded once more than forms are.
+    #[error("the form is percent-encoded twice")]
+    FormEncodedTwice,
     /// The body or `user_token` begins with U+FEFF.
     #[error("the body or user_token begins with a byte order mark")]
     ByteOrderMark,
@@ -276,7 +276,7 @@ impl Reason {
             Self::OriginTwice
             | Self::MemberTwice
             | Self::UserTokenMalformed(_)
-            | Self::UserTokenEncodedTwice
+            | Self::FormEncodedTwice
             | Self::ByteOrderMark
             | Self::BodyNotForm
             | Self::UserTokenNotText
