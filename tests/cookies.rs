@@ -239,7 +239,16 @@ fn what_stands_around_a_login_token_is_named_in_the_log() {
         (format!("%22{token}%22"), "login token is encoded as JSON"),
         (format!("%22{encoded}%22"), "login token is encoded as JSON"),
         (format!("\"\"{token}\"\""), "login token is encoded as JSON"),
+        (format!("\\\"{token}\\\""), "login token is encoded as JSON"),
+        (format!("{{\"token\":\"{token}\"}}"), "login token is inside a JSON object"),
+        (format!("%7B%22token%22:%22{token}%22%7D"), "login token is inside a JSON object"),
+        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in JSON as Express writes it"),
+        (format!("j%3a%22{token}%22"), "login token is in JSON as Express writes it"),
+        (format!("'{token}'"), "login token has single quotes around it"),
+        (format!("%27{token}%27"), "login token has single quotes around it"),
+        (format!("token={token}"), "login token has a name and = before it"),
         (format!("Bearer {token}"), "login token has the word Bearer before it"),
+        (format!("Bearer:{token}"), "login token has the word Bearer before it"),
         (format!("bearer%20{token}"), "login token has the word Bearer before it"),
         (format!("s%3A{token}.c2lnbmF0dXJl%2Fx"), "login token is in a cookie signed by Express"),
         (format!("s:{token}.c2lnbmF0dXJl"), "login token is in a cookie signed by Express"),
@@ -248,7 +257,7 @@ fn what_stands_around_a_login_token_is_named_in_the_log() {
         // Nothing of the kind.
         ("100%".to_owned(), "login token is not three parts between dots"),
         ("Bearer".to_owned(), "login token is not three parts between dots"),
-        (format!("'{token}'"), "header is not base64url"),
+        (format!("`{token}`"), "header is not base64url"),
     ];
     for (value, _) in &cases {
         assert_eq!(player(&server, &format!("token={value}")), Err("00-01".to_owned()), "{value}");
