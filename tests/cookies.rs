@@ -193,12 +193,15 @@ fn parts_of_a_login_cookie_are_never_guessed() {
         // A second value of one part, whatever comes with it.
         (format!("{}; token.1=tossed", parts.join("; ")), "two different values"),
         (whole(&format!("{}; token.1=tossed", parts.join("; "))), "two different values"),
-        (format!("token.4=x; {}", parts.join("; ")), "more than 4 parts"),
-        (split("token", &jane, 100).join("; "), "more than 4 parts"),
+        // The rest of the player's own login, next to a whole cookie that was tossed.
+        (whole(one), "part 0 is missing"),
+        (whole(&format!("{zero}; {two}")), "part 1 is missing"),
+        // More parts than a token has.
+        (split("token", &jane, 1300).join("; "), "login token is not three parts between dots"),
         // A whole cookie that was tossed, and whatever breaks the player's own.
         (whole(&parts.join("; ")), "two different players"),
         (whole(&format!("{}; token.1=tossed", split("token", &jane, jane.len())[0])), "two different players"),
-        (whole(&format!("{}; token.2=tossed", split("token", &jane, jane.len())[0])), "two different players"),
+        (whole(&format!("{}; token.2=tossed", split("token", &jane, jane.len())[0])), "part 1 is missing"),
         (split("token", &"x".repeat(8193), 3180).join("; "), "at most 8192 are read"),
     ];
     for (header, _) in &refused {
@@ -209,9 +212,16 @@ fn parts_of_a_login_cookie_are_never_guessed() {
         assert_eq!(player(&server, header), Err("00-00".to_owned()), "{header}");
     }
     let own = LoginToken::valid().mint();
-    for beside in ["token.0=tossed", "token.2=tossed"] {
-        assert_eq!(player(&server, &format!("token={own}; {beside}")), Ok(SUB.into()), "{beside}");
+    for stray in ["token.0=tossed", "token.4=x", "token.9=x", "token.9=x; token.9=y"] {
+        assert_eq!(player(&server, &format!("{stray}; token={own}")), Ok(SUB.into()), "{stray}");
+        assert_eq!(player(&server, &format!("token={own}; {stray}")), Ok(SUB.into()), "{stray}");
     }
+    assert_eq!(player(&server, &format!("token.4=x; {}", parts.join("; "))), Ok(SUB.into()));
+    assert_eq!(player(&server, "token.4=x"), Err("00-00".to_owned()));
+    // A client that names its login outright is not refused for cookies.
+    let bearer = Server::with(&[("login.bearer", "true")]);
+    let request = bearer.get("/generate/token").header("Authorization", format!("Bearer {own}"));
+    assert_eq!(request.header("Cookie", "token.1=tossed").send().status, 200);
     let log = server.stop().log;
     for ((_, cause), line) in refused.iter().zip(log.iter().filter(|line| line.contains("00-01"))) {
         assert!(line.contains(cause), "{cause}: {line}");
@@ -229,7 +239,16 @@ fn what_stands_around_a_login_token_is_named_in_the_log() {
         (format!("%22{token}%22"), "login token is encoded as JSON"),
         (format!("%22{encoded}%22"), "login token is encoded as JSON"),
         (format!("\"\"{token}\"\""), "login token is encoded as JSON"),
+        (format!("\\\"{token}\\\""), "login token is encoded as JSON"),
+        (format!("{{\"token\":\"{token}\"}}"), "login token is inside a JSON object"),
+        (format!("%7B%22token%22:%22{token}%22%7D"), "login token is inside a JSON object"),
+        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in JSON as Express writes it"),
+        (format!("j%3a%22{token}%22"), "login token is in JSON as Express writes it"),
+        (format!("'{token}'"), "login token has single quotes around it"),
+        (format!("%27{token}%27"), "login token has single quotes around it"),
+        (format!("token={token}"), "login token has a name and = before it"),
         (format!("Bearer {token}"), "login token has the word Bearer before it"),
+        (format!("Bearer:{token}"), "login token has the word Bearer before it"),
         (format!("bearer%20{token}"), "login token has the word Bearer before it"),
         (format!("s%3A{token}.c2lnbmF0dXJl%2Fx"), "login token is in a cookie signed by Express"),
         (format!("s:{token}.c2lnbmF0dXJl"), "login token is in a cookie signed by Express"),
@@ -238,7 +257,7 @@ fn what_stands_around_a_login_token_is_named_in_the_log() {
         // Nothing of the kind.
         ("100%".to_owned(), "login token is not three parts between dots"),
         ("Bearer".to_owned(), "login token is not three parts between dots"),
-        (format!("'{token}'"), "header is not base64url"),
+        (format!("`{token}`"), "header is not base64url"),
     ];
     for (value, _) in &cases {
         assert_eq!(player(&server, &format!("token={value}")), Err("00-01".to_owned()), "{value}");

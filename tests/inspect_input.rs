@@ -1,5 +1,6 @@
 //! What `inspect` takes for a token, and what it makes of odd ones.
 
+use crate::client::Answer;
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server};
 use crate::inspect::{Told, inspect};
 use crate::login_tokens::{LoginToken, sign};
@@ -24,40 +25,34 @@ fn what_people_copy_around_a_token_is_taken_off() {
         (format!(" \n{token} \r\n").into_bytes(), &[][..]),
         (of_bytes(&[0xef, 0xbb, 0xbf], token.as_bytes()), &["a byte order mark"]),
         (of_bytes(&[0xff, 0xfe], &utf16), &["UTF-16"]),
-        (of_bytes(&[0xfe, 0xff], &utf16_be), &["UTF-16", "a name and ="]),
+        (of_bytes(&[0xfe, 0xff], &utf16_be), &["UTF-16", "the cookie's name"]),
+        (utf16.clone(), &["UTF-16"]),
+        (utf16_be.iter().skip(2).copied().collect(), &["UTF-16", "the cookie's name"]),
+        (format!("\u{200b}{token}\u{feff}").into(), &["zero-width characters"]),
+        (format!("\u{201c}{token}\u{201d}").into(), &["quotes"]),
+        (format!("{token};").into(), &["the ; or , after it"]),
+        (format!("\"{token}\",").into(), &["the ; or , after it", "quotes"]),
+        (format!("{token}'").into(), &["quotes"]),
+        (format!("token='{token}'").into(), &["the cookie's name", "quotes"]),
         (format!("Bearer {token}").into(), &["Bearer"]),
         (format!("bearer  {token}\n").into(), &["Bearer"]),
-        (format!("Authorization: Bearer {token}").into(), &["the name of the header", "Bearer"]),
-        (format!("token={token}").into(), &["a name and ="]),
+        (format!("Authorization: Bearer {token}").into(), &["Authorization:", "Bearer"]),
+        (format!("token={token}").into(), &["the cookie's name"]),
         (format!("\"{token}\"").into(), &["quotes"]),
-        (format!("token=\"{token}\"").into(), &["a name and =", "quotes"]),
+        (format!("token=\"{token}\"").into(), &["the cookie's name", "quotes"]),
         (format!("{{\"token\": \"{token}\"}}").into(), &["the JSON around it"]),
         (format!("{{\"jwt\":\"{token}\"}}\n").into(), &["the JSON around it"]),
         (format!("{{\"token_type\":\"bearer\",\"access_token\":\"{token}\"}}").into(), &["the JSON around it"]),
-        (format!("Cookie: a=b&c; token={token}; c=d").into(), &["the rest of a line of cookies"]),
-        (format!("a=b; token={token}").into(), &["the rest of a line of cookies"]),
-        (
-            format!("set-cookie: token={token}; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly").into(),
-            &["the rest of a line of cookies"],
-        ),
-        (
-            format!("GET / HTTP/1.1\r\nHost: a:1\r\nCookie: a=b\r\nCookie: token={token}\r\nAccept: */*").into(),
-            &["the rest of a line of cookies"],
-        ),
         (format!("https://shop.example.com/cb?state=a%20b&token={token}").into(), &["the address or form around it"]),
         (format!("https://shop.example.com/#access_token={token}&x=y").into(), &["the address or form around it"]),
         (format!("capacitor://localhost/#/in?id_token={token}").into(), &["the address or form around it"]),
         (format!("user_token={token}&locale=en").into(), &["the address or form around it"]),
     ] {
-        let told = pasted(&text);
-        assert_eq!(told.status, Some(0), "{}: {}{}", String::from_utf8_lossy(&text), told.out, told.err);
-        assert_eq!(taken_off(&told), layers, "{}", told.out);
-        let signature = token.rsplit('.').next().unwrap();
-        assert!(!told.out.contains(signature), "{}", told.out);
+        check(&token, &text, layers);
     }
     let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token={token}"));
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!(json["taken_off"], serde_json::json!(["a name and ="]));
+    assert_eq!(json["taken_off"], serde_json::json!(["the cookie's name"]));
     let issued = sign(r#"{"alg":"HS256","typ":"JWT"}"#, "{}", CHAT_SECRET.as_bytes());
     let issued =
         inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], format!("{{\"token\":\"{issued}\"}}"));
@@ -65,54 +60,125 @@ fn what_people_copy_around_a_token_is_taken_off() {
 }
 
 #[test]
-fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
+fn a_token_is_found_in_header_lines_and_curl_commands() {
     let token = LoginToken::valid().mint();
     let (head, tail) = token.split_at(token.len() / 2);
+    let cookies: &[&str] = &["the other cookies of the line"];
+    let split: &[&str] = &["the names of a split cookie (.0, .1)"];
+    let curl: &[&str] = &["the curl command", "the other cookies of the line"];
+    for (text, layers) in [
+        (format!("Cookie: a=b&c; token={token}; c=d"), cookies),
+        (format!("a=b; token={token}"), cookies),
+        (format!("set-cookie: token={token}; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly"), cookies),
+        (format!("GET / HTTP/1.1\r\nHost: a:1\r\nCookie: a=b\r\nCookie: token={token}\r\nAccept: */*"), cookies),
+        (format!("> Host: a\n> Cookie: a=b; token={token}\n>"), cookies),
+        (format!("< HTTP/1.1 200 OK\n< set-cookie: token={token}; Path=/"), cookies),
+        (format!("Authorization: Basic YTpi\nCookie: a=b\nCookie: token=\"{token}\""), cookies),
+        (format!("Set-Cookie: token.0={head}; Path=/\nSet-Cookie: token.1={tail}; Path=/"), split),
+        (format!("Cookie: token.0={head}\r\nCookie: token.1={tail}; token.9=x"), split),
+        (format!("-b 'token={token}'"), curl),
+        (format!("-b 'a=b; token={token}"), curl),
+        (format!("-H 'Cookie: token={token}' \\"), curl),
+        (
+            format!("curl 'https://a/' \\\n  -H 'accept: */*' \\\n  -H $'Authorization: Bearer {token}'"),
+            &["the curl command", "Authorization:", "Bearer"],
+        ),
+        (format!("curl ^\"https://a/^\" ^\r\n  -b ^\"token={token}; a=b^\""), curl),
+        (format!("GET /cb?token={token} HTTP/1.1\r\nHost: a\r\nCookie: a=b"), &["the address or form around it"]),
+        (format!("curl 'https://a/cb?token={token}' -H 'a: b'"), &["the address or form around it", "quotes"]),
+    ] {
+        check(&token, text.as_bytes(), layers);
+    }
+}
+
+/// Checks that a good token is found, what is taken off, and that the signature is not printed.
+fn check(token: &str, text: &[u8], layers: &[&str]) {
+    let told = pasted(text);
+    assert_eq!(told.status, Some(0), "{}: {}{}", String::from_utf8_lossy(text), told.out, told.err);
+    assert_eq!(taken_off(&told), layers, "{}", told.out);
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(!told.out.contains(signature), "{}", told.out);
+}
+
+#[test]
+fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
+    let token = LoginToken::valid().mint();
     let percent = token.replace('.', "%2E");
-    let server = Server::start();
-    for (value, causes) in [
-        (percent, &["the token is percent-encoded"][..]),
-        (format!("%22{token}%22"), &["the token is percent-encoded"]),
-        (format!("Bearer%20{token}"), &["the token is percent-encoded", "the cookie has Bearer before the token"]),
-        (format!("Bearer {token}"), &["the cookie has Bearer before the token"]),
-        (
-            format!("s%3A{token}.c2lnbmF0dXJl%2B"),
-            &["the token is percent-encoded", "the cookie is signed by Express (s:)"],
-        ),
-        (format!("s:{token}.c2ln"), &["the cookie is signed by Express (s:)"]),
-        (
-            format!("j:{{\"token\":\"{token}\"}}"),
-            &["the cookie is JSON, as Express writes it (j:)", "the cookie is JSON"],
-        ),
-        (format!("{{\"token\":\"{token}\"}}"), &["the cookie is JSON"]),
+    let (server, mut causes) = (Server::start(), Vec::new());
+    for (value, cause) in [
+        (percent, "login token is percent-encoded"),
+        (format!("%22{token}%22"), "login token is encoded as JSON"),
+        (format!("\\\"{token}\\\""), "login token is encoded as JSON"),
+        (format!("\"\"{token}\"\""), "login token is encoded as JSON"),
+        (format!("Bearer%20{token}"), "login token has the word Bearer before it"),
+        (format!("Bearer {token}"), "login token has the word Bearer before it"),
+        (format!("Bearer:{token}"), "login token has the word Bearer before it"),
+        (format!("s%3A{token}.c2lnbmF0dXJl%2B"), "login token is in a cookie signed by Express"),
+        (format!("s:{token}.c2ln"), "login token is in a cookie signed by Express"),
+        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in JSON as Express writes it"),
+        (format!("j%3A%7B%22token%22%3A%22{token}%22%7D"), "login token is in JSON as Express writes it"),
+        (format!("{{\"token\":\"{token}\"}}"), "login token is inside a JSON object"),
+        (format!("'{token}'"), "login token has single quotes around it"),
+        (format!("token={token}"), "login token has a name and = before it"),
     ] {
         let told = pasted(format!("Cookie: a=b; token={value}"));
         assert_eq!(told.status, Some(1), "{value}: {}{}", told.out, told.err);
-        for cause in causes {
-            assert!(told.out.contains(&format!("  {cause}\n    → ")), "{cause}: {}", told.out);
-        }
-        assert_eq!(told.out.matches("→").count(), causes.len(), "what is inside is good: {}", told.out);
+        let line =
+            told.out.lines().find(|line| line.contains(cause)).unwrap_or_else(|| panic!("{cause}: {}", told.out));
+        assert_eq!(told.out.matches("→").count(), 1, "what is inside is good: {}", told.out);
         assert!(told.out.contains("signed with login.secret") && told.out.contains("the service answers 00-01"));
-        assert_eq!(
-            server.get("/generate/token").header("Cookie", format!("token={value}")).send().refusal(),
-            "401 00-01"
-        );
+        assert_eq!(ask(&server, &format!("token={value}")).refusal(), "401 00-01");
+        causes.push(line.trim().to_owned());
+    }
+    // The log says the same.
+    let log = server.stop().log;
+    for (cause, line) in causes.iter().zip(log.iter().filter(|line| line.contains("00-01"))) {
+        assert!(line.contains(&serde_json::to_string(cause).unwrap()), "{cause}: {line}");
+    }
+    // What is wrong inside is said as well.
+    let both = pasted(format!("s%3A{}.c2ln", LoginToken::valid().without("email").mint()));
+    assert!(both.out.contains("signed by Express") && both.out.contains("claim email is absent"), "{}", both.out);
+    let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token=%22{token}%22"));
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json["verdict"].as_str(), json["refusal"].as_str()), (Some("refused"), Some("00-01")));
+}
+
+#[test]
+fn any_other_cookie_is_judged_as_the_service_reads_it() {
+    let token = LoginToken::valid().mint();
+    let (head, tail) = token.split_at(token.len() / 2);
+    let server = Server::start();
+    for value in
+        [format!(" {token}"), format!("{token},"), format!("\u{200b}{token}"), format!("\u{201c}{token}\u{201d}")]
+    {
+        let told = pasted(format!("Cookie: token={value}"));
+        assert_eq!(told.status, Some(1), "{value}: {}{}", told.out, told.err);
+        assert!(told.out.contains("is not base64url"), "{}", told.out);
+        assert_eq!(ask(&server, &format!("token={value}")).refusal(), "401 00-01");
+    }
+    for (cookies, cause) in [
+        (format!("token.1={tail}"), "part 0 is missing"),
+        (format!("token={token}; token.1={tail}"), "part 0 is missing"),
+        (format!("token.0={token}; token.0={head}"), "two different values"),
+    ] {
+        let told = pasted(format!("Cookie: {cookies}"));
+        assert!(told.status == Some(1) && told.out.contains(cause), "{}{}", told.out, told.err);
+        assert_eq!(told.out.matches("→").count(), 1, "{}", told.out);
+        assert_eq!(ask(&server, &cookies).refusal(), "401 00-01");
     }
     let parts = format!("token.1={tail}; x=y; token.0={head}");
     let told = pasted(format!("Cookie: {parts}"));
     assert_eq!(
         (told.status, taken_off(&told).as_slice()),
-        (Some(0), &["the names of a cookie in parts"][..]),
+        (Some(0), &["the names of a split cookie (.0, .1)"][..]),
         "{}",
         told.out
     );
-    assert_eq!(server.get("/generate/token").header("Cookie", &parts).send().status, 200);
-    // What is wrong inside is said as well.
-    let both = pasted(format!("s%3A{}.c2ln", LoginToken::valid().without("email").mint()));
-    assert!(both.out.contains("percent-encoded") && both.out.contains("claim email is absent"), "{}", both.out);
-    let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token=%22{token}%22"));
-    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!((json["verdict"].as_str(), json["refusal"].as_str()), (Some("refused"), Some("00-01")));
+    assert_eq!(ask(&server, &parts).status, 200);
+}
+
+fn ask(server: &Server, cookies: &str) -> Answer {
+    server.get("/generate/token").header("Cookie", cookies).send()
 }
 
 #[test]
@@ -160,6 +226,14 @@ fn what_never_ends_is_not_unwrapped_for_ever() {
         ["s:".repeat(1 << 19), "\"".repeat(1 << 20), "%25".repeat(1 << 18), "a=".repeat(1 << 19), "?&".repeat(1 << 19)]
     {
         assert_eq!(pasted(&text).status, Some(1), "{}", &text[..4]);
+    }
+    let begun = std::time::Instant::now();
+    let parts: Vec<String> = (0..60_000).map(|part| format!("token.{part}=a")).collect();
+    assert_eq!(pasted(format!("Cookie: {}", parts.join("; "))).status, Some(1));
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    for broken in [&[0xff, 0xfe, 0x00, 0xd8, 0x61, 0x00][..], &[0xfe, 0xff, 0xdc, 0x00]] {
+        let told = pasted(broken);
+        assert!(told.status == Some(2) && told.err.contains("UTF-16, but not valid"), "{}", told.err);
     }
     for nothing in ["\u{feff}", "\"\"", "token=;", "Authorization:", "{\"token\":\"\"}"] {
         assert_eq!(pasted(nothing).status, Some(2), "{nothing}");

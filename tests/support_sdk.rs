@@ -147,7 +147,7 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         (format!("Bearer+Bearer+{token}"), "the word Bearer before it"),
         ("%FF%00".to_owned(), "not three parts"),
         (format!("%EF%BB%BF{token}"), "byte order mark"),
-        (escaped(&token), "percent-encoded twice"),
+        (escaped(&token), "user_token is malformed: login token is percent-encoded"),
         (format!("{}.{}.{}", parts[0], "A".repeat(9000), parts[2]), "at most 8192 are read"),
     ];
     let mut causes: Vec<&str> = Vec::new();
@@ -161,8 +161,8 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         (FORM, format!("\u{feff}user_token={token}"), "byte order mark"),
         (JSON, format!("\u{feff}{json}"), "byte order mark"),
         (JSON, json!({"user_token": format!("\u{feff}{token}")}).to_string(), "byte order mark"),
-        (FORM, format!("user_token%3D{token}"), "percent-encoded twice"),
-        (FORM, escaped(&format!("user_token={token}")).replace("%25", "%"), "percent-encoded twice"),
+        (FORM, format!("user_token%3D{token}"), "the form is percent-encoded twice"),
+        (FORM, escaped(&format!("user_token={token}")).replace("%25", "%"), "the form is percent-encoded twice"),
         (FORM, json, "the body is JSON, but its Content-Type is"),
     ] {
         assert_eq!(post(&server, content_type, &body).send().refusal(), "400 00-10", "{body}");

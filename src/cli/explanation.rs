@@ -115,16 +115,19 @@ impl Explanation {
     }
 
     /// Adds what stood around the token, and refuses it where the service does not read it so.
-    pub fn wrap(&mut self, taken_off: Vec<&'static str>, defects: Vec<Finding>) {
+    pub fn wrap(&mut self, taken_off: Vec<&'static str>, defect: Option<Finding>) {
         self.taken_off = taken_off;
-        for finding in defects.into_iter().rev() {
-            self.verdict = Verdict::Refused;
-            self.findings.insert(0, finding);
-            // Issued tokens are not judged for products.
-            for judged in &mut self.products {
-                self.refusal = Some(ErrorCode::TokenInvalid.code());
-                judged.refusal = self.refusal;
-            }
+        let Some(defect) = defect else { return };
+        self.verdict = Verdict::Refused;
+        // What follows from the defect is not a second cause.
+        if self.header.is_none() {
+            self.findings.clear();
+        }
+        self.findings.insert(0, defect);
+        // Issued tokens are not judged for products.
+        for judged in &mut self.products {
+            self.refusal = Some(ErrorCode::TokenInvalid.code());
+            judged.refusal = self.refusal;
         }
     }
 

@@ -37,7 +37,7 @@ The token comes from standard input, never from the arguments, which shells reme
   zendesk-token inspect --config FILE < token.txt
   xclip -out | zendesk-token inspect --config FILE --zendesk chat
 
-A Cookie, Set-Cookie or Authorization line, an address with ?token=, or the JSON of an answer will do as well.
+Cookie, Set-Cookie or Authorization lines, a curl command, an address with ?token=, or the JSON of an answer will do as well.
 
 Exit status: 0 the token is good, 1 it is refused or can't be judged, 2 wrong arguments or settings.";
 
@@ -138,7 +138,7 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
             }
         }
     })?;
-    explanation.wrap(pasted.taken_off, pasted.defects);
+    explanation.wrap(pasted.taken_off, pasted.defect);
     Ok(explanation)
 }
 
@@ -171,7 +171,7 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
     let mut explanation = Explanation::new(product.word(), opened, now);
     explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
     (explanation.findings, explanation.signed_with) = (findings, signed_with);
-    explanation.wrap(pasted.taken_off, pasted.defects);
+    explanation.wrap(pasted.taken_off, pasted.defect);
     explanation
 }
 

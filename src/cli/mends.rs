@@ -6,7 +6,7 @@ use crate::login::claims::{ClaimsError, whole_seconds};
 use crate::login::keys::NoKeyError;
 use crate::login::published::FindKeyError;
 use crate::login::revocation::RevocationError;
-use crate::login::token::VerifyError;
+use crate::login::token::{VerifyError, Wrapping};
 use crate::login::verifier::LoginError;
 use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
@@ -70,11 +70,10 @@ fn told(error: &dyn std::fmt::Display, mend: impl Into<String>) -> Finding {
 fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
     match error {
         VerifyError::TooLong(_) => told(&error, "keep payload and groups of the login token small"),
-        VerifyError::Empty
-        | VerifyError::NotThreeParts
-        | VerifyError::Wrapped(_)
-        | VerifyError::Padded(_)
-        | VerifyError::NotBase64Url(_) => told(&error, opened.spelling_mend()),
+        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::Padded(_) | VerifyError::NotBase64Url(_) => {
+            told(&error, opened.spelling_mend())
+        }
+        VerifyError::Wrapped(error) => wrapped(error),
         VerifyError::NotStrictJson(..) => told(&error, "Xsolla Login makes no such token; see who made it"),
         VerifyError::AlgorithmMismatch => algorithm(login, opened),
         VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {
@@ -84,6 +83,22 @@ fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
         VerifyError::NoKey(error) => no_key(error, login, opened),
         VerifyError::Claims(error) => claims(error, login, opened),
     }
+}
+
+/// The cause and the mend where something stands around the token.
+#[must_use]
+pub fn wrapped(wrapping: Wrapping) -> Finding {
+    let mend = match wrapping {
+        Wrapping::PercentEncoding => "send it as it is: a token needs no encoding",
+        Wrapping::ExpressSignature => "set the cookie with signed: false",
+        Wrapping::JsonQuotes
+        | Wrapping::JsonObject
+        | Wrapping::ExpressJson
+        | Wrapping::SingleQuotes
+        | Wrapping::Bearer
+        | Wrapping::Name => "set the token alone as the cookie's value",
+    };
+    told(&wrapping, mend)
 }
 
 fn algorithm(login: &Login, opened: &Opened) -> Finding {

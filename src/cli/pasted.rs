@@ -1,12 +1,18 @@
 //! Finds the token in what a person pasted: a header line, a cookie, an address, the JSON of an answer.
 
-use cookie::Cookie;
+use std::borrow::Cow;
+
+use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 
+use crate::http::credentials;
+use crate::http::error::Reason;
 use crate::login::json::Object;
+use crate::login::token::{Wrapping, value_of_pair};
 use crate::zendesk::rules::Finding;
 
 use super::UsageError;
+use super::mends;
 
 /// Most layers that are taken off. A token that was logged, copied and quoted has three or four.
 const MAX_LAYERS: usize = 8;
@@ -20,15 +26,17 @@ pub struct Pasted {
     pub token: Vec<u8>,
     /// What was taken off, in words, from the outside in.
     pub taken_off: Vec<&'static str>,
-    /// What of it the service does not read, and so refuses as an invalid token.
-    pub defects: Vec<Finding>,
+    /// Why the service refuses what was pasted as an invalid token, whatever is inside.
+    pub defect: Option<Finding>,
 }
 
 /// Something that stands around a token.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Layer {
     ByteOrderMark,
     Utf16,
+    ZeroWidth,
+    CurlCommand,
     CookieLine,
     AuthorizationLine,
     Parts,
@@ -40,21 +48,42 @@ enum Layer {
     Percent,
     SignedMark,
     JsonMark,
+    Ending,
 }
 
 impl Pasted {
     /// Takes off what stands around a token. `cookie` is the name of the login cookie.
     ///
     /// # Errors
-    /// Nothing was pasted, or cookies without that one.
+    /// Nothing was pasted, cookies without that one, or UTF-16 that is not valid.
     pub fn read(bytes: &[u8], cookie: &str) -> Result<Self, UsageError> {
-        let (text, mark) = decode(bytes);
+        let (text, mark) = decode(bytes)?;
         let mut layers = Vec::from_iter(mark);
         let Some(mut text) = text else {
-            return Ok(Self { token: bytes.trim_ascii().to_vec(), taken_off: Vec::new(), defects: Vec::new() });
+            return Ok(Self { token: bytes.trim_ascii().to_vec(), taken_off: Vec::new(), defect: None });
         };
+        let mut defect = None;
         for _ in 0..MAX_LAYERS {
-            let Some((layer, inner)) = outermost(text.trim(), cookie)? else { break };
+            let is_cookie = layers.iter().any(|layer| matches!(layer, Layer::CookieLine | Layer::Parts));
+            let wrapping = Wrapping::of(text.trim());
+            // Whatever else is around the value of a cookie is the service's to judge.
+            if is_cookie && defect.is_none() && wrapping.is_none() {
+                break;
+            }
+            let (layer, inner) = match outermost(text.trim(), cookie) {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(Reason::LoginCookieMissing) => return Err(NO_COOKIE),
+                Err(reason) => {
+                    defect = Some(Finding::new(reason.to_string(), "give one login cookie, or all of its parts once"));
+                    break;
+                }
+            };
+            // These are left by what sets a cookie, also where the value was pasted alone.
+            let is_of_cookie = matches!(layer, Layer::Percent | Layer::SignedMark | Layer::JsonMark);
+            if is_cookie || is_of_cookie {
+                defect = defect.or(wrapping.map(mends::wrapped));
+            }
             layers.push(layer);
             text = inner;
         }
@@ -62,12 +91,8 @@ impl Pasted {
         if text.is_empty() {
             return Err(UsageError("no token on standard input; inspect --help shows how"));
         }
-        let is_cookie = layers.iter().any(|layer| matches!(layer, Layer::CookieLine | Layer::Parts));
-        Ok(Self {
-            token: text.as_bytes().to_vec(),
-            taken_off: layers.iter().map(|layer| layer.words()).collect(),
-            defects: layers.iter().filter_map(|layer| layer.defect(is_cookie)).collect(),
-        })
+        let taken_off = layers.iter().map(|layer| layer.words()).collect();
+        Ok(Self { token: text.as_bytes().to_vec(), taken_off, defect })
     }
 }
 
@@ -76,10 +101,12 @@ impl Layer {
         match self {
             Self::ByteOrderMark => "a byte order mark",
             Self::Utf16 => "UTF-16",
-            Self::CookieLine => "the rest of a line of cookies",
-            Self::AuthorizationLine => "the name of the header",
-            Self::Parts => "the names of a cookie in parts",
-            Self::Name => "a name and =",
+            Self::ZeroWidth => "zero-width characters",
+            Self::CurlCommand => "the curl command",
+            Self::CookieLine => "the other cookies of the line",
+            Self::AuthorizationLine => "Authorization:",
+            Self::Parts => "the names of a split cookie (.0, .1)",
+            Self::Name => "the cookie's name",
             Self::Address => "the address or form around it",
             Self::Json => "the JSON around it",
             Self::Quotes => "quotes",
@@ -87,69 +114,66 @@ impl Layer {
             Self::Percent => "percent-encoding",
             Self::SignedMark => "s: and a second signature",
             Self::JsonMark => "j:",
+            Self::Ending => "the ; or , after it",
         }
-    }
-
-    /// What the service does not read, and so refuses in a login cookie.
-    fn defect(self, is_cookie: bool) -> Option<Finding> {
-        let (cause, mend) = match self {
-            Self::Percent => ("the token is percent-encoded", "send it as it is: a token needs no encoding"),
-            Self::SignedMark => ("the cookie is signed by Express (s:)", "set it with signed: false"),
-            Self::JsonMark => ("the cookie is JSON, as Express writes it (j:)", ALONE),
-            Self::Json if is_cookie => ("the cookie is JSON", ALONE),
-            Self::Bearer if is_cookie => ("the cookie has Bearer before the token", ALONE),
-            Self::ByteOrderMark
-            | Self::Utf16
-            | Self::CookieLine
-            | Self::AuthorizationLine
-            | Self::Parts
-            | Self::Name
-            | Self::Address
-            | Self::Json
-            | Self::Quotes
-            | Self::Bearer => return None,
-        };
-        Some(Finding::new(cause, mend))
     }
 }
 
-const ALONE: &str = "set the token alone as the cookie's value";
+const NO_COOKIE: UsageError = UsageError("none of the pasted cookies has the name in login.cookie; is that right?");
 
-/// The text by its byte order mark; nothing where it is not text.
-fn decode(bytes: &[u8]) -> (Option<String>, Option<Layer>) {
+/// The text by its byte order mark, or by the zeros of ASCII in UTF-16; nothing where it is not text.
+fn decode(bytes: &[u8]) -> Result<(Option<String>, Option<Layer>), UsageError> {
     let utf8 = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair));
-        char::decode_utf16(units).collect::<Result<String, _>>().ok()
+        let text = char::decode_utf16(units).collect::<Result<String, _>>();
+        let text = text.map_err(|_| UsageError("the input is UTF-16, but not valid; save it as UTF-8"))?;
+        Ok((Some(text), Some(Layer::Utf16)))
     };
+    let pairs = bytes.as_chunks::<2>().0;
     match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => (utf8(rest), Some(Layer::ByteOrderMark)),
-        [0xff, 0xfe, rest @ ..] => (utf16(rest, u16::from_le_bytes), Some(Layer::Utf16)),
-        [0xfe, 0xff, rest @ ..] => (utf16(rest, u16::from_be_bytes), Some(Layer::Utf16)),
-        _ => (utf8(bytes), None),
+        [0xef, 0xbb, 0xbf, rest @ ..] => Ok((utf8(rest), Some(Layer::ByteOrderMark))),
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [_, 0, ..] if pairs.iter().all(|pair| pair.ends_with(&[0])) => utf16(bytes, u16::from_le_bytes),
+        [0, _, ..] if pairs.iter().all(|pair| pair.starts_with(&[0])) => utf16(bytes, u16::from_be_bytes),
+        _ => Ok((utf8(bytes), None)),
     }
 }
 
 /// The outermost layer and what is inside; nothing where no layer is known.
-fn outermost(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, UsageError> {
+///
+/// # Errors
+/// There are cookies, but not one login cookie.
+fn outermost(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Reason> {
     let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if text.bytes().all(is_of_token) {
         return Ok(None);
     }
-    if let Some(found) = header_line(text, cookie)? {
-        return Ok(Some(found));
-    }
+    let visible = text.trim_matches(['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}']);
     let inner = |layer, text: &str| Ok(Some((layer, text.to_owned())));
+    if visible != text {
+        return inner(Layer::ZeroWidth, visible);
+    }
+    if let Some(lines) = curl_command(text) {
+        return Ok(Some((Layer::CurlCommand, lines)));
+    }
+    let lines = header_lines(text, cookie);
+    if !matches!(lines, Ok(None) | Err(Reason::LoginCookieMissing)) {
+        return lines;
+    }
     if let Some(token) = json_member(text, cookie) {
         return Ok(Some((Layer::Json, token)));
     }
-    for quote in ['"', '\'', '`'] {
-        if let Some(quoted) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
-            return inner(Layer::Quotes, quoted);
-        }
+    if let Some(token) = text.strip_suffix([';', ',']).filter(|token| !token.contains([';', '='])) {
+        return inner(Layer::Ending, token);
     }
-    if let Some((scheme, token)) = text.split_once(' ')
+    if let Some(quoted) = unquoted(text) {
+        return inner(Layer::Quotes, quoted);
+    }
+    if let Some((scheme, token)) = text.split_at_checked("Bearer".len())
         && scheme.eq_ignore_ascii_case("Bearer")
+        && let Some(token) = token.strip_prefix([' ', ':', '+'])
     {
         return inner(Layer::Bearer, token);
     }
@@ -163,53 +187,78 @@ fn outermost(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, UsageE
     if let Some(token) = parameter(text, cookie) {
         return Ok(Some((Layer::Address, token)));
     }
-    if text.contains(';') {
-        return cookie_value(text, cookie).map(Some).ok_or(NO_COOKIE);
+    if lines.is_err() || text.contains(';') {
+        return cookie_value(&text.lines().collect::<Vec<_>>(), cookie).map(Some);
     }
-    if let Some((name, value)) = text.split_once('=')
-        // A name before it, and not padding behind a part.
-        && !name.contains('.')
-        && !value.is_empty()
-        && !value.starts_with(['.', '='])
-    {
+    if let Some(value) = value_of_pair(text) {
         return inner(Layer::Name, value);
     }
-    let decoded = percent_decode_str(text).decode_utf8().ok().filter(|decoded| decoded != text);
-    Ok(decoded.map(|decoded| (Layer::Percent, decoded.into_owned())))
+    if let Some(decoded) = percent_decode_str(text).decode_utf8().ok().filter(|decoded| decoded != text) {
+        return inner(Layer::Percent, &decoded);
+    }
+    // One of a pair, when the other was not copied.
+    let single = QUOTES.iter().find_map(|quote| text.strip_prefix(quote).or_else(|| text.strip_suffix(quote)));
+    Ok(single.map(|rest| (Layer::Quotes, rest.to_owned())))
 }
 
-const NO_COOKIE: UsageError = UsageError("none of the pasted cookies has the name in login.cookie; is that right?");
+/// The header lines of a curl command, as browsers copy it and as people type it, that may hold a login token.
+fn curl_command(text: &str) -> Option<String> {
+    if !text.starts_with("curl") && !text.starts_with('-') {
+        return None;
+    }
+    // The Windows command prompt escapes with ^. Of a command that was cut off, the last quote is missing.
+    let text = text.replace('^', "");
+    let arguments = ["", "'", "\""].iter().find_map(|quote| shlex::split(&format!("{text}{quote}")))?;
+    let pairs = arguments.iter().zip(arguments.iter().skip(1));
+    let lines: Vec<Cow<'_, str>> = pairs
+        .filter_map(|(option, value)| match option.as_str() {
+            "-H" | "--header" => header_line(value).map(|_| Cow::Borrowed(value.as_str())),
+            "-b" | "--cookie" => Some(format!("Cookie: {}", value.trim_start_matches('$')).into()),
+            _ => None,
+        })
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
 
-/// The value of the first header that may hold a login token, be it alone or among others of a request.
+/// Whether a line is a header that may hold a login token: which one, and its value. curl marks the lines that it sends and
+/// receives, and a shell's `$'…'` leaves its mark.
+fn header_line(line: &str) -> Option<(Layer, &str)> {
+    let (name, value) = line.trim_start_matches(['>', '<', '$', ' ']).split_once(':')?;
+    match name.trim().to_ascii_lowercase().as_str() {
+        "authorization" => Some((Layer::AuthorizationLine, value)),
+        "cookie" | "set-cookie" => Some((Layer::CookieLine, value)),
+        _ => None,
+    }
+}
+
+/// The login cookie of all header lines, or else the value of `Authorization`, which may be a staging site's.
 ///
 /// # Errors
-/// There are cookies, but not the one.
-fn header_line(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, UsageError> {
-    let mut has_cookies = false;
-    for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
-        match name.trim().to_ascii_lowercase().as_str() {
-            "authorization" => return Ok(Some((Layer::AuthorizationLine, value.to_owned()))),
-            "cookie" | "set-cookie" => {
-                has_cookies = true;
-                if let Some(found) = cookie_value(value, cookie) {
-                    return Ok(Some(found));
-                }
-            }
-            _ => {}
-        }
+/// There are cookies, but not one login cookie.
+fn header_lines(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Reason> {
+    let (cookies, others): (Vec<_>, Vec<_>) =
+        text.lines().filter_map(header_line).partition(|(layer, _)| *layer == Layer::CookieLine);
+    let authorization = others.first().map(|(layer, value)| (*layer, (*value).to_owned()));
+    if cookies.is_empty() {
+        return Ok(authorization);
     }
-    if has_cookies { Err(NO_COOKIE) } else { Ok(None) }
+    let values: Vec<&str> = cookies.into_iter().map(|(_, value)| value.trim()).collect();
+    match (cookie_value(&values, cookie), authorization) {
+        (Err(Reason::LoginCookieMissing), Some(authorization)) => Ok(Some(authorization)),
+        (found, _) => found.map(Some),
+    }
 }
 
-/// The value of the login cookie, which may stand in parts: `token.0`, `token.1`.
-fn cookie_value(line: &str, cookie: &str) -> Option<(Layer, String)> {
-    let cookies: Vec<Cookie<'_>> = Cookie::split_parse(line).filter_map(Result::ok).collect();
-    let value = |name: &str| cookies.iter().find(|cookie| cookie.name() == name).map(Cookie::value);
-    if let Some(value) = value(cookie) {
-        return Some((Layer::CookieLine, value.to_owned()));
-    }
-    let parts: String = (0..cookies.len()).map_while(|part| value(&format!("{cookie}.{part}"))).collect();
-    (!parts.is_empty()).then_some((Layer::Parts, parts))
+/// The value of the login cookie, which may stand in parts, as the service reads it.
+///
+/// # Errors
+/// There is none, or parts of it are missing or there twice.
+fn cookie_value(lines: &[&str], cookie: &str) -> Result<(Layer, String), Reason> {
+    let line = lines.join("; ");
+    let headers = HeaderMap::from_iter(HeaderValue::from_bytes(line.as_bytes()).map(|value| (COOKIE, value)));
+    let found = credentials::read(&headers, cookie, false)?.cookies.into_iter().next();
+    let token = found.ok_or(Reason::LoginCookieMissing)?.text().to_owned();
+    Ok((if line.contains(&token) { Layer::CookieLine } else { Layer::Parts }, token))
 }
 
 /// The token of a JSON object.
@@ -218,12 +267,20 @@ fn json_member(text: &str, cookie: &str) -> Option<String> {
     names(cookie).find_map(|name| object.get(name)?.as_str().map(str::to_owned))
 }
 
-/// The token of an address, in query or fragment, or of a form.
+const QUOTES: [&str; 4] = ["\\\"", "\"", "'", "`"];
+
+/// What is inside a pair of quotes.
+fn unquoted(text: &str) -> Option<&str> {
+    let inner = QUOTES.iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
+    let straight = text.trim_matches(['“', '”', '„', '‘', '’', '‚', '«', '»']);
+    inner.or_else(|| (straight != text).then_some(straight))
+}
+
+/// The token of an address, in query or fragment, or of a form; in a request line or a log there are words around it.
 fn parameter(text: &str, cookie: &str) -> Option<String> {
-    if !text.contains(['?', '#', '&']) {
-        return None;
-    }
-    let pairs = || text.split(['?', '#']).flat_map(|part| form_urlencoded::parse(part.as_bytes()));
+    let words = || text.split_ascii_whitespace().filter(|word| word.contains(['?', '#', '&']));
+    let parts = || words().flat_map(|word| word.split(['?', '#']));
+    let pairs = || parts().flat_map(|part| form_urlencoded::parse(part.as_bytes()));
     names(cookie).find_map(|name| pairs().find(|(own, _)| own == name)).map(|(_, value)| value.into_owned())
 }
 

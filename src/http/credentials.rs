@@ -16,11 +16,12 @@ use super::error::{ApiError, Reason};
 use super::state::AppState;
 
 /// Most different login cookies that are looked at. A page has one, two where a stale one lingers
-/// under another path; a sibling subdomain could toss hundreds, each of which would cost an HMAC.
+/// under another path; a sibling subdomain could toss hundreds, each of which would cost an HMAC. With the tokens of
+/// [`MAX_PARTS`] and the bearer token, nine are verified at most.
 const MAX_DIFFERENT: usize = 4;
 
-/// Most parts of a login cookie. A token of 8 KiB, the longest that is read, has three even where they are cut shortest: at
-/// 3,180 letters, by Supabase.
+/// Most parts of a login cookie; later ones are ignored. A token of 8 KiB, the longest that is read, has three even at 3,180
+/// letters each (Supabase); one to spare.
 const MAX_PARTS: usize = 4;
 
 impl FromRequestParts<Arc<AppState>> for Credentials {
@@ -34,12 +35,13 @@ impl FromRequestParts<Arc<AppState>> for Credentials {
 /// Reads the cookies of the name `cookie`, and the bearer token where that is taken. One of the two is enough.
 ///
 /// # Errors
-/// There is none, or there are too many, or the header can't be read.
+/// There is none, or there are too many, or a part of one is missing, or the header can't be read.
 pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Credentials, Reason> {
     let bearer = if takes_bearer { bearer(headers)? } else { None };
     let (mut cookies, parts) = cookies(headers, cookie)?;
     match parts.missing() {
-        Some(index) if cookies.is_empty() && bearer.is_none() => return Err(Reason::CookiePartMissing(index)),
+        // Also next to a whole cookie: that one may be tossed, and the parts what is left of the player's own login.
+        Some(index) if bearer.is_none() => return Err(Reason::CookiePartMissing(index)),
         Some(_) | None => cookies.extend(parts.joined()),
     }
     match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
@@ -114,9 +116,9 @@ struct CookieParts([Option<String>; MAX_PARTS]);
 
 impl CookieParts {
     /// # Errors
-    /// The part came with another value before, and nobody knows which is the player's; or it is one too many.
+    /// The part came with another value before, and nobody knows which is the player's.
     fn add(&mut self, index: usize, value: &str) -> Result<(), Reason> {
-        let part = self.0.get_mut(index).ok_or(Reason::TooManyCookieParts(MAX_PARTS))?;
+        let Some(part) = self.0.get_mut(index) else { return Ok(()) };
         if *part.get_or_insert_with(|| value.to_owned()) == value { Ok(()) } else { Err(Reason::CookiePartTwice) }
     }
 

@@ -137,9 +137,6 @@ pub enum Reason {
     /// A part of the login cookie came with two values.
     #[error("a part of the login cookie came with two different values")]
     CookiePartTwice,
-    /// The login cookie came in more parts than this number.
-    #[error("the login cookie came in more than {0} parts")]
-    TooManyCookieParts(usize),
     /// `Authorization` is there twice, is empty, or is not a scheme and credentials.
     #[error("Authorization header is not a scheme and credentials, or there are two")]
     AuthorizationUnusable,
@@ -149,12 +146,12 @@ pub enum Reason {
     /// The form has more than one `user_token`, or the JSON a member twice.
     #[error("the body has user_token, or another member, twice")]
     MemberTwice,
-    /// `user_token` has not the form of a login token, so nobody can have signed in with it.
+    /// `user_token` does not have the form of a login token, so nobody can have signed in with it.
     #[error("user_token is malformed: {0}")]
     UserTokenMalformed(VerifyError),
-    /// `user_token`, or the whole form, is percent-encoded once more than forms are.
-    #[error("user_token is percent-encoded twice")]
-    UserTokenEncodedTwice,
+    /// The whole form is percent-encoded once more than forms are.
+    #[error("the form is percent-encoded twice")]
+    FormEncodedTwice,
     /// The body or `user_token` begins with U+FEFF.
     #[error("the body or user_token begins with a byte order mark")]
     ByteOrderMark,
@@ -254,7 +251,6 @@ impl Reason {
             Self::TooManyLoginCookies(_)
             | Self::CookiePartMissing(_)
             | Self::CookiePartTwice
-            | Self::TooManyCookieParts(_)
             | Self::AuthorizationUnusable
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),
@@ -280,7 +276,7 @@ impl Reason {
             Self::OriginTwice
             | Self::MemberTwice
             | Self::UserTokenMalformed(_)
-            | Self::UserTokenEncodedTwice
+            | Self::FormEncodedTwice
             | Self::ByteOrderMark
             | Self::BodyNotForm
             | Self::UserTokenNotText

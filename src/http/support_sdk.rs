@@ -2,7 +2,7 @@
 //!
 //! They post what the app calls its user token, which here is the login token. A 401 makes the app drop
 //! the player's history (developer.zendesk.com, *how-anonymous-identities-work*), so it is said only of a
-//! login that was judged and found wanting, or is not there at all. What can't be a login token is a 400. Trouble of ours,
+//! login that was verified and refused, or is not there at all. What can't be a login token is a 400. Trouble of ours,
 //! a login that begins later and a key that we may not ask about yet are a 503, to be tried again.
 
 use std::borrow::Cow;
@@ -232,10 +232,10 @@ pub fn credentials(user_token: &str) -> Result<Credentials, Reason> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim_ascii_start(),
         _ => trimmed,
     };
-    match LoginToken::new(token).check_form() {
-        Ok(()) | Err(VerifyError::Empty) => Ok(Credentials::bearer(token)),
+    let login = LoginToken::new(token);
+    match login.check_form() {
+        Ok(()) | Err(VerifyError::Empty) => Ok(Credentials { bearer: Some(login), cookies: Vec::new() }),
         Err(_) if token.starts_with(BYTE_ORDER_MARK) => Err(Reason::ByteOrderMark),
-        Err(_) if token.contains('%') => Err(Reason::UserTokenEncodedTwice),
         Err(error) => Err(Reason::UserTokenMalformed(error)),
     }
 }
@@ -283,7 +283,7 @@ fn not_in_form(body: &[u8]) -> Reason {
     } else if Members::read(body).is_ok_and(|members| members.has(FIELD)) {
         Reason::BodyNotForm
     } else if fields(&Cow::from(percent_decode(body))).next().is_some() {
-        Reason::UserTokenEncodedTwice
+        Reason::FormEncodedTwice
     } else {
         Reason::UserTokenMissing
     }

@@ -73,9 +73,18 @@ pub enum VerifyError {
 /// How a login token was changed on its way into a cookie, by what stands around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Wrapping {
-    /// By `JSON.stringify`, and percent-encoded or not.
+    /// By `JSON.stringify`, once or twice, and percent-encoded or not.
     #[error("login token is encoded as JSON: it has quotes around it (\" or %22)")]
     JsonQuotes,
+    /// A whole answer or session instead of its token.
+    #[error("login token is inside a JSON object ({{ or %7B)")]
+    JsonObject,
+    /// By Express, for a value that is not text.
+    #[error("login token is in JSON as Express writes it: it has j: or j%3A before it")]
+    ExpressJson,
+    /// By a configuration file or a shell, whose quotes they were.
+    #[error("login token has single quotes around it (' or %27)")]
+    SingleQuotes,
     /// The whole value of an `Authorization` header.
     #[error("login token has the word Bearer before it")]
     Bearer,
@@ -85,6 +94,9 @@ pub enum Wrapping {
     /// By `encodeURIComponent` or the like.
     #[error("login token is percent-encoded")]
     PercentEncoding,
+    /// A whole pair, as of a cookie or a form.
+    #[error("login token has a name and = before it")]
+    Name,
 }
 
 impl Wrapping {
@@ -98,16 +110,31 @@ impl Wrapping {
         };
         let is_encoded =
             |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if begins(&["\"", "%22"]) {
+        if begins(&["\"", "%22", "\\\"", "%5C%22"]) {
             Some(Self::JsonQuotes)
-        } else if begins(&["Bearer ", "Bearer%20", "Bearer+"]) {
-            Some(Self::Bearer)
+        } else if begins(&["{", "%7B"]) {
+            Some(Self::JsonObject)
+        } else if begins(&["j:", "j%3A"]) {
+            Some(Self::ExpressJson)
         } else if begins(&["s:", "s%3A"]) {
             Some(Self::ExpressSignature)
+        } else if begins(&["'", "%27"]) {
+            Some(Self::SingleQuotes)
+        } else if begins(&["Bearer ", "Bearer%20", "Bearer+", "Bearer:", "Bearer%3A"]) {
+            Some(Self::Bearer)
+        } else if text.split('%').skip(1).any(is_encoded) {
+            Some(Self::PercentEncoding)
         } else {
-            text.split('%').skip(1).any(is_encoded).then_some(Self::PercentEncoding)
+            value_of_pair(text).map(|_| Self::Name)
         }
     }
+}
+
+/// The value behind a name and `=`, which is not padding behind a part of a token.
+#[must_use]
+pub fn value_of_pair(text: &str) -> Option<&str> {
+    let (name, value) = text.split_once('=')?;
+    (!name.contains('.') && !value.is_empty() && !value.starts_with(['.', '='])).then_some(value)
 }
 
 impl VerifyError {
@@ -125,8 +152,9 @@ impl LoginToken {
         Self(bytes.into())
     }
 
-    /// The text of a token that was verified; empty when it is no text, which none of those is.
-    pub(super) fn text(&self) -> &str {
+    /// The token as text; empty when it is not text, which no token that was verified is.
+    #[must_use]
+    pub fn text(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
