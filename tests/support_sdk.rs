@@ -164,6 +164,8 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         (FORM, format!("user_token%3D{token}"), "the form is percent-encoded twice"),
         (FORM, escaped(&format!("user_token={token}")).replace("%25", "%"), "the form is percent-encoded twice"),
         (FORM, json, "the body is JSON, but its Content-Type is"),
+        ("", format!("[\"{token}\"]"), "the body is not a JSON object"),
+        ("", format!("\"{token}\""), "the body is not a JSON object"),
     ] {
         assert_eq!(post(&server, content_type, &body).send().refusal(), "400 00-10", "{body}");
         causes.push(cause);

@@ -162,7 +162,7 @@ pub enum Reason {
     #[error("user_token is no string")]
     UserTokenNotText,
     /// The content type says JSON, the body does not.
-    #[error("the body is no JSON object")]
+    #[error("the body is not a JSON object")]
     BodyNotJson,
     /// Neither a form nor JSON.
     #[error("the body is neither application/x-www-form-urlencoded nor application/json")]

@@ -256,7 +256,10 @@ fn finder(headers: &HeaderMap) -> Result<Finder, Reason> {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     match media_type.to_ascii_lowercase().as_slice() {
-        b"" => Ok(|body| if body.trim_ascii_start().starts_with(b"{") { of_json(body) } else { of_form(body) }),
+        b"" => Ok(|body| match body.trim_ascii_start() {
+            [b'{' | b'[' | b'"', ..] => of_json(body),
+            _ => of_form(body),
+        }),
         b"application/x-www-form-urlencoded" => Ok(of_form),
         b"application/json" => Ok(of_json),
         _ => Err(Reason::BodyKindUnknown),
