@@ -90,16 +90,15 @@ fn port_is_followed_where_listen_is_not_set() {
     let mut settings = recommended(&[("admin.listen", "127.0.0.1:9001")]);
     let set = settings.clone();
     settings.retain(|(key, _)| *key != "listen");
-    for (port, listen) in [("8080", "0.0.0.0:8080"), ("1", "0.0.0.0:1"), ("65535", "0.0.0.0:65535"), ("0", "0.0.0.0:0")]
-    {
+    for (port, listen) in [("8080", "0.0.0.0:8080"), ("1", "0.0.0.0:1"), ("65535", "0.0.0.0:65535")] {
         let config = load_with(None, &settings, "PORT", port).unwrap();
         assert_eq!(config.listen.to_string(), listen);
         let row = config.effective.iter().find(|row| row.key == "listen").unwrap();
         assert_eq!((row.value.as_str(), row.source.to_string().as_str()), (listen, "PORT"));
     }
     let broken = OsString::from_vec(vec![0xff, 0xfe]);
-    let wrong =
-        ["", " 8080", "+8080", "-1", "65536", "8080/tcp", "tcp://10.0.0.1:80", "0x50", "eighty"].map(OsString::from);
+    let wrong = ["", "0", " 8080", "+8080", "-1", "65536", "8080/tcp", "tcp://10.0.0.1:80", "0x50", "eighty"]
+        .map(OsString::from);
     for port in wrong.into_iter().chain([broken]) {
         let told = load_with(None, &settings, "PORT", port.clone()).unwrap_err();
         assert!(told.starts_with("listen (PORT): is not a port number; give one"), "{port:?}: {told}");

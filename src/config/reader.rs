@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -112,9 +113,10 @@ impl Reader {
     /// Sets `listen` to every address, with the port that the platform names.
     fn follow_port(&mut self, port: &OsStr) {
         let source = Source::Variable(PORT_VARIABLE.to_owned());
-        match port.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse::<u16>) {
+        match port.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse::<NonZeroU16>)
+        {
             Some(Ok(port)) => {
-                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).to_string();
+                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.get())).to_string();
                 self.found.insert(LISTEN, (Written::Untyped(address.into()), source));
             }
             Some(Err(_)) | None => {
