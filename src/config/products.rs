@@ -338,4 +338,7 @@ pub(super) fn check_secret(reader: &mut Reader, key: &'static str, secret: &Secr
     if secret.has_wrapping() {
         reader.warn(key, "has white space or quotes around it, which count as part of it; is that meant?");
     }
+    if secret.has_odd_characters() {
+        reader.warn(key, "has characters that no generator of secrets makes; copy it again");
+    }
 }
