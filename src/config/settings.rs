@@ -30,7 +30,8 @@ pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 /// The setting of the public listener's address.
 pub const LISTEN: &str = "listen";
 
-/// The environment variable by which platforms name the one port that they send requests to; followed where [`LISTEN`] is not set.
+/// The environment variable by which platforms name the one port that they send requests to; followed where [`LISTEN`]
+/// is not set.
 pub const PORT_VARIABLE: &str = "PORT";
 
 /// A setting without a default.
