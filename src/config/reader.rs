@@ -344,9 +344,11 @@ impl Reader {
             Some(Ok(text)) => (key, inline_secret(text).ok_or_else(|| TOO_LARGE.to_owned())),
             Some(Err(kind)) => (key, Err(format!("is {kind} and needs text in quotes"))),
             None => {
-                let told = |error: io::Error| match error.kind() {
-                    io::ErrorKind::FileTooLarge => format!("names a file that {TOO_LARGE}"),
-                    _ => format!("names a file that can't be read: {error}; is it mounted, and may this user read it?"),
+                let told = |error: io::Error| {
+                    if error.kind() == io::ErrorKind::FileTooLarge {
+                        return format!("names a file that {TOO_LARGE}");
+                    }
+                    format!("names a file that can't be read: {error}; is it mounted, and may this user read it?")
                 };
                 (file_key, Secret::from_file(&self.path(file_key)?).map_err(told))
             }

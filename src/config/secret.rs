@@ -35,30 +35,31 @@ const PLACEHOLDERS: [&str; 8] = [
     "secret",
 ];
 
-/// Forms by which a text is recognised as something else than a secret; the first that fits counts. ASCII alone, and
-/// case counts for nothing except in paths. Each asks for the whole form, since a random secret may begin like any.
+/// Regular expressions for texts that are no secret; the first that matches counts. Case is ignored except where one
+/// says otherwise. Each asks for the whole form, since a random secret may begin with any of the characters.
 const FORMS: &[(Weakness, &str)] = &[
-    // A URL: a scheme (RFC 3986 §3.1) and two slashes. 1Password's references look like one.
+    // URLs: a scheme (RFC 3986 §3.1) and two slashes; 1Password's references look like one.
     (Weakness::Reference, r"\Aop://"),
-    (Weakness::Url, r"\A[a-z0-9+.-]+://"),
-    // A UUID (RFC 9562 §4), alone, in brackets or as a URN.
+    (Weakness::Url, r"\A[a-z][a-z0-9+.-]+://"),
+    // UUIDs (RFC 9562 §4), alone, in brackets or as a URN.
     (Weakness::Uuid, r"\A(urn:uuid:)?[{(]?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?\z"),
-    // PEM, SSH, and JSON of keys that is not whole.
+    // PEM, SSH keys, and a JWK or JWKS that is cut off.
     (Weakness::KeyDocument, r#"-----BEGIN |\A(ssh-|ecdsa-sha2-)|"(kty|keys)"\s*:"#),
-    // Variables of shells.
-    (Weakness::Reference, r"\$(\{\w+\}|\(\w+\))"),
+    // Variables anywhere in a text. Names of one case and four letters: a random secret hardly contains one.
+    (Weakness::Reference, r"(?-i)\$[{(]([A-Z_][A-Z0-9_]{3,}|[a-z_][a-z0-9_]{3,})[)}]"),
     (Weakness::Reference, r"\A(\$\$?(env:)?\w+|%\w+%)\z"),
     // Expressions of shells and templates; a command of a shell has a blank.
     (Weakness::Reference, r"\A([$#%]\{.+\}|\$\(.+\)|\{\{.+\}\}|\[\[.+\]\]|\{\s*[\w.-]+\s*\}|`[^`]* [^`]*`)\z"),
     (Weakness::Reference, r"\A(<%.*%>|<[\w .,:;'/\x80-\xff-]+>)\z"),
     // Secret managers and encrypted files.
-    (Weakness::Reference, r"\A(arn:([^:]*:){4}|vault:[^#/]*[#/]|ref\+\w+:|projects/[\w-]+/secrets/)"),
+    (Weakness::Reference, r"\A(arn:([^:]*:){4}|vault:[\w.-]+[/#][\w./#-]+\z|ref\+\w+:|projects/[\w-]+/secrets/)"),
     (Weakness::Reference, r"\A(!vault\b|\$ansible_vault;|@microsoft\.keyvault\(|enc\[)"),
     (
         Weakness::Reference,
         r"\A((env|file|ssm|aws|gcp|keyvault|doppler|infisical|secretref):|(secrets|process\.env)\.)[\w.:/-]+\z",
     ),
-    // Absolute paths. Base64 has no capital among its many letters as seldom as it spells words.
+    // Absolute paths: in lower case, with a character that base64 does not have, or of words. Base64 may begin with a
+    // slash too.
     (Weakness::FilePath, r"(?-i)\A/([a-z0-9./_~-]+|[\w./~-]*[._~-][\w./~-]*|(/?([A-Z]?[a-z]+)+)+)\z"),
     // Relative paths, those of a user, and of a file with an extension.
     (Weakness::FilePath, r"\A(\.\.?|~\w*|\$\w+)/[\w./~-]+\z|\A[a-z][\w.-]*(/[\w.-]+)*/[\w-]+\.[a-z]{2,5}\z"),
@@ -79,17 +80,17 @@ const PLACEHOLDER_STARTS: [&str; 9] = [
     "yoursecret",
 ];
 
-/// [`FORMS`], ready to be searched for.
-#[expect(clippy::expect_used, reason = "constant expressions, which every test of this table compiles")]
+/// [`FORMS`], compiled.
+#[expect(clippy::expect_used, reason = "the expressions are constant; the tests compile them")]
 static FORM_SET: LazyLock<RegexSet> = LazyLock::new(|| {
     let expressions = FORMS.iter().map(|(_, expression)| format!("(?is-u){expression}"));
-    RegexSet::new(expressions).expect("regular expressions that are right")
+    RegexSet::new(expressions).expect("valid regular expressions")
 });
 
 /// Recognises a weakness.
 type Predicate = fn(&[u8]) -> bool;
 
-/// Weaknesses that take more than a form to recognise, in the order in which they are looked for.
+/// Weaknesses that a regular expression does not find, in the order in which they are looked for.
 const WEAKNESSES: [(Predicate, Weakness); 7] = [
     (<[u8]>::is_empty, Weakness::Empty),
     (is_key_document, Weakness::KeyDocument),
@@ -340,8 +341,8 @@ fn is_token(bytes: &[u8]) -> bool {
     parts.next().is_some() && text.iter().all(is_letter) && (header.starts_with(b"eyJ") || is_object())
 }
 
-/// Text with a character that copying added; or almost only plain characters and others that are not UTF-8, as of text
-/// in Latin-1 or Windows-1252. Random bytes are as plain as that hardly ever.
+/// Text with a character that copying added; or text in Latin-1 or Windows-1252, which is not UTF-8 but has three
+/// quarters or more of printable ASCII. Random bytes have a third.
 fn is_damaged(bytes: &[u8]) -> bool {
     let is_plain = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
     match str::from_utf8(bytes) {
