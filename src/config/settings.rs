@@ -78,8 +78,8 @@ pub const SETTINGS: &[Setting] = &[
     preset("login.keys_cooldown", "30s", "RS256: least time between two fetches caused by unknown key ids"),
     setting(
         "cors.origins",
-        "origins of the shop's pages and apps, exact or https://*.example.com for one label; pages of the service's own \
-         host need none",
+        "origins of the shop's pages and apps, exact or https://*.example.com for one label; pages of the service's \
+         own host need none",
     ),
     setting("chat.secret", "Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
     setting(
