@@ -62,7 +62,6 @@ fn empty_short_and_placeholder_secrets_are_refused() {
         "your-super-secret-jwt-token-with-at-least-32-characters-long",
         "replace-this-with-the-real-one-please",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-        "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     ] {
         assert_eq!(weakness(placeholder), Some(Weakness::Placeholder), "{placeholder}");
     }
@@ -84,6 +83,7 @@ fn assert_all_are(kind: Weakness, values: &[impl AsRef<[u8]>]) {
 fn what_others_can_read_is_no_secret() {
     let id = PROJECT;
     assert_all_are(Weakness::Uuid, &[id, &id.to_uppercase(), &format!("{{{id}}}"), &format!("urn:uuid:{id}")]);
+    assert_all_are(Weakness::Uuid, &[format!("({id})")]);
     assert_all_are(Weakness::Uuid, &[format!("\"{id}\""), format!(" {id}\n")]);
 
     let number = modulus(256);
@@ -91,13 +91,22 @@ fn what_others_can_read_is_no_secret() {
     let pairs = digits.as_bytes().chunks(2).map(str::from_utf8).collect::<Result<Vec<_>, _>>().unwrap();
     assert_all_are(Weakness::Modulus, &[&*digits, &digits.to_uppercase(), &format!("00:{}", pairs.join(":"))]);
     assert_all_are(Weakness::Modulus, &[format!("Modulus={}", digits.to_uppercase()), STANDARD.encode(&number)]);
-    assert_all_are(Weakness::Modulus, &[URL_SAFE_NO_PAD.encode(&number), URL_SAFE_NO_PAD.encode(modulus(128))]);
+    assert_all_are(Weakness::Modulus, &[URL_SAFE_NO_PAD.encode(&number), format!("0x{digits}")]);
     assert_all_are(Weakness::Modulus, &[hex::encode(modulus(512)), hex::encode([&[0], &*number].concat())]);
+    assert_eq!(weakness(hex::encode(modulus(128))), None, "as openssl rand -hex 128 writes");
 
     let der = [&[0x30, 0x82, 0x01, 0x22, 0x30, 0x0d][..], &[7; 0x120]].concat();
     let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----\n";
     assert_all_are(Weakness::KeyDocument, &[hex::encode(&der), hex::encode_upper(&der), STANDARD.encode(pem)]);
-    assert_all_are(Weakness::Token, &[&*LoginToken::valid().mint(), "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."]);
+    assert_all_are(Weakness::KeyDocument, &[format!("0x{}", hex::encode(&der))]);
+    let key_set = r#"{ "keys": [ { "kty": "RSA", "n": "0vx7agoebGcQSuuPiLJXZptN9nn", "e": "AQAB" } ] }"#;
+    assert_all_are(Weakness::KeyDocument, &[STANDARD.encode(key_set), URL_SAFE_NO_PAD.encode(format!(" {key_set}"))]);
+    assert_all_are(Weakness::KeyDocument, &[&key_set[..key_set.len() - 4], "[1, 2, 3]"]);
+
+    let token = LoginToken::valid().mint();
+    let spaced = URL_SAFE_NO_PAD.encode(r#" { "alg" : "HS256" }"#);
+    assert_all_are(Weakness::Token, &[&*token, "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."]);
+    assert_all_are(Weakness::Token, &[format!("Bearer {token}"), format!("{spaced}.eyJzdWIiOiIxIn0.c2ln")]);
 }
 
 #[test]
@@ -114,10 +123,19 @@ fn where_a_secret_is_kept_is_no_secret() {
             "./secrets/production/login-secret.txt",
             "../secrets/production/login-secret.txt",
             "~/secrets/production/login-secret.txt",
+            "~deploy/secrets/production/login-secret.txt",
+            "$HOME/secrets/production/login-secret.txt",
+            "secrets/production/login-secret.txt",
+            "/Run/Secrets/Production/LoginSecret",
+            "/Run/secrets/production/login_secret_2",
             "C:\\secrets\\production\\login-secret.txt",
             "\\\\server\\secrets\\production\\login.txt",
         ],
     );
+}
+
+#[test]
+fn a_reference_that_nothing_has_replaced_is_no_secret() {
     assert_all_are(
         Weakness::Reference,
         &[
@@ -140,6 +158,27 @@ fn where_a_secret_is_kept_is_no_secret() {
             "!vault | the encrypted text follows below",
             "ref+awssecrets:login/production/secret",
             "secretref:xsolla-login-secret-key",
+            "$env:XSOLLA_LOGIN_SECRET",
+            "$$XSOLLA_LOGIN_SECRET",
+            "#{XSOLLA_LOGIN_SECRET}",
+            "%{XSOLLA_LOGIN_SECRET}",
+            "{XSOLLA_LOGIN_SECRET}",
+            "[[ XSOLLA_LOGIN_SECRET ]]",
+            "prefix-${XSOLLA_LOGIN_SECRET}-suffix",
+            "prefix-$(XSOLLA_LOGIN_SECRET)-suffix",
+            "${XSOLLA_LOGIN_SECRET:-none}",
+            "$(cat /run/secrets/login_secret)",
+            "`cat /run/secrets/login_secret`",
+            "<%= ENV['XSOLLA_LOGIN_SECRET'] %>",
+            "env:XSOLLA_LOGIN_SECRET",
+            "file:/run/secrets/login_secret",
+            "secrets.XSOLLA_LOGIN_SECRET",
+            "ssm:/production/login/secret",
+            "aws:secretsmanager:login",
+            "gcp:projects/acme/secrets/login",
+            "keyvault:acme/login",
+            "doppler:XSOLLA_LOGIN_SECRET",
+            "infisical:XSOLLA_LOGIN_SECRET",
         ],
     );
 }
@@ -160,7 +199,29 @@ fn a_damaged_or_repeated_text_is_no_secret() {
             "********************************",
         ],
     );
-    let utf16 = |order: fn(u16) -> [u8; 2]| secret.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    // What nobody sees, and forms of plain characters that documents and keyboards put in their place.
+    for letter in [
+        '\0', '\u{1b}', '\u{7f}', '\u{85}', '´', '\u{34f}', '\u{1680}', '\u{180e}', '\u{2800}', '\u{3164}', '\u{fe0f}',
+        '\u{ff02}', '７', 'Ａ',
+    ] {
+        assert_all_are(Weakness::Damaged, &[format!("{secret}{letter}"), secret.replacen('a', &letter.to_string(), 1)]);
+    }
+    assert_all_are(Weakness::Damaged, &[[0; 32]]);
+    // Text that is not UTF-8: curly quotes of Windows-1252, a no-break space of Latin-1.
+    assert_all_are(
+        Weakness::Damaged,
+        &[[b"\x93", secret.as_bytes(), b"\x94"].concat(), [secret.as_bytes(), b"\xa0"].concat()],
+    );
+    let utf16_of = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    let utf16 = |order| utf16_of(secret, order);
+    let foreign = format!("{secret}ж€");
+    assert_all_are(
+        Weakness::Utf16,
+        &[
+            [b"\xff\xfe", &*utf16_of(&foreign, u16::to_le_bytes)].concat(),
+            [b"\xfe\xff", &*utf16_of(&foreign, u16::to_be_bytes)].concat(),
+        ],
+    );
     let [little, big] = [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)];
     assert_all_are(Weakness::Utf16, &[&little, &big, &[b"\xff\xfe", &*little].concat()]);
     assert_all_are(
@@ -184,6 +245,57 @@ fn generated_secrets_are_taken_in_every_usual_notation() {
                 assert_eq!(weakness(secret.clone()), None, "{}", String::from_utf8_lossy(&secret));
             }
         }
+    }
+}
+
+#[test]
+fn a_random_secret_is_taken_whatever_it_begins_and_ends_with() {
+    let starts =
+        ["", "${", "$(", "{{", "op:", "arn:", "/", "./", "~/", "X:/", "{", "[", "<", "`", "projects/", "vault:"];
+    for number in 0..500_u32 {
+        let random: Vec<u8> =
+            (0..3_u8).flat_map(|part| Sha512::digest([&number.to_le_bytes()[..], &[part]].concat())).collect();
+        let printable: String = random.iter().map(|byte| char::from(b'!' + byte % 94)).collect();
+        let whole = [32, 40, 64].map(|length| printable[..length].to_owned());
+        // A start alone makes no reference, path or document of it.
+        let begun = starts.map(|start| format!("{start}{}x", whole[0]));
+        let enclosed = [("{", "}"), ("[", "]")].map(|(before, after)| format!("{before}{}{after}", whole[0]));
+        for secret in whole.iter().chain(&begun).chain(&enclosed) {
+            assert_eq!(weakness(&**secret), None, "{secret}");
+        }
+        let bytes = &random[..128];
+        let base64 = STANDARD.encode(bytes);
+        let lines = base64.as_bytes().chunks(64).collect::<Vec<_>>().join(&b'\n');
+        for secret in [hex::encode(bytes).into_bytes(), base64.into_bytes(), lines] {
+            assert_eq!(weakness(secret.clone()), None, "{}", String::from_utf8_lossy(&secret));
+        }
+    }
+}
+
+#[test]
+fn letters_that_no_generator_makes_are_warned_of() {
+    let (before, after) = LOGIN_SECRET.split_at(20);
+    for odd in ["é", "ß", "ж", " ", "\n"] {
+        let report = output(&["check"], &recommended(&[("login.secret", &format!("{before}{odd}{after}"))]));
+        let told = String::from_utf8(report.stdout).unwrap();
+        assert!(told.contains("has characters that no generator of secrets makes; copy it again"), "{odd:?}: {told}");
+        assert!(told.ends_with("No errors, 1 warning(s).\n"), "{told}");
+    }
+}
+
+#[test]
+fn a_secret_is_4_kib_at_most_wherever_it_stands() {
+    let long = "q7RkP2vX9mZt4LwY8sBn3HcD6fGj1K5+".repeat(129);
+    let file = SettingsFile::new(&long);
+    let path = file.path().to_str().unwrap();
+    let in_settings = SettingsFile::new(format!("[login]\nsecret = '{long}'\n"));
+    let mut without = usual(&[]);
+    without.retain(|(key, _)| *key != "login.secret");
+    let from_file = load(None, &[&*without, &[("login.secret_file", path)]].concat()).unwrap_err().to_string();
+    let from_settings = load(Some(&in_settings), &without).unwrap_err().to_string();
+    for told in [problems(&[("login.secret", &long)]), from_file, from_settings] {
+        assert!(told.starts_with("login.secret") && told.lines().count() == 1, "{told}");
+        assert!(told.ends_with("is larger than 4 KiB; is it a secret?"), "{told}");
     }
 }
 
@@ -258,7 +370,7 @@ fn what_is_weak_is_an_error_with_the_mend_or_a_warning_where_allowed() {
 
 #[test]
 fn white_space_and_quotes_around_a_secret_are_warned_of() {
-    for (before, after) in [("\"", "\""), ("'", "'"), ("", " "), ("\t", "")] {
+    for (before, after) in [("\"", "\""), ("'", "'"), ("`", "`"), ("", " "), ("\t", "")] {
         let wrapped = format!("{before}{LOGIN_SECRET}{after}");
         let report = output(&["check"], &recommended(&[("login.secret", &wrapped)]));
         let told = String::from_utf8(report.stdout).unwrap();

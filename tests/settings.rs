@@ -209,10 +209,33 @@ fn no_other_setting_may_have_the_value_of_a_secret() {
         let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
         assert!(told.contains(&format!("{key} (")) && told.contains("has the value of login.secret ("), "{told}");
     }
+    // Nor is it another value with more around it.
+    for (key, value) in [
+        ("messaging.key_id", format!("app_{LOGIN_SECRET}")),
+        ("login.issuer", format!("https://login.example.com/{}/x", LOGIN_SECRET.to_uppercase())),
+        ("messaging.name_from", format!("name,x{LOGIN_SECRET},email")),
+    ] {
+        let told = problems(&[&OTHER_PRODUCTS[..], &[(key, &value)]].concat());
+        assert!(told.starts_with(&format!("{key} (")) && told.contains("has the value of login.secret ("), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    let short =
+        [("login.secret", "xsolla"), ("login.issuer", "https://login.xsolla.com"), ("allow_weak_secrets", "true")];
+    assert!(load(None, &usual(&short)).is_ok(), "a short one may stand in a value by chance");
     let list = minimal_file(&format!("[messaging]\nname_from = ['name', '{LOGIN_SECRET}']\n"));
     let told = load(Some(&list), &OTHER_PRODUCTS).unwrap_err().to_string();
     let expected = format!("messaging.name_from ({}:8): has the value of login.secret (", list.path().display());
     assert!(told.starts_with(&expected), "{told}");
+}
+
+#[test]
+fn a_secret_that_is_a_default_is_refused_itself() {
+    for (secret, key) in [("token", "login.cookie"), ("name,username,email", "messaging.name_from")] {
+        let told = problems(&[("login.secret", secret), ("allow_weak_secrets", "true")]);
+        let expected =
+            format!("login.secret (ZENDESK_TOKEN_LOGIN__SECRET): is the default of {key}, which everybody knows");
+        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{told}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The settings of `conflict` and `visitor`.
 
 use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
@@ -116,6 +118,31 @@ fn what_is_wrong_is_told_with_key_source_and_mend() {
     for token in ["a b", "é", ""] {
         let told = chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", token)]).expect_err(token).to_string();
         assert!(told.starts_with("chat_api.token (ZENDESK_TOKEN_CHAT_API__TOKEN): "), "{told}");
+    }
+}
+
+#[test]
+fn open_files_are_warned_of_on_standard_error() {
+    let key = SettingsFile::new("k3yS3cr3t");
+    fs::set_permissions(key.path(), Permissions::from_mode(0o644)).unwrap();
+    let path = key.path().to_str().unwrap();
+    let url = "http://127.0.0.1:1";
+    let conflict = [
+        ("conversations.base_url", url),
+        ("conversations.app_id", "5d8cff3cd55b040010928b5b"),
+        ("conversations.key_id", "app_1"),
+        ("conversations.key_secret_file", path),
+        ("login.secret_file", path),
+    ];
+    let visitor = [("chat_api.base_url", url), ("chat_api.token_file", path)];
+    for (arguments, settings, file_key) in [
+        (&["conflict", "show", "1"], &conflict[..], "conversations.key_secret_file"),
+        (&["visitor", "show", "1"], &visitor[..], "chat_api.token_file"),
+    ] {
+        let told = String::from_utf8(output(arguments, settings).stderr).unwrap();
+        let warning =
+            format!("Warning: {file_key} ({}): names a file that can be read by every user", variable(file_key));
+        assert!(told.starts_with(&warning) && told.matches("Warning: ").count() == 1, "{told}");
     }
 }
 

@@ -90,16 +90,15 @@ fn port_is_followed_where_listen_is_not_set() {
     let mut settings = recommended(&[("admin.listen", "127.0.0.1:9001")]);
     let set = settings.clone();
     settings.retain(|(key, _)| *key != "listen");
-    for (port, listen) in [("8080", "0.0.0.0:8080"), ("1", "0.0.0.0:1"), ("65535", "0.0.0.0:65535"), ("0", "0.0.0.0:0")]
-    {
+    for (port, listen) in [("8080", "0.0.0.0:8080"), ("1", "0.0.0.0:1"), ("65535", "0.0.0.0:65535")] {
         let config = load_with(None, &settings, "PORT", port).unwrap();
         assert_eq!(config.listen.to_string(), listen);
         let row = config.effective.iter().find(|row| row.key == "listen").unwrap();
         assert_eq!((row.value.as_str(), row.source.to_string().as_str()), (listen, "PORT"));
     }
     let broken = OsString::from_vec(vec![0xff, 0xfe]);
-    let wrong =
-        ["", " 8080", "+8080", "-1", "65536", "8080/tcp", "tcp://10.0.0.1:80", "0x50", "eighty"].map(OsString::from);
+    let wrong = ["", "0", " 8080", "+8080", "-1", "65536", "8080/tcp", "tcp://10.0.0.1:80", "0x50", "eighty"]
+        .map(OsString::from);
     for port in wrong.into_iter().chain([broken]) {
         let told = load_with(None, &settings, "PORT", port.clone()).unwrap_err();
         assert!(told.starts_with("listen (PORT): is not a port number; give one"), "{port:?}: {told}");
@@ -180,6 +179,13 @@ fn quotes_and_invisible_characters_around_a_text_are_refused() {
         ("cors.origins", "\"https://shop.example.com\""),
         ("proxy.trusted", "'127.0.0.1'"),
         ("login.ca_file", "\"/etc/ssl/private-ca.pem\""),
+        ("login.issuer", "`https://login.xsolla.com`"),
+        ("login.issuer", "\u{ff02}https://login.xsolla.com\u{ff02}"),
+        ("login.issuer", "\"https://login.xsolla.com"),
+        ("login.issuer", "https://login.xsolla.com'"),
+        ("login.issuer", "https://login.xsolla\u{200b}.com"),
+        ("login.project_id", "0d5f2d5e-7c1b-4d0e\u{ad}-8a43-6f1f4f0e9a77"),
+        ("messaging.name_from", "name,na\u{feff}me"),
     ] {
         let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
         let expected =
@@ -189,6 +195,21 @@ fn quotes_and_invisible_characters_around_a_text_are_refused() {
     let file = SettingsFile::new("[chat]\nname_from = ['name', \"'email'\"]\n[login]\nissuer = \"'x'\"\n");
     let told = load(Some(&file), &usual(&[])).unwrap_err().to_string();
     assert_eq!(told.matches("has quotes, white space").count(), 2, "{told}");
+}
+
+#[test]
+fn a_list_of_toml_in_the_environment_is_refused() {
+    for (key, value) in [
+        ("chat.name_from", r#"["name","email"]"#),
+        ("chat.name_from", " ['name', 'email']"),
+        ("chat.name_from", "[name,email]"),
+        ("cors.origins", r#"["https://shop.example.com"]"#),
+    ] {
+        let told = problems(&[(key, value)]);
+        let expected =
+            format!("{key} ({}): is a list in brackets; write it without brackets and quotes", variable(key));
+        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{key}={value}: {told}");
+    }
 }
 
 /// The service's settings with a login secret from a file of this mode, behind a link.

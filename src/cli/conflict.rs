@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::config::{Config, environment};
 use crate::zendesk::conversations::{Conversations, Record, User};
 
-use super::desk::{BRAND, CONVERSATIONS, find_user, user_table};
+use super::desk::{self, BRAND, CONVERSATIONS, find_user, user_table};
 use super::words::{json, printable, shell_word};
 use super::{UsageError, block_on, print, resolve};
 
@@ -84,8 +84,9 @@ struct Found<'a> {
 /// # Errors
 /// Wrong arguments or settings, the API, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let conversations =
-        Conversations::new(&Config::load_conversations(file, environment())?, |pause| CONVERSATIONS.tell(pause))?;
+    let settings = Config::load_conversations(file, environment())?;
+    desk::warn(&settings.warnings);
+    let conversations = Conversations::new(&settings, |pause| CONVERSATIONS.tell(pause))?;
     block_on(async {
         match &arguments.action {
             Action::Find(find) => find.run(&conversations, file).await,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
+use crate::config::problem::Problem;
 use crate::http_client::CallError;
 use crate::zendesk::conversations::{Conversations, Record, User};
 use crate::zendesk::desk_api::{DeskApiError, Pause, Refused, TRIES};
@@ -101,6 +102,13 @@ impl Api {
             },
         };
         ApiFailure(told + &mend)
+    }
+}
+
+/// Writes the settings' warnings to standard error, a line each.
+pub fn warn(warnings: &[Problem]) {
+    for warning in warnings {
+        let _ = writeln!(io::stderr(), "Warning: {warning}");
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::{Config, environment};
 use crate::zendesk::visitors::{Scalar, Visitor, Visitors};
 
-use super::desk::{CHAT_API, table};
+use super::desk::{self, CHAT_API, table};
 use super::words::{date, json, printable};
 use super::{block_on, print};
 
@@ -70,7 +70,9 @@ struct Shown<'a> {
 /// Wrong arguments or settings, the API, or a closed standard output.
 pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
-    let visitors = Visitors::new(&Config::load_chat_api(file, environment())?, |pause| CHAT_API.tell(pause))?;
+    let settings = Config::load_chat_api(file, environment())?;
+    desk::warn(&settings.warnings);
+    let visitors = Visitors::new(&settings, |pause| CHAT_API.tell(pause))?;
     let shown = block_on(visitors.show(&show.id))?;
     let missing = format!("no visitor of Chat has the id {}", printable(&show.id));
     match CHAT_API.found(shown, "ID: is no id: empty, '.' or '..'", &missing)? {

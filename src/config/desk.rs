@@ -3,7 +3,8 @@
 use crate::http_client::authorities;
 
 use super::origin::may_be_called;
-use super::reader::Reader;
+use super::problem::Problem;
+use super::reader::{PROBLEM_KEY, Reader};
 use super::secret::{Secret, Weakness};
 
 /// `[conversations]`: the app of Zendesk Messaging, in the Sunshine Conversations API.
@@ -19,6 +20,8 @@ pub struct Conversations {
     pub key_secret: Secret,
     /// The brand whose users they are, where users are separated by brand.
     pub brand_id: Option<String>,
+    /// What a person should know and may leave as it is.
+    pub warnings: Vec<Problem>,
 }
 
 /// `[chat_api]`: the account of Zendesk Chat, in the Chat API.
@@ -28,6 +31,8 @@ pub struct ChatApi {
     pub place: Place,
     /// An OAuth access token with the scope `read`.
     pub token: Secret,
+    /// What a person should know and may leave as it is.
+    pub warnings: Vec<Problem>,
 }
 
 /// Where an API is, and which certificate authorities it is checked against.
@@ -46,27 +51,38 @@ const LEGACY: [(&str, &str); 3] =
 /// Reads `[conversations]`.
 pub(super) fn conversations(reader: &mut Reader) -> Conversations {
     let place_keys = ["conversations.base_url", "conversations.subdomain", "conversations.ca_file"];
-    let conversations = Conversations {
+    let mut conversations = Conversations {
         place: place(reader, place_keys, "/sc"),
         app_id: id(reader, "conversations.app_id", |byte| byte.is_ascii_alphanumeric() || byte == b'_'),
         // The user name of HTTP's Basic scheme ends at a colon (RFC 7617 §2).
         key_id: id(reader, "conversations.key_id", |byte| byte.is_ascii_graphic() && byte != b':'),
         key_secret: api_key(reader, ["conversations.key_secret", "conversations.key_secret_file"]),
         brand_id: reader.text("conversations.brand_id"),
+        warnings: Vec::new(),
     };
     reader.refuse_shown_secrets();
+    conversations.warnings = warnings(reader, "conversations.");
     conversations
 }
 
 /// Reads `[chat_api]`.
 pub(super) fn chat_api(reader: &mut Reader) -> ChatApi {
     let place_keys = ["chat_api.base_url", "chat_api.subdomain", "chat_api.ca_file"];
-    let chat_api = ChatApi {
+    let mut chat_api = ChatApi {
         place: place(reader, place_keys, "/api/v2/chat"),
         token: api_key(reader, ["chat_api.token", "chat_api.token_file"]),
+        warnings: Vec::new(),
     };
     reader.refuse_shown_secrets();
+    chat_api.warnings = warnings(reader, "chat_api.");
     chat_api
+}
+
+/// The warnings of one section, and of the settings file.
+fn warnings(reader: &mut Reader, section: &str) -> Vec<Problem> {
+    reader.warn_of_open_files();
+    let is_own = |warning: &&Problem| warning.key.starts_with(section) || warning.key == PROBLEM_KEY;
+    reader.warnings.iter().filter(is_own).cloned().collect()
 }
 
 /// Reads where an API is; `path` is its own on a host of Zendesk's.

@@ -130,8 +130,8 @@ pub fn may_be_called(origin: &str) -> bool {
     pattern.is_some_and(|pattern| !pattern.is_open_to_the_wire()) && !origin.contains(".localhost")
 }
 
-/// What the log may show of an origin: all of it where it is written as browsers write one, but the scheme alone where the
-/// rest is a path or names one person's browser. Nothing of what no browser writes.
+/// What the log may show of an origin: all of it where it is written as browsers write one, but the scheme alone where
+/// the rest is a path or names one person's browser. Nothing of what no browser writes.
 #[must_use]
 pub fn shown(origin: &str) -> Option<&str> {
     if origin == "null" || OriginPattern::parse(origin).is_ok_and(|pattern| pattern.is_exact()) {
@@ -215,7 +215,8 @@ fn check_app_host(scheme: &str, host: &str) -> Result<(), OriginError> {
     }
     if !(1..=253).contains(&host.len()) || !host.bytes().all(is_letter) {
         return Err(OriginError(
-            "has no host, or one with other characters than a-z, 0-9, '-', '.' and '_'; write it as capacitor://localhost",
+            "has no host, or one with other characters than a-z, 0-9, '-', '.' and '_'; write it as \
+             capacitor://localhost",
         ));
     }
     let is_id = host.len() == 32 && host.bytes().all(|byte| matches!(byte, b'a'..=b'p'));
@@ -227,7 +228,8 @@ fn check_app_host(scheme: &str, host: &str) -> Result<(), OriginError> {
     Ok(())
 }
 
-/// A domain name in ASCII (RFC 1123 §2.1, and the underscore that browsers let pass), or an address in the one spelling browsers send.
+/// A domain name in ASCII (RFC 1123 §2.1, and the underscore that browsers let pass), or an address in the one spelling
+/// browsers send.
 fn check_host(host: &str) -> Result<(), OriginError> {
     if host.contains('*') {
         return Err(OriginError("has '*' in a place other than the whole first label; write https://*.example.com"));

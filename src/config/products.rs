@@ -37,7 +37,8 @@ const MAX_KEY_ID: usize = 255;
 /// Most bytes of a label of a domain (RFC 1035 §2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// Most bytes of a fallback domain: an email has 254 at most (RFC 5321 §4.5.3.1.3), and the player's id, a UUID, stands before it.
+/// Most bytes of a fallback domain: an email has 254 at most (RFC 5321 §4.5.3.1.3), and the player's id, a UUID, stands
+/// before it.
 const MAX_FALLBACK_DOMAIN: usize = 254 - 37;
 
 /// The type of Xsolla's logins by a code that was sent to the email.
@@ -229,9 +230,9 @@ fn is_fallback_domain(text: &str) -> bool {
         && !text.contains(|letter: char| letter.is_ascii_uppercase())
 }
 
-/// Whether a text can be the domain of an email: `Domain` (RFC 5321 §4.1.2) of two labels or more. The last has a letter, or it
-/// would be an IPv4 address (RFC 1123 §2.1). An internationalized name has an ASCII form (RFC 5890 §2.3.2.1); only that can be
-/// compared without mapping it first.
+/// Whether a text can be the domain of an email: `Domain` (RFC 5321 §4.1.2) of two labels or more. The last has a
+/// letter, or it would be an IPv4 address (RFC 1123 §2.1). An internationalized name has an ASCII form (RFC 5890
+/// §2.3.2.1); only that can be compared without mapping it first.
 #[must_use]
 pub fn is_email_domain(text: &str) -> bool {
     let is_label = |label: &str| {
@@ -337,5 +338,8 @@ pub(super) fn check_secret(reader: &mut Reader, key: &'static str, secret: &Secr
     }
     if secret.has_wrapping() {
         reader.warn(key, "has white space or quotes around it, which count as part of it; is that meant?");
+    }
+    if secret.has_odd_characters() {
+        reader.warn(key, "has characters that no generator of secrets makes; copy it again");
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use secrecy::zeroize::Zeroizing;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Problem, Source};
-use super::secret::{MIN_BYTES, Secret, is_damage, without_bom};
+use super::secret::{self, MIN_BYTES, Secret, is_damage, without_bom};
 use super::settings::{self, FILE_VARIABLE, LISTEN, PORT_VARIABLE, PREFIX, SETTINGS};
 use super::watched::WatchedFiles;
 use super::{Effective, Variables};
@@ -27,8 +28,11 @@ const MAX_BYTES: u64 = 1 << 20;
 const NOT_TOML: &str = "is not TOML here, or names a key twice; text goes in quotes";
 
 /// What is wrong with a text that `is_wrapped`.
-const WRAPPED: &str =
-    "has quotes, white space or an invisible character around it; remove them (Docker keeps the quotes of an env file)";
+const WRAPPED: &str = "has quotes, white space or an invisible character around it, or an invisible one inside; remove \
+                       them (Docker keeps the quotes of an env file)";
+
+/// What is wrong with a secret of more than [`secret::MAX_BYTES`].
+const TOO_LARGE: &str = "is larger than 4 KiB; is it a secret?";
 
 /// Permission bits of a file's mode, by which users who are neither its owner nor of its group write or read it. The
 /// group's are left alone: Kubernetes' `fsGroup` sets them.
@@ -36,7 +40,7 @@ const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_READ_OR_WRITE: u32 = 0o006;
 
 /// What a problem with the file itself goes under, in place of a setting's key.
-const PROBLEM_KEY: &str = "config file";
+pub(super) const PROBLEM_KEY: &str = "config file";
 
 /// Reads typed values, and collects every problem on the way: what is wrong is reported at the end, and a
 /// stand-in is read in its place.
@@ -112,9 +116,10 @@ impl Reader {
     /// Sets `listen` to every address, with the port that the platform names.
     fn follow_port(&mut self, port: &OsStr) {
         let source = Source::Variable(PORT_VARIABLE.to_owned());
-        match port.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse::<u16>) {
+        match port.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse::<NonZeroU16>)
+        {
             Some(Ok(port)) => {
-                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).to_string();
+                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.get())).to_string();
                 self.found.insert(LISTEN, (Written::Untyped(address.into()), source));
             }
             Some(Err(_)) | None => {
@@ -298,6 +303,10 @@ impl Reader {
             Some(Written::List(items)) => items.clone(),
             Some(Written::Text(_) | Written::Number(_) | Written::Flag(_) | Written::Other(_)) => Vec::new(),
         };
+        if matches!(self.written(key), Some(Written::Untyped(text)) if text.trim_start().starts_with('[')) {
+            self.reject(key, "is a list in brackets; write it without brackets and quotes: name,email");
+            return Vec::new();
+        }
         if items.is_empty() || items.iter().any(String::is_empty) {
             self.reject(key, "needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment");
             return Vec::new();
@@ -332,10 +341,13 @@ impl Reader {
             return None;
         }
         let (from, secret) = match self.written(key).map(Written::text) {
-            Some(Ok(text)) => (key, Ok(Secret::new(without_bom(text.as_bytes()).to_vec()))),
+            Some(Ok(text)) => (key, inline_secret(text).ok_or_else(|| TOO_LARGE.to_owned())),
             Some(Err(kind)) => (key, Err(format!("is {kind} and needs text in quotes"))),
             None => {
-                let told = |error| {
+                let told = |error: io::Error| {
+                    if error.kind() == io::ErrorKind::FileTooLarge {
+                        return format!("names a file that {TOO_LARGE}");
+                    }
                     format!("names a file that can't be read: {error}; is it mounted, and may this user read it?")
                 };
                 (file_key, Secret::from_file(&self.path(file_key)?).map_err(told))
@@ -362,18 +374,23 @@ impl Reader {
         keys.into_iter().find(|key| self.secrets.contains_key(key))
     }
 
-    /// Refuses every setting that is no secret and has the value of one: it is shown, logged or published, as
-    /// `messaging.key_id` is in each token.
+    /// Refuses every setting that is no secret and has the value of one, or contains it: it is shown, logged or
+    /// published, as `messaging.key_id` is in each token. A secret that is the default of another setting is refused
+    /// itself.
     pub(super) fn refuse_shown_secrets(&mut self) {
         let keys = SETTINGS.iter().map(|setting| setting.key);
         let (secret_keys, others): (Vec<_>, Vec<_>) = keys.partition(|key| settings::is_secret(key));
         for (from, secret) in secret_keys.into_iter().filter_map(|key| self.any_secret(key)).collect::<Vec<_>>() {
-            for key in &others {
-                if self.written(key).is_some_and(|written| written.shows(&secret)) {
-                    let source = self.source(from);
-                    let what = "which must stay secret; one of the two is misplaced";
-                    self.reject(key, format!("has the value of {from} ({source}), {what}"));
-                }
+            let shows = |key: &&&str| self.written(key).is_some_and(|written| written.shows(&secret));
+            let showing = others.iter().filter(shows);
+            let (defaults, set): (Vec<&str>, Vec<&str>) = showing.partition(|key| self.source(key) == Source::Default);
+            if let Some(key) = defaults.first() {
+                self.reject(from, format!("is the default of {key}, which everybody knows; give the secret itself"));
+            }
+            for key in set {
+                let source = self.source(from);
+                let what = "which must stay secret; one of the two is misplaced";
+                self.reject(key, format!("has the value of {from} ({source}), {what}"));
             }
         }
     }
@@ -385,7 +402,7 @@ impl Reader {
             return Some((from, Secret::new(self.secrets.get(from)?.bytes().to_vec())));
         }
         if let Some(text) = self.written(key) {
-            return Some((key, Secret::new(without_bom(text.text().ok()?.as_bytes()).to_vec())));
+            return Some((key, inline_secret(text.text().ok()?)?));
         }
         let path = Path::new(self.written(file_key)?.text().ok()?);
         // Opening a pipe would wait for its writer.
@@ -511,12 +528,16 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
     }
 }
 
-/// Whether quotes, white space or a character that copying added stand around a text.
+/// Whether quotes or white space stand at an end of a text, or a character that copying added is in it.
 fn is_wrapped(text: &str) -> bool {
-    let is_around = |letter: char| letter.is_whitespace() || is_damage(letter);
-    let quotes = ['"', '\''];
-    let is_quoted = text.len() > 1 && text.starts_with(quotes) && text.ends_with(quotes);
-    is_quoted || text.starts_with(is_around) || text.ends_with(is_around)
+    let is_around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');
+    text.starts_with(is_around) || text.ends_with(is_around) || text.contains(is_damage)
+}
+
+/// A secret that stands in the settings themselves, unless it is too long for one.
+fn inline_secret(text: &str) -> Option<Secret> {
+    let bytes = without_bom(text.as_bytes());
+    (bytes.len() <= secret::MAX_BYTES).then(|| Secret::new(bytes.to_vec()))
 }
 
 /// What users other than owner and group may do with a file, where its mode has any of `bits`, and the fix.

@@ -4,19 +4,24 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
+use regex::bytes::RegexSet;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 /// Fewest bytes of an HS256 secret: as many as the hash puts out (RFC 7518 §3.2). A shorter one can
 /// be guessed offline from a single token, and whoever has it is any player he likes.
 pub const MIN_BYTES: usize = 32;
 
-/// Most bytes read from a secret file; a larger file is no secret but a wrong path.
-const MAX_BYTES: usize = 4096;
+/// Most bytes of a secret; more is a wrong file or a document.
+pub const MAX_BYTES: usize = 4096;
 
 /// What people write in place of a secret; also when repeated to length.
 const PLACEHOLDERS: [&str; 8] = [
@@ -28,6 +33,38 @@ const PLACEHOLDERS: [&str; 8] = [
     "deadbeef",
     "password",
     "secret",
+];
+
+/// Regular expressions for texts that are no secret; the first that matches counts. Case is ignored except where one
+/// says otherwise. Each asks for the whole form, since a random secret may begin with any of the characters.
+const FORMS: &[(Weakness, &str)] = &[
+    // URLs: a scheme (RFC 3986 §3.1) and two slashes; 1Password's references look like one.
+    (Weakness::Reference, r"\Aop://"),
+    (Weakness::Url, r"\A[a-z][a-z0-9+.-]+://"),
+    // UUIDs (RFC 9562 §4), alone, in brackets or as a URN.
+    (Weakness::Uuid, r"\A(urn:uuid:)?[{(]?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?\z"),
+    // PEM, SSH keys, and a JWK or JWKS that is cut off.
+    (Weakness::KeyDocument, r#"-----BEGIN |\A(ssh-|ecdsa-sha2-)|"(kty|keys)"\s*:"#),
+    // Variables anywhere in a text. Names of one case and four letters: a random secret hardly contains one.
+    (Weakness::Reference, r"(?-i)\$[{(]([A-Z_][A-Z0-9_]{3,}|[a-z_][a-z0-9_]{3,})[)}]"),
+    (Weakness::Reference, r"\A(\$\$?(env:)?\w+|%\w+%)\z"),
+    // Expressions of shells and templates; a command of a shell has a blank.
+    (Weakness::Reference, r"\A([$#%]\{.+\}|\$\(.+\)|\{\{.+\}\}|\[\[.+\]\]|\{\s*[\w.-]+\s*\}|`[^`]* [^`]*`)\z"),
+    (Weakness::Reference, r"\A(<%.*%>|<[\w .,:;'/\x80-\xff-]+>)\z"),
+    // Secret managers and encrypted files.
+    (Weakness::Reference, r"\A(arn:([^:]*:){4}|vault:[\w.-]+[/#][\w./#-]+\z|ref\+\w+:|projects/[\w-]+/secrets/)"),
+    (Weakness::Reference, r"\A(!vault\b|\$ansible_vault;|@microsoft\.keyvault\(|enc\[)"),
+    (
+        Weakness::Reference,
+        r"\A((env|file|ssm|aws|gcp|keyvault|doppler|infisical|secretref):|(secrets|process\.env)\.)[\w.:/-]+\z",
+    ),
+    // Absolute paths: in lower case, with a character that base64 does not have, or of words. Base64 may begin with a
+    // slash too.
+    (Weakness::FilePath, r"(?-i)\A/([a-z0-9./_~-]+|[\w./~-]*[._~-][\w./~-]*|(/?([A-Z]?[a-z]+)+)+)\z"),
+    // Relative paths, those of a user, and of a file with an extension.
+    (Weakness::FilePath, r"\A(\.\.?|~\w*|\$\w+)/[\w./~-]+\z|\A[a-z][\w.-]*(/[\w.-]+)*/[\w-]+\.[a-z]{2,5}\z"),
+    // Paths of Windows.
+    (Weakness::FilePath, r"\A([a-z]:[\\/]|\\\\|%\w+%[\\/])[\w .\\/~()$-]+\z"),
 ];
 
 /// How the examples of documents and generators begin (jwt.io, Supabase and their like).
@@ -43,39 +80,25 @@ const PLACEHOLDER_STARTS: [&str; 9] = [
     "yoursecret",
 ];
 
-/// How references to a secret that is kept elsewhere begin, in lower case: shells, templates, secret managers.
-const REFERENCE_STARTS: [&str; 13] = [
-    "${",
-    "$(",
-    "{{",
-    "!vault",
-    "$ansible_vault;",
-    "@microsoft.keyvault(",
-    "arn:",
-    "enc[",
-    "op:",
-    "projects/",
-    "ref+",
-    "secretref:",
-    "vault:",
-];
+/// [`FORMS`], compiled.
+#[expect(clippy::expect_used, reason = "the expressions are constant; the tests compile them")]
+static FORM_SET: LazyLock<RegexSet> = LazyLock::new(|| {
+    let expressions = FORMS.iter().map(|(_, expression)| format!("(?is-u){expression}"));
+    RegexSet::new(expressions).expect("valid regular expressions")
+});
 
 /// Recognises a weakness.
 type Predicate = fn(&[u8]) -> bool;
 
-/// Every weakness but shortness, in the order in which they are looked for.
-const WEAKNESSES: [(Predicate, Weakness); 11] = [
+/// Weaknesses that a regular expression does not find, in the order in which they are looked for.
+const WEAKNESSES: [(Predicate, Weakness); 7] = [
     (<[u8]>::is_empty, Weakness::Empty),
-    (is_reference, Weakness::Reference),
-    (is_url, Weakness::Url),
-    (is_uuid, Weakness::Uuid),
     (is_key_document, Weakness::KeyDocument),
     (is_modulus, Weakness::Modulus),
     (is_token, Weakness::Token),
-    (is_path, Weakness::FilePath),
+    (is_utf16, Weakness::Utf16),
     (is_damaged, Weakness::Damaged),
     (is_placeholder, Weakness::Placeholder),
-    (is_utf16, Weakness::Utf16),
 ];
 
 /// Secret bytes: wiped on drop, never printed.
@@ -96,15 +119,17 @@ pub enum Weakness {
     Url,
     /// A UUID in any notation with hyphens: ids are not secret.
     #[error(
-        "is a UUID, as the id of a login project is; copy the secret key, or set allow_weak_secrets = true if the other side makes such secrets"
+        "is a UUID, as the id of a login project is; copy the secret key, or set allow_weak_secrets = true if the \
+         other side makes such secrets"
     )]
     Uuid,
     /// A key in PEM, DER, JWK or SSH form: public keys are not secret, and any of them would verify.
     #[error("is a key or key set (PEM, DER, JWK, SSH), which others can read; give the HS256 secret itself")]
     KeyDocument,
-    /// An odd number of 1,024 bits or more, which random bytes of that length may be too.
+    /// An odd number of 2,048 bits or more, which random bytes of that length may be too.
     #[error(
-        "has the form of an RSA modulus, which is public; give the HS256 secret, or set allow_weak_secrets = true if it is a secret of that length"
+        "has the form of an RSA modulus, which is public; give the HS256 secret, or set allow_weak_secrets = true if \
+         it is a secret of that length"
     )]
     Modulus,
     /// A JWT, which everyone it was sent to can read.
@@ -117,7 +142,8 @@ pub enum Weakness {
     FilePath,
     /// Characters that copying adds or puts in place of others.
     #[error(
-        "has an invisible or typographic character (such as U+00A0, U+200B or a curly quote), which copying added; copy it again, as plain text"
+        "has an invisible or typographic character (such as U+00A0, U+200B or a curly quote), which copying added; \
+         copy it again, as plain text"
     )]
     Damaged,
     /// An example from a document, or a pattern over and over.
@@ -130,7 +156,8 @@ pub enum Weakness {
     Utf16,
     /// Fewer bytes than [`MIN_BYTES`].
     #[error(
-        "is {0} bytes and needs {MIN_BYTES}; copy it whole, reset it there, or set allow_weak_secrets = true if the other side makes it so short"
+        "is {0} bytes and needs {MIN_BYTES}; copy it whole, reset it there, or set allow_weak_secrets = true if the \
+         other side makes it so short"
     )]
     Short(usize),
 }
@@ -195,7 +222,8 @@ impl Secret {
     #[must_use]
     pub fn weakness(&self) -> Option<Weakness> {
         let (bytes, core) = (self.bytes(), core(self.bytes()));
-        let found = WEAKNESSES.iter().find(|(is_it, _)| is_it(bytes) || is_it(core)).map(|(_, weakness)| *weakness);
+        let by_content = || WEAKNESSES.iter().find(|(is_it, _)| is_it(bytes) || is_it(core)).map(|(_, found)| *found);
+        let found = form(bytes).or_else(|| form(core)).or_else(by_content);
         found.or_else(|| (bytes.len() < MIN_BYTES).then_some(Weakness::Short(bytes.len())))
     }
 
@@ -205,21 +233,26 @@ impl Secret {
         core(self.bytes()).len() != self.bytes().len()
     }
 
+    /// Whether it is text with characters that no generator of secrets makes: blanks, or letters outside of ASCII.
+    #[must_use]
+    pub fn has_odd_characters(&self) -> bool {
+        let core = core(self.bytes());
+        str::from_utf8(core).is_ok() && !core.iter().all(u8::is_ascii_graphic)
+    }
+
     /// Whether two are the same but for quotes and white space around them.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         core(self.bytes()) == core(other.bytes())
     }
 
-    /// Whether a text gives this secret away: the same characters, whatever hyphens, quotes, white space and case.
+    /// Whether a text gives this secret away: the same characters, whatever hyphens, quotes, white space and case. A
+    /// long one may also be a part of the text; a short one might be so by chance.
     #[must_use]
     pub fn is_shown_by(&self, text: &str) -> bool {
-        let letters = |bytes: &[u8]| {
-            let kept = core(bytes).iter().filter(|byte| **byte != b'-').map(u8::to_ascii_lowercase);
-            Zeroizing::new(kept.collect::<Vec<u8>>())
-        };
-        let own = letters(self.bytes());
-        !own.is_empty() && own == letters(text.as_bytes())
+        let (Some(own), Some(text)) = (letters(self.bytes()), letters(text.as_bytes())) else { return false };
+        let is_long = self.bytes().len() >= MIN_BYTES && own.len() >= MIN_BYTES / 2;
+        !own.is_empty() && (own == text || is_long && text.contains(own.as_str()))
     }
 }
 
@@ -235,109 +268,96 @@ pub(super) fn without_bom(bytes: &[u8]) -> &[u8] {
 }
 
 /// Whether a character is one that copying from a page or a document adds, or puts in place of a plain one: no-break
-/// and zero-width spaces, curly quotes, long dashes, the dots of a hidden secret, what decoding could not read.
+/// and zero-width spaces, controls, curly and wide forms, the dots of a hidden secret, what decoding could not read.
+/// White space of ASCII is none: base64 has line breaks.
 pub(super) fn is_damage(letter: char) -> bool {
-    let in_punctuation = ('\u{2000}'..='\u{206f}').contains(&letter);
-    in_punctuation
-        || matches!(letter, '\u{a0}' | '\u{ad}' | '«' | '»' | '\u{25cf}' | '\u{3000}' | '\u{feff}' | '\u{fffd}')
+    let is_blank = (letter.is_whitespace() || letter.is_control()) && !letter.is_ascii_whitespace();
+    let is_typographic = matches!(
+        letter,
+        '\u{2000}'..='\u{206f}' | '\u{ff00}'..='\u{ffef}' | '«' | '»' | '´' | '\u{25cf}' | '\u{2800}' | '\u{fffd}'
+    );
+    is_blank || is_typographic || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
 }
 
 /// The bytes without byte order mark, white space and one pair of quotes around them.
 fn core(bytes: &[u8]) -> &[u8] {
     match without_bom(bytes).trim_ascii() {
-        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner.trim_ascii(),
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] | [b'`', inner @ .., b'`'] => inner.trim_ascii(),
         text => text,
     }
 }
 
-/// Whether these are characters; random bytes are hardly ever.
-fn is_text(bytes: &[u8]) -> bool {
-    str::from_utf8(bytes).is_ok()
+/// What counts when a secret is looked for in a text; nothing when the bytes are no text.
+fn letters(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let text = str::from_utf8(core(bytes)).ok()?;
+    Some(Zeroizing::new(
+        text.chars().filter(|letter| *letter != '-').map(|letter| letter.to_ascii_lowercase()).collect(),
+    ))
 }
 
-/// The name of a secret in a shell, a template or a secret manager, which no tool has replaced with the secret.
-fn is_reference(bytes: &[u8]) -> bool {
-    let is_name =
-        |name: &[u8]| !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    let lower = Zeroizing::new(bytes.to_ascii_lowercase());
-    REFERENCE_STARTS.iter().any(|start| lower.starts_with(start.as_bytes()))
-        || match bytes {
-            [b'$', name @ ..] | [b'%', name @ .., b'%'] => is_name(name),
-            _ => is_text(bytes) && matches!(bytes, [b'<', .., b'>']),
-        }
+/// The first of [`FORMS`] that these bytes have.
+fn form(bytes: &[u8]) -> Option<Weakness> {
+    let first = FORM_SET.matches(bytes).into_iter().next()?;
+    FORMS.get(first).map(|(weakness, _)| *weakness)
 }
 
-/// A scheme (RFC 3986 §3.1) and two slashes.
-fn is_url(bytes: &[u8]) -> bool {
-    let scheme = bytes.windows(3).position(|window| window == b"://").and_then(|end| bytes.get(..end));
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"+.-".contains(byte);
-    scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.iter().all(is_letter))
-}
-
-/// RFC 9562 §4, alone, in braces or as a URN.
-fn is_uuid(bytes: &[u8]) -> bool {
-    let lower = Zeroizing::new(bytes.to_ascii_lowercase());
-    let text = match lower.strip_prefix(b"urn:uuid:").unwrap_or(&lower) {
-        [b'{', inner @ .., b'}'] => inner,
-        text => text,
-    };
-    text.split(|byte| *byte == b'-').map(<[u8]>::len).eq([8, 4, 4, 4, 12])
-        && text.iter().all(|byte| *byte == b'-' || byte.is_ascii_hexdigit())
-}
-
-/// PEM by its dashes, JWK by being JSON, DER by its form, armoured or not, and SSH keys by their start.
+/// JWK by being JSON, DER by its form, and with PEM what base64 or hexadecimal of any of them stands for.
 ///
 /// Whatever is published verifies nothing: with the login project's key set as the secret, anyone
 /// who can read it could sign as any player.
 fn is_key_document(bytes: &[u8]) -> bool {
-    let is_pem = |text: &[u8]| text.windows(11).any(|window| window == b"-----BEGIN ");
-    let is_json = is_text(bytes) && matches!(bytes, [b'{', .., b'}'] | [b'[', .., b']']);
-    let is_ssh = bytes.starts_with(b"ssh-") || bytes.starts_with(b"ecdsa-sha2-");
+    let is_json = |text: &[u8]| {
+        let text = without_bom(text).trim_ascii();
+        matches!(text, [b'{' | b'[', ..]) && serde_json::from_slice::<IgnoredAny>(text).is_ok()
+    };
     let plain = without_armour(bytes);
-    is_pem(bytes) || is_json || is_ssh || is_der(bytes) || is_pem(&plain) || is_der(&plain)
+    let is_document = |text: &[u8]| is_json(text) || is_der(text);
+    is_document(bytes) || is_document(&plain) || form(&plain) == Some(Weakness::KeyDocument)
 }
 
-/// The modulus of an RSA key, which a key set publishes: a whole number of 1,024 bits or more that uses the highest bit
-/// and is odd.
+/// The modulus of an RSA key, which a key set publishes: a whole number of 2,048 bits or more that uses the highest bit
+/// and is odd. Shorter ones are out of use, and secrets are of that length.
 fn is_modulus(bytes: &[u8]) -> bool {
     let plain = without_armour(bytes.strip_prefix(b"Modulus=").unwrap_or(bytes));
     let start = plain.iter().position(|byte| *byte != 0).unwrap_or(plain.len());
     match plain.get(start..) {
         Some(number @ [0x80..=0xff, .., last]) => {
-            number.len() >= 128 && number.len().is_multiple_of(64) && last % 2 == 1
+            number.len() >= 256 && number.len().is_multiple_of(64) && last % 2 == 1
         }
         _ => false,
     }
 }
 
-/// A JWT: base64url of `{"`, and further parts.
+/// A JWT: base64url of a JSON object, and further parts; also as it stands in an `Authorization` header.
 fn is_token(bytes: &[u8]) -> bool {
+    let text = match bytes.split_at_checked(b"bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii_start(),
+        _ => bytes,
+    };
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    bytes.starts_with(b"eyJ") && bytes.contains(&b'.') && bytes.iter().all(is_letter)
+    let mut parts = text.split(|byte| *byte == b'.');
+    let header = parts.next().unwrap_or_default();
+    let is_object = || without_armour(header).trim_ascii_start().starts_with(b"{");
+    parts.next().is_some() && text.iter().all(is_letter) && (header.starts_with(b"eyJ") || is_object())
 }
 
-/// An absolute path, or a relative one that begins with dots. Base64 and random bytes may begin with a slash too: the
-/// one always has capitals, the others are no text.
-fn is_path(bytes: &[u8]) -> bool {
-    let is_base64 = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
-    match bytes {
-        _ if !is_text(bytes) => false,
-        [b'/', ..] => !is_base64(bytes) || !bytes.iter().any(u8::is_ascii_uppercase),
-        [b'.' | b'~', b'/', ..] | [b'.', b'.', b'/', ..] | [b'\\', b'\\', ..] => true,
-        [drive, b':', b'/' | b'\\', ..] => drive.is_ascii_alphabetic(),
-        _ => false,
+/// Text with a character that copying added; or text in Latin-1 or Windows-1252, which is not UTF-8 but has three
+/// quarters or more of printable ASCII. Random bytes have a third.
+fn is_damaged(bytes: &[u8]) -> bool {
+    let is_plain = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
+    match str::from_utf8(bytes) {
+        Ok(text) => text.contains(is_damage),
+        Err(_) => bytes.iter().filter(is_plain).count() * 4 >= bytes.len() * 3,
     }
 }
 
-/// Text with a character that no generator of secrets uses.
-fn is_damaged(bytes: &[u8]) -> bool {
-    str::from_utf8(bytes).is_ok_and(|text| text.contains(is_damage))
-}
-
-/// Every second byte is NUL, as in ASCII text that is written as UTF-16 of either order.
+/// UTF-16 of either order: with a byte order mark, or every second byte NUL as in ASCII text. The last byte may be
+/// missing, where it was part of a newline.
 fn is_utf16(bytes: &[u8]) -> bool {
-    let text = bytes.strip_prefix(b"\xff\xfe").or_else(|| bytes.strip_prefix(b"\xfe\xff")).unwrap_or(bytes);
-    text.len() > 1 && (0..2).any(|first| text.iter().skip(first).step_by(2).all(|byte| *byte == 0))
+    let has_mark = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let is_ascii = |first| bytes.iter().skip(first).step_by(2).all(|byte| *byte == 0);
+    has_mark && (bytes.len().is_multiple_of(2) || bytes.ends_with(b"\0"))
+        || bytes.len() > 1 && is_ascii(0) != is_ascii(1)
 }
 
 /// What hexadecimal or base64 of either alphabet stands for, line breaks, colons and padding aside; nothing when it is
@@ -349,6 +369,7 @@ fn without_armour(text: &[u8]) -> Zeroizing<Vec<u8>> {
         other => *other,
     };
     let is_counted = |byte: &u8| !byte.is_ascii_whitespace() && !b"=:".contains(byte);
+    let text = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
     let letters: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().map(letter).filter(is_counted).collect());
     let plain = hex::decode(letters.as_slice()).ok().or_else(|| STANDARD_NO_PAD.decode(letters.as_slice()).ok());
     Zeroizing::new(plain.unwrap_or_default())

@@ -30,7 +30,8 @@ pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 /// The setting of the public listener's address.
 pub const LISTEN: &str = "listen";
 
-/// The environment variable by which platforms name the one port that they send requests to; followed where [`LISTEN`] is not set.
+/// The environment variable by which platforms name the one port that they send requests to; followed where [`LISTEN`]
+/// is not set.
 pub const PORT_VARIABLE: &str = "PORT";
 
 /// A setting without a default.
@@ -48,7 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     preset(
         LISTEN,
         "127.0.0.1:8001",
-        "address and port of the public listener; unless set, 0.0.0.0 and the variable PORT where there is one (8001 in the image)",
+        "address and port of the public listener; 0.0.0.0 and the port in PORT where only that is set, as in the image",
     ),
     preset("admin.listen", "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics"),
     preset("login.cookie", "token", "name of the cookie that holds the login token"),
@@ -77,7 +78,8 @@ pub const SETTINGS: &[Setting] = &[
     preset("login.keys_cooldown", "30s", "RS256: least time between two fetches caused by unknown key ids"),
     setting(
         "cors.origins",
-        "origins of the shop's pages and apps, exact or https://*.example.com for one label; pages of the service's own host need none",
+        "origins of the shop's pages and apps, exact or https://*.example.com for one label; pages of the service's \
+         own host need none",
     ),
     setting("chat.secret", "Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
     setting(
@@ -107,7 +109,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "messaging.verified_types",
-        "limits verified to these login types (claim type), of which only email proves the address; all unless set",
+        "with email = verified: vouches only for logins of these types (claim type), such as email, a code sent to the \
+         address; all unless set",
     ),
     setting("help_center.secret", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
     setting("help_center.secret_file", "instead of it a file that holds it"),
@@ -165,7 +168,11 @@ pub const SETTINGS: &[Setting] = &[
     preset("limits.drain_delay", "0s", "still accepting while /ready already says no, before the drain"),
     preset("log.format", "json", "json or text; on standard output"),
     preset("log.level", "info", "error, warn, info, debug or trace"),
-    preset("allow_weak_secrets", "false", "true lets short, placeholder and doubtful secrets pass with a warning"),
+    preset(
+        "allow_weak_secrets",
+        "false",
+        "true lets short, placeholder, UUID, path and modulus-like secrets pass with a warning",
+    ),
 ];
 
 /// Whether a changed value counts from the next start only: sockets, connections that are open, and the log.
