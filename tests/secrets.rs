@@ -206,7 +206,7 @@ fn a_damaged_or_repeated_text_is_no_secret() {
     ] {
         assert_all_are(Weakness::Damaged, &[format!("{secret}{letter}"), secret.replacen('a', &letter.to_string(), 1)]);
     }
-    assert_all_are(Weakness::Damaged, &[[0; 32]]);
+    assert_all_are(Weakness::Placeholder, &[[0; 32]]);
     // Text that is not UTF-8: curly quotes of Windows-1252, a no-break space of Latin-1.
     assert_all_are(
         Weakness::Damaged,

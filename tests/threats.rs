@@ -148,6 +148,8 @@ const THREATS: [(&str, &[&str]); 42] = [
             "what_others_can_read_is_no_secret",
             "where_a_secret_is_kept_is_no_secret",
             "a_damaged_or_repeated_text_is_no_secret",
+            "a_reference_that_nothing_has_replaced_is_no_secret",
+            "a_random_secret_is_taken_whatever_it_begins_and_ends_with",
             "generated_secrets_are_taken_in_every_usual_notation",
         ],
     ),
@@ -163,6 +165,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         "secret files that every user of the machine can read or change",
         &[
             "a_secret_file_that_others_can_read_or_change_is_warned_of",
+            "open_files_are_warned_of_on_standard_error",
             "a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_they_can_read_it",
         ],
     ),

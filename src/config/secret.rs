@@ -341,12 +341,12 @@ fn is_token(bytes: &[u8]) -> bool {
     parts.next().is_some() && text.iter().all(is_letter) && (header.starts_with(b"eyJ") || is_object())
 }
 
-/// Text with a character that copying added; or text in Latin-1 or Windows-1252, which is not UTF-8 but has three
-/// quarters or more of printable ASCII. Random bytes have a third.
+/// Text with a character that copying added, unless it has control characters alone; or text in Latin-1 or Windows-1252,
+/// which is not UTF-8 but has three quarters or more of printable ASCII. Random bytes have a third.
 fn is_damaged(bytes: &[u8]) -> bool {
     let is_plain = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
     match str::from_utf8(bytes) {
-        Ok(text) => text.contains(is_damage),
+        Ok(text) => text.contains(is_damage) && !text.chars().all(char::is_control),
         Err(_) => bytes.iter().filter(is_plain).count() * 4 >= bytes.len() * 3,
     }
 }
