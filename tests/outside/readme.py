@@ -423,11 +423,13 @@ def keys(value):
 
 
 def settings(reader, span):
-    with open(f"{reader.home}/settings.toml", "w") as file:
-        file.write(f'messaging.secret = "{SECRETS["messaging"]}"\nmessaging.key_id = "k"\n{span}\n')
-    said = reader.shell(f"zendesk-token check --config {reader.home}/settings.toml", **reader.settings)
     key, value = span.split(" = ")
-    assert re.search(rf"{key}\s+{value.strip(chr(34))} ", said), said
+    limited = 'messaging.email = "verified"\n' if key == "messaging.verified_types" else ""
+    with open(f"{reader.home}/settings.toml", "w") as file:
+        file.write(f'messaging.secret = "{SECRETS["messaging"]}"\nmessaging.key_id = "k"\n{limited}{span}\n')
+    said = reader.shell(f"zendesk-token check --config {reader.home}/settings.toml", **reader.settings)
+    shown = ",".join(re.findall(r'"([^"]*)"', value)) or value
+    assert re.search(rf"{re.escape(key)}\s+{re.escape(shown)} ", said), said
     return "the program takes it from a file"
 
 
