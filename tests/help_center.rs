@@ -124,7 +124,7 @@ fn nobody_claims_an_email_that_is_made_up_for_another() {
         assert!(told.get("email").is_none(), "trimmed, it is of the domain: {told}");
     }
     let log = server.stop().log.join("\n");
-    assert!(log.contains("claim email is of the fallback email domain"), "{log}");
+    assert!(log.contains("claim email has the fallback email domain"), "{log}");
 }
 
 #[test]

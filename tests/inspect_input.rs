@@ -110,16 +110,16 @@ fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
         (format!("%22{token}%22"), "login token is encoded as JSON"),
         (format!("\\\"{token}\\\""), "login token is encoded as JSON"),
         (format!("\"\"{token}\"\""), "login token is encoded as JSON"),
-        (format!("Bearer%20{token}"), "login token has the word Bearer before it"),
-        (format!("Bearer {token}"), "login token has the word Bearer before it"),
-        (format!("Bearer:{token}"), "login token has the word Bearer before it"),
+        (format!("Bearer%20{token}"), "login token starts with the word Bearer"),
+        (format!("Bearer {token}"), "login token starts with the word Bearer"),
+        (format!("Bearer:{token}"), "login token starts with the word Bearer"),
         (format!("s%3A{token}.c2lnbmF0dXJl%2B"), "login token is in a cookie signed by Express"),
         (format!("s:{token}.c2ln"), "login token is in a cookie signed by Express"),
-        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in JSON as Express writes it"),
-        (format!("j%3A%7B%22token%22%3A%22{token}%22%7D"), "login token is in JSON as Express writes it"),
+        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in a JSON cookie of Express"),
+        (format!("j%3A%7B%22token%22%3A%22{token}%22%7D"), "login token is in a JSON cookie of Express"),
         (format!("{{\"token\":\"{token}\"}}"), "login token is inside a JSON object"),
         (format!("'{token}'"), "login token has single quotes around it"),
-        (format!("token={token}"), "login token has a name and = before it"),
+        (format!("token={token}"), "login token starts with a name and ="),
     ] {
         let told = pasted(format!("Cookie: a=b; token={value}"));
         assert_eq!(told.status, Some(1), "{value}: {}{}", told.out, told.err);
@@ -137,7 +137,7 @@ fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
     }
     // What is wrong inside is said as well.
     let both = pasted(format!("s%3A{}.c2ln", LoginToken::valid().without("email").mint()));
-    assert!(both.out.contains("signed by Express") && both.out.contains("claim email is absent"), "{}", both.out);
+    assert!(both.out.contains("signed by Express") && both.out.contains("claim email is missing"), "{}", both.out);
     let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token=%22{token}%22"));
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((json["verdict"].as_str(), json["refusal"].as_str()), (Some("refused"), Some("00-01")));
@@ -207,7 +207,7 @@ fn a_token_that_is_misspelt_is_told_where() {
     for text in [format!("{header}=.{rest}"), format!("Bearer {header}=.{rest}"), format!("{token}=")] {
         let told = pasted(&text);
         assert_eq!(told.status, Some(1), "{text}");
-        assert!(told.out.contains("has base64 padding"), "{}", told.out);
+        assert!(told.out.contains("ends with base64 padding"), "{}", told.out);
     }
     for at in [3, token.len() / 2, token.len() - 3] {
         let (head, tail) = token.split_at(at);

@@ -48,8 +48,13 @@ fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
     let server = Server::with(&[("log.level", "debug")]);
     let cases = [
         (server.get("/generate/token"), 401, "00-00", "no cookie of the name in login.cookie"),
-        (server.get("/generate/token").cookie("x"), 401, "00-01", "login token is not three parts between dots"),
-        (server.get("/generate/token").cookie("a.b.c.d"), 401, "00-01", "login token is not three parts between dots"),
+        (server.get("/generate/token").cookie("x"), 401, "00-01", "login token is not three parts separated by dots"),
+        (
+            server.get("/generate/token").cookie("a.b.c.d"),
+            401,
+            "00-01",
+            "login token is not three parts separated by dots",
+        ),
         (server.get("/nowhere"), 404, "00-08", "no such route"),
         (server.request("POST", "/generate/token"), 405, "00-09", "no such method on this route"),
         (
@@ -62,13 +67,13 @@ fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
             server.get("/generate/token").cookie(LoginToken::valid().claim("iat", 4_102_444_800_i64).mint()),
             401,
             "00-01",
-            "s in the future; does a clock differ?",
+            "s in the future; check that the clocks are right",
         ),
         (
             server.get("/generate/token").cookie(LoginToken::valid().without("email").mint()),
             422,
             "00-03",
-            "claim email is absent, no string, or empty",
+            "claim email is missing, empty or not a string",
         ),
     ];
     let mut expected = Vec::new();

@@ -152,7 +152,7 @@ fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
         assert_eq!(server.get("/help-center/token").cookie(token.mint()).send().status, 200, "{said}");
     }
     let log = server.stop().log.join("\n");
-    assert!(log.contains("claim email_verified is not true, and the product knows the player by the email"), "{log}");
+    assert!(log.contains("claim email_verified is not true, and this product identifies the player by email"), "{log}");
     let fallback = Server::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
     let without = LoginToken::valid().without("email").claim("email_verified", false).mint();
     assert_eq!(fallback.get("/help-center/token").cookie(without).send().status, 200, "that email is ours");

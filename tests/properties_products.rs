@@ -52,7 +52,7 @@ fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
             *issued.borrow_mut().entry((*rule, product.word())).or_default() += 1;
             let (header, claims) = open(token.token.as_str(), secret(product));
             let object = |json: &Value| serde_json::from_value::<Object>(json.clone()).unwrap();
-            assert_eq!(rules::breaches(product, &object(&header), &object(&claims), Some(KEY_ID), NOW), []);
+            assert_eq!(rules::violations(product, &object(&header), &object(&claims), Some(KEY_ID), NOW), []);
             let claims = claims.as_object().unwrap();
             for (claim, text) in claims.iter().filter_map(|(claim, value)| Some((claim, value.as_str()?))) {
                 let length = if claim == "name" { text.chars().count() } else { text.len() };

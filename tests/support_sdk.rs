@@ -141,14 +141,14 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         ("a.b.c".to_owned(), "header is not base64url"),
         (format!("{}.{}.{}", parts[1].replace('e', "%2B"), parts[1], parts[2]), "header is not"),
         (format!("{}.%5B%5D.{}", parts[0], parts[2]), "payload is not base64url"),
-        (format!("{token}%3D"), "signature has base64 padding"),
+        (format!("{token}%3D"), "signature ends with base64 padding"),
         (format!("{}+{}", &token[..50], &token[50..]), "is not base64url"),
         (format!("{token}%C2%A0"), "signature is not base64url"),
-        (format!("Bearer+Bearer+{token}"), "the word Bearer before it"),
+        (format!("Bearer+Bearer+{token}"), "starts with the word Bearer"),
         ("%FF%00".to_owned(), "not three parts"),
         (format!("%EF%BB%BF{token}"), "byte order mark"),
         (escaped(&token), "user_token is malformed: login token is percent-encoded"),
-        (format!("{}.{}.{}", parts[0], "A".repeat(9000), parts[2]), "at most 8192 are read"),
+        (format!("{}.{}.{}", parts[0], "A".repeat(9000), parts[2]), "more than 8192"),
     ];
     let mut causes: Vec<&str> = Vec::new();
     for (value, cause) in &odd {

@@ -203,7 +203,7 @@ fn a_token_of_another_kind_is_refused() {
             let told = run(&exchange(&[]), LoginToken::at(NOW).claim(name, value.clone()).mint().as_bytes(), NOW);
             let told = told.unwrap_err();
             assert_eq!(Reason::from(told).error_code().code(), "00-01", "{name}: {value}");
-            assert_eq!(told.to_string(), format!("has the claim {name}, which a player's login never has"));
+            assert_eq!(told.to_string(), format!("has the claim {name}, so it is not a player's login token"));
         }
     }
     let payload =

@@ -71,7 +71,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
     })?;
     let (told, api_clock) =
         answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", mend(error, login)))?;
-    let skew = api_clock.map(|clock| clock.behind(now()));
+    let skew = api_clock.map(|clock| clock.skew(now()));
     writeln!(io::stdout(), "\nLogin API {}\n  {told}\n  {}", login.api.url, clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
     ensure!(

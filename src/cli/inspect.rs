@@ -124,11 +124,11 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
             };
             match issued {
                 Ok(issued) => {
-                    explanation.signed_with = Some(issued.verified_by.word());
+                    explanation.signed_with = Some(issued.verified_by.as_str());
                     explanation.accept(product, agent_sees(&issued));
                 }
                 Err(error) => {
-                    explanation.signed_with = error.verified_by().map(VerifiedBy::word);
+                    explanation.signed_with = error.verified_by().map(VerifiedBy::as_str);
                     let refusal = Reason::from(error).error_code();
                     let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
                     let finding = mends::finding(error, &config.login, &opened);
@@ -163,7 +163,7 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
             let mend = "send each once: readers disagree on which of the two counts";
             findings.push(Finding::new("has a member twice", mend));
         }
-        findings.extend(rules::breaches(product, header, claims, key.key_id.as_deref(), now));
+        findings.extend(rules::violations(product, header, claims, key.key_id.as_deref(), now));
     } else {
         let cause = "is no token: not three parts in base64url, with a JSON object in the first two";
         findings.push(Finding::new(cause, opened.spelling_mend()));

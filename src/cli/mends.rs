@@ -20,13 +20,14 @@ use super::words::span;
 pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding {
     match error {
         ExchangeError::Login(LoginError::Verify(error)) => verify(error, login, opened),
-        ExchangeError::Login(LoginError::Settle) => told(&error, "give one token at a time"),
+        ExchangeError::Login(LoginError::DifferentPlayers) => told(&error, "give one token at a time"),
         ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
             told(&error, "the player signed out, or was signed out; they have to sign in again")
         }
-        ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _)) => {
-            told(&error, API_MEND)
-        }
+        ExchangeError::Login(LoginError::Revocation(
+            RevocationError::Unknown(_) | RevocationError::TooManyWaiting,
+            _,
+        )) => told(&error, API_MEND),
         ExchangeError::Identify(error, _) => identify(error),
         ExchangeError::Issue(IssueError::EmailNotAscii, _) => {
             told(&error, "Chat refuses such an address; the player needs another one")

@@ -70,7 +70,7 @@ impl<S: Answers> Listener<S> {
     /// the metrics.
     #[must_use]
     pub fn new(name: &'static str, socket: TcpListener, service: S, limits: Limits, metrics: &Metrics) -> Self {
-        metrics.expect_connections(name);
+        metrics.init_connections(name);
         let connections = Connections {
             name,
             service,

@@ -126,7 +126,7 @@ impl Reload {
         let certified = certified.transpose().map_err(|error| refuse(&error))?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| refuse(&error))?);
-        if let Some(keys) = exchange.published_keys().filter(|keys| !keys.are_usable() && old.has_usable_keys()) {
+        if let Some(keys) = exchange.published_keys().filter(|keys| !keys.is_usable() && old.has_usable_keys()) {
             // Of another login project: they have to be there before anybody asks for them.
             keys.refresh().await.map_err(|error| {
                 refuse(&error);
@@ -196,7 +196,7 @@ struct Keeper {
 impl Keeper {
     fn of(exchange: &Exchange) -> Self {
         let keys = exchange.published_keys().cloned();
-        let task = keys.clone().map(|keys| Task::spawn(async move { keys.keep(now).await }));
+        let task = keys.clone().map(|keys| Task::spawn(async move { keys.keep_fresh(now).await }));
         Self { keys, _task: task }
     }
 
