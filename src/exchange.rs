@@ -44,10 +44,10 @@ pub enum ExchangeError {
     /// There is no valid login.
     #[error(transparent)]
     Login(#[from] LoginError),
-    /// The login, which this key verified, gives no identity for Zendesk.
+    /// The login gives no identity for Zendesk. With the key that verified the login.
     #[error("{0}")]
     Identify(IdentityError, VerifiedBy),
-    /// The product can't have a token for the player, whose login this key verified.
+    /// The product gets no token for the player. With the key that verified the login.
     #[error("{0}")]
     Issue(IssueError, VerifiedBy),
 }

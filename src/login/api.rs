@@ -39,7 +39,7 @@ pub(crate) struct LoginApi {
 pub(super) struct TooManyWaiting;
 
 /// The Login API's answer about a token whose signature is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Validity {
     /// The token was not revoked.
     Valid,
@@ -52,7 +52,6 @@ pub(crate) enum Validity {
 pub struct ApiCode(u16, u16);
 
 /// The time on the API's clock, and when it was read.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     date: Timestamp,
     read_at: Instant,
@@ -81,42 +80,6 @@ pub enum ApiError {
     /// The answer has no usable keys.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
-}
-
-impl From<CallError> for ApiError {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
-}
-
-const fn call_error_text(error: CallError) -> &'static str {
-    match error {
-        CallError::Unreachable => "the Login API can't be reached",
-        CallError::Untrusted => {
-            "TLS with the Login API failed: its certificate is not trusted, or it does not support TLS 1.2 or newer"
-        }
-        CallError::TimedOut => "the Login API did not answer within 5 s",
-        CallError::TooLarge => "the Login API's answer is over 100 KiB",
-        CallError::Broken => "the Login API's answer is incomplete or is not HTTP",
-    }
-}
-
-#[derive(Serialize)]
-struct ValidateRequest<'a> {
-    token: &'a str,
-}
-
-/// A refusal of the API. It always has both members; any other body does not come from the API.
-#[derive(Deserialize)]
-struct Refusal {
-    error: RefusalError,
-}
-
-#[derive(Deserialize)]
-struct RefusalError {
-    code: String,
-    #[serde(rename = "description")]
-    _description: String,
 }
 
 impl LoginApi {
@@ -190,10 +153,6 @@ impl LoginApi {
     }
 }
 
-async fn read_body(response: Response) -> Result<Vec<u8>, CallError> {
-    http_client::body(response, MAX_BYTES).await
-}
-
 impl Clock {
     /// The `Date` header (RFC 9110 §6.6.1), unless the answer comes from a cache (`Age`, RFC 9111 §5.1).
     fn read(response: &Response) -> Option<Self> {
@@ -223,4 +182,44 @@ impl fmt::Display for ApiCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:03}-{:03}", self.0, self.1)
     }
+}
+
+impl From<CallError> for ApiError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+const fn call_error_text(error: CallError) -> &'static str {
+    match error {
+        CallError::Unreachable => "the Login API can't be reached",
+        CallError::Untrusted => {
+            "TLS with the Login API failed: its certificate is not trusted, or it does not support TLS 1.2 or newer"
+        }
+        CallError::TimedOut => "the Login API did not answer within 5 s",
+        CallError::TooLarge => "the Login API's answer is over 100 KiB",
+        CallError::Broken => "the Login API's answer is incomplete or is not HTTP",
+    }
+}
+
+#[derive(Serialize)]
+struct ValidateRequest<'a> {
+    token: &'a str,
+}
+
+/// A refusal of the API. It always has both members; any other body does not come from the API.
+#[derive(Deserialize)]
+struct Refusal {
+    error: RefusalError,
+}
+
+#[derive(Deserialize)]
+struct RefusalError {
+    code: String,
+    #[serde(rename = "description")]
+    _description: String,
+}
+
+async fn read_body(response: Response) -> Result<Vec<u8>, CallError> {
+    http_client::body(response, MAX_BYTES).await
 }

@@ -1,6 +1,5 @@
 //! Checks the claims of a login token whose signature is valid.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::Timestamp;
 use super::keys::VerifiedBy;
 use super::strict_json::{Member, Members};
 
-/// 9999-12-31 23:59:59 UTC, the latest accepted time: additions to it can't overflow.
+/// 9999-12-31 23:59:59 UTC, the latest accepted time. Far below the type's maximum, so that additions can't overflow.
 pub(crate) const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 
 /// Claims that mark other kinds of token, which are signed with the same key: Xsolla's server tokens have `request_type`,
@@ -21,7 +20,6 @@ pub(crate) const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 const OTHER_KINDS: [&str; 2] = ["request_type", "events"];
 
 /// The rules for the claims of login tokens.
-#[derive(Debug, Clone)]
 pub(crate) struct LoginRules {
     issuer: Option<String>,
     project_id: Option<String>,
@@ -131,36 +129,6 @@ impl LoginRules {
     }
 }
 
-fn check_text(claims: &Members<'_>, name: &str, expected: Option<&str>, error: ClaimsError) -> Result<(), ClaimsError> {
-    match expected {
-        Some(expected) if claims.text(name) != Some(expected) => Err(error),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// A `NumericDate` (RFC 7519 §2), rounded down; `None` when the claim is absent.
-fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, ClaimsError> {
-    let number = match claims.find(name) {
-        None => return Ok(None),
-        Some(Member::Number(number)) => number,
-        Some(Member::Text(_) | Member::Bool(_) | Member::Null | Member::Other) => {
-            return Err(ClaimsError::NotATime(name));
-        }
-    };
-    whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
-}
-
-/// A number as a time in whole seconds, rounded down; `None` when it is beyond ±1e15.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
-pub(crate) fn whole_seconds(number: &Number) -> Option<Timestamp> {
-    let is_in_range = |number: &f64| (-1e15..=1e15).contains(number);
-    number.as_i64().or_else(|| number.as_f64().filter(is_in_range).map(|number| number.floor() as Timestamp))
-}
-
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(MAX_TIMESTAMP)
-}
-
 impl LoginClaims {
     /// A string claim that is not empty, if the rules keep it.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
@@ -195,8 +163,24 @@ impl LoginClaims {
     }
 }
 
-impl fmt::Debug for LoginClaims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LoginClaims({} texts)", self.texts.len())
-    }
+fn check_text(claims: &Members<'_>, name: &str, expected: Option<&str>, error: ClaimsError) -> Result<(), ClaimsError> {
+    if expected.is_some_and(|expected| claims.text(name) != Some(expected)) { Err(error) } else { Ok(()) }
+}
+
+/// A `NumericDate` (RFC 7519 §2), rounded down; `None` when the claim is absent.
+fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, ClaimsError> {
+    let Some(value) = claims.find(name) else { return Ok(None) };
+    let Member::Number(number) = value else { return Err(ClaimsError::NotATime(name)) };
+    whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
+}
+
+/// A number as a time in whole seconds, rounded down; `None` when it is beyond ±1e15.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+pub(crate) fn whole_seconds(number: &Number) -> Option<Timestamp> {
+    let is_in_range = |number: &f64| (-1e15..=1e15).contains(number);
+    number.as_i64().or_else(|| number.as_f64().filter(is_in_range).map(|number| number.floor() as Timestamp))
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(MAX_TIMESTAMP)
 }

@@ -17,8 +17,8 @@ use super::Timestamp;
 use super::api::{ApiError, ClientError, Clock, LoginApi};
 use super::key_set::KeySet;
 
-/// Clock difference in seconds from which a warning is logged: with more, login tokens may be refused.
-const SKEW_TO_WARN_OF: i64 = 10;
+/// Clock difference, in seconds, from which a warning is logged: login tokens may then be refused.
+const SKEW_WARNING: i64 = 10;
 
 /// Share of `login.keys_max_age` after which the keys are fetched again. The rest is time for a slow answer or another try.
 const REFRESH_PERCENT: u32 = 80;
@@ -101,7 +101,7 @@ impl PublishedKeys {
 
     /// The key with this id. An unknown id causes a fetch, one in each cooldown and for all waiting requests: a new key
     /// works at once after a rotation.
-    pub async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
+    pub(super) async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
         let arrived = Instant::now();
         let seen = self.usable();
         if let Some(key) = seen.as_ref().and_then(|cached| cached.keys.find(id)) {
@@ -122,7 +122,7 @@ impl PublishedKeys {
         }
     }
 
-    /// Whether the last fetch failed; `None` if a fetch is under way or an unknown id may cause one.
+    /// Whether the last fetch failed, if there is nothing to wait for: no fetch is under way, and the cooldown runs.
     fn outcome_while_cooling(&self) -> Option<bool> {
         let is_idle = self.fetch_permit.available_permits() > 0;
         let fetches = *self.fetches();
@@ -211,7 +211,7 @@ impl PublishedKeys {
 
 /// A wrong clock here makes login tokens expire too early or too late.
 fn report_skew(skew_s: i64) {
-    if skew_s.abs() < SKEW_TO_WARN_OF {
+    if skew_s.abs() < SKEW_WARNING {
         tracing::debug!(skew_s, "this machine's clock agrees with the Login API's");
     } else {
         tracing::warn!(skew_s, "this machine's clock differs from the Login API's; check that NTP is running");

@@ -99,27 +99,24 @@ pub enum Wrapping {
 }
 
 impl Wrapping {
+    const PREFIXES: [(Self, &[&str]); 6] = [
+        (Self::JsonQuotes, &["\"", "%22", "\\\"", "%5C%22"]),
+        (Self::JsonObject, &["{", "%7B"]),
+        (Self::ExpressJson, &["j:", "j%3A"]),
+        (Self::ExpressSignature, &["s:", "s%3A"]),
+        (Self::SingleQuotes, &["'", "%27"]),
+        (Self::Bearer, &["Bearer ", "Bearer%20", "Bearer+", "Bearer:", "Bearer%3A"]),
+    ];
+
     /// Detects how a token was changed; `None` where the text may be an unchanged token, which never looks like this.
     pub(crate) fn of(text: &str) -> Option<Self> {
-        let starts_with = |prefixes: &[&str]| {
-            prefixes
-                .iter()
-                .any(|prefix| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
-        };
+        let starts_with =
+            |prefix: &&str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         let is_encoded =
             |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if starts_with(&["\"", "%22", "\\\"", "%5C%22"]) {
-            Some(Self::JsonQuotes)
-        } else if starts_with(&["{", "%7B"]) {
-            Some(Self::JsonObject)
-        } else if starts_with(&["j:", "j%3A"]) {
-            Some(Self::ExpressJson)
-        } else if starts_with(&["s:", "s%3A"]) {
-            Some(Self::ExpressSignature)
-        } else if starts_with(&["'", "%27"]) {
-            Some(Self::SingleQuotes)
-        } else if starts_with(&["Bearer ", "Bearer%20", "Bearer+", "Bearer:", "Bearer%3A"]) {
-            Some(Self::Bearer)
+        let by_prefix = Self::PREFIXES.into_iter().find(|(_, prefixes)| prefixes.iter().any(starts_with));
+        if let Some((wrapping, _)) = by_prefix {
+            Some(wrapping)
         } else if text.split('%').skip(1).any(is_encoded) {
             Some(Self::PercentEncoding)
         } else {

@@ -48,7 +48,7 @@ pub enum LoginError {
     /// The valid login tokens name different players.
     #[error("login tokens of two different players")]
     DifferentPlayers,
-    /// The token, which this key verified, was revoked, or the Login API could not tell.
+    /// The token was revoked, or the Login API gave no answer. With the key that verified the token.
     #[error("{0}")]
     Revocation(RevocationError, VerifiedBy),
 }

@@ -1,7 +1,5 @@
 //! Builds a player's identity for Zendesk from the claims of a verified login.
 
-use std::fmt;
-
 use thiserror::Error;
 
 use crate::config::products::{EmailRule, IdentityRule};
@@ -15,7 +13,7 @@ use super::name::readable;
 const MAX_BYTES: usize = 255;
 
 /// All forms of `@`: ASCII, small, full width.
-const ATS: [char; 3] = ['@', '\u{fe6b}', '\u{ff20}'];
+const AT_SIGNS: [char; 3] = ['@', '\u{fe6b}', '\u{ff20}'];
 
 /// A player's identity for Zendesk: parsed, of limited length, without control characters.
 pub(crate) struct Identity<'a> {
@@ -113,12 +111,6 @@ impl<'a> Identity<'a> {
     }
 }
 
-impl fmt::Debug for Identity<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity(external id of {} bytes)", self.external_id.len())
-    }
-}
-
 /// The email for Zendesk. If the product needs one, it must be valid exactly as claimed, since Zendesk may identify the player
 /// by it. Otherwise an invalid one is left out.
 fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<Email<'a>>, IdentityError> {
@@ -154,7 +146,7 @@ fn email_status(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'
 /// The first readable claim of the rule, or else the email if the product needs a name.
 fn name(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> Option<String> {
     let email = || email.map(|email| email.as_str().to_owned());
-    let is_hidden_email = |name: &String| rule.email == EmailRule::Omitted && name.contains(ATS);
+    let is_hidden_email = |name: &String| rule.email == EmailRule::Omitted && name.contains(AT_SIGNS);
     let of_claim = |claim: &String| match claim.as_str() {
         "email" => email().filter(|_| login.text("email").is_some()),
         claim => readable(login.text(claim)?).filter(|name| !is_hidden_email(name)),
