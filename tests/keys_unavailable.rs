@@ -1,4 +1,4 @@
-//! RS256 while the Login API is not of use.
+//! RS256 while the Login API gives no usable answer.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
@@ -13,7 +13,7 @@ const UNAVAILABLE: &str = "503 00-07";
 
 #[test]
 fn a_start_without_the_api_works_once_it_is_there() {
-    // Addresses that no other test listens on, so that the port stays free meanwhile.
+    // No other test listens on this address, so the port stays free.
     let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let server = serve(&format!("http://{address}"), &[]);
     assert!(!is_ready(&server));
@@ -33,7 +33,7 @@ fn a_start_with_an_api_that_says_nothing_is_told_in_time() {
     api.reply(&keys_path(), Reply::Late(Duration::from_mins(1), 200, String::new()));
     let server = serve(&api.url(), &[]);
     until("asked", || api.asked(&keys_path()) == 1);
-    // It waits for the fetch that is under way and for no other: two would take as long as request_timeout.
+    // It waits only for the current fetch: two would take as long as request_timeout.
     assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
     assert_eq!(api.asked(&keys_path()), 1);
 }
@@ -58,7 +58,7 @@ fn made_up_kids_leave_room_for_players_while_the_api_is_slow() {
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| ask_at(address, &unknown).refusal())).collect();
         until("asked", || api.asked(&keys_path()) == 2);
-        // The second may be on its way still; from the third on there is no place.
+        // The second request may still be on its way; from the third on there is no slot.
         let turned_away = || (0..3).all(|_| ask(&server, &unknown).refusal() == UNAVAILABLE);
         until("full", || turned_away() || api.asked(&keys_path()) > 2);
         assert_eq!(ask(&server, &token("key_a")).status, 200);
@@ -76,7 +76,7 @@ fn our_trouble_with_one_cookie_outweighs_what_is_wrong_with_another() {
     for cookies in [format!("token=garbage; token={unknown}"), format!("token={unknown}; token=garbage")] {
         assert_eq!(server.get("/generate/token").header("Cookie", cookies).send().refusal(), UNAVAILABLE);
     }
-    // It may be the player's own, and the one that verifies tossed by somebody else.
+    // It may be the player's own token, and the valid one may come from an attacker.
     for pair in [[&unknown, &token("key_a")], [&token("key_a"), &unknown]] {
         let beside_a_good_one = format!("token={}; token={}", pair[0], pair[1]);
         assert_eq!(server.get("/generate/token").header("Cookie", beside_a_good_one).send().refusal(), UNAVAILABLE);

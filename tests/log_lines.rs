@@ -1,4 +1,4 @@
-//! What the log says of each request.
+//! The access log: one line for each request.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-/// The lines about requests, read as JSON.
+/// The access log's lines, parsed as JSON.
 fn requests(log: &[String]) -> Vec<Value> {
     let lines = log.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
     lines.filter(|line: &Value| line["message"] == "request").collect()
@@ -203,7 +203,7 @@ fn what_is_not_served_and_probes_are_logged_at_debug_alone_and_counted() {
             ("GET", "/generate/tokens/"),
             ("GET", "/health"),
             ("HEAD", "/health"),
-            // A product without a secret and a method that is not taken are on a route of ours, and a slash too many is a mistake.
+            // Logged: a product without a secret and a wrong method are on a known route; an extra slash is a mistake of the page.
             ("GET", "/messaging/token"),
             ("DELETE", "/generate/token"),
             ("GET", "/generate/token/"),

@@ -1,4 +1,4 @@
-//! What agents see of a player's name: a name never costs the login.
+//! Names as agents see them. No name causes a refusal.
 
 use futures_util::FutureExt;
 use proptest::collection::vec;
@@ -27,12 +27,12 @@ fn name(exchange: &Exchange, product: Product, token: &str) -> Option<String> {
     open(token.as_str(), secret).1["name"].as_str().map(str::to_owned)
 }
 
-/// The name that Messaging gets of a login whose claim `name` is this.
+/// The name in a Messaging token for a login with this claim `name`.
 fn of_claim(value: impl Into<Value>) -> Option<String> {
     name(&exchange(&OTHER_PRODUCTS), Product::Messaging, &LoginToken::at(NOW).claim("name", value).mint())
 }
 
-/// The name of the claim that comes next.
+/// The name in the next claim.
 const NEXT: &str = "Jane Doe";
 
 #[test]
@@ -51,7 +51,7 @@ fn what_nobody_sees_and_what_turns_the_line_is_taken_out_of_a_name() {
         ("Jane\u{fe01}\u{fe02}\u{e0100}\u{e0101}", "Jane\u{fe01}"),
         ("\u{200d}Jane\u{200d} \u{200c}Doe\u{200c}", "Jane Doe"),
         ("J\u{200d}\u{200d}\u{200d}D", "J\u{200d}D"),
-        // As they are.
+        // Not changed.
         ("★ José 🔥", "★ José 🔥"),
         ("👩\u{200d}👩\u{200d}👧\u{200d}👦", "👩\u{200d}👩\u{200d}👧\u{200d}👦"),
         ("❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3}", "❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3}"),
@@ -81,7 +81,7 @@ fn a_name_that_shows_nothing_is_passed_over() {
         "\u{e0041}",
         "\u{180e}",
         "\u{fff9}",
-        // A filler, a joiner and a control of other scripts, a code point of nobody and one of private use, marks without a letter.
+        // A filler, a joiner and a control of other scripts; unassigned; private use; marks without a base character.
         "\u{16fe4}",
         "\u{1107f}",
         "\u{13430}",
@@ -118,7 +118,7 @@ fn a_long_name_is_cut_at_a_letter() {
         (format!("{}👩\u{200d}👧\u{200d}👦", "a".repeat(250)), format!("{}👩\u{200d}👧\u{200d}👦", "a".repeat(250))),
         (format!("{}Jane", "\u{200b}".repeat(1000)), "Jane".to_owned()),
         (format!("{}J\u{200d}D", "a".repeat(253)), format!("{}J", "a".repeat(253))),
-        // One letter of 300 characters is none.
+        // A single grapheme of 300 characters is dropped.
         (format!("a{}", "\u{300}".repeat(299)), NEXT.to_owned()),
     ] {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What must hold of every product's tokens, whatever the login claims.
+//! Properties of every product's tokens, for random login claims.
 
 use futures_util::FutureExt;
 use proptest::collection::vec;
@@ -15,7 +15,7 @@ use crate::login_tokens::{LoginToken, open};
 use crate::properties::check;
 use crate::verification::{NOW, exchange};
 
-/// What a claim could be, apt values more often.
+/// A random claim, more often a plausible one.
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => "[a-zA-Z0-9 ]{1,20}".prop_map(Value::from),

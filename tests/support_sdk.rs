@@ -1,4 +1,4 @@
-//! `POST /support-sdk/token`: how Zendesk's servers ask, and what they are told.
+//! `POST /support-sdk/token`: requests of Zendesk's servers, and the responses.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

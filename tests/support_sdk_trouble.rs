@@ -1,4 +1,4 @@
-//! `POST /support-sdk/token`: what may be our own trouble is never told as a login that is not good.
+//! `POST /support-sdk/token`: a failure that may be the service's own is never reported as an invalid login.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
