@@ -203,7 +203,7 @@ fn what_is_not_served_and_probes_are_logged_at_debug_alone_and_counted() {
             ("GET", "/generate/tokens/"),
             ("GET", "/health"),
             ("HEAD", "/health"),
-            // Logged: a product without a secret and a wrong method are on a known route; an extra slash is a mistake of the page.
+            // Logged: a product without a secret and a wrong method, on a known route; an extra slash, a page's mistake.
             ("GET", "/messaging/token"),
             ("DELETE", "/generate/token"),
             ("GET", "/generate/token/"),

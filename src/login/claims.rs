@@ -130,7 +130,7 @@ impl LoginRules {
 }
 
 impl LoginClaims {
-    /// A string claim that is not empty, if the rules keep it.
+    /// A kept string claim, if it is not empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let (_, text) = self.texts.iter().find(|(known, _)| **known == *name)?;
         Some(text.as_str()).filter(|text| !text.is_empty())
@@ -157,7 +157,7 @@ impl LoginClaims {
         self.accepted_until
     }
 
-    /// Which key verified the token.
+    /// The key that verified the token.
     pub(crate) const fn verified_by(&self) -> VerifiedBy {
         self.verified_by
     }

@@ -39,7 +39,7 @@ pub enum NoKeyError {
     #[error("signed with neither login.secret nor login.previous_secret")]
     SecretUnknown,
     /// RS256: without `kid` the key is unknown.
-    #[error("header has no kid")]
+    #[error("header kid is missing")]
     KidMissing,
     /// RS256: not signed with the key that has this `kid`.
     #[error("signature does not match the published key with this kid")]

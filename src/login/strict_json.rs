@@ -52,6 +52,7 @@ impl<'a> Members<'a> {
     pub fn read(json: &'a [u8]) -> Result<Self, StrictJsonError> {
         let text = std::str::from_utf8(json).map_err(|_| StrictJsonError::Syntax)?;
         serde_json::from_str(text).map_err(|error| match error.classify() {
+            // Every value is accepted, so inside an object only a repeated member is a data error.
             Category::Data if text.trim_ascii_start().starts_with('{') => StrictJsonError::Duplicate,
             Category::Data => StrictJsonError::NotAnObject,
             Category::Io | Category::Syntax | Category::Eof => StrictJsonError::Syntax,

@@ -1,6 +1,6 @@
 //! Creates the spans of a request and of its calls to other services.
 //!
-//! The log does not contain spans; only the feature `otlp` sends them to a collector. Without a collector they cost almost nothing.
+//! The log has no spans: only the feature `otlp` sends them, to a collector. Without one they cost almost nothing.
 
 use tracing::Span;
 use tracing::field::Empty;

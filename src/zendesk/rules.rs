@@ -1,7 +1,8 @@
 //! Checks a token that another program made against the rules of its Zendesk product.
 //!
-//! Tokens of this service need no such check. The rules: support.zendesk.com, articles 4408838925082 (Chat), 4408843923610 (Help Center),
-//! 4411666638746 (Messaging), and developer.zendesk.com, *building-a-dedicated-jwt-endpoint-for-the-support-sdk*.
+//! Tokens of this service need no such check. The rules: support.zendesk.com, articles 4408838925082 (Chat),
+//! 4408843923610 (Help Center), 4411666638746 (Messaging), and developer.zendesk.com,
+//! *building-a-dedicated-jwt-endpoint-for-the-support-sdk*.
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ pub struct Finding {
 
 impl Finding {
     /// A cause and its mend.
-    pub(crate) fn new(cause: impl Into<String>, mend: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn new(cause: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { cause: cause.into(), mend: mend.into() }
     }
 }
