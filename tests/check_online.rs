@@ -86,7 +86,7 @@ fn an_api_of_no_use_is_a_failure_with_its_reason() {
         (Reply::Answer(404, String::new()), "status 404"),
         (Reply::Answer(200, fixture("nothing_fit.json")), "none of the 8 keys"),
         (Reply::Redirect("http://127.0.0.1:1/".to_owned()), "status 302"),
-        (Reply::HangUp, "broke off"),
+        (Reply::HangUp, "is incomplete"),
     ] {
         api.reply(&keys_path(), reply);
         let (status, told) = check(&rs256(&url, &[]));
@@ -161,7 +161,7 @@ fn a_private_authority_is_believed_when_it_is_named_and_otherwise_not() {
         assert!(told.contains("2 key(s)") && told.contains("has no Date"), "{told}");
         let (status, told) = check(&rs256(&url, &[]));
         assert_eq!(status, Some(1), "{told}");
-        assert!(told.contains("certificate is not believed"), "{told}");
+        assert!(told.contains("certificate is not trusted"), "{told}");
     }
     let url = format!("https://127.0.0.2:{}", api.port);
     assert_eq!(check(&rs256(&url, &[("login.ca_file", authority)])).0, Some(1));
