@@ -137,7 +137,7 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         ("82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11".to_owned(), "not three parts"),
         (format!("{token}.x"), "not three parts"),
         ("Bearer".to_owned(), "not three parts"),
-        ("..".to_owned(), "header is not JSON"),
+        ("..".to_owned(), "header is not valid JSON"),
         ("a.b.c".to_owned(), "header is not base64url"),
         (format!("{}.{}.{}", parts[1].replace('e', "%2B"), parts[1], parts[2]), "header is not"),
         (format!("{}.%5B%5D.{}", parts[0], parts[2]), "payload is not base64url"),
