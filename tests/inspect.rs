@@ -175,7 +175,7 @@ fn the_verdict_is_that_of_the_service_for_every_fixture() {
         let code = name.split_once('_').unwrap().0;
         assert_eq!((told.status, json["refusal"].as_str()), (Some(1), Some(code)), "{name}: {}", told.out);
         let finding = &json["findings"][0];
-        assert!(finding["cause"].as_str().unwrap().len() > 5 && finding["mend"].as_str().unwrap().len() > 10, "{name}");
+        assert!(finding["cause"].as_str().unwrap().len() > 5 && finding["fix"].as_str().unwrap().len() > 10, "{name}");
     }
 }
 

@@ -25,7 +25,7 @@ use super::{block_on, print};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Also ask the Login API: fetch the keys of RS256, and compare the clocks
     #[arg(long)]
     online: bool,
@@ -35,7 +35,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Wrong settings, a closed standard output, and online what keeps the Login API from being of use.
-pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     config.tls.as_ref().map(CertifiedKey::new).transpose()?;
@@ -70,7 +70,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
         }
     })?;
     let (told, api_clock) =
-        answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", mend(error, login)))?;
+        answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", fix(error, login)))?;
     let skew = api_clock.map(|clock| clock.behind(now()));
     writeln!(io::stdout(), "\nLogin API {}\n  {told}\n  {}", login.api.url, clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
@@ -82,7 +82,7 @@ fn ask(login: &Login) -> anyhow::Result<()> {
 }
 
 /// What a person can do about it.
-fn mend(error: ApiError, login: &Login) -> String {
+fn fix(error: ApiError, login: &Login) -> String {
     let url = &login.api.url;
     match error {
         ApiError::Call(CallError::Unreachable | CallError::TimedOut) => {

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// # Errors
 /// Nobody answers within 3 s, or the answer is no; so it is with settings that can't be read, since an orchestrator
 /// knows but the two.
-pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let started = Instant::now();
     let listen = listen(file)?;
     ensure!(listen.port() != 0, "admin.listen has port 0, so nobody can know where to ask; give it a port");

@@ -1,5 +1,10 @@
 //! `inspect`: judges the token on standard input and says what is wrong with it.
 
+mod decoded_token;
+mod explanation;
+mod fixes;
+pub(crate) mod input;
+
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,15 +28,15 @@ use crate::metrics::Metrics;
 use crate::zendesk::rules::{self, Finding};
 use crate::zendesk::signing_key::is_signed_with;
 
-use super::explanation::{Explanation, Verdict};
-use super::mends;
-use super::opened::Opened;
-use super::pasted::Pasted;
 use super::words::json;
 use super::{block_on, print};
 
+use decoded_token::DecodedToken;
+use explanation::{Explanation, Verdict};
+use input::Pasted;
+
 /// What `inspect --help` says last.
-pub const AFTER_HELP: &str = "\
+pub(crate) const AFTER_HELP: &str = "\
 The token comes from standard input, never from the arguments, which shells remember:
 
   zendesk-token inspect --config FILE < token.txt
@@ -46,7 +51,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Judge a token issued for this Zendesk product, instead of a login token
     #[arg(long, value_name = "PRODUCT")]
     zendesk: Option<ProductName>,
@@ -68,7 +73,7 @@ enum ProductName {
 ///
 /// # Errors
 /// No token, wrong settings, or a closed standard output.
-pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let explanation = if let Some(product) = arguments.zendesk {
         let product = product.product();
         let (key, others) = Config::load_for_product(file, environment(), product)?;
@@ -110,9 +115,9 @@ fn read_token(cookie: &str) -> anyhow::Result<Pasted> {
 /// Judges a login token by the exchange that serves, for each product that is configured.
 fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation> {
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
-    let opened = Opened::read(&pasted.token);
-    let mut explanation = Explanation::new("login", Opened::read(&pasted.token), now());
-    explanation.warnings.extend(mends::short_login(&opened));
+    let decoded = DecodedToken::read(&pasted.token);
+    let mut explanation = Explanation::new("login", DecodedToken::read(&pasted.token), now());
+    explanation.warnings.extend(fixes::short_login(&decoded));
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(pasted.token)] };
     block_on(async {
         let mut no_login = None;
@@ -131,7 +136,7 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
                     explanation.signed_with = error.verified_by().map(VerifiedBy::word);
                     let refusal = Reason::from(error).error_code();
                     let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
-                    let finding = mends::finding(error, &config.login, &opened);
+                    let finding = fixes::finding(error, &config.login, &decoded);
                     explanation.refuse(product, refusal.code(), is_unknown, finding);
                     no_login = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
                 }
@@ -144,31 +149,31 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
 
 /// What an issued token tells of the player.
 fn agent_sees(issued: &Issued) -> Object {
-    let claims = Opened::read(issued.token.as_str().as_bytes()).claims.unwrap_or_default();
+    let claims = DecodedToken::read(issued.token.as_str().as_bytes()).claims.unwrap_or_default();
     let told = ["name", "email", "email_verified", "external_id"];
     claims.into_iter().filter(|(name, _)| told.contains(&name.as_str())).collect()
 }
 
 /// Judges an issued token by its product's rules.
 fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Explanation {
-    let (opened, now) = (Opened::read(&pasted.token), now());
+    let (decoded, now) = (DecodedToken::read(&pasted.token), now());
     let token = &String::from_utf8_lossy(&pasted.token);
     let mut findings = Vec::new();
     let signed_with = is_signed_with(key.secret.bytes(), token).then(|| product.secret_keys()[0]);
-    if let (Some(header), Some(claims)) = (&opened.header, &opened.claims) {
+    if let (Some(header), Some(claims)) = (&decoded.header, &decoded.claims) {
         if signed_with.is_none() {
             findings.push(wrong_secret(token, product, key, others));
         }
-        if opened.has_member_twice {
-            let mend = "send each once: readers disagree on which of the two counts";
-            findings.push(Finding::new("has a member twice", mend));
+        if decoded.has_member_twice {
+            let fix = "send each once: readers disagree on which of the two counts";
+            findings.push(Finding::new("has a member twice", fix));
         }
         findings.extend(rules::breaches(product, header, claims, key.key_id.as_deref(), now));
     } else {
         let cause = "is no token: not three parts in base64url, with a JSON object in the first two";
-        findings.push(Finding::new(cause, opened.spelling_mend()));
+        findings.push(Finding::new(cause, decoded.spelling_fix()));
     }
-    let mut explanation = Explanation::new(product.word(), opened, now);
+    let mut explanation = Explanation::new(product.word(), decoded, now);
     explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
     (explanation.findings, explanation.signed_with) = (findings, signed_with);
     explanation.wrap(pasted.taken_off, pasted.defect);
@@ -179,14 +184,14 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
 fn wrong_secret(token: &str, product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Finding {
     let [own, _] = product.secret_keys();
     let other = others.iter().find(|(_, secret)| is_signed_with(secret.bytes(), token));
-    let mend = if let Some((other, _)) = other {
+    let fix = if let Some((other, _)) = other {
         format!("it is signed with {}; each product has its own secret", other.secret_keys()[0])
     } else if let Some(slip) = slip(token, key.secret.bytes()) {
         format!("it is signed with {own} {slip}; use its bytes as Zendesk shows them")
     } else {
         format!("see that the signer and {own} have the secret that Zendesk shows")
     };
-    Finding::new(format!("signed with another secret than {own}"), mend)
+    Finding::new(format!("signed with another secret than {own}"), fix)
 }
 
 fn slip(token: &str, secret: &[u8]) -> Option<&'static str> {

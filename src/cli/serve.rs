@@ -29,7 +29,7 @@ use super::block_on;
 ///
 /// # Errors
 /// Wrong settings, or an address that can't be listened on.
-pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
     block_on(async {
@@ -45,15 +45,15 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// Sockets that are bound already.
-pub struct Sockets {
+pub(crate) struct Sockets {
     /// Of the public listener.
-    pub public: TcpListener,
+    pub(crate) public: TcpListener,
     /// Where clients find that.
-    pub shown: SocketAddr,
+    pub(crate) shown: SocketAddr,
     /// Of the admin listener.
-    pub admin: TcpListener,
+    pub(crate) admin: TcpListener,
     /// What else is answered, and by what.
-    pub more: Vec<(TcpListener, Router)>,
+    pub(crate) more: Vec<(TcpListener, Router)>,
 }
 
 /// Serves on sockets that are bound already. `reload` gives the settings anew when the signal comes;
@@ -61,7 +61,7 @@ pub struct Sockets {
 ///
 /// # Errors
 /// The exchange can't be built or the signals can't be caught.
-pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
+pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
     let Sockets { public, shown, admin, more } = sockets;
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
@@ -113,7 +113,7 @@ fn per_client(most: usize, router: LiveRouter) -> Admit {
 ///
 /// # Errors
 /// The address is taken or not this machine's.
-pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     bind(address).map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set an address that is free"))
 }
 
@@ -121,7 +121,7 @@ pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 ///
 /// # Errors
 /// As the operating system says.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

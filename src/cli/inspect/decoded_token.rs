@@ -7,23 +7,22 @@ use crate::login::strict_json::{Members, StrictJsonError, without_lone_surrogate
 use crate::login::token::decode_part;
 
 /// A token's two readable parts, as far as they can be read.
-pub struct Opened {
+pub(crate) struct DecodedToken {
     /// Whether white space stands inside, as where a line was wrapped.
-    pub has_blank: bool,
+    pub(crate) has_blank: bool,
     /// Whether there is padding, which base64url in a token never has.
-    pub has_padding: bool,
+    pub(crate) has_padding: bool,
     /// Whether a member stands twice in one of the two; the last is the one shown.
-    pub has_member_twice: bool,
+    pub(crate) has_member_twice: bool,
     /// The header's members.
-    pub header: Option<Object>,
+    pub(crate) header: Option<Object>,
     /// The claims.
-    pub claims: Option<Object>,
+    pub(crate) claims: Option<Object>,
 }
 
-impl Opened {
+impl DecodedToken {
     /// Opens a compact token of three parts (RFC 7515 §7.1); anything else shows nothing.
-    #[must_use]
-    pub fn read(token: &[u8]) -> Self {
+    pub(crate) fn read(token: &[u8]) -> Self {
         let parts: Vec<&[u8]> = token.split(|byte| *byte == b'.').collect();
         let [header, claims] = match parts.as_slice() {
             [header, claims, _signature] => [header, claims].map(|part| decode_part(part).unwrap_or_default()),
@@ -40,8 +39,7 @@ impl Opened {
     }
 
     /// What a person can do about a token that can't be read.
-    #[must_use]
-    pub fn spelling_mend(&self) -> &'static str {
+    pub(crate) fn spelling_fix(&self) -> &'static str {
         if self.has_blank {
             "it has a blank or a line break inside; give it on one line"
         } else if self.has_padding {
@@ -52,20 +50,17 @@ impl Opened {
     }
 
     /// A member of the header that is text.
-    #[must_use]
-    pub fn header_text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header_text(&self, name: &str) -> Option<&str> {
         self.header.as_ref()?.get(name)?.as_str()
     }
 
     /// A claim.
-    #[must_use]
-    pub fn claim(&self, name: &str) -> Option<&Json> {
+    pub(crate) fn claim(&self, name: &str) -> Option<&Json> {
         self.claims.as_ref()?.get(name)
     }
 
     /// A claim that is text.
-    #[must_use]
-    pub fn claim_text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn claim_text(&self, name: &str) -> Option<&str> {
         self.claim(name)?.as_str()
     }
 }

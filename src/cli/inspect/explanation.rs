@@ -11,8 +11,8 @@ use crate::login::claims::whole_seconds;
 use crate::login::json::{Json, Object};
 use crate::zendesk::rules::Finding;
 
-use super::opened::Opened;
-use super::words::{date, printable, time_claim};
+use super::decoded_token::DecodedToken;
+use crate::cli::words::{date, printable, time_claim};
 
 /// Widest column of names; longer names push their values aside.
 const MAX_WIDTH: usize = 40;
@@ -22,21 +22,21 @@ const NO_TIME: &str = "no time between 1970 and 9999; in milliseconds?";
 
 /// Everything that is said of one token. Its JSON is what `--json` prints.
 #[derive(Serialize)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// What the token was judged as: `login`, or a product.
-    pub judged_as: &'static str,
+    pub(crate) judged_as: &'static str,
     /// Whether it is good.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// What stood around it.
     taken_off: Vec<&'static str>,
     /// The code that the service would refuse it with, for the first product that does.
-    pub refusal: Option<&'static str>,
+    pub(crate) refusal: Option<&'static str>,
     /// The key that verified it: `current`, `previous`, `published`, or the setting of a product's secret.
-    pub signed_with: Option<&'static str>,
+    pub(crate) signed_with: Option<&'static str>,
     /// What speaks against it.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// What a person should know of it, good or not.
-    pub warnings: Vec<Finding>,
+    pub(crate) warnings: Vec<Finding>,
     /// What becomes of a login token, for each product that is configured.
     products: Vec<Judged>,
     header: Option<Object>,
@@ -47,7 +47,7 @@ pub struct Explanation {
 /// The verdict of the code that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is good.
     Accepted,
     /// It is not.
@@ -76,9 +76,8 @@ struct Time {
 
 impl Explanation {
     /// Of a token that nothing is said against so far.
-    #[must_use]
-    pub fn new(judged_as: &'static str, opened: Opened, now: Timestamp) -> Self {
-        let times = opened.claims.iter().flatten().filter_map(|(claim, value)| {
+    pub(crate) fn new(judged_as: &'static str, decoded: DecodedToken, now: Timestamp) -> Self {
+        let times = decoded.claims.iter().flatten().filter_map(|(claim, value)| {
             let at = whole_seconds(value.as_number()?)?;
             let (in_words, date) = (time_claim(claim, at, now)?, date(at));
             let in_words = if date.is_some() { in_words } else { NO_TIME.to_owned() };
@@ -94,18 +93,18 @@ impl Explanation {
             warnings: Vec::new(),
             products: Vec::new(),
             times: times.collect(),
-            header: opened.header,
-            claims: opened.claims,
+            header: decoded.header,
+            claims: decoded.claims,
         }
     }
 
     /// Adds a product whose agents would see this of the player.
-    pub fn accept(&mut self, product: Product, agent_sees: Object) {
+    pub(crate) fn accept(&mut self, product: Product, agent_sees: Object) {
         self.products.push(Judged { product: product.word(), refusal: None, agent_sees: Some(agent_sees) });
     }
 
     /// Adds a product that the player gets no token for, or that can't be judged now.
-    pub fn refuse(&mut self, product: Product, refusal: &'static str, is_unknown: bool, finding: Finding) {
+    pub(crate) fn refuse(&mut self, product: Product, refusal: &'static str, is_unknown: bool, finding: Finding) {
         self.products.push(Judged { product: product.word(), refusal: Some(refusal), agent_sees: None });
         self.verdict = if is_unknown { Verdict::Unknown } else { Verdict::Refused };
         self.refusal = self.refusal.or(Some(refusal));
@@ -115,7 +114,7 @@ impl Explanation {
     }
 
     /// Adds what stood around the token, and refuses it where the service does not read it so.
-    pub fn wrap(&mut self, taken_off: Vec<&'static str>, defect: Option<Finding>) {
+    pub(crate) fn wrap(&mut self, taken_off: Vec<&'static str>, defect: Option<Finding>) {
         self.taken_off = taken_off;
         let Some(defect) = defect else { return };
         self.verdict = Verdict::Refused;
@@ -132,8 +131,7 @@ impl Explanation {
     }
 
     /// For a person.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for layer in &self.taken_off {
             let _ = writeln!(text, "Taken off: {layer}");
@@ -153,11 +151,11 @@ impl Explanation {
                 let _ = writeln!(text, "  {product}: the agent sees {name} {}", shown(value));
             }
         }
-        for Finding { cause, mend } in &self.findings {
-            let _ = writeln!(text, "  {}\n    → {}", printable(cause), printable(mend));
+        for Finding { cause, fix } in &self.findings {
+            let _ = writeln!(text, "  {}\n    → {}", printable(cause), printable(fix));
         }
-        for Finding { cause, mend } in &self.warnings {
-            let _ = writeln!(text, "  Warning: {}\n    → {}", printable(cause), printable(mend));
+        for Finding { cause, fix } in &self.warnings {
+            let _ = writeln!(text, "  Warning: {}\n    → {}", printable(cause), printable(fix));
         }
         for Judged { product, refusal, .. } in &self.products {
             if let Some(refusal) = refusal {

@@ -12,20 +12,19 @@ use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
 use crate::zendesk::rules::Finding;
 
-use super::opened::Opened;
-use super::words::span;
+use super::decoded_token::DecodedToken;
+use crate::cli::words::span;
 
-/// The cause and the mend of a refusal.
-#[must_use]
-pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding {
+/// The cause and the fix of a refusal.
+pub(crate) fn finding(error: ExchangeError, login: &Login, decoded: &DecodedToken) -> Finding {
     match error {
-        ExchangeError::Login(LoginError::Verify(error)) => verify(error, login, opened),
+        ExchangeError::Login(LoginError::Verify(error)) => verify(error, login, decoded),
         ExchangeError::Login(LoginError::Settle) => told(&error, "give one token at a time"),
         ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
             told(&error, "the player signed out, or was signed out; they have to sign in again")
         }
         ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _)) => {
-            told(&error, API_MEND)
+            told(&error, API_FIX)
         }
         ExchangeError::Identify(error, _) => identify(error),
         ExchangeError::Issue(IssueError::EmailNotAscii, _) => {
@@ -48,9 +47,8 @@ pub fn finding(error: ExchangeError, login: &Login, opened: &Opened) -> Finding 
 const SHORT_LOGIN: i64 = 15 * 60;
 
 /// A warning of a login token that lives only for minutes.
-#[must_use]
-pub fn short_login(opened: &Opened) -> Option<Finding> {
-    let time = |name| whole_seconds(opened.claim(name)?.as_number()?);
+pub(crate) fn short_login(decoded: &DecodedToken) -> Option<Finding> {
+    let time = |name| whole_seconds(decoded.claim(name)?.as_number()?);
     let lifetime = time("exp")?.saturating_sub(time("iat")?);
     (1..SHORT_LOGIN).contains(&lifetime).then(|| {
         let cause = format!("the login lives {}; Zendesk tokens end with it, so chats turn anonymous", span(lifetime));
@@ -58,37 +56,36 @@ pub fn short_login(opened: &Opened) -> Option<Finding> {
     })
 }
 
-const OTHER_KIND_MEND: &str =
+const OTHER_KIND_FIX: &str =
     "it is a token for servers or for another purpose; give the user token that Xsolla Login gave to the page or app";
 
-const API_MEND: &str = "see that login.api_url is right and can be reached from here: zendesk-token check --online";
+const API_FIX: &str = "see that login.api_url is right and can be reached from here: zendesk-token check --online";
 
-fn told(error: &dyn std::fmt::Display, mend: impl Into<String>) -> Finding {
-    Finding::new(error.to_string(), mend)
+fn told(error: &dyn std::fmt::Display, fix: impl Into<String>) -> Finding {
+    Finding::new(error.to_string(), fix)
 }
 
-fn verify(error: VerifyError, login: &Login, opened: &Opened) -> Finding {
+fn verify(error: VerifyError, login: &Login, decoded: &DecodedToken) -> Finding {
     match error {
         VerifyError::TooLong(_) => told(&error, "keep payload and groups of the login token small"),
         VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::Padded(_) | VerifyError::NotBase64Url(_) => {
-            told(&error, opened.spelling_mend())
+            told(&error, decoded.spelling_fix())
         }
         VerifyError::Wrapped(error) => wrapped(error),
         VerifyError::NotStrictJson(..) => told(&error, "Xsolla Login makes no such token; see who made it"),
-        VerifyError::AlgorithmMismatch => algorithm(login, opened),
+        VerifyError::AlgorithmMismatch => algorithm(login, decoded),
         VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {
             told(&error, "Xsolla Login makes no such header; see who made the token")
         }
-        VerifyError::TypMismatch => told(&error, OTHER_KIND_MEND),
-        VerifyError::NoKey(error) => no_key(error, login, opened),
-        VerifyError::Claims(error) => claims(error, login, opened),
+        VerifyError::TypMismatch => told(&error, OTHER_KIND_FIX),
+        VerifyError::NoKey(error) => no_key(error, login, decoded),
+        VerifyError::Claims(error) => claims(error, login, decoded),
     }
 }
 
-/// The cause and the mend where something stands around the token.
-#[must_use]
-pub fn wrapped(wrapping: Wrapping) -> Finding {
-    let mend = match wrapping {
+/// The cause and the fix where something stands around the token.
+pub(crate) fn wrapped(wrapping: Wrapping) -> Finding {
+    let fix = match wrapping {
         Wrapping::PercentEncoding => "send it as it is: a token needs no encoding",
         Wrapping::ExpressSignature => "set the cookie with signed: false",
         Wrapping::JsonQuotes
@@ -98,53 +95,53 @@ pub fn wrapped(wrapping: Wrapping) -> Finding {
         | Wrapping::Bearer
         | Wrapping::Name => "set the token alone as the cookie's value",
     };
-    told(&wrapping, mend)
+    told(&wrapping, fix)
 }
 
-fn algorithm(login: &Login, opened: &Opened) -> Finding {
+fn algorithm(login: &Login, decoded: &DecodedToken) -> Finding {
     let configured = match login.signature {
         Signature::Secret { .. } => "HS256",
         Signature::Published { .. } => "RS256",
     };
-    let named = opened.header_text("alg").map_or("no algorithm".to_owned(), str::to_owned);
-    let mend = match (named.as_str(), configured) {
+    let named = decoded.header_text("alg").map_or("no algorithm".to_owned(), str::to_owned);
+    let fix = match (named.as_str(), configured) {
         ("RS256", _) => "if the login project signs with RS256, set login.algorithm = \"RS256\" and login.project_id",
         ("HS256", _) => "if the login project signs with HS256, set login.algorithm = \"HS256\" and login.secret",
         _ => "Xsolla Login signs with HS256 or RS256; see who made the token",
     };
-    Finding::new(format!("{named}, but login.algorithm is {configured}"), mend)
+    Finding::new(format!("{named}, but login.algorithm is {configured}"), fix)
 }
 
-fn no_key(error: NoKeyError, login: &Login, opened: &Opened) -> Finding {
-    let project = opened.claim_text("xsolla_login_project_id");
+fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
+    let project = decoded.claim_text("xsolla_login_project_id");
     match error {
         NoKeyError::SecretUnknown => {
             let cause = match &login.signature {
                 Signature::Secret { previous: None, .. } => "signed with another secret than login.secret",
                 Signature::Secret { .. } | Signature::Published { .. } => "signed with neither secret",
             };
-            Finding::new(cause, secret_mend(project, opened))
+            Finding::new(cause, secret_fix(project, decoded))
         }
         NoKeyError::KidMissing => told(&error, "Xsolla's RS256 tokens have one; see who made the token"),
         NoKeyError::SignatureWrong => told(&error, "the token was changed on its way, or Xsolla did not make it"),
         NoKeyError::Find(FindKeyError::Unknown) => {
             let is_other = project.is_some() && project != login.project_id.as_deref();
-            let mend = match project.filter(|_| is_other) {
+            let fix = match project.filter(|_| is_other) {
                 Some(project) => format!("the token is of login project {project}; is login.project_id right?"),
                 None => "the key was withdrawn, or Xsolla did not make the token; the player has to sign in again"
                     .to_owned(),
             };
-            told(&error, mend)
+            told(&error, fix)
         }
         NoKeyError::Find(FindKeyError::NotAsked) => told(&error, "try again in a moment"),
-        NoKeyError::Find(FindKeyError::Unavailable) => told(&error, API_MEND),
+        NoKeyError::Find(FindKeyError::Unavailable) => told(&error, API_FIX),
     }
 }
 
-fn secret_mend(project: Option<&str>, opened: &Opened) -> String {
+fn secret_fix(project: Option<&str>, decoded: &DecodedToken) -> String {
     match project {
-        _ if opened.has_blank => opened.spelling_mend().to_owned(),
-        _ if opened.claim("external_id").is_some() => {
+        _ if decoded.has_blank => decoded.spelling_fix().to_owned(),
+        _ if decoded.claim("external_id").is_some() => {
             "this looks like a token for Zendesk and not like a login token; try --zendesk chat".to_owned()
         }
         Some(project) => {
@@ -154,11 +151,11 @@ fn secret_mend(project: Option<&str>, opened: &Opened) -> String {
     }
 }
 
-fn claims(error: ClaimsError, login: &Login, opened: &Opened) -> Finding {
+fn claims(error: ClaimsError, login: &Login, decoded: &DecodedToken) -> Finding {
     let configured = |name: &Option<String>| name.clone().unwrap_or_default();
-    let claimed = |name: &str| opened.claim_text(name).unwrap_or("no text").to_owned();
+    let claimed = |name: &str| decoded.claim_text(name).unwrap_or("no text").to_owned();
     match error {
-        ClaimsError::OtherKind(_) => told(&error, OTHER_KIND_MEND),
+        ClaimsError::OtherKind(_) => told(&error, OTHER_KIND_FIX),
         ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => {
             told(&error, "Xsolla Login makes no such token; see who made it")
         }
@@ -190,7 +187,7 @@ fn claims(error: ClaimsError, login: &Login, opened: &Opened) -> Finding {
 }
 
 fn identify(error: IdentityError) -> Finding {
-    let mend = match error {
+    let fix = match error {
         IdentityError::SubMissing => "it is not one of Xsolla Login's user tokens; see who made it",
         IdentityError::EmailMissing => {
             "have Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section"
@@ -204,5 +201,5 @@ fn identify(error: IdentityError) -> Finding {
         | IdentityError::OuterSpace
         | IdentityError::EmailForm => "Zendesk could not take it; have the player's account mended at the login side",
     };
-    told(&error, mend)
+    told(&error, fix)
 }

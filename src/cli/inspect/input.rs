@@ -11,8 +11,8 @@ use crate::login::json::Object;
 use crate::login::token::{Wrapping, value_of_pair};
 use crate::zendesk::rules::Finding;
 
-use super::UsageError;
-use super::mends;
+use super::fixes;
+use crate::cli::UsageError;
 
 /// Most layers that are taken off. A token that was logged, copied and quoted has three or four.
 const MAX_LAYERS: usize = 8;
@@ -21,13 +21,13 @@ const MAX_LAYERS: usize = 8;
 const NAMES: [&str; 5] = ["token", "jwt", "access_token", "id_token", "user_token"];
 
 /// A token, and what stood around it.
-pub struct Pasted {
+pub(crate) struct Pasted {
     /// The token, as far as it was found; otherwise what was pasted.
-    pub token: Vec<u8>,
+    pub(crate) token: Vec<u8>,
     /// What was taken off, in words, from the outside in.
-    pub taken_off: Vec<&'static str>,
+    pub(crate) taken_off: Vec<&'static str>,
     /// Why the service refuses what was pasted as an invalid token, whatever is inside.
-    pub defect: Option<Finding>,
+    pub(crate) defect: Option<Finding>,
 }
 
 /// Something that stands around a token.
@@ -56,7 +56,7 @@ impl Pasted {
     ///
     /// # Errors
     /// Nothing was pasted, cookies without that one, or UTF-16 that is not valid.
-    pub fn read(bytes: &[u8], cookie: &str) -> Result<Self, UsageError> {
+    pub(crate) fn read(bytes: &[u8], cookie: &str) -> Result<Self, UsageError> {
         let (text, mark) = decode(bytes)?;
         let mut layers = Vec::from_iter(mark);
         let Some(mut text) = text else {
@@ -82,7 +82,7 @@ impl Pasted {
             // These are left by what sets a cookie, also where the value was pasted alone.
             let is_of_cookie = matches!(layer, Layer::Percent | Layer::SignedMark | Layer::JsonMark);
             if is_cookie || is_of_cookie {
-                defect = defect.or(wrapping.map(mends::wrapped));
+                defect = defect.or(wrapping.map(fixes::wrapped));
             }
             layers.push(layer);
             text = inner;
@@ -286,4 +286,21 @@ fn parameter(text: &str, cookie: &str) -> Option<String> {
 
 fn names(cookie: &str) -> impl Iterator<Item = &str> {
     [cookie].into_iter().chain(NAMES)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{ProptestConfig, any, proptest};
+
+    use super::Pasted;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn no_input_panics(bytes in vec(any::<u8>(), 0..200), text in "[a-z0-9.%=;:?#&\"'{}\\[\\] sj_-]{0,60}") {
+            drop(Pasted::read(&bytes, "token"));
+            drop(Pasted::read(text.as_bytes(), "token"));
+        }
+    }
 }
