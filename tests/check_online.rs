@@ -22,10 +22,7 @@ fn it_counts_the_keys_and_compares_the_clocks() {
     let url = api.url();
     let (status, told) = check(&rs256(&url, &[]));
     assert_eq!(status, Some(0), "{told}");
-    assert!(
-        told.contains(&format!("Login API {url}\n  2 key(s) to verify with (key-a, key-b), 8 left out\n")),
-        "{told}"
-    );
+    assert!(told.contains(&format!("Login API {url}\n  2 usable key(s) (key-a, key-b), 8 ignored\n")), "{told}");
     assert!(told.contains("this machine's clock agrees with it"), "{told}");
     for (ahead, told_as, expected) in
         [(30, "s behind it", 0), (-30, "s ahead of it", 0), (300, "s behind it", 1), (-300, "s ahead of it", 1)]
@@ -63,11 +60,11 @@ fn with_a_secret_there_are_no_keys_to_fetch_but_a_clock_to_compare() {
     for (reply, told_as) in [
         (
             Reply::Answer(401, r#"{"error":{"code":"003-061","description":""}}"#.to_owned()),
-            "answers when it is asked about revocation",
+            "answers revocation checks",
         ),
         (
             Reply::Answer(500, String::new()),
-            "asked about revocation of an empty token: the Login API answered with status 500",
+            "revocation check of an empty token: the Login API answered with status 500",
         ),
     ] {
         api.reply(VALIDATE_PATH, reply);
@@ -158,7 +155,7 @@ fn a_private_authority_is_believed_when_it_is_named_and_otherwise_not() {
         let url = format!("https://{host}:{}", api.port);
         let (status, told) = check(&rs256(&url, &[("login.ca_file", authority)]));
         assert_eq!(status, Some(0), "{told}");
-        assert!(told.contains("2 key(s)") && told.contains("has no Date"), "{told}");
+        assert!(told.contains("2 usable key(s)") && told.contains("has no Date"), "{told}");
         let (status, told) = check(&rs256(&url, &[]));
         assert_eq!(status, Some(1), "{told}");
         assert!(told.contains("certificate is not believed"), "{told}");

@@ -71,7 +71,7 @@ fn check_says_who_can_set_and_read_the_login_cookie() {
         let result = output(&["check"], &usual(&[("login.cookie", name)]));
         let report = stdout(&result);
         assert!(
-            report.contains(&format!("The login cookie {name} can be set by the shop's own host alone")),
+            report.contains(&format!("The login cookie {name} can be set only by the shop's own host")),
             "{report}"
         );
         assert!(report.contains(&format!("{name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax\n")));

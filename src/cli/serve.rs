@@ -74,7 +74,10 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
     let connections = server::fit_connections(config.limits.connections, calls, are_made);
     if connections < config.limits.connections {
-        tracing::warn!(connections, "fewer connections than limits.connections: raise the limit of open files (ulimit -n)");
+        tracing::warn!(
+            connections,
+            "fewer connections than limits.connections: raise the limit of open files (ulimit -n)"
+        );
     }
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
@@ -102,7 +105,8 @@ fn per_client(most: usize, router: LiveRouter) -> Admit {
 
 /// Binds an address; `key` is the setting that it comes from.
 pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    bind(address).map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set a free address of this machine"))
+    bind(address)
+        .map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set a free address of this machine"))
 }
 
 /// Binds with a backlog of [`BACKLOG`], which `net.core.somaxconn` may reduce; tokio's own `bind` uses 128.
