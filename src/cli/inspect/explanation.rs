@@ -1,9 +1,10 @@
-//! What `inspect` prints of a token, for a person and for a script.
+//! The report of `inspect` on one token, as text and as JSON.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+use crate::cli::words::{date, printable, time_claim};
 use crate::config::products::Product;
 use crate::http::error::ErrorCode;
 use crate::login::Timestamp;
@@ -12,61 +13,47 @@ use crate::login::json::{Json, Object};
 use crate::zendesk::rules::Finding;
 
 use super::decoded_token::DecodedToken;
-use crate::cli::words::{date, printable, time_claim};
 
-/// Widest column of names; longer names push their values aside.
+/// Widest column of names, in characters.
 const MAX_WIDTH: usize = 40;
 
-/// What is said of a number that is no time in seconds.
-const NO_TIME: &str = "no time between 1970 and 9999; in milliseconds?";
-
-/// Everything that is said of one token. Its JSON is what `--json` prints.
+/// `Serialize` gives the JSON of `--json`, `Display` the text.
 #[derive(Serialize)]
 pub(crate) struct Explanation {
-    /// What the token was judged as: `login`, or a product.
-    pub(crate) judged_as: &'static str,
-    /// Whether it is good.
+    judged_as: &'static str,
     pub(crate) verdict: Verdict,
-    /// What stood around it.
     taken_off: Vec<&'static str>,
-    /// The code that the service would refuse it with, for the first product that does.
-    pub(crate) refusal: Option<&'static str>,
-    /// The key that verified it: `current`, `previous`, `published`, or the setting of a product's secret.
+    /// The error code of the first product that refuses the token.
+    refusal: Option<&'static str>,
+    /// `current`, `previous`, `published`, or the setting of a product's secret.
     pub(crate) signed_with: Option<&'static str>,
-    /// What speaks against it.
     pub(crate) findings: Vec<Finding>,
-    /// What a person should know of it, good or not.
     pub(crate) warnings: Vec<Finding>,
-    /// What becomes of a login token, for each product that is configured.
-    products: Vec<Judged>,
+    /// One entry for each configured product; empty for a Zendesk token.
+    products: Vec<ProductVerdict>,
     header: Option<Object>,
     claims: Option<Object>,
     times: Vec<Time>,
 }
 
-/// The verdict of the code that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
-    /// It is good.
     Accepted,
-    /// It is not.
     Refused,
-    /// The Login API, which knows, gave no answer.
+    /// The Login API did not answer.
     Unknown,
 }
 
-/// What one product makes of a login.
 #[derive(Serialize)]
-struct Judged {
+struct ProductVerdict {
     product: &'static str,
-    /// The code that the service would refuse it with.
+    /// The error code of the service's answer.
     refusal: Option<&'static str>,
-    /// What the agent would see of the player.
+    /// The claims that the agent sees.
     agent_sees: Option<Object>,
 }
 
-/// A claim that is a time.
 #[derive(Serialize)]
 struct Time {
     claim: String,
@@ -75,12 +62,13 @@ struct Time {
 }
 
 impl Explanation {
-    /// Of a token that nothing is said against so far.
+    /// An accepted token, so far.
     pub(crate) fn new(judged_as: &'static str, decoded: DecodedToken, now: Timestamp) -> Self {
         let times = decoded.claims.iter().flatten().filter_map(|(claim, value)| {
             let at = whole_seconds(value.as_number()?)?;
             let (in_words, date) = (time_claim(claim, at, now)?, date(at));
-            let in_words = if date.is_some() { in_words } else { NO_TIME.to_owned() };
+            let in_words =
+                if date.is_some() { in_words } else { "not between 1970 and 9999; in milliseconds?".to_owned() };
             Some(Time { claim: claim.clone(), at: date, in_words })
         });
         Self {
@@ -98,14 +86,14 @@ impl Explanation {
         }
     }
 
-    /// Adds a product whose agents would see this of the player.
+    /// Adds a product that accepts the login.
     pub(crate) fn accept(&mut self, product: Product, agent_sees: Object) {
-        self.products.push(Judged { product: product.word(), refusal: None, agent_sees: Some(agent_sees) });
+        self.products.push(ProductVerdict { product: product.word(), refusal: None, agent_sees: Some(agent_sees) });
     }
 
-    /// Adds a product that the player gets no token for, or that can't be judged now.
+    /// Adds a product that refuses the login, or can't check it now.
     pub(crate) fn refuse(&mut self, product: Product, refusal: &'static str, is_unknown: bool, finding: Finding) {
-        self.products.push(Judged { product: product.word(), refusal: Some(refusal), agent_sees: None });
+        self.products.push(ProductVerdict { product: product.word(), refusal: Some(refusal), agent_sees: None });
         self.verdict = if is_unknown { Verdict::Unknown } else { Verdict::Refused };
         self.refusal = self.refusal.or(Some(refusal));
         if !self.findings.contains(&finding) {
@@ -113,87 +101,84 @@ impl Explanation {
         }
     }
 
-    /// Adds what stood around the token, and refuses it where the service does not read it so.
+    /// Adds what was removed around the token, and the defect for which the service refuses the token in any case.
     pub(crate) fn wrap(&mut self, taken_off: Vec<&'static str>, defect: Option<Finding>) {
         self.taken_off = taken_off;
         let Some(defect) = defect else { return };
         self.verdict = Verdict::Refused;
-        // What follows from the defect is not a second cause.
+        // Then the other findings only follow from the defect.
         if self.header.is_none() {
             self.findings.clear();
         }
         self.findings.insert(0, defect);
-        // Issued tokens are not judged for products.
-        for judged in &mut self.products {
+        for product in &mut self.products {
             self.refusal = Some(ErrorCode::TokenInvalid.code());
-            judged.refusal = self.refusal;
+            product.refusal = self.refusal;
         }
     }
 
-    /// For a person.
-    pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        for layer in &self.taken_off {
-            let _ = writeln!(text, "Taken off: {layer}");
-        }
-        self.write_members(&mut text, "Header", self.header.as_ref());
-        self.write_members(&mut text, "Claims", self.claims.as_ref());
-        let _ = match self.verdict {
-            Verdict::Accepted => writeln!(text, "Good as a {} token", self.judged_as),
-            Verdict::Refused => writeln!(text, "Refused as a {} token", self.judged_as),
-            Verdict::Unknown => writeln!(text, "Can't be judged as a {} token", self.judged_as),
-        };
-        if let Some(key) = self.signed_with {
-            let _ = writeln!(text, "  signed with {}", key_in_words(key));
-        }
-        for Judged { product, agent_sees, .. } in &self.products {
-            for (name, value) in agent_sees.iter().flatten() {
-                let _ = writeln!(text, "  {product}: the agent sees {name} {}", shown(value));
-            }
-        }
-        for Finding { cause, fix } in &self.findings {
-            let _ = writeln!(text, "  {}\n    → {}", printable(cause), printable(fix));
-        }
-        for Finding { cause, fix } in &self.warnings {
-            let _ = writeln!(text, "  Warning: {}\n    → {}", printable(cause), printable(fix));
-        }
-        for Judged { product, refusal, .. } in &self.products {
-            if let Some(refusal) = refusal {
-                let _ = writeln!(text, "  {product}: the service answers {refusal}");
-            }
-        }
-        text
-    }
-
-    fn write_members(&self, text: &mut String, title: &str, members: Option<&Object>) {
+    fn write_members(&self, f: &mut Formatter<'_>, title: &str, members: Option<&Object>) -> fmt::Result {
         let Some(members) = members else {
-            let _ = writeln!(text, "{title}: can't be read\n");
-            return;
+            return writeln!(f, "{title}: can't be read\n");
         };
-        let _ = writeln!(text, "{title}");
+        writeln!(f, "{title}")?;
         let width = members.keys().map(|name| printable(name).chars().count()).max().unwrap_or_default().min(MAX_WIDTH);
         for (name, value) in members {
-            let _ = write!(text, "  {:<width$}  {}", printable(name), shown(value));
+            write!(f, "  {:<width$}  {}", printable(name), printable_value(value))?;
             if let Some(time) = self.times.iter().find(|time| title == "Claims" && time.claim == *name) {
                 let at = time.at.as_ref().map_or(String::new(), |at| format!("{at}, "));
-                let _ = write!(text, "  {at}{}", time.in_words);
+                write!(f, "  {at}{}", time.in_words)?;
             }
-            text.push('\n');
+            writeln!(f)?;
         }
-        text.push('\n');
+        writeln!(f)
     }
 }
 
-fn shown(value: &Json) -> String {
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for layer in &self.taken_off {
+            writeln!(f, "Removed: {layer}")?;
+        }
+        self.write_members(f, "Header", self.header.as_ref())?;
+        self.write_members(f, "Claims", self.claims.as_ref())?;
+        let verdict = match self.verdict {
+            Verdict::Accepted => "Accepted",
+            Verdict::Refused => "Refused",
+            Verdict::Unknown => "Can't be checked now",
+        };
+        writeln!(f, "{verdict} as a {} token", self.judged_as)?;
+        if let Some(key) = self.signed_with {
+            writeln!(f, "  signed with {}", key_text(key))?;
+        }
+        for ProductVerdict { product, agent_sees, .. } in &self.products {
+            for (name, value) in agent_sees.iter().flatten() {
+                writeln!(f, "  {product}: the agent sees {name} {}", printable_value(value))?;
+            }
+        }
+        for (prefix, findings) in [("", &self.findings), ("Warning: ", &self.warnings)] {
+            for Finding { cause, fix } in findings {
+                writeln!(f, "  {prefix}{}\n    → {}", printable(cause), printable(fix))?;
+            }
+        }
+        for ProductVerdict { product, refusal, .. } in &self.products {
+            if let Some(refusal) = refusal {
+                writeln!(f, "  {product}: the service answers {refusal}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn printable_value(value: &Json) -> String {
     printable(&serde_json::to_string(value).unwrap_or_default())
 }
 
-/// The words of the log, for a person.
-fn key_in_words(key: &str) -> &str {
+fn key_text(key: &str) -> &str {
     match key {
         "current" => "login.secret",
-        "previous" => "the previous secret (login.previous_secret), which won't verify for ever",
-        "published" => "the key that its kid names, which the login project publishes",
+        "previous" => "login.previous_secret; such tokens are refused after you remove that setting",
+        "published" => "the published key of the login project that its kid names",
         other => other,
     }
 }

@@ -1,5 +1,6 @@
-//! Why a login token was refused, in words for a person, and what to do about it.
+//! Explains why a login token was refused, and how to fix it.
 
+use crate::cli::words::span;
 use crate::config::login::{Login, Signature};
 use crate::exchange::ExchangeError;
 use crate::login::claims::{ClaimsError, whole_seconds};
@@ -13,89 +14,86 @@ use crate::zendesk::identity::IdentityError;
 use crate::zendesk::rules::Finding;
 
 use super::decoded_token::DecodedToken;
-use crate::cli::words::span;
+
+const API_FIX: &str = "check login.api_url and the network: zendesk-token check --online";
+
+const FOREIGN_FIX: &str = "Xsolla Login does not create tokens like this; find out which program created it";
+
+const OTHER_KIND_FIX: &str =
+    "this is a token for servers or for another purpose; use the user token that Xsolla Login gives to the page or app";
+
+/// A login this short, in seconds, ends before most chats do.
+const SHORT_LOGIN: i64 = 15 * 60;
 
 /// The cause and the fix of a refusal.
 pub(crate) fn finding(error: ExchangeError, login: &Login, decoded: &DecodedToken) -> Finding {
-    match error {
-        ExchangeError::Login(LoginError::Verify(error)) => verify(error, login, decoded),
-        ExchangeError::Login(LoginError::Settle) => told(&error, "give one token at a time"),
+    let fix = match error {
+        ExchangeError::Login(LoginError::Verify(error)) => return verify(error, login, decoded),
+        ExchangeError::Login(LoginError::Settle) => "send one login token at a time",
         ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
-            told(&error, "the player signed out, or was signed out; they have to sign in again")
+            "the player signed out, or was signed out; they must sign in again"
         }
         ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _)) => {
-            told(&error, API_FIX)
+            API_FIX
         }
         ExchangeError::Identify(error, _) => identify(error),
         ExchangeError::Issue(IssueError::EmailNotAscii, _) => {
-            told(&error, "Chat refuses such an address; the player needs another one")
+            "Chat accepts only ASCII addresses; the player needs another email"
         }
         ExchangeError::Issue(IssueError::EmailUnconfirmed, _) => {
-            told(&error, "the player has to confirm the email at the login side, and then to sign in again")
+            "the player must confirm the email in Xsolla Login, and then sign in again"
         }
-        ExchangeError::Issue(IssueError::ExternalIdIsContact, _) => {
-            told(&error, "it is not one of Xsolla Login's user tokens; see who made it")
-        }
+        ExchangeError::Issue(IssueError::ExternalIdIsContact, _) => FOREIGN_FIX,
         ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _) => {
-            told(&error, "this is a fault of zendesk-token; please report it")
+            "this is a bug in zendesk-token; please report it"
         }
-        ExchangeError::NotServed => told(&error, "set the product's secret"),
-    }
+        ExchangeError::NotServed => "set the product's secret",
+    };
+    Finding::new(error.to_string(), fix)
 }
 
-/// A login that lives shorter than that is over before a chat is.
-const SHORT_LOGIN: i64 = 15 * 60;
-
-/// A warning of a login token that lives only for minutes.
+/// A warning about a login token that is valid only for minutes.
 pub(crate) fn short_login(decoded: &DecodedToken) -> Option<Finding> {
     let time = |name| whole_seconds(decoded.claim(name)?.as_number()?);
     let lifetime = time("exp")?.saturating_sub(time("iat")?);
     (1..SHORT_LOGIN).contains(&lifetime).then(|| {
-        let cause = format!("the login lives {}; Zendesk tokens end with it, so chats turn anonymous", span(lifetime));
-        Finding::new(cause, "raise the token's lifetime in the login project (Publisher Account › Login)")
+        let lifetime = span(lifetime);
+        Finding::new(
+            format!("the login lasts only {lifetime}; Zendesk tokens expire with it, so players become anonymous"),
+            "increase the token lifetime in the login project (Publisher Account › Login)",
+        )
     })
 }
 
-const OTHER_KIND_FIX: &str =
-    "it is a token for servers or for another purpose; give the user token that Xsolla Login gave to the page or app";
-
-const API_FIX: &str = "see that login.api_url is right and can be reached from here: zendesk-token check --online";
-
-fn told(error: &dyn std::fmt::Display, fix: impl Into<String>) -> Finding {
-    Finding::new(error.to_string(), fix)
-}
-
-fn verify(error: VerifyError, login: &Login, decoded: &DecodedToken) -> Finding {
-    match error {
-        VerifyError::TooLong(_) => told(&error, "keep payload and groups of the login token small"),
-        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::Padded(_) | VerifyError::NotBase64Url(_) => {
-            told(&error, decoded.spelling_fix())
-        }
-        VerifyError::Wrapped(error) => wrapped(error),
-        VerifyError::NotStrictJson(..) => told(&error, "Xsolla Login makes no such token; see who made it"),
-        VerifyError::AlgorithmMismatch => algorithm(login, decoded),
-        VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => {
-            told(&error, "Xsolla Login makes no such header; see who made the token")
-        }
-        VerifyError::TypMismatch => told(&error, OTHER_KIND_FIX),
-        VerifyError::NoKey(error) => no_key(error, login, decoded),
-        VerifyError::Claims(error) => claims(error, login, decoded),
-    }
-}
-
-/// The cause and the fix where something stands around the token.
+/// The cause and the fix for a cookie that has more than the token in it.
 pub(crate) fn wrapped(wrapping: Wrapping) -> Finding {
     let fix = match wrapping {
-        Wrapping::PercentEncoding => "send it as it is: a token needs no encoding",
+        Wrapping::PercentEncoding => "put the token into the cookie without encoding it",
         Wrapping::ExpressSignature => "set the cookie with signed: false",
         Wrapping::JsonQuotes
         | Wrapping::JsonObject
         | Wrapping::ExpressJson
         | Wrapping::SingleQuotes
         | Wrapping::Bearer
-        | Wrapping::Name => "set the token alone as the cookie's value",
+        | Wrapping::Name => "put only the token into the cookie",
     };
-    told(&wrapping, fix)
+    Finding::new(wrapping.to_string(), fix)
+}
+
+fn verify(error: VerifyError, login: &Login, decoded: &DecodedToken) -> Finding {
+    let fix = match error {
+        VerifyError::TooLong(_) => "reduce the payload and the groups in the login token",
+        VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::Padded(_) | VerifyError::NotBase64Url(_) => {
+            decoded.format_fix()
+        }
+        VerifyError::NotStrictJson(..) | VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => FOREIGN_FIX,
+        VerifyError::TypMismatch => OTHER_KIND_FIX,
+        VerifyError::Wrapped(error) => return wrapped(error),
+        VerifyError::AlgorithmMismatch => return algorithm(login, decoded),
+        VerifyError::NoKey(error) => return no_key(error, login, decoded),
+        VerifyError::Claims(error) => return claims(error, login, decoded),
+    };
+    Finding::new(error.to_string(), fix)
 }
 
 fn algorithm(login: &Login, decoded: &DecodedToken) -> Finding {
@@ -103,103 +101,102 @@ fn algorithm(login: &Login, decoded: &DecodedToken) -> Finding {
         Signature::Secret { .. } => "HS256",
         Signature::Published { .. } => "RS256",
     };
-    let named = decoded.header_text("alg").map_or("no algorithm".to_owned(), str::to_owned);
-    let fix = match (named.as_str(), configured) {
-        ("RS256", _) => "if the login project signs with RS256, set login.algorithm = \"RS256\" and login.project_id",
-        ("HS256", _) => "if the login project signs with HS256, set login.algorithm = \"HS256\" and login.secret",
-        _ => "Xsolla Login signs with HS256 or RS256; see who made the token",
+    let alg = decoded.header_text("alg").unwrap_or("missing");
+    let fix = match alg {
+        "RS256" => "if the login project signs with RS256, set login.algorithm = \"RS256\" and login.project_id",
+        "HS256" => "if the login project signs with HS256, set login.algorithm = \"HS256\" and login.secret",
+        _ => FOREIGN_FIX,
     };
-    Finding::new(format!("{named}, but login.algorithm is {configured}"), fix)
+    Finding::new(format!("header alg is {alg}, but login.algorithm is {configured}"), fix)
 }
 
 fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
     let project = decoded.claim_text("xsolla_login_project_id");
-    match error {
+    let fix = match error {
         NoKeyError::SecretUnknown => {
             let cause = match &login.signature {
-                Signature::Secret { previous: None, .. } => "signed with another secret than login.secret",
-                Signature::Secret { .. } | Signature::Published { .. } => "signed with neither secret",
+                Signature::Secret { previous: None, .. } => "not signed with login.secret",
+                Signature::Secret { .. } | Signature::Published { .. } => {
+                    "signed with neither login.secret nor login.previous_secret"
+                }
             };
-            Finding::new(cause, secret_fix(project, decoded))
+            return Finding::new(cause, secret_fix(project, decoded));
         }
-        NoKeyError::KidMissing => told(&error, "Xsolla's RS256 tokens have one; see who made the token"),
-        NoKeyError::SignatureWrong => told(&error, "the token was changed on its way, or Xsolla did not make it"),
-        NoKeyError::Find(FindKeyError::Unknown) => {
-            let is_other = project.is_some() && project != login.project_id.as_deref();
-            let fix = match project.filter(|_| is_other) {
-                Some(project) => format!("the token is of login project {project}; is login.project_id right?"),
-                None => "the key was withdrawn, or Xsolla did not make the token; the player has to sign in again"
-                    .to_owned(),
-            };
-            told(&error, fix)
-        }
-        NoKeyError::Find(FindKeyError::NotAsked) => told(&error, "try again in a moment"),
-        NoKeyError::Find(FindKeyError::Unavailable) => told(&error, API_FIX),
-    }
+        NoKeyError::Find(FindKeyError::Unknown) => match project {
+            Some(project) if login.project_id.as_deref() != Some(project) => {
+                let fix = format!("the token is of login project {project}; check login.project_id");
+                return Finding::new(error.to_string(), fix);
+            }
+            _ => "the key was withdrawn, or Xsolla did not issue the token; the player must sign in again",
+        },
+        NoKeyError::KidMissing => FOREIGN_FIX,
+        NoKeyError::SignatureWrong => "the token was changed after it was issued, or Xsolla did not issue it",
+        NoKeyError::Find(FindKeyError::NotAsked) => "try again in a moment",
+        NoKeyError::Find(FindKeyError::Unavailable) => API_FIX,
+    };
+    Finding::new(error.to_string(), fix)
 }
 
 fn secret_fix(project: Option<&str>, decoded: &DecodedToken) -> String {
     match project {
-        _ if decoded.has_blank => decoded.spelling_fix().to_owned(),
+        _ if decoded.has_white_space => decoded.format_fix().to_owned(),
         _ if decoded.claim("external_id").is_some() => {
-            "this looks like a token for Zendesk and not like a login token; try --zendesk chat".to_owned()
+            "this looks like a Zendesk token, not a login token; try --zendesk chat".to_owned()
         }
         Some(project) => {
-            format!("is this the secret of login project {project}? (Publisher Account › Login › Security)")
+            format!("check that this is the secret of login project {project} (Publisher Account › Login › Security)")
         }
-        None => "is it Xsolla Login's token at all? It names no login project".to_owned(),
+        None => "check that Xsolla Login issued this token: it names no login project".to_owned(),
     }
 }
 
 fn claims(error: ClaimsError, login: &Login, decoded: &DecodedToken) -> Finding {
-    let configured = |name: &Option<String>| name.clone().unwrap_or_default();
-    let claimed = |name: &str| decoded.claim_text(name).unwrap_or("no text").to_owned();
-    match error {
-        ClaimsError::OtherKind(_) => told(&error, OTHER_KIND_FIX),
-        ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => {
-            told(&error, "Xsolla Login makes no such token; see who made it")
-        }
-        ClaimsError::Expired(seconds) => Finding::new(
+    let configured = |setting: &Option<String>| setting.clone().unwrap_or_default();
+    let claimed = |name| decoded.claim_text(name).unwrap_or("(unknown)");
+    let (cause, fix) = match error {
+        ClaimsError::OtherKind(_) => (error.to_string(), OTHER_KIND_FIX),
+        ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => (error.to_string(), FOREIGN_FIX),
+        ClaimsError::Expired(seconds) => (
             format!("expired {} ago", span(seconds)),
-            "the player has to sign in again; is the page's cookie kept longer than the login lasts?",
+            "the player must sign in again; the page's cookie should expire with the login",
         ),
-        ClaimsError::InFuture(claim, seconds) => Finding::new(
-            format!("claim {claim} lies {} in the future", span(seconds)),
-            "set this machine's clock (zendesk-token check --online shows how far it is off)",
+        ClaimsError::InFuture(claim, seconds) => (
+            format!("claim {claim} is {} in the future", span(seconds)),
+            "synchronize this machine's clock; zendesk-token check --online shows the difference",
         ),
-        ClaimsError::LivesTooLong(seconds) => Finding::new(
-            format!("lives {}, longer than login.max_lifetime", span(seconds)),
-            "raise login.max_lifetime, or shorten the token's life in the login project",
+        ClaimsError::LivesTooLong(seconds) => (
+            format!("valid for {}, longer than login.max_lifetime", span(seconds)),
+            "raise login.max_lifetime, or shorten the token lifetime in the login project",
         ),
-        ClaimsError::IssuerMismatch => Finding::new(
+        ClaimsError::IssuerMismatch => (
             format!("issued by {}, but login.issuer is {}", claimed("iss"), configured(&login.issuer)),
-            "if Xsolla Login is the issuer, set login.issuer to what the token says, or drop it",
+            "if Xsolla Login issued the token, set login.issuer to the token's issuer, or remove login.issuer",
         ),
-        ClaimsError::ProjectMismatch => Finding::new(
+        ClaimsError::ProjectMismatch => (
             format!(
-                "of login project {}, but login.project_id is {}",
+                "issued for login project {}, but login.project_id is {}",
                 claimed("xsolla_login_project_id"),
                 configured(&login.project_id)
             ),
-            "have the page sign players in to the right project, or set login.project_id",
+            "make the page use the login project in login.project_id, or change login.project_id",
         ),
-    }
+    };
+    Finding::new(cause, fix)
 }
 
-fn identify(error: IdentityError) -> Finding {
-    let fix = match error {
-        IdentityError::SubMissing => "it is not one of Xsolla Login's user tokens; see who made it",
+const fn identify(error: IdentityError) -> &'static str {
+    match error {
+        IdentityError::SubMissing => FOREIGN_FIX,
         IdentityError::EmailMissing => {
-            "have Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section"
+            "make Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section"
         }
-        IdentityError::FallbackDomain => "nobody has mail there; the player needs an email of their own",
+        IdentityError::FallbackDomain => "nothing receives mail at this domain; the player needs their own email",
         IdentityError::SubNotLocalPart => {
-            "it is not one of Xsolla Login's user ids; the player needs an email of their own"
+            "Xsolla Login's user ids do not look like this; the player needs their own email"
         }
         IdentityError::TooLong(_)
         | IdentityError::ControlCharacter
         | IdentityError::OuterSpace
-        | IdentityError::EmailForm => "Zendesk could not take it; have the player's account mended at the login side",
-    };
-    told(&error, fix)
+        | IdentityError::EmailForm => "Zendesk does not accept this value; correct it in the player's account",
+    }
 }
