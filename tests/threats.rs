@@ -165,7 +165,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         "secret files that every user of the machine can read or change",
         &[
             "a_secret_file_that_others_can_read_or_change_is_warned_of",
-            "open_files_are_warned_of_on_standard_error",
+            "readable_secret_files_cause_a_warning_on_standard_error",
             "a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_they_can_read_it",
         ],
     ),
@@ -195,7 +195,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &[
             "a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for",
             "only_logins_of_the_types_that_are_set_are_vouched_for",
-            "an_unconfirmed_email_is_refused_where_it_is_the_player_and_the_fix_is_told",
+            "an_unconfirmed_email_is_refused_by_products_that_identify_players_by_email",
         ],
     ),
     (
