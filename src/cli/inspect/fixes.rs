@@ -22,6 +22,8 @@ const FOREIGN_FIX: &str = "Xsolla Login does not create tokens like this; find o
 const OTHER_KIND_FIX: &str =
     "this is a token for servers or for another purpose; use the user token that Xsolla Login gives to the page or app";
 
+const PROJECT_CLAIM: &str = "xsolla_login_project_id";
+
 /// A login this short, in seconds, ends before most chats do.
 const SHORT_LOGIN: i64 = 15 * 60;
 
@@ -111,7 +113,6 @@ fn algorithm(login: &Login, decoded: &DecodedToken) -> Finding {
 }
 
 fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
-    let project = decoded.claim_text("xsolla_login_project_id");
     let fix = match error {
         NoKeyError::SecretUnknown => {
             let cause = match &login.signature {
@@ -120,9 +121,9 @@ fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
                     "signed with neither login.secret nor login.previous_secret"
                 }
             };
-            return Finding::new(cause, secret_fix(project, decoded));
+            return Finding::new(cause, secret_fix(decoded));
         }
-        NoKeyError::Find(FindKeyError::Unknown) => match project {
+        NoKeyError::Find(FindKeyError::Unknown) => match decoded.claim_text(PROJECT_CLAIM) {
             Some(project) if login.project_id.as_deref() != Some(project) => {
                 let fix = format!("the token is of login project {project}; check login.project_id");
                 return Finding::new(error.to_string(), fix);
@@ -137,16 +138,17 @@ fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
     Finding::new(error.to_string(), fix)
 }
 
-fn secret_fix(project: Option<&str>, decoded: &DecodedToken) -> String {
-    match project {
-        _ if decoded.has_white_space => decoded.format_fix().to_owned(),
-        _ if decoded.claim("external_id").is_some() => {
-            "this looks like a Zendesk token, not a login token; try --zendesk chat".to_owned()
-        }
-        Some(project) => {
-            format!("check that this is the secret of login project {project} (Publisher Account › Login › Security)")
-        }
-        None => "check that Xsolla Login issued this token: it names no login project".to_owned(),
+fn secret_fix(decoded: &DecodedToken) -> String {
+    if decoded.has_white_space {
+        decoded.format_fix().to_owned()
+    } else if decoded.claim("external_id").is_some() {
+        "this looks like a Zendesk token, not a login token; try --zendesk chat".to_owned()
+    } else if let Some(project) = decoded.claim_text(PROJECT_CLAIM) {
+        format!(
+            "check that login.secret is the secret of login project {project} (Publisher Account › Login › Security)"
+        )
+    } else {
+        "check that Xsolla Login issued this token: it names no login project".to_owned()
     }
 }
 
@@ -175,7 +177,7 @@ fn claims(error: ClaimsError, login: &Login, decoded: &DecodedToken) -> Finding 
         ClaimsError::ProjectMismatch => (
             format!(
                 "issued for login project {}, but login.project_id is {}",
-                claimed("xsolla_login_project_id"),
+                claimed(PROJECT_CLAIM),
                 configured(&login.project_id)
             ),
             "make the page use the login project in login.project_id, or change login.project_id",
