@@ -117,7 +117,7 @@ impl TlsApi {
         let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", set.len());
         fs::write(keys.join("keys"), head + &set).unwrap();
         let script = "
-            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' &&
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test CA' &&
             openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=localhost' &&
             printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' >san &&
             openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san";
@@ -149,11 +149,11 @@ impl Drop for TlsApi {
 #[test]
 fn a_private_ca_is_trusted_only_if_it_is_configured() {
     let Some(api) = TlsApi::start() else { return };
-    let authority = api.folder.join("ca.pem");
-    let authority = authority.to_str().unwrap();
+    let ca_file = api.folder.join("ca.pem");
+    let ca_file = ca_file.to_str().unwrap();
     for host in ["localhost", "127.0.0.1"] {
         let url = format!("https://{host}:{}", api.port);
-        let (status, report) = check(&rs256(&url, &[("login.ca_file", authority)]));
+        let (status, report) = check(&rs256(&url, &[("login.ca_file", ca_file)]));
         assert_eq!(status, Some(0), "{report}");
         assert!(report.contains("2 usable key(s)") && report.contains("has no Date"), "{report}");
         let (status, report) = check(&rs256(&url, &[]));
@@ -161,7 +161,7 @@ fn a_private_ca_is_trusted_only_if_it_is_configured() {
         assert!(report.contains("certificate is not believed"), "{report}");
     }
     let url = format!("https://127.0.0.2:{}", api.port);
-    assert_eq!(check(&rs256(&url, &[("login.ca_file", authority)])).0, Some(1));
+    assert_eq!(check(&rs256(&url, &[("login.ca_file", ca_file)])).0, Some(1));
 
     let garbage = api.folder.join("garbage.pem");
     for text in [

@@ -125,7 +125,7 @@ fn a_short_login_gets_a_warning_with_any_verdict() {
         [(299, Some("4 minutes")), (60, Some("60 seconds")), (899, Some("14 minutes")), (900, None), (3600, None)]
     {
         let output = with_secret(&[], &lives(seconds));
-        assert_eq!(output.status, Some(0), "a warning is no refusal: {}", output.out);
+        assert_eq!(output.status, Some(0), "a warning does not refuse the token: {}", output.out);
         let warning = in_words.map(|words| {
             format!(
                 "  Warning: the login lasts only {words}; Zendesk tokens expire with it, so players become anonymous\n    \
@@ -195,9 +195,9 @@ fn the_signature_is_never_printed_and_nothing_moves_the_cursor() {
         for arguments in [&[][..], &["--json"]] {
             let output = inspect(arguments, &settings, format!("\n {token} \r\n"));
             let printed = format!("{}{}", output.out, output.err);
-            assert!(!printed.contains(signature) && !printed.contains(&signature[..16]), "the signature stands there");
+            assert!(!printed.contains(signature) && !printed.contains(&signature[..16]), "the signature is printed");
             assert!(!printed.contains(LOGIN_SECRET));
-            let is_safe = |letter: char| !letter.is_control() || letter == '\n';
+            let is_safe = |c: char| !c.is_control() || c == '\n';
             assert!(printed.chars().all(is_safe) && !printed.contains(['\u{202e}', '\u{200b}']), "{printed:?}");
             assert!(arguments.is_empty() || serde_json::from_str::<Value>(&output.out).is_ok(), "{printed:?}");
         }
