@@ -9,8 +9,8 @@ use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::error::ErrorCode;
 use zendesk_token::metrics::Metrics;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
-use crate::login_tokens::{LoginToken, PROJECT};
+use crate::harness::{ORIGIN, Server, output};
+use crate::login_tokens::LoginToken;
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -121,34 +121,6 @@ fn the_table_of_metrics_is_what_is_counted() {
     let mut documented: Vec<[String; 3]> = table("Metric").into_iter().map(|row| row.try_into().unwrap()).collect();
     documented.sort();
     assert_eq!(documented, counted);
-}
-
-#[test]
-fn the_environment_file_of_the_readme_is_enough() {
-    let readme = read("README.md");
-    let block = readme.split("a file `zendesk-token.env`").nth(1).unwrap().split("```").nth(1).unwrap();
-    let lines = block.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
-    let settings: Vec<(String, String)> = lines
-        .map(|(name, value)| {
-            let value = value.split_whitespace().next().unwrap();
-            let secret = match name {
-                "ZENDESK_TOKEN_LOGIN__SECRET" => LOGIN_SECRET,
-                "ZENDESK_TOKEN_LOGIN__PROJECT_ID" => PROJECT,
-                _ => CHAT_SECRET,
-            };
-            let key = name.strip_prefix("ZENDESK_TOKEN_").unwrap().replace("__", ".").to_lowercase();
-            (key, if value == "…" { secret.to_owned() } else { value.to_owned() })
-        })
-        .collect();
-    assert_eq!(settings.len(), 5);
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let result = output(&["check"], &settings);
-    assert_eq!(result.status.code(), Some(0), "{}", String::from_utf8_lossy(&result.stderr));
-    let report = String::from_utf8(result.stdout).unwrap();
-    assert!(
-        report.ends_with("No errors, 0 warning(s).\n") && report.contains("by the shop's own host alone"),
-        "{report}"
-    );
 }
 
 #[test]

@@ -42,16 +42,11 @@ NOT_RUN = {
 }
 
 
-def drawing(reader, text):
-    assert "zendesk-token" in text or "LoginClaims" in text
-    return "a drawing"
-
-
 def first_commands(reader, text):
     """tests/newcomer runs both unchanged; the optimised build takes minutes."""
     command, tests = text.splitlines()
     assert command.startswith("cargo run --release -- ") and os.access(f"{ROOT}/{tests}", os.X_OK), text
-    return demo(reader, command.partition(" -- ")[2])
+    demo(reader, command.partition(" -- ")[2])
 
 
 def cookie(reader, text):
@@ -59,14 +54,13 @@ def cookie(reader, text):
     assert name == "Set-Cookie"
     parts = reader.cookie.split("; ")
     assert parts[0].startswith("__Host-token=") and parts[1:] == ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"], parts
-    return "set by the shop in the browser"
 
 
 def environment_file(reader, text):
     with open(f"{reader.checkout}/zendesk-token.env", "w") as file:
         file.write(filled(text))
     reader.settings = dict(line.split("=", 1) for line in filled(text).splitlines() if not line.startswith("#"))
-    return "used by the next block"
+    assert len(reader.settings) == 5, reader.settings
 
 
 def deploy(reader, text):
@@ -87,12 +81,10 @@ def deploy(reader, text):
             time.sleep(0.05)
     verify("chat", token)
     assert ask() == 401, "a token of another project"
-    return f"{reader.docker}: the image is built, the settings are checked, the service serves"
 
 
 def compose(reader, text):
     reader.shell(text)
-    return "the real Compose reads the file; nothing is started"
 
 
 def release(reader, text):
@@ -110,34 +102,29 @@ def release(reader, text):
     package = f"zendesk-token_{version}-1_amd64.deb"
     assert attested == ["gh", "attestation", "verify", package, "--repo", "OWNER/zendesk-token"], attested
     assert 'cosign" sign' in workflow and "actions/attest" in workflow
-    return "not run; compared with the workflow"
 
 
 def script_tag(reader, text):
     reader.tag = text
     reader.open("")
     assert reader.driver.execute_script("return Object.keys(zendeskToken).length") == 3
-    return "loads in the browser"
 
 
 def classic(reader, text):
     reader.open(text)
     verify("chat", reader.token("zESettings.webWidget.authenticate.chat.jwtFn"))
     verify("help_center", reader.token("zESettings.webWidget.authenticate.jwtFn"))
-    return "Chat and the Help Center get their tokens in the browser"
 
 
 def web_sdk(reader, text):
     reader.open(filled(text), "window.zChat = { init: (settings) => { window.settings = settings; } };")
     verify("chat", reader.token("settings.authentication.jwt_fn"))
-    return "Chat gets its token in the browser"
 
 
 def messaging(reader, text):
     reader.open(text, "window.zE = (...call) => { window.call = call; };")
     assert reader.driver.execute_script("return call.slice(0, 2)") == ["messenger", "loginUser"]
     verify("messaging", reader.token("call[2]"))
-    return "Messaging gets its token in the browser"
 
 
 def refused(reader, text):
@@ -149,7 +136,6 @@ def refused(reader, text):
         reader.driver.execute_async_script("zendeskToken.jwtFn(() => {}).then(arguments[0])")
         messages = [entry["message"] for entry in reader.driver.get_log("browser")]
         assert any(expected in message for message in messages), messages
-    return "reports in the browser why there is no token"
 
 
 def without_the_script(reader, text):
@@ -160,7 +146,6 @@ def without_the_script(reader, text):
     failed = reader.driver.execute_async_script("fetchZendeskToken(arguments[0]).catch(({ message }) => arguments[0](message))")
     assert failed.startswith("401 ") and "00-00" in failed, failed
     reader.tag = tag
-    return "fetches a token in the browser, and throws without the cookie"
 
 
 def with_the_header(reader, text):
@@ -170,14 +155,12 @@ def with_the_header(reader, text):
     reader.open(changed, f"const loginToken = '{login_token()}';", cookie="/out")
     verify("chat", reader.token("fetchZendeskToken"))
     reader.tag = tag
-    return "fetches a token in the browser without the cookie"
 
 
 def parsed(grammar):
     def run(reader, text):
         tree = tree_sitter.Parser(tree_sitter.Language(grammar.language())).parse(text.encode())
         assert not tree.root_node.has_error, tree.root_node
-        return "parsed; it needs a phone's SDK to run"
     return run
 
 
@@ -190,7 +173,6 @@ def curl(reader, text):
             jwt.decode(body["jwt"], SECRETS["support_sdk"], algorithms=["HS256"])
         else:
             verify("messaging" if "messaging" in line else "chat", body["token"])
-    return "each gets its token"
 
 
 def inspect(reader, text):
@@ -206,7 +188,6 @@ def inspect(reader, text):
         table = reader.text.partition("| Member | Content |\n")[2].partition("\n\n")[0]
         documented = set(re.findall(r"`(\w+)`", table))
         assert set(members) <= documented, set(members) - documented
-    return f"{reader.docker}: the tokens are good, and the members of the JSON are documented"
 
 
 def products_token(reader):
@@ -226,14 +207,12 @@ def desk_settings(reader, text):
     assert count == 1, settings
     with open(f"{reader.desk}/desk.toml", "w") as file:
         file.write(f'{local}\n[chat_api]\nbase_url = "{reader.api.url}/api/v2/chat"\ntoken = "{API_SECRET}"\n')
-    return "the program accepts it"
 
 
 def function_for_docker(reader, text):
     """Uses the stand-in for Docker: a real container would not reach the API on loopback."""
     reader.shell(re.search(r"`(docker build --target [^`]+)`", reader.text)[1].replace("\n", " "))
     reader.function_text = text
-    return "defines the command of the next blocks"
 
 
 def function_in_powershell(reader, text):
@@ -241,7 +220,6 @@ def function_in_powershell(reader, text):
     # On Windows and on a Mac a container's files are the caller's in any case.
     assert arguments(text) == arguments(reader.function_text.replace('--user "$(id -u):$(id -g)" ', "")), text
     parsed(tree_sitter_powershell)(reader, text)
-    return "parsed, and the same arguments as in bash except --user"
 
 
 def find(reader, text):
@@ -249,7 +227,6 @@ def find(reader, text):
     reader.users[0]["identities"][0]["value"] = re.search(r"--email (\S+)", text)[1]
     output = reader.terminal(reader.function_text + text)
     assert re.search(rf"conflict resolve {OLD_USER} .*--forget-email", output) and "--delete-user" in output, output
-    return "at a terminal: names the user, and the commands that end the conflict"
 
 
 def resolve(reader, text):
@@ -263,26 +240,23 @@ def resolve(reader, text):
         assert json.load(file) == json.loads(before)[0]
     assert "Done: " in output and reader.users[0]["identities"] == [], output
     reader.users[:] = json.loads(before)
-    return "at a terminal: the rehearsal deletes nothing; with yes the record is kept and the email is free"
 
 
 def visitor(reader, text):
     reader.visitor = text
     output = reader.terminal(reader.function_text + text)
     assert "Linked: " in output, output
-    return "at a terminal: says whether the visitor is linked"
 
 
 def layout(reader, text):
     for line in text.splitlines():
         assert os.path.exists(f"{ROOT}/{line.split()[0]}"), line
-    return "each exists"
 
 
 # Language, first words, and the function that runs it.
 BLOCKS = [
-    ("", "page ── login cookie", drawing),
-    ("", " browser ", drawing),
+    ("", "page ── login cookie", lambda *_: None),
+    ("", " browser ", lambda *_: None),
     ("", "src/", layout),
     ("sh", "cargo run", first_commands),
     ("http", "Set-Cookie: ", cookie),
@@ -322,23 +296,19 @@ def demo(reader, span):
     with Demo(*arguments[1:]) as running:
         with urllib.request.urlopen(f"{running.shop}/", timeout=PATIENCE) as page:
             assert page.status == 200 and b"</html>" in page.read()
-    return "its page is served"
 
 
 def check_online(reader, span):
     output = reader.shell(f"zendesk-token {span}", ZENDESK_TOKEN_LOGIN__API_URL=reader.api.url, **reader.settings)
     assert "this machine's clock agrees with it" in output, output
-    return "compares the clocks with a Login API on loopback"
 
 
 def openapi(reader, span):
     assert json.loads(reader.shell(span)) == json.loads(reader.shell(f"curl https://{SITE}{PREFIX}/openapi.json"))
-    return "the same document as the service serves"
 
 
 def secret(reader, span):
     assert re.fullmatch("[0-9a-f]{64}\n", reader.shell(span))
-    return "64 digits"
 
 
 def hang_up(reader, span):
@@ -347,7 +317,6 @@ def hang_up(reader, span):
     while "settings reloaded" not in reader.shell(f"docker logs {reader.container}", with_engine=True):
         assert time.monotonic() < end, "no reload"
         time.sleep(0.1)
-    return "the container reloads its settings"
 
 
 def rotate(reader, span):
@@ -371,7 +340,6 @@ def rotate(reader, span):
             time.sleep(0.05)
         verify("chat", products.ask(service.public, "chat", old))
         service.stop()
-    return "the new secret is used, and tokens of the old one still verify"
 
 
 def fingerprint(reader, span):
@@ -381,13 +349,11 @@ def fingerprint(reader, span):
     while not any(f'"token_sha256":"{hash}"' in line for line in reader.service.log):
         assert time.monotonic() < end, f"the log does not have {hash}"
         time.sleep(0.05)
-    return "the hash in the log"
 
 
 def show(reader, span):
     command = filled(span).replace("ID", reader.visitor.split()[3])
     assert reader.terminal(f"{reader.function_text}zendesk-token {command} --config desk.toml")
-    return "at a terminal: shows it"
 
 
 def members(reader, span):
@@ -408,7 +374,6 @@ def members(reader, span):
     documented = rows[span] | rows["conflict show"]
     assert keys(output) <= documented, keys(output) - documented
     assert set(output) <= rows[span] or span == "conflict show", output
-    return "its JSON has the members in the table"
 
 
 def keys(value):
@@ -426,7 +391,6 @@ def settings(reader, span):
     output = reader.shell(f"zendesk-token check --config {reader.home}/settings.toml", **reader.settings)
     shown = ",".join(re.findall(r'"([^"]*)"', value)) or value
     assert re.search(rf"{re.escape(key)}\s+{re.escape(shown)} ", output), output
-    return "the program reads it from a file"
 
 
 def variable(reader, span):
@@ -435,7 +399,6 @@ def variable(reader, span):
     if value == "RS256":
         settings = {name: value for name, value in settings.items() if not name.endswith("LOGIN__SECRET")}
     reader.shell("zendesk-token check", **settings)
-    return "the program reads it from the environment"
 
 
 def option(reader, span):
@@ -448,7 +411,6 @@ def option(reader, span):
 def feature(reader, span):
     with open(f"{ROOT}/tests/all") as file:
         assert f"cargo build --locked --quiet {span}\n" in file.read(), span
-    return "built by tests/all"
 
 
 def command_name(reader, span):
@@ -467,7 +429,7 @@ COMMANDS = [
     (r"zendesk-token secret", secret),
     (r"zendesk-token --version", lambda reader, span: reader.shell(span)),
     (r"check|inspect", command_name),
-    (r"docker build --(tag|target desk --tag) [a-z-]+ \.", lambda reader, span: reader.shell(span) or "as in the block"),
+    (r"docker build --(tag|target desk --tag) [a-z-]+ \.", lambda reader, span: reader.shell(span)),
     (r"docker kill --signal HUP", hang_up),
     (r"mv .*", rotate),
     (r'printf %s "\$TOKEN" \| sha256sum', fingerprint),
@@ -495,6 +457,7 @@ def main(chromium, chromedriver):
         reader = Reader(folder)
         try:
             reader.text = text
+            print(f"docker: {reader.docker}")
             reader.driver = browser(chromium, chromedriver, "--ignore-certificate-errors", hosts=f"MAP {SITE} {reader.site}")
             used = {run_block(reader, *block) for block in blocks}
             assert used == set(range(len(BLOCKS))), f"no page has {[BLOCKS[unused][1] for unused in set(range(len(BLOCKS))) - used]}"
@@ -512,7 +475,8 @@ def run_block(reader, language, text):
     """Runs a block and returns its row in BLOCKS."""
     for row, (known, beginning, run) in enumerate(BLOCKS):
         if language == known and text.startswith(beginning):
-            print(f"{language or 'text'}, {text.splitlines()[0].strip()[:60]}: {run(reader, text)}", flush=True)
+            print(f"{language or 'text'}, {text.splitlines()[0].strip()[:60]}", flush=True)
+            run(reader, text)
             return row
     raise AssertionError(f"a block that nothing here runs:\n{text}")
 
@@ -520,9 +484,8 @@ def run_block(reader, language, text):
 def run_span(reader, span):
     run = next((run for form, run in COMMANDS if re.fullmatch(form, span)), None)
     if run:
-        result = run(reader, span)
-        if result:
-            print(f"`{span}`: {result}", flush=True)
+        print(f"`{span}`", flush=True)
+        run(reader, span)
     else:
         assert " " not in span or re.fullmatch(NOT_TYPED, span), f"a command that nothing here runs: `{span}`"
 
