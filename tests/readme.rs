@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The rows of the table in the reference whose first column has this heading, as cells.
+/// The rows of the reference's table with this first heading, as cells.
 pub fn table(heading: &str) -> Vec<Vec<String>> {
     let reference = read("docs/reference.md");
     let lines = reference.lines().skip_while(|line| !line.starts_with(&format!("| {heading} |"))).skip(2);

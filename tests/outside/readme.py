@@ -253,7 +253,7 @@ def layout(reader, text):
         assert os.path.exists(f"{ROOT}/{line.split()[0]}"), line
 
 
-# Language, first words, and the function that runs it.
+# Language, beginning, and the function that runs it.
 BLOCKS = [
     ("", "page ── login cookie", lambda *_: None),
     ("", " browser ", lambda *_: None),
