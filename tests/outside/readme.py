@@ -353,7 +353,7 @@ def fingerprint(reader, span):
 
 def show(reader, span):
     command = filled(span).replace("ID", reader.visitor.split()[3])
-    assert reader.terminal(f"{reader.function_text}zendesk-token {command} --config desk.toml")
+    assert reader.terminal(reader.function_text + command)
 
 
 def members(reader, span):
@@ -433,7 +433,7 @@ COMMANDS = [
     (r"docker kill --signal HUP", hang_up),
     (r"mv .*", rotate),
     (r'printf %s "\$TOKEN" \| sha256sum', fingerprint),
-    (r"conflict show USER|visitor show ID", show),
+    (r"zendesk-token (conflict show USER|visitor show ID) --config desk\.toml", show),
     (r"conflict (find|show|resolve)|visitor show", members),
     (r"[a-z_]+\.[a-z_]+ = .+", settings),
     (r"ZENDESK_TOKEN_\w+=.+", variable),
