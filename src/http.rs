@@ -20,7 +20,7 @@ pub mod script;
 mod state;
 pub mod support_sdk;
 pub mod token;
-mod trace;
+mod traceparent;
 
 use std::any::Any;
 use std::convert::Infallible;

@@ -33,7 +33,7 @@ use super::health;
 use super::origin::{X_REQUEST_ID, allowed_origin};
 use super::state::AppState;
 use super::token;
-use super::trace::traceparent;
+use super::traceparent::traceparent;
 
 /// The outcome of an exchange that gave a token; the others are error codes.
 const ISSUED: &str = "issued";
