@@ -222,7 +222,7 @@ impl Entry {
         self.origin.as_ref().map(|origin| origin.to_str().ok().and_then(shown).unwrap_or("malformed"))
     }
 
-    /// The route and not the path, which the client chooses.
+    /// The route, not the path: the client chooses that.
     fn route(&self) -> &str {
         self.route.as_ref().map_or("none", MatchedPath::as_str)
     }

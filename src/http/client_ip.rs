@@ -28,8 +28,8 @@ impl ClientKey {
     }
 }
 
-/// The client's address: the rightmost one in `X-Forwarded-For` that is not a trusted proxy's. Everything left of it is text of
-/// the client. A malformed entry ends the search at the last trusted address.
+/// The client's address: the rightmost one in `X-Forwarded-For` that is not a trusted proxy's. The client may have written what
+/// is left of it. A malformed entry ends the search at the last trusted address.
 #[must_use]
 pub fn client_ip(headers: &HeaderMap, peer: IpAddr, proxy: &Proxy) -> IpAddr {
     let mut client = peer.to_canonical();

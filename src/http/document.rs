@@ -62,7 +62,6 @@ impl Document {
     }
 }
 
-/// The responses other than 200.
 impl IntoResponses for Document {
     fn responses() -> Responses {
         let not_modified = ResponseBuilder::new().description("The copy that `If-None-Match` names is current.");

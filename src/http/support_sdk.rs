@@ -49,7 +49,7 @@ use super::token::{SUPPORT_SDK_PATH, Token, now};
 const MAX_BYTES: usize = 16 * 1024;
 
 /// Most bytes of a body that are read from the connection. More than [`MAX_BYTES`], since a client that is still sending when its
-/// connection closes may not see the refusal, and since chunked encoding takes six bytes or more for one.
+/// connection closes may not see the refusal, and since a chunk of one byte takes six or more.
 pub(crate) const MAX_READ: usize = 64 * 1024;
 
 /// Longest time for a body, which is a dozen packets: enough to lose one of them twice.
@@ -59,30 +59,17 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// the same address, such as a proxy that is not in `proxy.trusted`, hold all permits.
 const WITHOUT_PERMIT: Duration = Duration::from_millis(100);
 
-/// Of this many requests in flight one may be sending its body. Without this limit, clients that never send their bodies could
-/// hold all requests in flight.
-const REQUESTS_PER_BODY: usize = 4;
+/// A quarter of the requests in flight may be sending their body. Without this limit, clients that never send their bodies could
+/// use up `limits.requests_in_flight`.
+const BODIES_DIVISOR: usize = 4;
 
-/// Of this many bodies one client may send one. Zendesk's servers need a permit for milliseconds.
-const BODIES_PER_CLIENT_BODY: usize = 16;
+/// One client may send a sixteenth of these bodies. Zendesk's servers need a permit for milliseconds.
+const CLIENT_DIVISOR: usize = 16;
 
 const FIELD: &str = "user_token";
 
-/// Limits the requests that are sending their body, in total and per client.
-#[derive(Default)]
-pub(super) struct BodyLimits {
-    total: Arc<SharedLimit>,
-    per_client: PerClientLimit,
-}
-
-impl BodyLimits {
-    fn try_acquire(&self, client: IpAddr, requests_in_flight: usize) -> Result<(Permit, ClientPermit), Reason> {
-        let max = (requests_in_flight / REQUESTS_PER_BODY).max(1);
-        let max_of_client = (max / BODIES_PER_CLIENT_BODY).max(1);
-        let of_client = self.per_client.try_acquire(client, max_of_client).ok_or(Reason::TooManyBodiesOfClient)?;
-        Ok((self.total.try_acquire(max).ok_or(Reason::TooManyBodies)?, of_client))
-    }
-}
+/// U+FEFF in UTF-8, which some tools write before each text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Issue a token for the Support SDK
 ///
@@ -127,6 +114,22 @@ pub(super) async fn token(
     let credentials = credentials(&parse(&body)?)?;
     let issued = state.exchange.run(Product::SupportSdk, &credentials, now()).await;
     Ok(SupportSdkToken(issued.map_err(refusal_reason)?))
+}
+
+/// Limits the requests that are sending their body, in total and per client.
+#[derive(Default)]
+pub(super) struct BodyLimits {
+    total: Arc<SharedLimit>,
+    per_client: PerClientLimit,
+}
+
+impl BodyLimits {
+    fn try_acquire(&self, client: IpAddr, requests_in_flight: usize) -> Result<(Permit, ClientPermit), Reason> {
+        let max = (requests_in_flight / BODIES_DIVISOR).max(1);
+        let max_of_client = (max / CLIENT_DIVISOR).max(1);
+        let of_client = self.per_client.try_acquire(client, max_of_client).ok_or(Reason::TooManyBodiesOfClient)?;
+        Ok((self.total.try_acquire(max).ok_or(Reason::TooManyBodies)?, of_client))
+    }
 }
 
 /// A token as a response to Zendesk's servers, with [`Issued`] in the extensions for the access log.
@@ -230,9 +233,6 @@ pub(crate) fn credentials(user_token: &str) -> Result<Credentials, Reason> {
         Err(error) => Err(Reason::UserTokenMalformed(error)),
     }
 }
-
-/// U+FEFF in UTF-8, which some tools write before each text.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Gets the user token of a body.
 type BodyParser = fn(&[u8]) -> Result<Cow<'_, str>, Reason>;

@@ -21,7 +21,7 @@ use super::json::Json;
 use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
 use super::state::AppState;
 
-/// The path of Xsolla's reference.
+/// The path in Xsolla's reference.
 const CHAT_PATH: &str = "/generate/token";
 const MESSAGING_PATH: &str = "/messaging/token";
 const HELP_CENTER_PATH: &str = "/help-center/token";
@@ -115,7 +115,7 @@ pub(super) struct PageToken {
     format: TokenFormat,
 }
 
-/// The body of Xsolla's reference.
+/// The body, as in Xsolla's reference.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TokenBody<'a> {

@@ -57,7 +57,7 @@ pub(super) async fn serve<S: HttpService>(
     let state = &State::default();
     let service = service_fn(move |mut request: Request<Incoming>| {
         state.is_handling.store(true, Ordering::Relaxed);
-        state.body.store(0, Ordering::Relaxed);
+        state.body_bytes.store(0, Ordering::Relaxed);
         let has_body = !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING);
         request.extensions_mut().insert(ConnectInfo(peer));
         let response = service.clone().oneshot(request);
@@ -108,8 +108,7 @@ struct State {
     is_reading_headers: AtomicBool,
     /// The service handles a request; bytes that arrive are its body.
     is_handling: AtomicBool,
-    /// Bytes of the body that were read.
-    body: AtomicUsize,
+    body_bytes: AtomicUsize,
     /// A response was given, and the idle timeout has to start.
     has_responded: AtomicBool,
     is_draining: AtomicBool,
@@ -125,7 +124,7 @@ struct TimedStream<'a, S> {
     /// (`hostile_clients::slow_headers_…`), or of the next request, from the last response.
     read_timeout: Pin<Box<Sleep>>,
     /// No headers have arrived completely yet.
-    is_first: bool,
+    is_first_request: bool,
     /// The last bytes that arrived.
     tail: [u8; 3],
     /// Runs while the client does not read the response (`hostile_clients::a_client_that_never_reads_is_cut_off`).
@@ -135,7 +134,16 @@ struct TimedStream<'a, S> {
 impl<'a, S> TimedStream<'a, S> {
     fn new(stream: S, limits: &'a Limits, max_body: usize, state: &'a State) -> Self {
         let read_timeout = Box::pin(sleep(limits.header_timeout));
-        Self { stream, limits, max_body, state, read_timeout, is_first: true, tail: [0; 3], write_timeout: None }
+        Self {
+            stream,
+            limits,
+            max_body,
+            state,
+            read_timeout,
+            is_first_request: true,
+            tail: [0; 3],
+            write_timeout: None,
+        }
     }
 
     /// Headers end with an empty line; bytes after it belong to the next request
@@ -153,8 +161,8 @@ impl<'a, S> TimedStream<'a, S> {
         let is_complete = matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']);
         self.state.is_reading_headers.store(!is_complete, Ordering::Relaxed);
         if is_complete {
-            self.is_first = false;
-        } else if !was_reading && !self.is_first {
+            self.is_first_request = false;
+        } else if !was_reading && !self.is_first_request {
             self.read_timeout.as_mut().reset(Instant::now() + self.limits.header_timeout);
         }
     }
@@ -173,12 +181,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let is_body = self.state.is_handling.load(Ordering::Relaxed);
-        if is_body && self.state.body.load(Ordering::Relaxed) >= self.max_body {
+        if is_body && self.state.body_bytes.load(Ordering::Relaxed) >= self.max_body {
             return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
         }
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if is_body {
-            self.state.body.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
+            self.state.body_bytes.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
             return polled;
         }
         if polled.is_ready() {

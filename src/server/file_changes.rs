@@ -52,6 +52,7 @@ fn watch(files: &WatchedFiles, notify: Arc<Notify>) -> Option<RecommendedWatcher
         return None;
     }
     let watcher = recommended_watcher(move |event: notify::Result<Event>| {
+        // Our own reads cause access events.
         if !event.is_ok_and(|event| event.kind.is_access()) {
             notify.notify_one();
         }

@@ -58,7 +58,7 @@ struct Connections<S> {
     metrics: Metrics,
     protocol_warnings: ProtocolWarnings,
     was_full: bool,
-    has_warned_of_client: bool,
+    has_warned_about_client: bool,
 }
 
 /// What a connection holds while it is open.
@@ -82,7 +82,7 @@ impl<S: HttpService> Listener<S> {
             metrics: metrics.clone(),
             protocol_warnings: ProtocolWarnings::new(name),
             was_full: false,
-            has_warned_of_client: false,
+            has_warned_about_client: false,
         };
         Self { socket, connections }
     }
@@ -198,7 +198,7 @@ impl<S: HttpService> Connections<S> {
         }
         let free = free?;
         let permit = (self.admit)(peer.ip());
-        if permit.is_none() && !std::mem::replace(&mut self.has_warned_of_client, true) {
+        if permit.is_none() && !std::mem::replace(&mut self.has_warned_about_client, true) {
             tracing::warn!(
                 client = %peer.ip(),
                 "a client has more connections than limits.connections_per_client; closing its new ones. If it is your proxy, add it \
