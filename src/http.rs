@@ -76,7 +76,7 @@ fn open_routes() -> OpenApiRouter<Arc<AppState>> {
 }
 
 async fn not_found(uri: Uri) -> ApiError {
-    ApiError(if has_extra_slashes(uri.path()) { Reason::SlashesInPath } else { Reason::RouteUnknown })
+    ApiError(if has_extra_slashes(uri.path()) { Reason::SlashesInPath } else { Reason::RouteNotFound })
 }
 
 /// Whether a path is a route with doubled or trailing slashes.

@@ -62,7 +62,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<LoginToken>, Reason> {
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
         (Some(value), None) => value.as_bytes(),
-        (Some(_), Some(_)) => return Err(Reason::AuthorizationUnusable),
+        (Some(_), Some(_)) => return Err(Reason::AuthorizationMalformed),
     };
     let mut parts = value.splitn(2, |byte| *byte == b' ');
     let scheme = parts.next().unwrap_or_default();
@@ -70,7 +70,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<LoginToken>, Reason> {
     // Without dots, so that a JWT is not read as a scheme.
     let is_scheme = scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if credentials.is_empty() || !is_scheme {
-        return Err(Reason::AuthorizationUnusable);
+        return Err(Reason::AuthorizationMalformed);
     }
     Ok(strip_bearer(value).map(LoginToken::new))
 }

@@ -41,9 +41,9 @@ pub enum ErrorCode {
     TooManyRequests,
     /// The login can't be verified now: the Login API does not respond or, for Zendesk's servers, the cause may be temporary.
     LoginUnavailable,
-    /// No such route.
+    /// No such route, or a product that is not configured.
     NotFound,
-    /// The route does not take this method.
+    /// The route does not support the method.
     MethodNotAllowed,
     /// Two `Origin` headers, or a malformed body.
     BadRequest,
@@ -131,7 +131,7 @@ pub enum Reason {
     #[error("the login cookie is split into parts, and one part has two different values")]
     CookiePartTwice,
     #[error("the Authorization header is not a scheme and credentials, or there are two")]
-    AuthorizationUnusable,
+    AuthorizationMalformed,
     #[error("the body has no user_token")]
     UserTokenMissing,
     #[error("the body has user_token, or another member, twice")]
@@ -145,11 +145,11 @@ pub enum Reason {
     #[error("the body is JSON, but its Content-Type is application/x-www-form-urlencoded")]
     BodyNotForm,
     #[error("user_token is not a string")]
-    UserTokenNotText,
+    UserTokenNotString,
     #[error("the body is not a JSON object")]
     BodyNotJson,
     #[error("the body is neither application/x-www-form-urlencoded nor application/json")]
-    BodyKindUnknown,
+    ContentTypeUnsupported,
     #[error("the body is larger than 16 KiB")]
     BodyTooLarge,
     #[error("the body has a Content-Encoding or a Transfer-Encoding other than chunked")]
@@ -157,14 +157,14 @@ pub enum Reason {
     #[error("the body was cut off")]
     BodyCutOff,
     #[error("the body did not arrive within 5 s")]
-    BodyLate,
+    BodyTimeout,
     /// The cause may be ours or temporary, so that a 401 would be wrong.
     #[error("{0}; Zendesk's servers may try again")]
-    NotJudged(ExchangeError),
+    Retryable(ExchangeError),
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
     #[error("origin is not in cors.origins")]
-    OriginForeign,
+    OriginNotAllowed,
     #[error(
         "requested for an image, a script or a frame of a page, or prefetched (Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Purpose)"
     )]
@@ -172,11 +172,11 @@ pub enum Reason {
     #[error("more than one Origin header")]
     OriginTwice,
     #[error("no such route")]
-    RouteUnknown,
+    RouteNotFound,
     #[error("no such route: the path has a doubled or trailing slash; look for a base URL that ends in a slash")]
     SlashesInPath,
     #[error("the route does not support this method")]
-    MethodUnknown,
+    MethodNotSupported,
     #[error("the client sends more requests than rate_limit allows; it may try again in {0} s")]
     TooManyRequests(u64),
     #[error("too many requests of this client are still sending their body")]
@@ -186,14 +186,14 @@ pub enum Reason {
     #[error("more requests than limits.requests_in_flight")]
     TooManyInFlight,
     #[error("no response within limits.request_timeout")]
-    TooSlow,
+    RequestTimeout,
     #[error("the request panicked")]
     Panicked,
 }
 
 impl Reason {
     pub(super) const fn verified_by(self) -> Option<VerifiedBy> {
-        if let Self::Exchange(error) | Self::NotJudged(error) = self { error.verified_by() } else { None }
+        if let Self::Exchange(error) | Self::Retryable(error) = self { error.verified_by() } else { None }
     }
 
     /// What the client gets.
@@ -205,7 +205,7 @@ impl Reason {
             | Self::BearerIgnored
             | Self::SchemeIgnored
             | Self::UserTokenMissing => ErrorCode::TokenMissing,
-            Self::NotJudged(_)
+            Self::Retryable(_)
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
@@ -213,7 +213,7 @@ impl Reason {
             Self::TooManyLoginCookies(_)
             | Self::CookiePartMissing(_)
             | Self::CookiePartTwice
-            | Self::AuthorizationUnusable
+            | Self::AuthorizationMalformed
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),
             )) => ErrorCode::TokenInvalid,
@@ -234,25 +234,25 @@ impl Reason {
                     _,
                 ),
             ) => ErrorCode::ClaimUnusable,
-            Self::OriginForeign | Self::Embedded => ErrorCode::OriginForbidden,
+            Self::OriginNotAllowed | Self::Embedded => ErrorCode::OriginForbidden,
             Self::OriginTwice
             | Self::MemberTwice
             | Self::UserTokenMalformed(_)
             | Self::FormEncodedTwice
             | Self::ByteOrderMark
             | Self::BodyNotForm
-            | Self::UserTokenNotText
+            | Self::UserTokenNotString
             | Self::BodyNotJson
-            | Self::BodyKindUnknown
+            | Self::ContentTypeUnsupported
             | Self::BodyEncoded
             | Self::BodyCutOff
-            | Self::BodyLate => ErrorCode::BadRequest,
+            | Self::BodyTimeout => ErrorCode::BadRequest,
             Self::BodyTooLarge => ErrorCode::BodyTooLarge,
-            Self::RouteUnknown | Self::SlashesInPath | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
-            Self::MethodUnknown => ErrorCode::MethodNotAllowed,
+            Self::RouteNotFound | Self::SlashesInPath | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
+            Self::MethodNotSupported => ErrorCode::MethodNotAllowed,
             Self::TooManyRequests(_) | Self::TooManyBodiesOfClient => ErrorCode::TooManyRequests,
             Self::TooManyInFlight | Self::TooManyBodies => ErrorCode::Overloaded,
-            Self::TooSlow => ErrorCode::TimedOut,
+            Self::RequestTimeout => ErrorCode::TimedOut,
             Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
             | Self::Panicked => ErrorCode::Internal,
         }

@@ -130,7 +130,11 @@ fn challenge<B>(takes_bearer: bool) -> impl Fn(&Response<B>) -> Option<HeaderVal
 
 /// Replaces `TimeoutLayer`'s response, which has no body.
 fn timed_out<B: Into<Body>>(response: Response<B>) -> Response {
-    if response.status() == TIMED_OUT { ApiError(Reason::TooSlow).into_response() } else { response.map(Into::into) }
+    if response.status() == TIMED_OUT {
+        ApiError(Reason::RequestTimeout).into_response()
+    } else {
+        response.map(Into::into)
+    }
 }
 
 /// Replaces `RequestBodyLimitLayer`'s response, which is plain text.
@@ -147,5 +151,5 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 }
 
 async fn method_not_allowed() -> ApiError {
-    ApiError(Reason::MethodUnknown)
+    ApiError(Reason::MethodNotSupported)
 }

@@ -53,7 +53,7 @@ pub(crate) fn allowed_origin<'a>(
         (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(Reason::OriginTwice),
         (Some(origin), None) if origins.iter().any(|pattern| pattern.allows(origin.as_bytes())) => Ok(Some(origin)),
-        (Some(_), None) => Err(Reason::OriginForeign),
+        (Some(_), None) => Err(Reason::OriginNotAllowed),
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn token(
         body?
     } else {
         let _permit = state.shared.bodies.try_acquire(client, state.requests_in_flight)?;
-        timeout_at(start + BODY_TIMEOUT, reading).await.map_err(|_| Reason::BodyLate)??
+        timeout_at(start + BODY_TIMEOUT, reading).await.map_err(|_| Reason::BodyTimeout)??
     };
     let credentials = credentials(&parse(&body)?)?;
     let issued = state.exchange.run(Product::SupportSdk, &credentials, now()).await;
@@ -177,7 +177,7 @@ fn refusal_reason(error: ExchangeError) -> Reason {
         ExchangeError::Login(LoginError::Verify(
             VerifyError::Claims(ClaimsError::InFuture(..))
             | VerifyError::NoKey(NoKeyError::Find(FindKeyError::NotAsked)),
-        )) => Reason::NotJudged(error),
+        )) => Reason::Retryable(error),
         ExchangeError::NotServed | ExchangeError::Login(_) | ExchangeError::Identify(..) | ExchangeError::Issue(..) => {
             Reason::Exchange(error)
         }
@@ -254,7 +254,7 @@ fn body_parser(headers: &HeaderMap) -> Result<BodyParser, Reason> {
         }),
         b"application/x-www-form-urlencoded" => Ok(parse_form),
         b"application/json" => Ok(parse_json),
-        _ => Err(Reason::BodyKindUnknown),
+        _ => Err(Reason::ContentTypeUnsupported),
     }
 }
 
@@ -295,6 +295,6 @@ fn parse_json(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
     match members.find(FIELD) {
         None => Err(Reason::UserTokenMissing),
         Some(Member::Text(text)) => Ok(text.clone()),
-        Some(Member::Number(_) | Member::Bool(_) | Member::Null | Member::Other) => Err(Reason::UserTokenNotText),
+        Some(Member::Number(_) | Member::Bool(_) | Member::Null | Member::Other) => Err(Reason::UserTokenNotString),
     }
 }
