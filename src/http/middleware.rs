@@ -52,19 +52,19 @@ where
         .map_request(request_id::drop_unusable)
         .layer(SetRequestIdLayer::x_request_id(RandomId))
         .layer(PropagateRequestIdLayer::x_request_id())
-        // Outside of all that can respond, so that refusals have these headers too.
+        // Outside of everything that responds, so that refusals have these headers too.
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        // Keeps a response out of the process of a foreign page that embeds it. Does not affect CORS.
+        // Blocks foreign pages from embedding a response, for example as an image. Independent of CORS.
         .layer(SetResponseHeaderLayer::if_not_present(
             CROSS_ORIGIN_RESOURCE_POLICY,
             HeaderValue::from_static("same-origin"),
         ))
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
         .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.takes_bearer())))
-        // Outside of all that can refuse, so that every refusal is logged and counted.
+        // Outside of everything that refuses, so that every refusal is logged and counted.
         .layer(AccessLogLayer::new(state))
-        // Outside of all that can refuse, so that a page can read every refusal, panics and timeouts included.
+        // Outside of everything that refuses, so that a page can read every refusal, panics and timeouts included.
         .layer(cors)
         // Around all handlers and checks, so that a panic fails one request and not its connection.
         .layer(CatchPanicLayer::custom(panicked))
