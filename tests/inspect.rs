@@ -91,13 +91,7 @@ fn a_refused_token_gets_a_cause_and_a_fix() {
         (&[], token().claim("request_type", "gateway_token"), "00-01", "has the claim request_type", "user token"),
         (&[], token().claim("events", true), "00-01", "has the claim events", "user token"),
         (&[], token().without("exp"), "00-01", "claim exp is missing", "which program created it"),
-        (
-            &[],
-            token().claim("exp", (now() + 60) * 1000),
-            "00-01",
-            "claim exp is not a time",
-            "which program created it",
-        ),
+        (&[], token().claim("exp", (now() + 60) * 1000), "00-01", "exp is not a time", "which program created it"),
         (
             &[("login.issuer", "https://other.example")],
             token(),
