@@ -107,7 +107,7 @@ def caddy(proxy, upstreams):
     ])
     if not proxy.shop:
         before, _, rest = text.partition("{$ZENDESK_TOKEN_SITE")
-        alone = re.sub("^#", "", rest.partition("# The fallback")[2].partition("\n")[2], flags=re.MULTILINE)
+        alone = re.sub("^#", "", rest.partition("# Alternative")[2].partition("\n")[2], flags=re.MULTILINE)
         text = before + alone.replace(" {\n", f":{proxy.port} {{\n{tls}\n\t}}\n")
     return text
 
