@@ -6,6 +6,7 @@ Behind each proxy, the shop with the service under its path. The attacker has tw
 import os
 import sys
 import tempfile
+from contextlib import AbstractContextManager
 
 from jwt_fn import browser, verify
 from proxy import PREFIX, SITE, Proxy, Upstreams, certificate
@@ -45,7 +46,7 @@ def tossed(token):
     return [*named, f"$Version=1,{COOKIE}={token}", '$Version=1', 'a="b', f'z=";{COOKIE}={token}']
 
 
-class Sites:
+class Sites(AbstractContextManager):
     """The shop and the attacker's pages, which record the cookies that they get."""
 
     def __init__(self, folder):
@@ -73,9 +74,6 @@ class Sites:
         kind, _, number = path.strip("/").partition("-")
         cookie = {"Set-Cookie": as_header(attributes(tossed(self.attacker)[int(number)])[kind])} if number else {}
         return 200, EVIL_PAGE.encode(), {"Content-Type": "text/html; charset=utf-8", **cookie}
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         for server in [self.shop, self.evil, self.plain]:

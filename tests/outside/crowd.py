@@ -1,7 +1,7 @@
 """A crowd: hundreds or thousands of clients that occupy connections, in a process of their own.
 
-A client keeps its connection until the service closes it, and then connects again. Each kind of client is a function that counts the
-statuses of the responses and returns when the service closes the connection.
+A client keeps its connection until the service closes it, and then connects again. Each kind of client is a function in KINDS that
+counts the statuses of the responses and returns when the service closes the connection.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ import itertools
 import multiprocessing
 import resource
 import socket
-import time
 from collections import Counter
+from functools import partial
 
-from service import PATIENCE
+from service import PATIENCE, wait_until
 
 CONTEXT = multiprocessing.get_context("spawn")
 # Seconds between two bytes of a slow client, and before a client connects again.
@@ -37,12 +37,12 @@ def count(answers, answer):
         answers[answer[9:12].decode()] += 1
 
 
-async def until_closed(raw, answers):
+async def until_closed(raw, answers, *_):
     while part := await receive(raw):
         count(answers, part)
 
 
-async def trickle(raw, answers, head, piece):
+async def trickle(raw, answers, _, head, piece):
     """Sends the head at once, and then one piece after another."""
     await send(raw, head)
     while True:
@@ -74,22 +74,6 @@ def length(answer):
     return len(head) + 4 + int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
 
 
-async def silent(raw, answers, _):
-    await until_closed(raw, answers)
-
-
-async def slow_headers(raw, answers, _):
-    await trickle(raw, answers, b"GET /generate/token HTTP/1.1\r\nX-Slow: ", b"x")
-
-
-async def slow_body(raw, answers, _):
-    await trickle(raw, answers, POST + b"Content-Length: 1000\r\n\r\n", b"x")
-
-
-async def endless_body(raw, answers, _):
-    await trickle(raw, answers, POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
-
-
 async def idle(raw, answers, requests):
     """Sends one request and keeps the connection."""
     if await ask(raw, answers, next(requests)):
@@ -101,27 +85,11 @@ async def staying(raw, answers, requests):
         await asyncio.sleep(GAP)
 
 
-async def half(raw, answers, data):
-    """Closes its sending half after this data."""
-    await send(raw, data)
+async def half_closed(raw, answers, requests, data=None):
+    """Sends this data, or a request, and closes its sending half."""
+    await send(raw, next(requests) if data is None else data)
     raw.shutdown(socket.SHUT_WR)
     await until_closed(raw, answers)
-
-
-async def half_before(raw, answers, _):
-    await half(raw, answers, b"")
-
-
-async def half_in_headers(raw, answers, _):
-    await half(raw, answers, ASK[:30])
-
-
-async def half_in_body(raw, answers, _):
-    await half(raw, answers, POST + b"Content-Length: 1000\r\n\r\nuser_token=")
-
-
-async def half_after(raw, answers, requests):
-    await half(raw, answers, next(requests))
 
 
 async def deaf(raw, _, requests):
@@ -130,6 +98,18 @@ async def deaf(raw, _, requests):
         await send(raw, next(requests) * 100)
         # Let the other clients send too, so that the service does not time them out.
         await asyncio.sleep(BYTE / 10)
+
+
+KINDS = {
+    "silent": until_closed, "idle": idle, "staying": staying, "deaf": deaf,
+    "slow headers": partial(trickle, head=b"GET /generate/token HTTP/1.1\r\nX-Slow: ", piece=b"x"),
+    "slow body": partial(trickle, head=POST + b"Content-Length: 1000\r\n\r\n", piece=b"x"),
+    "endless body": partial(trickle, head=POST + b"Transfer-Encoding: chunked\r\n\r\n", piece=b"1\r\nx\r\n"),
+    "half before": partial(half_closed, data=b""),
+    "half in headers": partial(half_closed, data=ASK[:30]),
+    "half in body": partial(half_closed, data=POST + b"Content-Length: 1000\r\n\r\nuser_token="),
+    "half after": half_closed,
+}
 
 
 async def client(kind, address, source, requests, tally, connected):
@@ -152,7 +132,7 @@ async def client(kind, address, source, requests, tally, connected):
                 is_first = False
                 connected.value += 1
             try:
-                await kind(raw, tally["answers"], requests)
+                await KINDS[kind](raw, tally["answers"], requests)
             except OSError:
                 pass
             except asyncio.CancelledError:
@@ -190,17 +170,16 @@ class Crowd:
 
     def __init__(self, kind, address, count, sources=("127.0.0.3",), requests=(ASK,)):
         host, port = address.rsplit(":", 1)
-        self.name, self.count = kind.__name__.replace("_", " "), count
+        self.name, self.count = kind, count
         self.connected, self.over, self.results = CONTEXT.Value("i", 0), CONTEXT.Event(), CONTEXT.Queue()
         arguments = kind, (host, int(port)), count, sources, list(requests), self.connected, self.over
         self.process = CONTEXT.Process(target=run, args=(self.results, *arguments), daemon=True)
 
     def __enter__(self):
         self.process.start()
-        end = time.monotonic() + 3 * PATIENCE
-        while self.connected.value < self.count:
-            assert time.monotonic() < end and self.process.is_alive(), f"{self.connected.value} of {self.count} {self.name} are connected"
-            time.sleep(0.05)
+        what = lambda: f"{self.count} {self.name} connected, not only {self.connected.value}"
+        wait_until(lambda: self.connected.value >= self.count or not self.process.is_alive(), what, 3 * PATIENCE)
+        assert self.process.is_alive(), what()
         return self
 
     def __exit__(self, *error):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import AbstractContextManager
 
 import jwt
 from selenium.webdriver.common.by import By
@@ -42,7 +43,7 @@ FAILURES = {
 IN_PLACE = ["no-credentials", "too-many", "down"]
 
 
-class Demo:
+class Demo(AbstractContextManager):
     """The demo on free ports; stops at the end of its `with` block."""
 
     def __init__(self, *arguments):
@@ -55,9 +56,6 @@ class Demo:
                 break
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.shop = re.search(r"^  (http://\S+)/$", printed, re.MULTILINE)[1]
-
-    def __enter__(self):
-        return self
 
     def stop(self):
         self.process.terminate()

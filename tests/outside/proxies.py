@@ -15,7 +15,7 @@ from functools import partial
 
 import yaml
 
-from proxy import CDN, CLIENT, CONFIG, PREFIX, SITE, Proxy, Upstreams
+from proxy import CDN, CLIENT, CONFIG, PREFIX, Proxy, Upstreams
 from server import Server
 from service import FORM, PATIENCE, ask, login_token, wait_until
 

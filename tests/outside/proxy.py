@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import time
+from contextlib import AbstractContextManager
 
 from service import PATIENCE, Service, wait_until
 
@@ -42,7 +43,7 @@ def certificate(folder):
         cwd=folder, check=True, capture_output=True)
 
 
-class Upstreams:
+class Upstreams(AbstractContextManager):
     """Two services on two addresses, as on two machines, until the end of the `with` block."""
 
     def __init__(self, **settings):
@@ -58,9 +59,6 @@ class Upstreams:
         self.services[index].stop()
         time.sleep(0.3)
         self.services[index] = self.start(index)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         for service in self.services:
@@ -125,7 +123,7 @@ def haproxy(proxy, upstreams):
 KINDS = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 
 
-class Proxy:
+class Proxy(AbstractContextManager):
     """A proxy in front of two upstreams, until the end of the `with` block: at the shop's host if `shop` is the shop's address, else at a
     host for the service alone."""
 
@@ -174,9 +172,6 @@ class Proxy:
         connection = http.client.HTTPConnection(f"{self.host}:{self.port}")
         connection.sock = (context or self.context).wrap_socket(raw, server_hostname=self.host)
         return connection
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.stop()

@@ -1,11 +1,12 @@
-"""An HTTP or HTTPS server on loopback whose responses are made by a function: stands for the shop, the Login API and others."""
+"""An HTTP or HTTPS server on loopback whose responses are made by a function: replaces the shop, the Login API and others in tests."""
 
 import http.server
 import ssl
 import threading
+from contextlib import AbstractContextManager
 
 
-class Server:
+class Server(AbstractContextManager):
     """Runs until the end of its `with` block. `answer` gets method, path, body and headers, and returns a status, or a tuple of status, body
     and perhaps headers. With the files of a certificate and its key, it speaks TLS."""
 
@@ -40,9 +41,6 @@ class Server:
         self.port = self.server.server_port
         self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.server.shutdown()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from contextlib import AbstractContextManager
 
 import jwt
 
@@ -68,7 +69,7 @@ def exchange(server, product, token, cookie="token", **headers):
     return status, json.loads(text)
 
 
-class Service:
+class Service(AbstractContextManager):
     """All four products on loopback; stops at the end of its `with` block. `before` is a command to start it with, `log` a file for its
     standard output, which otherwise goes to `self.log`, but only after `read_on()` if `is_read` is false."""
 
@@ -120,9 +121,6 @@ class Service:
             raise SystemExit("the service did not stop with status 0")
         if self.reader:
             self.reader.join(PATIENCE)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         if self.process.poll() is None:
