@@ -105,10 +105,10 @@ KINDS = {
     "slow headers": partial(trickle, head=b"GET /generate/token HTTP/1.1\r\nX-Slow: ", piece=b"x"),
     "slow body": partial(trickle, head=POST + b"Content-Length: 1000\r\n\r\n", piece=b"x"),
     "endless body": partial(trickle, head=POST + b"Transfer-Encoding: chunked\r\n\r\n", piece=b"1\r\nx\r\n"),
-    "half before": partial(half_closed, data=b""),
-    "half in headers": partial(half_closed, data=ASK[:30]),
-    "half in body": partial(half_closed, data=POST + b"Content-Length: 1000\r\n\r\nuser_token="),
-    "half after": half_closed,
+    "half-closed at once": partial(half_closed, data=b""),
+    "half-closed in headers": partial(half_closed, data=ASK[:30]),
+    "half-closed in body": partial(half_closed, data=POST + b"Content-Length: 1000\r\n\r\nuser_token="),
+    "half-closed after request": half_closed,
 }
 
 

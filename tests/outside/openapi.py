@@ -24,7 +24,7 @@ def schemathesis(program, document, address, *arguments, is_signed_in=False):
             "--generation-database", "none", "--request-timeout", "10", "--continue-on-failure", *arguments,
         ]
         # In this folder, because it leaves files.
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
     if result.returncode != 0:
         raise SystemExit(result.stdout + result.stderr)
     # With a valid login token, each operation must have been tested with a success too.
