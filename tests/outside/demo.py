@@ -1,6 +1,6 @@
-"""demo.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: tests the demo's page in a real browser: every step, every failure and accessibility.
+"""Does the demo's page show every step and every failure, to every eye and by every means?
 
-AXE is the script of axe-core (npm), and SCREENSHOTS a folder for pictures of the page.
+demo.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: the demo in a real browser, with AXE (npm's axe-core) looking for what shuts people out.
 """
 
 import os
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import AbstractContextManager
 
 import jwt
 from selenium.webdriver.common.by import By
@@ -19,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from jwt_fn import browser
 from service import BINARY, PATIENCE
 
-# Records errors and policy violations on all pages, from the start of each page.
+# Collects what no page should do, from its first moment on and over the pages that follow.
 WATCH = """
 const note = (text) => sessionStorage.setItem("noted", JSON.stringify([...JSON.parse(sessionStorage.getItem("noted") ?? "[]"), text]));
 document.addEventListener("securitypolicyviolation", (event) => note(event.violatedDirective + " " + event.blockedURI));
@@ -27,8 +26,8 @@ addEventListener("error", (event) => note(event.message));
 addEventListener("unhandledrejection", (event) => note(String(event.reason)));
 """
 
-# The failures that can be tried for Chat: status and code, the step that fails, and a part of the explanation.
-FAILURES = {
+# What can be tried of Chat: what goes over the wire, which step fails, and words of why.
+TROUBLES = {
     "no-cookie": ("401 00-00", "cookie", "The player is signed out"),
     "expired": ("401 00-01", "verify", "The login token ended an hour ago"),
     "another-secret": ("401 00-01", "verify", "secret of another login project"),
@@ -39,12 +38,12 @@ FAILURES = {
     "too-many": ("429 00-06", "page", "asked 40 times at once"),
     "down": ("", "page", "nothing came back over the wire"),
 }
-# Failures that the page shows without loading another page.
+# Those that the page shows without going anywhere.
 IN_PLACE = ["no-credentials", "too-many", "down"]
 
 
-class Demo(AbstractContextManager):
-    """The demo on free ports; stops at the end of its `with` block."""
+class Demo:
+    """The demo on free ports; ends with its `with` block."""
 
     def __init__(self, *arguments):
         command = [BINARY, "demo", "--listen", "127.0.0.1:0", *arguments]
@@ -57,6 +56,9 @@ class Demo(AbstractContextManager):
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.shop = re.search(r"^  (http://\S+)/$", printed, re.MULTILINE)[1]
 
+    def __enter__(self):
+        return self
+
     def stop(self):
         self.process.terminate()
         assert self.process.wait(PATIENCE) == 0
@@ -67,7 +69,7 @@ class Demo(AbstractContextManager):
 
 
 class Page:
-    """The page as a person uses it."""
+    """The page as a person has it before them."""
 
     def __init__(self, driver, shop):
         self.driver, self.shop = driver, shop
@@ -87,7 +89,7 @@ class Page:
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def after(self, act):
-        """Does something that loads a new page, and waits for it."""
+        """Does something that leads to a new page, and waits for that."""
         self.driver.execute_script("delete document.documentElement.dataset.ready; window.isOld = true")
         act()
         WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return window.isOld"))
@@ -101,7 +103,7 @@ class Page:
         return self.after(lambda: self.click("#sign-in .main"))
 
     def asked(self, act):
-        """Does something that makes the widget ask for a token, and waits until the page shows the result."""
+        """Does something that has the widget ask, and waits until the page tells of it."""
         before = self.text("asked")
         act()
         WebDriverWait(self.driver, PATIENCE).until(lambda _: self.text("asked") != before and self.text("told"))
@@ -113,14 +115,14 @@ class Page:
         return self.asked(lambda: self.click("#open"))
 
     def way(self):
-        """The result of each step: done, failed or nothing."""
+        """What became of each step: done, failed or nothing."""
         return {step.find_element(By.TAG_NAME, "strong").text.split()[0]: step.get_attribute("class") for step in self.driver.find_elements(By.CSS_SELECTOR, "#way li")}
 
     def failed(self):
         return [name for name, outcome in self.way().items() if outcome == "failed"]
 
     def wire(self):
-        """The status and error code in the answer."""
+        """The status and code that stand in the answer."""
         answer = self.text("answer")
         if answer == "No answer.":
             return ""
@@ -132,19 +134,19 @@ class Page:
         assert noted is None, noted
 
     def attempt(self, trouble):
-        """Presses one of the buttons, and waits for the result."""
+        """Presses one of the buttons, and waits for what becomes of it."""
         press = lambda: self.click(f"[data-trouble={trouble}]")
         for _ in range(3):
             self.asked(press) if trouble in IN_PLACE else self.after(press)
-            # On a busy machine more than a second may have passed, so that one more request is allowed.
+            # On a busy machine a second may have passed, and one more request is allowed by then.
             if trouble != "too-many" or self.wire() != "200":
                 break
         return self
 
     def console(self):
-        """The messages in the console, without those about requests that are refused on purpose."""
-        messages = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [line for line in messages if "Failed to load resource" not in line and "CORS policy" not in line]
+        """What the console says, but for answers that are refused on purpose."""
+        said = [entry["message"] for entry in self.driver.get_log("browser")]
+        return [line for line in said if "Failed to load resource" not in line and "CORS policy" not in line]
 
 
 def signed_in(page):
@@ -171,16 +173,16 @@ def signed_in(page):
     for _ in range(3):
         page.asked(lambda: page.click("#again"))
         tokens.add(page.text("answer"))
-    assert len(tokens) == 3 and page.text("asked").startswith("It has asked 11 times"), "a new token each time"
+    assert len(tokens) == 3 and page.text("asked").startswith("It has asked 11 times"), "a fresh one each time"
     times = [float(time.text.split()[0]) for time in page.driver.find_elements(By.CSS_SELECTOR, "#way .time") if time.text]
     assert len(times) == 6 and all(time >= 0 for time in times), times
     assert page.console() == []
     page.is_clean()
-    print("signed in: four products, each step with its duration, signatures checked in the browser")
+    print("signed in: four products, every step with its time, signatures checked in the browser")
 
 
-def failures(page):
-    for trouble, (wire, step, why) in FAILURES.items():
+def troubles(page):
+    for trouble, (wire, step, why) in TROUBLES.items():
         page.visit().sign_in()
         page.attempt(trouble)
         assert (page.wire(), page.failed()) == (wire, [step]), (trouble, page.wire(), page.way())
@@ -204,11 +206,11 @@ def failures(page):
     assert page.wire() == "200" and "previous secret" in page.text("way") and "so nobody is signed out by a reset" in page.text("told")
     assert page.text("who") == "Ann is signed in as ann@example.com.", "still the same player"
     assert page.console() == [], "but for what was refused"
-    print(f"{len(FAILURES) + 1} attempts, each with what happens, why and the fix")
+    print(f"{len(TROUBLES) + 1} attempts, each with what happens, why and the mend")
 
 
 def other_products(page):
-    """The explanation of an attempt matches the product and the response."""
+    """What an attempt says fits the product and what went over the wire."""
     page.visit().sign_in()
     page.click("#products input[value=messaging]")
     page.attempt("no-email")
@@ -238,11 +240,11 @@ def other_products(page):
         page.driver.get(f"{page.shop}/#{odd}")
         page.ready()
     page.is_clean()
-    print("the page matches the product, and ignores invalid fragments")
+    print("what is shown fits the product, and rubbish changes nothing")
 
 
 def ended(driver):
-    """The page says that the demo has ended, and the next demo starts without old state."""
+    """A demo that has ended says so, and the next one takes nothing of it for its own."""
     with Demo() as demo:
         page = Page(driver, demo.shop)
         page.visit().sign_in()
@@ -256,7 +258,7 @@ def ended(driver):
         page.visit()
         page.open()
         assert (page.text("who"), page.wire()) == ("Nobody is signed in.", "401 00-00")
-    print("the page says that the demo has ended, and the next demo starts without old state")
+    print("an ended demo says so, and the next begins anew")
 
 
 def by_keyboard(page):
@@ -269,7 +271,7 @@ def by_keyboard(page):
         element = active()
         seen.append(element.get_attribute("id") or element.get_attribute("data-trouble") or element.get_attribute("value") or element.text)
         outline = element.value_of_css_property("outline-style")
-        assert outline != "none", f"the focus on {seen[-1]} is not visible"
+        assert outline != "none", f"{seen[-1]} does not show that it has the focus"
         if element.get_attribute("id") == "open":
             break
     assert seen[-1] == "open" and {"name", "email", "no-email", "Sign in", "sign-out", "cookie", "chat"} <= set(seen), seen
@@ -281,19 +283,19 @@ def by_keyboard(page):
             break
     page.after(lambda: press(Keys.ENTER))
     assert page.failed() == ["verify"]
-    print("usable by keyboard, with a visible focus")
+    print("by keyboard alone, with the focus in sight")
 
 
-def accessible(page, axe, screenshots):
-    """In light and dark, wide and narrow pages, nothing overflows and axe-core finds no serious problem."""
+def for_every_eye(page, axe, screenshots):
+    """Light and dark, wide and narrow: nothing overflows, and axe-core finds nothing serious."""
     page.visit().sign_in()
     page.open()
-    backgrounds = set()
+    grounds = set()
     with open(axe) as file:
         script = file.read()
     for scheme in ["light", "dark"]:
         page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        backgrounds.add(page.driver.execute_script("return getComputedStyle(document.body).backgroundColor"))
+        grounds.add(page.driver.execute_script("return getComputedStyle(document.body).backgroundColor"))
         for width, height in [(1280, 1500), (360, 800)]:
             metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360}
             page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -315,10 +317,10 @@ def accessible(page, axe, screenshots):
                     page.driver.save_screenshot(f"{screenshots}/{scheme}-{width}{'-' + trouble if trouble else ''}.png")
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert len(backgrounds) == 2, backgrounds
+    assert len(grounds) == 2, grounds
     assert page.console() == []
     page.is_clean()
-    print("in light and dark, 1280 and 360 px wide, axe-core finds no serious problem")
+    print("light and dark, 1280 and 360 px wide, and axe-core finds nothing serious")
 
 
 def across_sites(driver):
@@ -336,9 +338,9 @@ def across_sites(driver):
             page.attempt(trouble)
             assert page.wire() == "401 00-00" and "SameSite=Lax" in page.text("told"), page.text("told")
         page.open("support-sdk")
-        assert page.wire() == "200", "there is no browser between app and service"
+        assert page.wire() == "200", "no browser is in between"
         page.is_clean()
-    print("across sites, SameSite=Lax holds the cookie back, and the page says so")
+    print("across sites SameSite keeps the cookie back, and the page says so")
 
 
 def pasted(driver):
@@ -361,25 +363,28 @@ def pasted(driver):
                 page.after(lambda: page.click("#sign-in .main"))
                 page.open()
                 assert page.wire() == wire, page.text("way")
-            assert "longer than browsers keep" in page.text("who"), "a token that is too long for a cookie changes nothing"
+            assert "longer than browsers keep" in page.text("who"), "what can't be a cookie changes nothing"
             page.is_clean()
-    print("a pasted login token is tested with the secret of its project")
+    print("a real login token, pasted, is tried with its project's secret")
 
 
 def main(chromium, chromedriver, axe, screenshots=None):
-    with browser(chromium, chromedriver) as driver:
-        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+    driver = browser(chromium, chromedriver)
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+    try:
         with Demo() as demo:
             page = Page(driver, demo.shop)
             signed_in(page)
-            failures(page)
+            troubles(page)
             other_products(page)
             by_keyboard(page)
         with Demo() as demo:
-            accessible(Page(driver, demo.shop), axe, screenshots)
+            for_every_eye(Page(driver, demo.shop), axe, screenshots)
         across_sites(driver)
         ended(driver)
         pasted(driver)
+    finally:
+        driver.quit()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class Watched:
 
     def descriptors(self):
         # From the metrics: its folder in /proc is hidden from other users.
-        return self.metric("process_open_fds")
+        return int(self.metric("process_open_fds"))
 
     def resident(self):
         """Resident memory in MiB."""
