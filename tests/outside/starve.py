@@ -248,13 +248,15 @@ def crowded():
     # Four crowds: the memory of one is used again for the next, unless it leaks.
     with Trial("5,000 connections", room=room_after(5000), limits__connections="6000", limits__idle_timeout="60s") as trial:
         requests, sources = [chat_request(token) for token in trial.tokens], ["127.0.0.3", "127.0.0.4"]
+        count_open = lambda: trial.watched.metric('zendesk_token_connections_open{listener="public"}')
         with trial.starved():
             with Crowd("staying", trial.address, 5000, sources, requests) as there:
-                wait_until(lambda: trial.watched.metric('zendesk_token_connections_open{listener="public"}') >= 5000, "5,000 connections")
+                wait_until(lambda: count_open() >= 5000, "5,000 connections")
                 time.sleep(2 * crowd.GAP)
             trial.note(there)
             assert set(there.answers) == {"200"} and there.answers["200"] >= 5000 and not there.closed, there
             for _ in range(3):
+                wait_until(lambda: count_open() < 500, "the connections of the last crowd are closed")
                 with Crowd("idle", trial.address, 5000, sources, requests) as there:
                     pass
                 assert set(there.answers) <= {"200"} and not there.closed, there
