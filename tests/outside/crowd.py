@@ -177,7 +177,7 @@ class Crowd:
 
     def __enter__(self):
         self.process.start()
-        what = lambda: f"{self.count} {self.name} connected, not only {self.connected.value}"
+        what = lambda: f"{self.count} clients ({self.name}) connected, not only {self.connected.value}"
         wait_until(lambda: self.connected.value >= self.count or not self.process.is_alive(), what, 3 * PATIENCE)
         assert self.process.is_alive(), what()
         return self
@@ -195,4 +195,4 @@ class Crowd:
     def __str__(self):
         answers = "".join(f", {count:,} of {status}" for status, count in sorted(self.answers.items()))
         closed = f", each after {min(self.closed):.1f} to {max(self.closed):.1f} s" if self.closed else ""
-        return f"{self.count:,} {self.name}: {len(self.closed):,} closed by the service{closed}{answers}"
+        return f"{self.count:,} clients ({self.name}): {len(self.closed):,} connections closed by the service{closed}{answers}"

@@ -1,4 +1,4 @@
-"""The machine of a reader of README.md, and the values for its placeholders."""
+"""The machine of a reader of README.md and docs/, and the values for their placeholders."""
 
 import json
 import os
@@ -19,7 +19,7 @@ OLD_USER = "67a11490f0305f4a391e9f8a"
 API_KEY, API_SECRET = "a1b2c3d4", "e5f6a7b8c9d0"
 # Seconds for building an image, if there is a Docker engine.
 BUILD_PATIENCE = 1800
-# The values for the placeholders in README.md. Hosts stay: curl and the browser map them to loopback. readme.py makes two more changes: a free
+# The values for the placeholders in the documents. Hosts stay: curl and the browser map them to loopback. readme.py makes two more changes: a free
 # port instead of the published one, and the API on loopback instead of Zendesk's.
 PLACEHOLDERS = {
     "<the login token>": lambda: login_token(xsolla_login_project_id=PROJECT),
@@ -38,7 +38,7 @@ PLACEHOLDERS = {
 
 
 def filled(text):
-    """A text of README.md with values for all placeholders."""
+    """A text of the documents with values for all placeholders."""
     for placeholder, value in PLACEHOLDERS.items():
         text = re.sub(f"{re.escape(placeholder)}(?![A-Z-])", lambda _: value(), text)
     code = re.sub(r"^#.*|\s#.*|//.*", "", text, flags=re.MULTILINE)
@@ -64,7 +64,7 @@ class Reader:
         with open(f"{HERE}/../fixtures/sunshine-conversations-users.json") as file:
             self.users = json.load(file)["components"]["examples"]["listUsers"]["value"]["users"]
         assert self.users[0]["id"] == OLD_USER
-        # The only difference for curl: where the hosts of README.md are, and their CA.
+        # The only difference for curl: where the documented hosts are, and their CA.
         self.site = f"127.0.0.1:{self.shop.port}"
         with open(f"{self.home}/.curlrc", "w") as file:
             file.write(f'silent\nshow-error\ncacert = "{tls[0]}"\nconnect-to = "{SITE}:443:{self.site}"\n')
@@ -113,7 +113,7 @@ class Reader:
         return output.decode().replace("\r\n", "\n")
 
     def page(self, method, path, body, headers):
-        """The shop: /in and /out sign the player in and out with the cookie of README.md; the service has its path; the rest are pages."""
+        """The shop: /in and /out sign the player in and out with the documented cookie; the service has its path; the rest are pages."""
         if path.startswith(f"{PREFIX}/"):
             return self.ask_service(method, path.removeprefix(PREFIX), body, headers)
         out = self.cookie and re.sub(r"token=[^;]+", "token=", self.cookie) + "; Max-Age=0"
@@ -128,7 +128,7 @@ class Reader:
         return status, text.encode(), {name: value for name, value in received.items() if name.lower() not in own}
 
     def desk_api(self, method, path, body, headers):
-        """The support desk's APIs that the commands of README.md need; all other paths are 404, and stand for the Login API."""
+        """The support desk's APIs that the documented commands need. All other paths are 404, which is enough for `check --online`."""
         respond = lambda status, value: (status, json.dumps(value).encode())
         if path.startswith("/api/v2/chat/visitors/"):
             id, sub = re.search(r"visitor show (\S+) .*--expect (\S+)", self.visitor).groups()
