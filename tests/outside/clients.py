@@ -26,9 +26,9 @@ RUBBISH = [
 
 
 class Endpoint:
-    """An address of the service, and the rules for its clients. Until the time in `down`, connections may be cut, for example by a proxy that
-    restarts. A good client closes its connection after one of `kept` numbers of requests, and accepts the error codes in `refusals`. `source`
-    is the clients' address, and `skew` the largest difference of the service's clock in seconds."""
+    """An address of the service, and the rules for its clients. Until the time in `down`, connections may be cut, for example by a proxy
+    that restarts. A good client closes its connection after one of `kept` numbers of requests, and accepts the error codes in `refusals`.
+    `source` is the clients' address, and `skew` the largest difference of the service's clock in seconds."""
 
     def __init__(self, address, is_tls=False, down=None, source="", kept=(1, 5, 100), refusals=(), skew=0):
         self.address, self.is_tls, self.down, self.source = address, is_tls, down, source
@@ -118,10 +118,10 @@ def slow(endpoint, over, tally):
     while not over.is_set():
         try:
             with endpoint.any() as raw:
-                kind = random.choice(["header", "idle", "half", "deaf"])
-                if kind == "half":
+                kind = random.choice(["header", "idle", "half-closed", "not reading"])
+                if kind == "half-closed":
                     raw.shutdown(socket.SHUT_WR)
-                elif kind == "deaf":
+                elif kind == "not reading":
                     raw.sendall(b"GET /jwt_fn.js HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
                 end = time.monotonic() + random.uniform(5, 30)
                 while time.monotonic() < end and not over.wait(0.5):

@@ -92,7 +92,7 @@ async def half_closed(raw, answers, requests, data=None):
     await until_closed(raw, answers)
 
 
-async def deaf(raw, _, requests):
+async def not_reading(raw, _, requests):
     """Sends requests and never reads."""
     while True:
         await send(raw, next(requests) * 100)
@@ -101,7 +101,7 @@ async def deaf(raw, _, requests):
 
 
 KINDS = {
-    "silent": until_closed, "idle": idle, "staying": staying, "deaf": deaf,
+    "silent": until_closed, "idle": idle, "staying": staying, "not reading": not_reading,
     "slow headers": partial(trickle, head=b"GET /generate/token HTTP/1.1\r\nX-Slow: ", piece=b"x"),
     "slow body": partial(trickle, head=POST + b"Content-Length: 1000\r\n\r\n", piece=b"x"),
     "endless body": partial(trickle, head=POST + b"Transfer-Encoding: chunked\r\n\r\n", piece=b"1\r\nx\r\n"),

@@ -19,8 +19,8 @@ OLD_USER = "67a11490f0305f4a391e9f8a"
 API_KEY, API_SECRET = "a1b2c3d4", "e5f6a7b8c9d0"
 # Seconds for building an image, if there is a Docker engine.
 BUILD_PATIENCE = 1800
-# The values for the placeholders in the documents. Hosts stay: curl and the browser map them to loopback. readme.py makes two more changes: a free
-# port instead of the published one, and the API on loopback instead of Zendesk's.
+# The values for the placeholders in the documents. Hosts stay: curl and the browser map them to loopback. readme.py makes two more changes:
+# a free port instead of the published one, and the API on loopback instead of Zendesk's.
 PLACEHOLDERS = {
     "<the login token>": lambda: login_token(xsolla_login_project_id=PROJECT),
     "'__Host-token=…'": lambda: f"'__Host-token={login_token()}'",

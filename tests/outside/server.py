@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 
 
 class Server(AbstractContextManager):
-    """Runs until the end of its `with` block. `answer` gets method, path, body and headers, and returns a status, or a tuple of status, body
-    and perhaps headers. With the files of a certificate and its key, it speaks TLS."""
+    """Runs until the end of its `with` block. `answer` gets method, path, body and headers, and returns a status, or a tuple of status,
+    body and perhaps headers. With the files of a certificate and its key, it uses TLS."""
 
     def __init__(self, answer, *certificate):
         class Handler(http.server.BaseHTTPRequestHandler):

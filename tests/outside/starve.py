@@ -1,4 +1,4 @@
-"""starve.py BINARY LIBFAKETIME [TRIAL…]: tests the service when resources run out: slow clients, connections, disk, descriptors, a clock that jumps.
+"""starve.py BINARY LIBFAKETIME [TRIAL…]: tests the service when resources run out, and when its clock jumps.
 
 Each trial starts a service; good clients use it before, during and after the shortage. A trial fails if a good client gets no token without
 an excuse, if a probe fails, if memory or descriptors leak, if something panics, or if the service does not stop with status 0.
@@ -123,8 +123,8 @@ class Trial:
         self.notes.append(str(text))
 
     @contextlib.contextmanager
-    def starved(self, excused=(), refusals=(), is_probed=True):
-        """The shortage. Connections of excused groups may be cut, and they may get these error codes; unless `is_probed`, probes may fail."""
+    def shortage(self, excused=(), refusals=(), is_probed=True):
+        """Meanwhile, excused groups may lose connections and get these error codes. Unless `is_probed`, probes may fail."""
         begun, cpu = time.monotonic(), self.watched.cpu()
         for group in self.groups:
             group.begun = group.good()
@@ -208,48 +208,45 @@ def stay(trial, kind, count, seconds, longest, answers=(), perhaps=(), shortest=
 
 def slow_headers():
     """Headers that come one byte at a time."""
-    with Trial("slow headers") as trial, trial.starved():
+    with Trial("slow headers") as trial, trial.shortage():
         stay(trial, "slow headers", 500, 2 * HEADERS, HEADERS, shortest=HEADERS / 2)
 
 
 def slow_bodies():
-    """Bodies that never end: of one client, then of so many clients that they use all places for bodies. A body that comes at once needs no place."""
-    with Trial("slow bodies of one client") as trial, trial.starved():
+    """Bodies that never end, first of one client, then of so many that they use all places for bodies."""
+    with Trial("slow bodies of one client") as trial, trial.shortage():
         stay(trial, "slow body", 300, 8, 5, ["400", "429"])
-    with Trial("slow bodies of many clients") as trial, trial.starved():
-        # More than all places for bodies, but from each address fewer than its limit.
+    with Trial("slow bodies of many clients") as trial, trial.shortage():
+        # From each address fewer than its limit. The good clients need no place, because their bodies come at once.
         sources = [f"127.0.1.{number}" for number in range(1, 41)]
         stay(trial, "endless body", 600, 10, 5, ["400", "503"], sources=sources)
 
 
-def idle_sockets():
+def idle_connections():
     """Connections without a request, and connections that stay open after one."""
-    with Trial("silent connections") as trial, trial.starved():
+    with Trial("silent connections") as trial, trial.shortage():
         stay(trial, "silent", 500, 2 * HEADERS, HEADERS, shortest=HEADERS / 2)
-    with Trial("idle connections") as trial, trial.starved():
+    with Trial("idle connections") as trial, trial.shortage():
         stay(trial, "idle", 500, 2 * IDLE, IDLE, ["200"], shortest=IDLE / 2, requests=[chat_request(trial.tokens[0])])
 
 
-def half_closed_sockets():
+def half_closed_connections():
     """Clients that close their sending half, and clients that never read."""
-    with Trial("half-closed connections") as trial, trial.starved():
-        for kind, answers, perhaps in [
-            ("half-closed at once", [], []), ("half-closed in headers", [], []), ("half-closed in body", ["400"], ["429"]),
-            ("half-closed after request", ["200"], []),
-        ]:
-            stay(trial, kind, 200, 3, 5, answers, perhaps, requests=[chat_request(trial.tokens[0])])
-    with Trial("clients that never read") as trial, trial.starved():
+    with Trial("half-closed connections") as trial, trial.shortage():
+        for kind, *answers in [("at once",), ("in headers",), ("in body", ["400"], ["429"]), ("after request", ["200"])]:
+            stay(trial, f"half-closed {kind}", 200, 3, 5, *answers, requests=[chat_request(trial.tokens[0])])
+    with Trial("clients that never read") as trial, trial.shortage():
         # The longest response, which soon fills the kernel's buffer for a client.
-        stay(trial, "deaf", 200, 16, 10 + IDLE, requests=[b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"])
+        stay(trial, "not reading", 200, 16, 10 + IDLE, requests=[b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"])
 
 
-def crowded():
+def many_connections():
     """5,000 connections within the limit, and more connections than the limit."""
     # Four crowds: the memory of one is used again for the next, unless it leaks.
     with Trial("5,000 connections", room=room_after(5000), limits__connections="6000", limits__idle_timeout="60s") as trial:
         requests, sources = [chat_request(token) for token in trial.tokens], ["127.0.0.3", "127.0.0.4"]
         count_open = lambda: trial.watched.metric('zendesk_token_connections_open{listener="public"}')
-        with trial.starved():
+        with trial.shortage():
             with Crowd("staying", trial.address, 5000, sources, requests) as there:
                 wait_until(lambda: count_open() >= 5000, "5,000 connections")
                 time.sleep(2 * crowd.GAP)
@@ -262,7 +259,7 @@ def crowded():
                 assert set(there.answers) <= {"200"} and not there.closed, there
     refused = 'zendesk_token_connections_refused_total{listener="public"}'
     with Trial("more connections than the limit", limits__connections="300") as trial:
-        with trial.starved([trial.newcomers, trial.servers]), Crowd("silent", trial.address, 1000):
+        with trial.shortage([trial.newcomers, trial.servers]), Crowd("silent", trial.address, 1000):
             wait_until(lambda: trial.watched.metric(refused) > 1000, "refused connections")
             time.sleep(HEADERS)
             trial.note(f"{trial.watched.metric(refused):,.0f} connections refused")
@@ -314,7 +311,7 @@ def full_disk():
     """A full disk, so that the log cannot be written."""
     with tempfile.TemporaryDirectory() as folder, disk(folder, 32):
         log, other = f"{folder}/log", f"{folder}/other"
-        with Trial("a full disk", log=log) as trial, trial.starved():
+        with Trial("a full disk", log=log) as trial, trial.shortage():
             fill(other)
             wait_until(lambda: os.statvfs(folder).f_bfree == 0, "full disk")
             # Time to fill the log's last block.
@@ -332,7 +329,7 @@ def full_disk():
 
 def full_pipe():
     """A pipe for the log that nothing reads."""
-    with Trial("a full pipe", is_read=False, limits__idle_timeout="30s") as trial, trial.starved():
+    with Trial("a full pipe", is_read=False, limits__idle_timeout="30s") as trial, trial.shortage():
         (host, port), lines = trial.address.rsplit(":", 1), len(trial.running.log)
         for _ in range(3):
             # More lines than the pipe and the queue can hold.
@@ -374,7 +371,7 @@ def claims_of(token):
 def steps(trial, clock, look):
     """The clock jumps an hour forward, back, an hour backward and back; `look` makes a trial's own checks each time."""
     begun = trial.watched.metric("process_start_time_seconds")
-    with trial.starved(), Crowd("silent", trial.address, 50) as waiting:
+    with trial.shortage(), Crowd("silent", trial.address, 50) as waiting:
         for offset in [0, HOUR, 0, -HOUR, 0]:
             clock.step(offset)
             status, body = exchange(trial.address, "chat", trial.tokens[0])
@@ -524,7 +521,7 @@ def few_descriptors():
     with Server(login_api) as api, tempfile.TemporaryDirectory() as folder:
         limit = {"before": ["prlimit", "--nofile=1100:1100"]}
         few = Trial("few file descriptors", good, room=room_after(1200), **with_revocation(folder, api), **limit)
-        with few as trial, trial.starved([trial.newcomers, trial.servers], ["00-07"]):
+        with few as trial, trial.shortage([trial.newcomers, trial.servers], ["00-07"]):
             others = [chat_request(login_token(sub=f"other-{number}")) for number in range(3000)]
             with Crowd("staying", trial.address, 500, requests=others) as asking, Crowd("silent", trial.address, 700):
                 reloads = trial.watched.metric('zendesk_token_reloads_total{outcome="done"}')
@@ -544,7 +541,7 @@ def no_descriptors():
     good = [login_token(sub=f"player-{number}") for number in range(50)]
     with Server(lambda *_: 204) as api, tempfile.TemporaryDirectory() as folder:
         none = Trial("no file descriptors", good, limits__idle_timeout="60s", **with_revocation(folder, api))
-        with none as trial, trial.starved([trial.newcomers, trial.servers], ["00-07"], is_probed=False):
+        with none as trial, trial.shortage([trial.newcomers, trial.servers], ["00-07"], is_probed=False):
             watched, pid = trial.watched, trial.watched.pid
             held = clients.Endpoint(trial.address).connect()
             assert exchange(held, "chat", good[0])[0] == 200
@@ -575,8 +572,8 @@ def no_descriptors():
 
 
 TRIALS = [
-    slow_headers, slow_bodies, idle_sockets, half_closed_sockets, crowded, full_disk, full_pipe, clock, published_keys, few_descriptors,
-    no_descriptors,
+    slow_headers, slow_bodies, idle_connections, half_closed_connections, many_connections, full_disk, full_pipe, clock, published_keys,
+    few_descriptors, no_descriptors,
 ]
 
 if __name__ == "__main__":
