@@ -163,7 +163,7 @@ def run(driver, service, base_url, origin, foreign):
             "const [tag, name, value] = arguments; document.body.append(Object.assign(document.createElement(tag), { [name]: value }))",
             tag, attribute, f"{address}?{tag}",
         )
-    refused = lambda: [line for line in service.lines() if "fetched for an image, a script or a frame" in line]
+    refused = lambda: [line for line in service.lines() if "requested for an image, a script or a frame" in line]
     wait_until(lambda: len(refused()) == len(embeds), lambda: f"{len(embeds)} refusals: {service.lines()[-10:]}")
     assert all('"refusal":"00-05"' in line for line in refused()), refused()
     driver.get(address)

@@ -207,7 +207,7 @@ test("the console and the events never contain a token", async () => {
 });
 
 test("a polluted Object.prototype adds no token, changes no request and no event", async () => {
-  const fields = ["token", "code", "description", "status", "tries", "why", "again", "retryAfter", "reason", "message", "product"];
+  const fields = ["token", "code", "description", "status", "tries", "why", "retry", "retryAfter", "reason", "message", "product"];
   const ofFetch = ["method", "body", "mode", "integrity", "keepalive", "priority", "referrer", "referrerPolicy", "window", "duplex"];
   const ofEvent = ["bubbles", "cancelable", "composed"];
   const before = `for (const name of ${JSON.stringify([...fields, ...ofFetch, ...ofEvent, "Authorization"])})
