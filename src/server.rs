@@ -7,6 +7,7 @@ mod task;
 pub mod tls;
 pub mod listener;
 pub mod reload;
+pub(crate) mod service;
 
 use std::future::Future;
 use std::io;

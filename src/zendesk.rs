@@ -1,4 +1,4 @@
-//! The Zendesk side: an identity becomes the signed token of a product; the support desk's APIs are asked.
+//! The Zendesk side: an identity becomes the signed token of a product.
 
 pub mod email;
 pub mod name;
@@ -9,9 +9,6 @@ pub mod messaging;
 pub mod help_center;
 pub mod support_sdk;
 pub mod rules;
-pub mod desk_api;
-pub mod conversations;
-pub mod visitors;
 
 use std::time::Duration;
 

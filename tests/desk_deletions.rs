@@ -4,18 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use proptest::prelude::any;
 use serde_json::json;
-use zendesk_token::config::desk::Place;
-use zendesk_token::config::secret::Secret;
-use zendesk_token::zendesk::desk_api::{Credentials, DeskApi as Client};
 
 use crate::conflict::run;
-use crate::desk_api::{APP, DeskApi, KEY_ID, KEY_SECRET, Step, USER, decoded};
+use crate::desk_api::{APP, DeskApi, KEY_ID, KEY_SECRET, Step, USER};
 use crate::desk_failures::{refusal, say};
 use crate::harness::{command, skip};
 use crate::inspect::Told;
-use crate::properties::check;
 use crate::reload::Folder;
 use crate::stub::Reply;
 
@@ -127,42 +122,6 @@ fn a_kill_before_the_deletion_is_done_leaves_a_record_and_a_user() {
     child.wait().unwrap();
     assert_eq!(fs::read_to_string(folder.path("kept")).unwrap(), format!("{user}\n"));
     assert_eq!(api.users().len(), 1);
-}
-
-#[test]
-fn every_id_arrives_as_it_is_and_as_one_segment() {
-    let place = Place { url: "https://acme.zendesk.com/sc".to_owned(), authorities: None };
-    let client = Client::new(&place, &Credentials::Bearer(&Secret::new(b"token".to_vec())), &[], |_| ()).unwrap();
-    let encoded = |id: &str| {
-        let url = client.address(&["v2", "users", id], &[]).ok()?;
-        assert_eq!((url.host_str(), url.query(), url.fragment()), (Some("acme.zendesk.com"), None, None), "{id:?}");
-        Some(url.path().strip_prefix("/sc/v2/users/")?.to_owned())
-    };
-    check(20_000, &any::<String>(), |id| {
-        if ["", ".", ".."].contains(&id.as_str()) {
-            assert_eq!(encoded(&id), None);
-            return;
-        }
-        let segment = encoded(&id).unwrap();
-        assert!(segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)), "{segment}");
-        assert_eq!(decoded(&segment).unwrap(), id);
-    });
-    for (id, segment) in [
-        ("a/b", "a%2Fb"),
-        ("a?b", "a%3Fb"),
-        ("100%", "100%25"),
-        ("%2F", "%252F"),
-        ("a b", "a%20b"),
-        ("é", "%C3%A9"),
-        ("...", "..."),
-        ("a\nb\tc", "a%0Ab%09c"),
-        ("\\..\\", "%5C..%5C"),
-        ("a;b", "a%3Bb"),
-        ("+", "%2B"),
-    ] {
-        assert_eq!(encoded(id).as_deref(), Some(segment));
-    }
-    assert_eq!([encoded(""), encoded("."), encoded("..")], [None, None, None]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::login::json::{Json, Object};
 use crate::zendesk::rules::Finding;
 
 use super::opened::Opened;
-use super::words::{date, printable, time_claim};
+use crate::terminal::{date, printable, time_claim};
 
 /// Widest column of names; longer names push their values aside.
 const MAX_WIDTH: usize = 40;

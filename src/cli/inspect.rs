@@ -27,8 +27,7 @@ use super::explanation::{Explanation, Verdict};
 use super::mends;
 use super::opened::Opened;
 use super::pasted::Pasted;
-use super::words::json;
-use super::{block_on, print};
+use crate::terminal::{block_on, json, print};
 
 /// What `inspect --help` says last.
 pub const AFTER_HELP: &str = "\

@@ -13,7 +13,7 @@ use crate::zendesk::identity::IdentityError;
 use crate::zendesk::rules::Finding;
 
 use super::opened::Opened;
-use super::words::span;
+use crate::terminal::span;
 
 /// The cause and the mend of a refusal.
 #[must_use]

@@ -11,8 +11,8 @@ use crate::login::json::Object;
 use crate::login::token::{Wrapping, value_of_pair};
 use crate::zendesk::rules::Finding;
 
-use super::UsageError;
 use super::mends;
+use crate::terminal::UsageError;
 
 /// Most layers that are taken off. A token that was logged, copied and quoted has three or four.
 const MAX_LAYERS: usize = 8;

@@ -1,39 +1,23 @@
-//! `serve`: loads the settings, binds the listeners and runs them.
+//! `serve`: loads the settings, binds the listeners and runs the service.
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::anyhow;
-use axum::Router;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::Signal;
-
-use crate::config::{Config, Limits, environment};
-use crate::exchange::Exchange;
-use crate::http::LiveRouter;
-use crate::http::admin;
-use crate::http::per_client::PerClient;
-use crate::http::support_sdk::MAX_READ;
-use crate::metrics::Metrics;
-use crate::server;
-use crate::server::listener::{Admit, BACKLOG, Listener, Place};
-use crate::server::reload::{Load, Reload, hangup};
-use crate::server::tls::{CertifiedKey, Tls};
+use crate::config::{Config, environment};
+use crate::server::reload::{Load, hangup};
+use crate::server::service::{Sockets, listen, serve};
 use crate::telemetry;
-
-use super::block_on;
+use crate::terminal::block_on;
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Wrong settings, or an address that can't be listened on.
-pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
+/// Wrong settings, or an address that can't be bound.
+pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
     block_on(async {
-        // First of all: a reload that is asked for while the service starts must not end it.
+        // First, so that a reload signal during the start does not end the process.
         let hangup = hangup()?;
         let config = load()?;
         let _log = telemetry::start(config.log.format, config.log.level);
@@ -42,88 +26,4 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
         let shown = public.local_addr()?;
         serve(config, Some((load, hangup)), Sockets { public, shown, admin, more: Vec::new() }).await
     })?
-}
-
-/// Sockets that are bound already.
-pub struct Sockets {
-    /// Of the public listener.
-    pub public: TcpListener,
-    /// Where clients find that.
-    pub shown: SocketAddr,
-    /// Of the admin listener.
-    pub admin: TcpListener,
-    /// What else is answered, and by what.
-    pub more: Vec<(TcpListener, Router)>,
-}
-
-/// Serves on sockets that are bound already. `reload` gives the settings anew when the signal comes;
-/// without it they stay, and SIGHUP ends the process as a closed terminal should.
-///
-/// # Errors
-/// The exchange can't be built or the signals can't be caught.
-pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
-    let Sockets { public, shown, admin, more } = sockets;
-    let metrics = Metrics::new();
-    let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
-    let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
-    let live = router.clone();
-    let stop = server::stop_signal()?;
-    let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
-    let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    tracing::info!(
-        target: telemetry::ALWAYS,
-        listen = %shown,
-        admin_listen = %admin.local_addr()?,
-        version = env!("CARGO_PKG_VERSION"),
-        "listening"
-    );
-    let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
-    let connections = server::fit_connections(config.limits.connections, calls, are_made);
-    if connections < config.limits.connections {
-        tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
-    }
-    let limits = Limits { connections, ..config.limits };
-    let per_client = per_client(limits.connections_per_client, router.clone());
-    let public = Listener::new("public", public, router, limits, &metrics);
-    let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).over(tls);
-    let admin_router = admin::router(live.clone(), metrics.clone());
-    let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
-    let _reloading = reload.map(|reload| reload.start(config, exchange));
-    let more = more.into_iter().map(|(socket, router)| Listener::internal("shop", socket, router, limits, &metrics));
-    let others = std::iter::once(admin).chain(more).collect();
-    server::run(public, others, stop, || live.drain()).await;
-    Ok(())
-}
-
-/// Lets each client have so many connections, and addresses that stand for many clients any number.
-fn per_client(most: usize, router: LiveRouter) -> Admit {
-    let clients = PerClient::default();
-    Arc::new(move |peer| {
-        if router.is_many_clients(peer) {
-            return Some(Box::new(()));
-        }
-        clients.take(peer, most).map(|place| -> Place { Box::new(place) })
-    })
-}
-
-/// Binds an address; `key` is the setting that named it.
-///
-/// # Errors
-/// The address is taken or not this machine's.
-pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    bind(address).map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set an address that is free"))
-}
-
-/// Binds with a backlog of our own; tokio's is 128. The kernel takes less where `net.core.somaxconn` says so.
-///
-/// # Errors
-/// As the operating system says.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }

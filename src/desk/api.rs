@@ -1,4 +1,4 @@
-//! Calls to the support desk's APIs, and when they are tried again.
+//! HTTP client of the support desk's APIs: authentication, retries, errors.
 
 use std::time::Duration;
 
@@ -17,220 +17,184 @@ use crate::config::secret::Secret;
 use crate::http_client::{self, CallError};
 use crate::login::json::Json;
 
-/// For one try.
-const TRY_LIMIT: Duration = Duration::from_secs(10);
+/// For one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For all tries of one call and the pauses between them.
-const CALL_LIMIT: Duration = Duration::from_mins(1);
+/// For all attempts of one call and the delays between them.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Most tries of one call.
-pub const TRIES: usize = 5;
+/// Most attempts of one call.
+pub(super) const MAX_ATTEMPTS: usize = 5;
 
-/// The shortest pause after the first try; it doubles after each, and up to as much again is added by chance.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Delay after the first attempt. It doubles after each, and jitter adds up to as much again.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
 
-/// Most bytes of an answer.
+/// Most bytes of a response body.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Most letters that are kept of each of the API's own words.
-const MAX_WORDS: usize = 200;
+/// Most characters that are kept of an error's code and of its title.
+const MAX_ERROR_TEXT: usize = 200;
 
-/// What goes into a path as it is: the unreserved characters (RFC 3986 §2.3).
+/// The unreserved characters, which a path segment contains as they are (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A client of one API.
-pub struct DeskApi {
+pub(super) struct ApiClient {
     client: Client,
     url: String,
     authorization: HeaderValue,
-    /// What no word of an answer may repeat.
-    unspeakable: Vec<String>,
-    /// The API's codes for what is not there.
-    missing: &'static [&'static str],
-    pausing: fn(&Pause),
+    /// Texts that an error message must not contain.
+    secrets: Vec<String>,
+    not_found_codes: &'static [&'static str],
+    on_retry: fn(&Retry),
 }
 
-/// No client can be made, which settings that were checked give no reason for.
+/// The client can't be created. Settings that passed their checks do not cause this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("base_url and ca_file make no client; is there such a host, and such an authority?")]
-pub struct DeskClientError;
+#[error("can't create the API client; check base_url and ca_file")]
+pub(super) struct ClientError;
 
-/// Why there is no answer to go by.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeskApiError {
-    /// None came, or none that is whole.
+pub(super) enum ApiError {
+    /// No complete response.
     Call(CallError),
-    /// An id that can't be asked for: nothing, or what every client and server takes for a folder.
-    Id,
-    /// The API knows nothing of what it was asked for.
-    Missing,
-    /// The API says no otherwise.
-    Refused(Refused),
-    /// An answer that is not what the API's description says.
-    NotAsDescribed,
+    /// An id that can't be a path segment: empty, `.` or `..`.
+    InvalidId,
+    /// The API does not have what the call asked for.
+    NotFound,
+    Refused(Refusal),
+    /// The response does not match the API's description.
+    UnexpectedResponse,
 }
 
-/// How the API says no.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The HTTP status.
-    pub status: u16,
-    /// The code of its first error, in its own words, which nobody vouches for.
-    pub code: Option<String>,
-    /// The title of that error, likewise.
-    pub title: Option<String>,
-    /// How long it asks to be left alone.
-    pub retry_after: Option<Duration>,
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// Code of the first error; untrusted text.
+    pub(super) code: Option<String>,
+    /// Title of that error; untrusted text.
+    pub(super) title: Option<String>,
+    pub(super) retry_after: Option<Duration>,
 }
 
-/// A pause before another try.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pause {
-    /// Why there has to be one.
-    pub cause: DeskApiError,
-    /// How long it is.
-    pub length: Duration,
-    /// Which try comes next, of [`TRIES`].
-    pub next: usize,
+/// A failed attempt that is followed by another one.
+pub(super) struct Retry {
+    pub(super) cause: ApiError,
+    pub(super) delay: Duration,
+    /// Number of the next attempt, of [`MAX_ATTEMPTS`].
+    pub(super) attempt: usize,
 }
 
-/// What opens an API.
-pub enum Credentials<'a> {
-    /// HTTP's Basic scheme (RFC 7617).
+pub(super) enum Credentials<'a> {
+    /// User name and password of HTTP Basic authentication (RFC 7617).
     Basic(&'a str, &'a Secret),
     /// A bearer token (RFC 6750).
     Bearer(&'a Secret),
 }
 
-impl DeskApi {
-    /// Makes a client of the API at a place, whose codes for what is not there are `missing`: any server says 404 to a
-    /// path that it does not have. `pausing` hears of each pause.
-    ///
-    /// # Errors
-    /// See [`DeskClientError`].
-    pub fn new(
+impl ApiClient {
+    /// Only a 404 with one of `not_found_codes` means that something does not exist: any server answers 404 to a path
+    /// that it does not serve. Each retry calls `on_retry` first.
+    pub(super) fn new(
         place: &Place,
         credentials: &Credentials<'_>,
-        missing: &'static [&'static str],
-        pausing: fn(&Pause),
-    ) -> Result<Self, DeskClientError> {
-        Url::parse(&place.url).map_err(|_| DeskClientError)?;
-        let client = http_client::client(place.authorities.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
+        not_found_codes: &'static [&'static str],
+        on_retry: fn(&Retry),
+    ) -> Result<Self, ClientError> {
+        Url::parse(&place.url).map_err(|_| ClientError)?;
+        let client = http_client::client(place.authorities.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
         let text = |secret: &Secret| String::from_utf8_lossy(secret.bytes()).into_owned();
-        let (header, mut unspeakable) = match credentials {
+        let (header, mut secrets) = match credentials {
             Credentials::Basic(id, secret) => {
-                let both = STANDARD.encode(format!("{id}:{}", text(secret)));
-                (format!("Basic {both}"), vec![both, text(secret), (*id).to_owned()])
+                let pair = STANDARD.encode(format!("{id}:{}", text(secret)));
+                (format!("Basic {pair}"), vec![pair, text(secret), (*id).to_owned()])
             }
             Credentials::Bearer(token) => (format!("Bearer {}", text(token)), vec![text(token)]),
         };
-        unspeakable.retain(|text| !text.is_empty());
-        let mut authorization = HeaderValue::from_str(&header).map_err(|_| DeskClientError)?;
+        secrets.retain(|text| !text.is_empty());
+        let mut authorization = HeaderValue::from_str(&header).map_err(|_| ClientError)?;
         authorization.set_sensitive(true);
-        Ok(Self { client, url: place.url.clone(), authorization, unspeakable, missing, pausing })
+        Ok(Self { client, url: place.url.clone(), authorization, secrets, not_found_codes, on_retry })
     }
 
-    /// The address below the base URL that these segments make, each encoded as a whole.
-    ///
-    /// # Errors
-    /// [`DeskApiError::Id`]: a segment can't be one.
-    pub fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, DeskApiError> {
-        let mut address = self.url.clone();
-        for segment in segments {
-            if matches!(*segment, "" | "." | "..") {
-                return Err(DeskApiError::Id);
-            }
-            address.push('/');
-            address.extend(utf8_percent_encode(segment, UNRESERVED));
-        }
-        let mut url = Url::parse(&address).map_err(|_| DeskApiError::Id)?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        Ok(url)
+    pub(super) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, ApiError> {
+        url(&self.url, segments, query)
     }
 
-    /// Asks for what is at an address.
-    ///
-    /// # Errors
-    /// See [`DeskApiError`].
-    pub async fn fetch<T: DeserializeOwned>(&self, url: &Url) -> Result<T, DeskApiError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ApiError> {
         let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
-        serde_json::from_slice(&body).map_err(|_| DeskApiError::NotAsDescribed)
+        serde_json::from_slice(&body).map_err(|_| ApiError::UnexpectedResponse)
     }
 
-    /// As [`Self::fetch`], for the answer to the letter.
-    ///
-    /// # Errors
-    /// See [`DeskApiError`].
-    pub async fn fetch_text(&self, url: &Url) -> Result<String, DeskApiError> {
+    /// Like [`Self::get`], but returns the response body unchanged.
+    pub(super) async fn get_text(&self, url: &Url) -> Result<String, ApiError> {
         let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
-        String::from_utf8(body).map_err(|_| DeskApiError::NotAsDescribed)
+        String::from_utf8(body).map_err(|_| ApiError::UnexpectedResponse)
     }
 
-    /// Deletes what is at an address. It has to name one thing for ever, since the API is asked again where it
-    /// may have heard the first time; then finding nothing means that it has.
-    ///
-    /// # Errors
-    /// See [`DeskApiError`].
-    pub async fn delete(&self, url: &Url) -> Result<(), DeskApiError> {
+    /// The URL must never mean another thing later: a deletion is repeated if the response to the first attempt was
+    /// lost. If the repeated attempt finds nothing, the first one succeeded.
+    pub(super) async fn delete(&self, url: &Url) -> Result<(), ApiError> {
         match self.call(&Method::DELETE, url).await {
-            Err(Failed { error: DeskApiError::Missing, tries: 2.. }) => Ok(()),
+            Err(Failed { error: ApiError::NotFound, attempts: 2.. }) => Ok(()),
             done => done.map(drop).map_err(|failed| failed.error),
         }
     }
 
     async fn call(&self, method: &Method, url: &Url) -> Result<Vec<u8>, Failed> {
-        let end = Instant::now() + CALL_LIMIT;
-        let pauses = ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_max_times(TRIES - 1).with_jitter();
-        let mut pauses = pauses.build();
-        let mut tries = 1;
+        let end = Instant::now() + CALL_TIMEOUT;
+        let delays =
+            ExponentialBuilder::new().with_min_delay(FIRST_DELAY).with_max_times(MAX_ATTEMPTS - 1).with_jitter();
+        let mut delays = delays.build();
+        let mut attempts = 1;
         loop {
-            let error = match self.try_once(method, url).await {
+            let error = match self.attempt(method, url).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
-            let length = pauses.next().filter(|_| error.is_worth_another_try());
-            let length = length.map(|length| length.max(error.retry_after().unwrap_or_default()));
-            // A try that could not run its time says nothing.
+            let delay = delays.next().filter(|_| error.is_temporary());
+            let delay = delay.map(|delay| delay.max(error.retry_after().unwrap_or_default()));
+            // An attempt without its full timeout would prove nothing.
             let left = end.saturating_duration_since(Instant::now());
-            let Some(length) = length.filter(|length| length.saturating_add(TRY_LIMIT) <= left) else {
-                return Err(Failed { error, tries });
+            let Some(delay) = delay.filter(|delay| delay.saturating_add(ATTEMPT_TIMEOUT) <= left) else {
+                return Err(Failed { error, attempts });
             };
-            tries += 1;
-            (self.pausing)(&Pause { cause: error, length, next: tries });
-            sleep(length).await;
+            attempts += 1;
+            (self.on_retry)(&Retry { cause: error, delay, attempt: attempts });
+            sleep(delay).await;
         }
     }
 
-    async fn try_once(&self, method: &Method, url: &Url) -> Result<Vec<u8>, DeskApiError> {
+    async fn attempt(&self, method: &Method, url: &Url) -> Result<Vec<u8>, ApiError> {
         let request = self.client.request(method.clone(), url.clone());
         let request = request.header(AUTHORIZATION, self.authorization.clone()).header(ACCEPT, "application/json");
-        let response = http_client::call(request).await.map_err(DeskApiError::Call)?;
+        let response = http_client::call(request).await.map_err(ApiError::Call)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let body = http_client::body(response, MAX_BYTES).await;
         if !status.is_success() {
-            let refused = self.refused(status, &body.unwrap_or_default(), retry_after);
-            let is_missing = status == StatusCode::NOT_FOUND
-                && refused.code.as_deref().is_some_and(|code| self.missing.contains(&code));
-            return Err(if is_missing { DeskApiError::Missing } else { DeskApiError::Refused(refused) });
+            let refusal = self.refusal(status, &body.unwrap_or_default(), retry_after);
+            let is_not_found = status == StatusCode::NOT_FOUND
+                && refusal.code.as_deref().is_some_and(|code| self.not_found_codes.contains(&code));
+            return Err(if is_not_found { ApiError::NotFound } else { ApiError::Refused(refusal) });
         }
-        // Of a deletion the status says all.
-        if *method == Method::DELETE { Ok(Vec::new()) } else { body.map_err(DeskApiError::Call) }
+        // The status alone says whether a deletion succeeded.
+        if *method == Method::DELETE { Ok(Vec::new()) } else { body.map_err(ApiError::Call) }
     }
 
-    fn refused(&self, status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Refused {
-        let speakable = |words: &str| {
-            let is_speakable = !self.unspeakable.iter().any(|secret| words.contains(secret.as_str()));
-            is_speakable.then(|| words.chars().take(MAX_WORDS).collect())
+    fn refusal(&self, status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Refusal {
+        let printed = |text: &str| {
+            let is_secret = self.secrets.iter().any(|secret| text.contains(secret.as_str()));
+            (!is_secret).then(|| text.chars().take(MAX_ERROR_TEXT).collect())
         };
         let body = serde_json::from_slice(body).unwrap_or(Json::Null);
-        // The Sunshine Conversations API has a list of errors, and names `code` and `title`; the Chat API and OAuth 2.0 have
-        // one, and name `error` and `message`.
+        // The Sunshine Conversations API sends a list of errors with `code` and `title`. The Chat API and OAuth 2.0 send
+        // one error, with `error` and `message`.
         let first = if let Some(Json::List(errors)) = body.get("errors") { errors.first() } else { None };
         let error = first.unwrap_or(&body);
-        let text = |names: [&str; 2]| names.iter().find_map(|name| error.get(name)?.as_str()).and_then(speakable);
-        Refused {
+        let text = |names: [&str; 2]| names.iter().find_map(|name| error.get(name)?.as_str()).and_then(printed);
+        Refusal {
             status: status.as_u16(),
             code: text(["code", "error"]),
             title: text(["title", "message"]),
@@ -239,35 +203,101 @@ impl DeskApi {
     }
 }
 
-impl DeskApiError {
-    /// Whether it may be otherwise in a moment.
-    const fn is_worth_another_try(&self) -> bool {
+impl ApiError {
+    const fn is_temporary(&self) -> bool {
         match self {
             Self::Call(CallError::Unreachable | CallError::TimedOut | CallError::Broken) => true,
             Self::Call(CallError::Untrusted | CallError::TooLarge)
-            | Self::Id
-            | Self::Missing
-            | Self::NotAsDescribed => false,
-            Self::Refused(refused) => matches!(refused.status, 408 | 429 | 500..),
+            | Self::InvalidId
+            | Self::NotFound
+            | Self::UnexpectedResponse => false,
+            Self::Refused(refusal) => matches!(refusal.status, 408 | 429 | 500..),
         }
     }
 
     const fn retry_after(&self) -> Option<Duration> {
-        if let Self::Refused(refused) = self { refused.retry_after } else { None }
+        if let Self::Refused(refusal) = self { refusal.retry_after } else { None }
     }
 }
 
-/// A call that failed, after so many tries.
 struct Failed {
-    error: DeskApiError,
-    tries: usize,
+    error: ApiError,
+    attempts: usize,
 }
 
-/// Either form of `Retry-After` (RFC 9110 §10.2.3); a date counts from the server's own.
+/// The URL of these path segments below a base URL, each percent-encoded.
+fn url(base: &str, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, ApiError> {
+    let mut url = base.to_owned();
+    for segment in segments {
+        if matches!(*segment, "" | "." | "..") {
+            return Err(ApiError::InvalidId);
+        }
+        url.push('/');
+        url.extend(utf8_percent_encode(segment, UNRESERVED));
+    }
+    let mut url = Url::parse(&url).map_err(|_| ApiError::InvalidId)?;
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
+}
+
+/// Reads both forms of `Retry-After` (RFC 9110 §10.2.3). A date is relative to the server's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     let value = text(RETRY_AFTER)?;
     let date = |text: &str| httpdate::parse_http_date(text).ok();
     let seconds = value.parse().ok().map(Duration::from_secs);
     seconds.or_else(|| date(value)?.duration_since(date(text(DATE)?)?).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn encoded(id: &str) -> Option<String> {
+        let url = url("https://acme.zendesk.com/sc", &["v2", "users", id], &[]).ok()?;
+        assert_eq!((url.host_str(), url.query(), url.fragment()), (Some("acme.zendesk.com"), None, None), "{id:?}");
+        Some(url.path().strip_prefix("/sc/v2/users/")?.to_owned())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_id_is_exactly_one_path_segment(id: String) {
+            let segment = encoded(&id);
+            if ["", ".", ".."].contains(&id.as_str()) {
+                prop_assert_eq!(segment, None);
+            } else {
+                let segment = segment.unwrap();
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+                prop_assert!(segment.bytes().all(is_plain), "{segment}");
+                prop_assert_eq!(percent_decode_str(&segment).decode_utf8().unwrap(), id);
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_is_percent_encoded() {
+        for (id, segment) in [
+            ("a/b", "a%2Fb"),
+            ("a?b", "a%3Fb"),
+            ("100%", "100%25"),
+            ("%2F", "%252F"),
+            ("a b", "a%20b"),
+            ("é", "%C3%A9"),
+            ("...", "..."),
+            ("a\nb\tc", "a%0Ab%09c"),
+            ("\\..\\", "%5C..%5C"),
+            ("a;b", "a%3Bb"),
+            ("+", "%2B"),
+        ] {
+            assert_eq!(encoded(id).as_deref(), Some(segment));
+        }
+        assert_eq!([encoded(""), encoded("."), encoded("..")], [None, None, None]);
+    }
 }

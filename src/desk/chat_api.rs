@@ -1,7 +1,7 @@
-//! The visitors of Chat, as its API tells of them.
+//! Client of the Chat API: shows a visitor.
 //!
-//! Show Visitor of the Chat API (developer.zendesk.com, *Visitors*). Its descriptions disagree on two fields, so both forms
-//! are read.
+//! *Show Visitor* (developer.zendesk.com, *Visitors*). Its examples disagree about two fields, so [`Scalar`] reads both
+//! forms.
 
 use std::fmt;
 
@@ -10,32 +10,31 @@ use serde_json::Number;
 
 use crate::config::desk::ChatApi as Settings;
 
-use super::desk_api::{Credentials, DeskApi, DeskApiError, DeskClientError, Pause};
+use super::api::{ApiClient, ApiError, ClientError, Credentials, Retry};
 
-/// How Zendesk's APIs say that there is no such thing.
-const MISSING: [&str; 3] = ["NotFound", "RecordNotFound", "not_found"];
+const NOT_FOUND_CODES: [&str; 3] = ["NotFound", "RecordNotFound", "not_found"];
 
-/// The visitors of one account.
-pub struct Visitors(DeskApi);
+/// The API of one account.
+pub(super) struct ChatApi(ApiClient);
 
-/// A visitor as the API tells of one.
+/// A visitor in the API.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Visitor {
-    /// Its id, with a dot: `9855790.xjj3ukxyIhn6j3`.
+    /// The id, with a dot: `9855790.xjj3ukxyIhn6j3`.
     pub id: Scalar,
-    /// Its name.
+    /// The visitor's name.
     pub name: Option<String>,
-    /// Its email.
+    /// The visitor's email.
     pub email: Option<String>,
-    /// Its telephone number.
+    /// The visitor's telephone number.
     pub phone: Option<String>,
-    /// What agents noted.
+    /// Notes of the agents.
     pub notes: Option<String>,
-    /// Whether it was shut out.
+    /// Whether an agent banned the visitor.
     pub banned: Option<bool>,
-    /// When it was first seen: seconds since 1970, or a date.
+    /// First visit: seconds since 1970, or a date.
     pub created: Option<Scalar>,
-    /// The external id of the Zendesk token that signed it in.
+    /// The external id of the Zendesk token that signed the visitor in.
     pub external_id: Option<Scalar>,
 }
 
@@ -58,27 +57,20 @@ impl fmt::Display for Scalar {
     }
 }
 
-impl Visitors {
-    /// The visitors of the account that is set. `pausing` hears of each pause between the tries of a call.
-    ///
-    /// # Errors
-    /// See [`DeskClientError`].
-    pub fn new(settings: &Settings, pausing: fn(&Pause)) -> Result<Self, DeskClientError> {
-        Ok(Self(DeskApi::new(&settings.place, &Credentials::Bearer(&settings.token), &MISSING, pausing)?))
+impl ChatApi {
+    pub(super) fn new(settings: &Settings, on_retry: fn(&Retry)) -> Result<Self, ClientError> {
+        Ok(Self(ApiClient::new(&settings.place, &Credentials::Bearer(&settings.token), &NOT_FOUND_CODES, on_retry)?))
     }
 
-    /// A visitor, by the id with a dot, as an answer or the dashboard has it, or with a dash, as the API asks for.
-    ///
-    /// # Errors
-    /// See [`DeskApiError`].
-    pub async fn show(&self, id: &str) -> Result<Visitor, DeskApiError> {
-        let asked = id.replacen('.', "-", 1);
-        let visitor: Visitor = self.0.fetch(&self.0.address(&["visitors", &asked], &[])?).await?;
-        // As a number it is the part before the dash, the account's.
-        let is_own = match &visitor.id {
-            Scalar::Text(id) => id.replacen('.', "-", 1) == asked,
-            Scalar::Number(account) => asked.split('-').next() == Some(account.to_string().as_str()),
+    /// The visitor with an id: with a dot, as responses and the dashboard have it, or with a dash, as the URL has it.
+    pub(super) async fn visitor(&self, id: &str) -> Result<Visitor, ApiError> {
+        let requested = id.replacen('.', "-", 1);
+        let visitor: Visitor = self.0.get(&self.0.url(&["visitors", &requested], &[])?).await?;
+        // A numeric id is the part before the dash, the account's id.
+        let is_requested = match &visitor.id {
+            Scalar::Text(id) => id.replacen('.', "-", 1) == requested,
+            Scalar::Number(account) => requested.split('-').next() == Some(account.to_string().as_str()),
         };
-        if is_own { Ok(visitor) } else { Err(DeskApiError::NotAsDescribed) }
+        if is_requested { Ok(visitor) } else { Err(ApiError::UnexpectedResponse) }
     }
 }
