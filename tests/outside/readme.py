@@ -470,7 +470,7 @@ COMMANDS = [
     (r"zendesk-token openapi", openapi),
     (r"zendesk-token secret", secret),
     (r"check|inspect", command_name),
-    (r"docker build --tag zendesk-token \.", lambda reader, span: reader.shell(span) or "as in the block"),
+    (r"docker build (--target desk )?--tag zendesk-token(-desk)? \.", lambda reader, span: reader.shell(span) or "as in the block"),
     (r"docker kill --signal HUP", hang_up),
     (r"mv .*", rotate),
     (r'printf %s "\$TOKEN" \| sha256sum', fingerprint),
