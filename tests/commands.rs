@@ -134,7 +134,7 @@ fn secret_prints_a_fresh_strong_one() {
 fn help_and_version_are_everywhere() {
     let version = format!("zendesk-token {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(stdout(&output(&["--version"], &[])), version);
-    for subcommand in ["serve", "demo", "check", "healthcheck", "secret"] {
+    for subcommand in ["serve", "demo", "check", "inspect", "healthcheck", "conflict", "visitor", "secret", "openapi"] {
         assert!(stdout(&output(&["--help"], &[])).contains(subcommand));
         let help = output(&[subcommand, "--help"], &[]);
         assert_eq!(help.status.code(), Some(0));
