@@ -236,7 +236,10 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
     assert_eq!((&known.json()["can_mint"], known.body.contains(LOGIN_SECRET)), (&false.into(), false));
     for (form, problem) in [
         ("name=Jane+Doe&email=jane%40example.com".to_owned(), "the form has no login token; paste one"),
-        ("login_token=a.b%3Bc".to_owned(), "the text has characters that a login token can't have; paste only the token"),
+        (
+            "login_token=a.b%3Bc".to_owned(),
+            "the text has characters that a login token can't have; paste only the token",
+        ),
         ("login_token=%01".to_owned(), "the text has characters that a login token can't have; paste only the token"),
         (format!("login_token={}", "x".repeat(4092)), "the token is too long for a cookie"),
     ] {

@@ -259,7 +259,7 @@ def resolve(reader, text):
     before = json.dumps(reader.users)
     said = reader.terminal(reader.word + rehearsed)
     assert json.dumps(reader.users) == before and f"{OLD_USER}/personalinformation" in said, said
-    said = reader.terminal(reader.word + real, "Type yes to go on: ")
+    said = reader.terminal(reader.word + real, "Type yes to continue: ")
     [record] = [name for name in os.listdir(reader.desk) if re.fullmatch(r"zendesk-user-.+\.json", name)]
     with open(f"{reader.desk}/{record}") as file:
         assert json.load(file) == json.loads(before)[0]
