@@ -1,13 +1,9 @@
 //! The command line: arguments, subcommands, exit statuses.
 
-pub mod opened;
-pub mod pasted;
-pub mod explanation;
-pub mod mends;
 mod serve;
-pub mod check;
-pub mod inspect;
-pub mod healthcheck;
+mod check;
+mod inspect;
+mod healthcheck;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -140,7 +136,8 @@ fn secret() -> anyhow::Result<()> {
 /// The token in pasted text, or else the text itself, without white space.
 #[cfg(feature = "demo")]
 fn pasted_token(text: &str) -> String {
-    let token = pasted::Pasted::read(text.as_bytes(), "token").map_or_else(|_| text.into(), |pasted| pasted.token);
+    let token =
+        inspect::input::Pasted::read(text.as_bytes(), "token").map_or_else(|_| text.into(), |pasted| pasted.token);
     String::from_utf8_lossy(&token).split_ascii_whitespace().collect()
 }
 

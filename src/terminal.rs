@@ -16,7 +16,7 @@ pub(crate) const EXIT_USAGE: u8 = 2;
 /// The arguments are valid, but an input or a value of theirs is not.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(pub(crate) &'static str);
+pub(crate) struct UsageError(pub(crate) &'static str);
 
 /// Runs a future to its end, without waiting for DNS lookups that it left behind: they can't be cancelled.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {

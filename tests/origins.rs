@@ -193,10 +193,7 @@ fn without_origins_pages_of_the_own_host_and_apps_get_tokens_and_nobody_else() {
     let checked = output(&["check"], &settings);
     let told = String::from_utf8(checked.stdout).unwrap();
     assert!(checked.status.success(), "{told}");
-    assert!(
-        told.contains("cors.origins is not set: tokens go to apps and to pages of the service's own host"),
-        "{told}"
-    );
+    assert!(told.contains("cors.origins is not set: only apps and pages of the service's own host"), "{told}");
     assert!(told.contains("No errors, 0 warning(s)."), "{told}");
     let with_origins = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
     assert!(!with_origins.contains("cors.origins is not set"), "{with_origins}");

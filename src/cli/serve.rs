@@ -9,15 +9,12 @@ use crate::server::service::{Sockets, listen, serve};
 use crate::telemetry;
 use crate::terminal::block_on;
 
-/// Runs until SIGTERM or SIGINT.
-///
-/// # Errors
-/// Wrong settings, or an address that can't be bound.
+/// Runs the service until SIGTERM or SIGINT.
 pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
     block_on(async {
-        // First, so that a reload signal during the start does not end the process.
+        // First, so that a SIGHUP during startup does not end the process.
         let hangup = hangup()?;
         let config = load()?;
         let _log = telemetry::start(config.log.format, config.log.level);

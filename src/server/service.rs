@@ -25,18 +25,14 @@ use super::tls::{CertifiedKey, Tls};
 /// Bound sockets.
 pub(crate) struct Sockets {
     pub(crate) public: TcpListener,
-    /// The address that clients of the public listener use.
+    /// The address of `public` for clients.
     pub(crate) shown: SocketAddr,
     pub(crate) admin: TcpListener,
-    /// More listeners, such as the demo's shop.
+    /// Further listeners with their routers.
     pub(crate) more: Vec<(TcpListener, Router)>,
 }
 
-/// Serves until SIGTERM or SIGINT. `reload` loads the settings again on SIGHUP; without it SIGHUP ends the process, as
-/// a closed terminal should.
-///
-/// # Errors
-/// The exchange can't be built or the signals can't be caught.
+/// Serves on bound sockets. `reload` loads the settings again on SIGHUP; without it, SIGHUP ends the process.
 pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
     let Sockets { public, shown, admin, more } = sockets;
     let metrics = Metrics::new();
@@ -59,7 +55,10 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
     let connections = super::fit_connections(config.limits.connections, calls, are_made);
     if connections < config.limits.connections {
-        tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
+        tracing::warn!(
+            connections,
+            "fewer connections than limits.connections: raise the limit of open files (ulimit -n)"
+        );
     }
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
@@ -74,7 +73,7 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     Ok(())
 }
 
-/// Limits the connections of each client, but not of addresses that many clients share.
+/// Limits the connections of each client, except for addresses that many clients share.
 fn per_client(most: usize, router: LiveRouter) -> Admit {
     let clients = PerClient::default();
     Arc::new(move |peer| {
@@ -85,19 +84,13 @@ fn per_client(most: usize, router: LiveRouter) -> Admit {
     })
 }
 
-/// Binds the address of a setting; errors name its `key`.
-///
-/// # Errors
-/// The address is in use or not of this machine.
+/// Binds an address; `key` is the setting that it comes from.
 pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     bind(address)
         .map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set a free address of this machine"))
 }
 
-/// Binds with our own backlog, since tokio's is 128. The kernel reduces it to `net.core.somaxconn`.
-///
-/// # Errors
-/// See [`TcpSocket`].
+/// Binds with a backlog of [`BACKLOG`], which `net.core.somaxconn` may reduce; tokio's own `bind` uses 128.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
