@@ -51,7 +51,7 @@ enum Command {
     #[cfg(feature = "demo")]
     #[command(after_help = demo::AFTER_HELP)]
     Demo(demo::Arguments),
-    /// Check the settings and show what would run; exit status 0, or 2 for wrong settings, or 1 if --online finds a problem
+    /// Check the settings and show what would run; exit status 0, 2 for wrong settings, 1 if --online finds a problem
     #[command(after_long_help = settings_help())]
     Check(check::Arguments),
     /// Explain the token on standard input: its content, whether it is valid, and if not, why

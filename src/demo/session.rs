@@ -43,7 +43,7 @@ pub(super) struct SignOut {
     pub(super) next: String,
 }
 
-/// Lifetime of the cookies, in seconds. Short, because browsers send them to every port of this host, even after the demo.
+/// Lifetime of the cookies, in seconds: short, because browsers send them to every port of this host, after the demo too.
 const COOKIE_LIFETIME: u32 = 900;
 
 /// Most bytes of a cookie's name and value that browsers accept (RFC 6265bis §5.6).

@@ -38,7 +38,7 @@ const SCRIPT: &str = include_str!("page.js");
 pub(super) struct Shop {
     pub(super) proxy: Arc<RecordingProxy>,
     pub(super) trace: Trace,
-    /// Sign login tokens; `None` if only pasted ones are used.
+    /// For new login tokens; `None` if players paste real ones.
     pub(super) login_secrets: Option<LoginSecrets>,
     /// For the page, which verifies signatures.
     pub(super) product_secrets: Vec<(Product, String)>,

@@ -189,8 +189,8 @@ impl ApiClient {
             (!is_secret).then(|| text.chars().take(MAX_ERROR_TEXT).collect())
         };
         let body = serde_json::from_slice(body).unwrap_or(Json::Null);
-        // The Sunshine Conversations API sends a list of errors with `code` and `title`. The Chat API and OAuth 2.0 send
-        // one error, with `error` and `message`.
+        // The Sunshine Conversations API sends a list of errors with `code` and `title`; the Chat API and OAuth 2.0 send one
+        // error with `error` and `message`.
         let first = if let Some(Json::List(errors)) = body.get("errors") { errors.first() } else { None };
         let error = first.unwrap_or(&body);
         let text = |names: [&str; 2]| names.iter().find_map(|name| error.get(name)?.as_str()).and_then(printed);

@@ -1,7 +1,7 @@
 //! Client of the Sunshine Conversations API: finds, shows and deletes users of Messaging.
 //!
-//! Users of API v2 (`zendesk/sunshine-conversations-api-spec`, 17.12.1). Messaging refuses a player with 409 when another
-//! user has the player's email (support.zendesk.com, article 7554200230170).
+//! Users of API v2 (`zendesk/sunshine-conversations-api-spec`, 17.12.1). Messaging refuses a player with 409 when
+//! another user has the player's email (support.zendesk.com, article 7554200230170).
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ impl Conversations {
         }
     }
 
-    /// The URL that a remedy deletes. It has the API's own id: an external id may pass to another user between attempts.
+    /// The URL that a remedy deletes. Uses the API's own id, because an external id can pass to another user.
     pub(super) fn remedy_url(&self, user: &User, remedy: Remedy) -> Result<Url, ApiError> {
         match remedy {
             Remedy::ForgetEmail => self.url(&[&user.id, "personalinformation"], &[]),
