@@ -37,7 +37,7 @@ fn a_key_that_may_be_new_is_worth_another_try_while_the_api_is_not_to_be_asked()
     assert_eq!(ask(&server, &rotated).refusal(), "401 00-01", "a page loses nothing by it");
     until("out of the cooldown", || post(&server, &rotated).status == 200);
     let log = server.stop().log.join("\n");
-    assert!(log.contains("keeps the Login API from being asked again; Zendesk's servers may ask again"), "{log}");
+    assert!(log.contains("keeps the Login API from being asked again; Zendesk's servers may try again"), "{log}");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_body_has_five_seconds() {
     assert_eq!(late.refusal(), "400 00-10");
     assert!((4900..15000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     let log = server.stop().log.join("");
-    assert!(log.contains("the body did not come within 5 s"), "{log}");
+    assert!(log.contains("the body did not arrive within 5 s"), "{log}");
 }
 
 #[test]

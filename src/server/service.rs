@@ -13,12 +13,12 @@ use crate::config::{Config, Limits};
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
 use crate::http::admin;
-use crate::http::per_client::PerClient;
+use crate::http::per_client::PerClientLimit;
 use crate::http::support_sdk::MAX_READ;
 use crate::metrics::Metrics;
 use crate::telemetry;
 
-use super::listener::{Admit, BACKLOG, Listener, Place};
+use super::listener::{Admit, BACKLOG, Listener, Permit};
 use super::reload::{Load, Reload};
 use super::tls::{CertifiedKey, Tls};
 
@@ -63,7 +63,7 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
     let public = Listener::new("public", public, router, limits, &metrics);
-    let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).over(tls);
+    let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).with_tls(tls);
     let admin_router = admin::router(live.clone(), metrics.clone());
     let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
@@ -75,12 +75,12 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
 
 /// Limits the connections of each client, except for addresses that many clients share.
 fn per_client(most: usize, router: LiveRouter) -> Admit {
-    let clients = PerClient::default();
+    let clients = PerClientLimit::default();
     Arc::new(move |peer| {
         if router.is_many_clients(peer) {
             return Some(Box::new(()));
         }
-        clients.take(peer, most).map(|place| -> Place { Box::new(place) })
+        clients.try_acquire(peer, most).map(|permit| -> Permit { Box::new(permit) })
     })
 }
 
