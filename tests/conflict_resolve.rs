@@ -10,21 +10,22 @@ use serde_json::{Value, json};
 use crate::conflict::{conflict, run, users_path};
 use crate::desk_api::{DeskApi, EXTERNAL_ID, Step, USER};
 use crate::harness::{command, skip};
+use crate::inspect::CommandOutput;
 use crate::reload::Folder;
 use crate::stub::Reply;
+
+fn resolve(api: &DeskApi, folder: &Folder, arguments: &[&str]) -> CommandOutput {
+    run(api, &folder.path(""), &[&["conflict", "resolve"], arguments].concat(), &[])
+}
 
 #[test]
 fn resolve_saves_the_record_then_deletes_then_checks_the_result() {
     let api = DeskApi::start();
     let (folder, user) = (Folder::new(), api.users()[0].clone());
-    let output = run(&api, &folder.path(""), &["conflict", "resolve", EXTERNAL_ID, "--forget-email", "--yes"], &[]);
+    let output = resolve(&api, &folder, &[EXTERNAL_ID, "--forget-email", "--yes"]);
     assert_eq!(output.status, Some(0), "{}", output.err);
     assert_eq!(output.out, format!("Done: user {USER} has no email any more, and keeps its conversations.\n"));
-    assert!(
-        output.err.contains("email        sue@example.org (verification: sso)"),
-        "shows the user first: {}",
-        output.err
-    );
+    assert!(output.err.contains("email        sue@example.org (verification: sso)"), "{}", output.err);
     let id = users_path(&format!("/{USER}"));
     let expected = [
         format!("GET {}", users_path(&format!("/{EXTERNAL_ID}"))),
@@ -43,16 +44,13 @@ fn resolve_saves_the_record_then_deletes_then_checks_the_result() {
     assert_eq!(serde_json::from_str::<Value>(&fs::read_to_string(file.path()).unwrap()).unwrap(), user);
     assert_eq!(api.users()[0]["identities"], json!([]));
 
-    let arguments = ["conflict", "resolve", USER, "--delete-user", "--yes", "--json", "--backup", "kept.json"];
-    let output = run(&api, &folder.path(""), &arguments, &[]);
+    let arguments = [USER, "--delete-user", "--yes", "--json", "--backup", "kept"];
+    let output = resolve(&api, &folder, &arguments);
     let json: Value = serde_json::from_str(&output.out).unwrap();
-    assert_eq!(
-        (output.status, &json["remedy"], &json["backup"]),
-        (Some(0), &json!("delete-user"), &json!("kept.json"))
-    );
+    assert_eq!((output.status, &json["remedy"], &json["backup"]), (Some(0), &json!("delete-user"), &json!("kept")));
     assert_eq!((&json["now"], &json["is_free"], &json["user"]["id"]), (&json!(null), &json!(true), &json!(USER)));
     assert!(api.users().is_empty());
-    let output = run(&api, &folder.path(""), &arguments, &[]);
+    let output = resolve(&api, &folder, &arguments);
     assert_eq!((output.status, output.out.as_str()), (Some(1), ""), "the user is deleted");
 }
 
@@ -64,8 +62,7 @@ fn the_record_is_saved_unchanged() {
     let shown = || Step::Say(Reply::Answer(200, format!(r#"{{"user":{user}}}"#)));
     api.then([shown(), shown()]);
     api.add(json!({"id": "7", "identities": []}));
-    let output =
-        run(&api, &folder.path(""), &["conflict", "resolve", "e", "--forget-email", "--yes", "--backup", "b"], &[]);
+    let output = resolve(&api, &folder, &["e", "--forget-email", "--yes", "--backup", "b"]);
     assert_eq!(output.status, Some(0), "{}", output.err);
     assert_eq!(fs::read_to_string(folder.path("b")).unwrap(), format!("{user}\n"));
 }
@@ -77,8 +74,7 @@ fn nothing_is_deleted_without_a_record_a_terminal_or_a_remedy() {
     let taken = folder.write("taken", "precious");
     std::os::unix::fs::symlink(folder.path("nowhere"), folder.path("link")).unwrap();
     for backup in ["taken", "link", "no/such/folder/file", "/dev/full", "."] {
-        let arguments = ["conflict", "resolve", USER, "--delete-user", "--yes", "--backup", backup];
-        let output = run(&api, &folder.path(""), &arguments, &[]);
+        let output = resolve(&api, &folder, &[USER, "--delete-user", "--yes", "--backup", backup]);
         assert_eq!((output.status, output.out.as_str()), (Some(2), ""), "{backup}");
         assert!(
             output.err.contains(&format!("--backup: can't write {backup} ("))
@@ -111,7 +107,7 @@ fn a_user_that_changes_before_the_deletion_is_not_deleted() {
     for now in [json!({"user": other}), json!({"user": moved})] {
         let shown = Reply::Answer(200, json!({"user": api.users()[0]}).to_string());
         api.then([Step::Say(shown), Step::Say(Reply::Answer(200, now.to_string()))]);
-        let output = run(&api, &folder.path(""), &["conflict", "resolve", USER, "--delete-user", "--yes"], &[]);
+        let output = resolve(&api, &folder, &[USER, "--delete-user", "--yes"]);
         assert_eq!((output.status, output.out.as_str()), (Some(1), ""));
         assert!(output.err.contains("the user has changed in the meantime, so nothing was deleted"), "{}", output.err);
     }
@@ -123,13 +119,13 @@ fn an_email_that_another_user_has_is_not_free() {
     let api = DeskApi::start();
     let folder = Folder::new();
     api.add(json!({"id": "8", "externalId": "x", "identities": [{"type": "email", "value": "sue@example.org"}]}));
-    let output = run(&api, &folder.path(""), &["conflict", "resolve", USER, "--forget-email", "--yes"], &[]);
+    let output = resolve(&api, &folder, &[USER, "--forget-email", "--yes"]);
     assert!(
         output.out.contains("has no email any more") && output.out.contains("User 8 has the email too"),
         "{}",
         output.out
     );
-    let output = run(&api, &folder.path(""), &["conflict", "resolve", "8", "--forget-email", "--yes", "--json"], &[]);
+    let output = resolve(&api, &folder, &["8", "--forget-email", "--yes", "--json"]);
     let json: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!((output.status, &json["is_free"], &json["still_have_it"]), (Some(0), &json!(true), &json!([])));
 }
@@ -142,7 +138,7 @@ fn a_dry_run_prints_the_request_and_sends_and_writes_nothing() {
         ("--forget-email", "/personalinformation", "the conversations stay"),
         ("--delete-user", "", "ALL ITS CONVERSATIONS"),
     ] {
-        let output = run(&api, &folder.path(""), &["conflict", "resolve", EXTERNAL_ID, remedy, "--dry-run"], &[]);
+        let output = resolve(&api, &folder, &[EXTERNAL_ID, remedy, "--dry-run"]);
         let url = format!("{}{}", api.url(), users_path(&format!("/{USER}{rest}")));
         assert!(
             output.out.starts_with(&format!("Would send: DELETE {url}\nThis would permanently delete ")),
@@ -150,8 +146,7 @@ fn a_dry_run_prints_the_request_and_sends_and_writes_nothing() {
             output.out
         );
         assert!(output.out.contains(loss) && output.status == Some(0));
-        let output =
-            run(&api, &folder.path(""), &["conflict", "resolve", EXTERNAL_ID, remedy, "--dry-run", "--json"], &[]);
+        let output = resolve(&api, &folder, &[EXTERNAL_ID, remedy, "--dry-run", "--json"]);
         let json: Value = serde_json::from_str(&output.out).unwrap();
         assert_eq!((&json["would_send"], &json["backup"]), (&json!(format!("DELETE {url}")), &json!(null)));
     }
@@ -183,9 +178,8 @@ fn on_a_terminal_it_asks_and_only_yes_confirms() {
         // Input from before the question is not an answer to it.
         input.write_all(b"yes\n").unwrap();
         let (mut shown, mut chunk) = (String::new(), [0; 4096]);
-        while !shown
-            .ends_with("This will permanently delete the user and ALL ITS CONVERSATIONS. Type yes to continue: ")
-        {
+        let question = "This will permanently delete the user and ALL ITS CONVERSATIONS. Type yes to continue: ";
+        while !shown.ends_with(question) {
             let read = screen.read(&mut chunk).unwrap();
             assert!(read > 0, "{typed:?}: {shown}");
             shown += &String::from_utf8_lossy(&chunk[..read]);

@@ -28,6 +28,7 @@ pub fn say(status: u16) -> Step {
 #[test]
 fn failures_are_explained_with_a_fix() {
     let elsewhere = DeskApi::start();
+    let unexpected = |body: &str| (Reply::Answer(200, body.to_owned()), "does not match its description");
     for (reply, message) in [
         (
             Reply::Answer(401, refusal("unauthorized", "Authorization is required")),
@@ -50,14 +51,11 @@ fn failures_are_explained_with_a_fix() {
             Reply::Redirect(format!("{}/sc/v2/apps/{APP}/users", elsewhere.url())),
             "status 302, a redirect, which is not followed",
         ),
-        (Reply::Answer(200, "<html>".to_owned()), "does not match its description"),
-        (Reply::Answer(200, "{}".to_owned()), "does not match its description"),
-        (Reply::Answer(200, r#"{"users":{}}"#.to_owned()), "does not match its description"),
-        (Reply::Answer(200, r#"{"users":[{"id":7}]}"#.to_owned()), "does not match its description"),
-        (
-            Reply::Answer(200, r#"{"users":[{"id":"7","identities":[{"type":1}]}]}"#.to_owned()),
-            "does not match its description",
-        ),
+        unexpected("<html>"),
+        unexpected("{}"),
+        unexpected(r#"{"users":{}}"#),
+        unexpected(r#"{"users":[{"id":7}]}"#),
+        unexpected(r#"{"users":[{"id":"7","identities":[{"type":1}]}]}"#),
         (Reply::Answer(204, String::new()), "does not match its description"),
         (
             Reply::With(429, "Retry-After: 3600\r\n".to_owned(), refusal("too_many_requests", "Slow down")),
@@ -89,11 +87,11 @@ fn failures_are_explained_with_a_fix() {
 #[test]
 fn a_key_in_an_error_message_is_not_printed() {
     let both = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
-    for message in [KEY_SECRET, KEY_ID, &both] {
+    for secret in [KEY_SECRET, KEY_ID, &both] {
         let api = DeskApi::start();
         api.then([Step::Say(Reply::Answer(
             401,
-            refusal("unauthorized", &format!("{} {message} is wrong", "x".repeat(190))),
+            refusal("unauthorized", &format!("{} {secret} is wrong", "x".repeat(190))),
         ))]);
         let failed = find(&api);
         assert!(

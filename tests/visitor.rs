@@ -103,25 +103,17 @@ fn both_forms_of_id_and_created_are_read_and_fields_may_be_missing() {
 #[test]
 fn failures_are_explained() {
     let api = DeskApi::start();
-    for (reply, message) in [
-        (
-            Reply::Answer(401, json!({"error": "invalid_token"}).to_string()),
-            "the Chat API answered with status 401 (invalid_token); check chat_api.token, and",
-        ),
-        (Reply::Answer(404, "<html>".to_owned()), "status 404; check chat_api.subdomain"),
-        (Reply::Answer(200, json!({"id": [], "name": "x"}).to_string()), "does not match its description"),
-        (Reply::Answer(200, json!({"id": ID, "banned": "no"}).to_string()), "does not match its description"),
-        (
-            Reply::Answer(200, json!({"id": "1.other", "external_id": SUB}).to_string()),
-            "does not match its description",
-        ),
-        (Reply::Answer(200, json!({"id": 1, "external_id": SUB}).to_string()), "does not match its description"),
-        (
-            Reply::Answer(404, json!({"error": "InvalidEndpoint"}).to_string()),
-            "status 404 (InvalidEndpoint); check chat_api.subdomain",
-        ),
+    let unexpected = "does not match its description";
+    for (status, body, message) in [
+        (401, json!({"error": "invalid_token"}), "status 401 (invalid_token); check chat_api.token, and"),
+        (404, json!("not an error object"), "the Chat API answered with status 404; check chat_api.subdomain"),
+        (200, json!({"id": [], "name": "x"}), unexpected),
+        (200, json!({"id": ID, "banned": "no"}), unexpected),
+        (200, json!({"id": "1.other", "external_id": SUB}), unexpected),
+        (200, json!({"id": 1, "external_id": SUB}), unexpected),
+        (404, json!({"error": "InvalidEndpoint"}), "status 404 (InvalidEndpoint); check chat_api.subdomain"),
     ] {
-        api.then([Step::Say(reply)]);
+        api.then([Step::Say(Reply::Answer(status, body.to_string()))]);
         let failed = show(&api, &[ID]);
         assert_eq!((failed.status, failed.out.as_str()), (Some(3), ""));
         assert!(failed.err.contains(message), "{}", failed.err);
