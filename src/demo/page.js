@@ -239,7 +239,7 @@ const attempt = async (problem) => {
   } else submit({ ...player(), ...options }, next);
 };
 
-// The player in the form, whom each attempt signs in again.
+// The form's player; each attempt signs it in again.
 const player = () => stored("player") ?? { name: "Jane Doe", email: "jane@example.com" };
 
 const choose = (product) => {
