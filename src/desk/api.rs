@@ -98,13 +98,13 @@ impl ApiClient {
     /// Only a 404 with one of `not_found_codes` means that something does not exist: any server answers 404 to a path
     /// that it does not serve. Each retry calls `on_retry` first.
     pub(super) fn new(
-        place: &Place,
+        endpoint: &Place,
         credentials: &Credentials<'_>,
         not_found_codes: &'static [&'static str],
         on_retry: fn(&Retry),
     ) -> Result<Self, ClientError> {
-        Url::parse(&place.url).map_err(|_| ClientError)?;
-        let client = http_client::client(place.authorities.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
+        Url::parse(&endpoint.url).map_err(|_| ClientError)?;
+        let client = http_client::client(endpoint.authorities.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
         let text = |secret: &Secret| String::from_utf8_lossy(secret.bytes()).into_owned();
         let (header, mut secrets) = match credentials {
             Credentials::Basic(id, secret) => {
@@ -116,7 +116,7 @@ impl ApiClient {
         secrets.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| ClientError)?;
         authorization.set_sensitive(true);
-        Ok(Self { client, url: place.url.clone(), authorization, secrets, not_found_codes, on_retry })
+        Ok(Self { client, url: endpoint.url.clone(), authorization, secrets, not_found_codes, on_retry })
     }
 
     pub(super) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, ApiError> {
