@@ -1,4 +1,4 @@
-//! How much is remembered of what the Login API said.
+//! The number of cached answers about revocation is limited.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ fn no_more_than_10_000_answers_are_remembered() {
     let api = LoginApi::start();
     let server = serve(&api, &[("log.level", "warn"), ("login.revocation_cache", "10m")]);
     let (address, start) = (server.public, now());
-    // The same token for the same number, whenever it is made.
+    // The same number always gives the same token.
     let numbered = move |number: usize| LoginToken::at(start).claim("number", number).mint();
     let resident = || crate::harness::resident_kib(server.id());
     let ask_many = |from: usize| {
@@ -30,7 +30,7 @@ fn no_more_than_10_000_answers_are_remembered() {
     }
     assert_eq!(api.asked(VALIDATE_PATH), 12_000);
     assert!(resident() < first + 12_000, "from {first} KiB to {} KiB", resident());
-    // Some of the first 1,000 had to make room.
+    // Some of the first 1,000 were evicted.
     let before = api.asked(VALIDATE_PATH);
     (0..1000).for_each(|number| drop(ask(&server, &numbered(number))));
     let again = api.asked(VALIDATE_PATH) - before;

@@ -80,7 +80,7 @@ impl Trace {
         let start = Instant::now();
         let login = self.verifier.verify(&credentials, now()).await.map_err(ExchangeError::Login).map_err(Reason::from);
         let login = step(steps, "verify", start, login, |login| {
-            format!("signed with the {} secret of the login project, and not expired", login.verified_by().word())
+            format!("signed with the {} secret of the login project, and not expired", login.verified_by().as_str())
         })?;
 
         let Some(issuer) = self.zendesk.issuer(product) else { return Err(()) };
@@ -93,7 +93,7 @@ impl Trace {
         })?;
 
         let start = Instant::now();
-        let token = issuer.issue(&identity, now(), login.honoured_until());
+        let token = issuer.issue(&identity, now(), login.accepted_until());
         let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, key)));
         step(steps, "sign", start, token, |_| format!("signed with {}", product.secret_keys()[0])).map(drop)
     }
