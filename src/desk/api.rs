@@ -191,9 +191,9 @@ impl ApiClient {
         let body = serde_json::from_slice(body).unwrap_or(Json::Null);
         // The Sunshine Conversations API sends a list of errors with `code` and `title`; the Chat API and OAuth 2.0 send one
         // error with `error` and `message`.
-        let first = if let Some(Json::List(errors)) = body.get("errors") { errors.first() } else { None };
+        let first = if let Some(Json::List(errors)) = member(&body, "errors") { errors.first() } else { None };
         let error = first.unwrap_or(&body);
-        let text = |names: [&str; 2]| names.iter().find_map(|name| error.get(name)?.as_str()).and_then(printed);
+        let text = |names: [&str; 2]| names.iter().find_map(|name| member(error, name)?.as_str()).and_then(printed);
         Refusal {
             status: status.as_u16(),
             code: text(["code", "error"]),
@@ -240,6 +240,10 @@ fn url(base: &str, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, Api
         url.query_pairs_mut().extend_pairs(query);
     }
     Ok(url)
+}
+
+fn member<'a>(json: &'a Json, name: &str) -> Option<&'a Json> {
+    if let Json::Object(members) = json { members.get(name) } else { None }
 }
 
 /// Reads both forms of `Retry-After` (RFC 9110 §10.2.3). A date is relative to the server's own clock.
