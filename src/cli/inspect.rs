@@ -25,11 +25,9 @@ use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
 use crate::login::verifier::Credentials;
 use crate::metrics::Metrics;
+use crate::terminal::{block_on, json, print};
 use crate::zendesk::rules::{self, Finding};
 use crate::zendesk::signing_key::is_signed_with;
-
-use super::words::json;
-use super::{block_on, print};
 
 use decoded_token::DecodedToken;
 use explanation::{Explanation, Verdict};

@@ -4,12 +4,12 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use crate::cli::words::{date, printable, time_claim};
 use crate::config::products::Product;
 use crate::http::error::ErrorCode;
 use crate::login::Timestamp;
 use crate::login::claims::whole_seconds;
 use crate::login::json::{Json, Object};
+use crate::terminal::{date, printable, time_claim};
 use crate::zendesk::rules::Finding;
 
 use super::decoded_token::DecodedToken;
