@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::any;
 use serde_json::json;
-use zendesk_token::config::desk::Place;
+use zendesk_token::config::desk::Endpoint;
 use zendesk_token::config::secret::Secret;
 use zendesk_token::zendesk::desk_api::{Credentials, DeskApi as Client};
 
@@ -131,8 +131,8 @@ fn a_kill_before_the_deletion_is_done_leaves_a_record_and_a_user() {
 
 #[test]
 fn every_id_arrives_as_it_is_and_as_one_segment() {
-    let place = Place { url: "https://acme.zendesk.com/sc".to_owned(), authorities: None };
-    let client = Client::new(&place, &Credentials::Bearer(&Secret::new(b"token".to_vec())), &[], |_| ()).unwrap();
+    let endpoint = Endpoint { url: "https://acme.zendesk.com/sc".to_owned(), ca_bundle: None };
+    let client = Client::new(&endpoint, &Credentials::Bearer(&Secret::new(b"token".to_vec())), &[], |_| ()).unwrap();
     let encoded = |id: &str| {
         let url = client.address(&["v2", "users", id], &[]).ok()?;
         assert_eq!((url.host_str(), url.query(), url.fragment()), (Some("acme.zendesk.com"), None, None), "{id:?}");

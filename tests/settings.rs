@@ -10,7 +10,7 @@ use std::time::Duration;
 use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
 use zendesk_token::config::products::ClaimSet;
-use zendesk_token::config::settings::{self, FILE_VARIABLE, SETTINGS};
+use zendesk_token::config::settings::{FILE_VARIABLE, SETTINGS};
 use zendesk_token::telemetry::Format;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, OTHER_PRODUCTS, output, recommended, usual, variable};
@@ -192,7 +192,7 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
 
 #[test]
 fn no_other_setting_may_have_the_value_of_a_secret() {
-    let others = SETTINGS.iter().map(|setting| setting.key).filter(|key| !settings::is_secret(key));
+    let others = SETTINGS.iter().filter(|setting| !setting.is_secret()).map(|setting| setting.key);
     for key in others {
         let told = problems(&[(key, LOGIN_SECRET)]);
         let expected = format!(
@@ -243,7 +243,7 @@ fn no_setting_may_have_the_value_of_any_secret_that_is_set() {
     let value = "c0ffee5e7c1b4d0e8a436f1f4f0e9a770d5f2d5e7c1b4d0e8a436f1f4f0e9a77";
     let file = SettingsFile::new(format!("{value}\n"));
     let path = file.path().to_str().unwrap();
-    for key in SETTINGS.iter().map(|setting| setting.key).filter(|key| settings::is_secret(key)) {
+    for key in SETTINGS.iter().filter(|setting| setting.is_secret()).map(|setting| setting.key) {
         let file_key = format!("{key}_file");
         for (from, given) in [(key, value), (&*file_key, path)] {
             for key_id in [value, &value.to_uppercase()] {

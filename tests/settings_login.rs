@@ -38,7 +38,7 @@ fn rs256_needs_a_project_and_no_secret() {
     let with_secret = warnings(&settings);
     assert!(with_secret.contains("login.secret") && with_secret.contains("is not used"), "{with_secret}");
     for odd in ["../..", "a/b", "a?b", "a b", "ä", "%2e"] {
-        assert!(rs256_problems(&[("login.project_id", odd)]).contains("is no UUID"), "{odd}");
+        assert!(rs256_problems(&[("login.project_id", odd)]).contains("is not a UUID"), "{odd}");
     }
 }
 
@@ -61,7 +61,7 @@ fn a_project_id_that_is_no_uuid_is_told() {
     assert!(warnings(&recommended(&[])).is_empty());
     let upper = PROJECT.to_uppercase();
     for odd in ["abc", &PROJECT[1..], upper.as_str(), &PROJECT.replace('-', "")] {
-        assert!(warnings(&recommended(&[("login.project_id", odd)])).contains("is no UUID"), "{odd}");
+        assert!(warnings(&recommended(&[("login.project_id", odd)])).contains("is not a UUID"), "{odd}");
     }
 }
 

@@ -173,7 +173,7 @@ fn the_defaults_are_those_of_the_table() {
 fn vouching_for_emails_is_warned_of() {
     let config = load(None, &recommended(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
-    assert!(warning.to_string().contains("vouches for every email"), "{warning}");
+    assert!(warning.to_string().contains("confirms every email"), "{warning}");
     assert!(warning.to_string().contains(r#"messaging.verified_types = ["email"]"#), "{warning}");
 }
 
@@ -189,7 +189,7 @@ fn vouching_may_be_limited_to_types_of_login_and_is_warned_of_where_one_proves_n
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
     assert!(warning.to_string().starts_with("messaging.verified_types ("), "{warning}");
     assert!(
-        warning.to_string().contains("vouches for logins of type social, emial, which does not prove"),
+        warning.to_string().contains("confirms the email of logins of type social, emial, which does not prove"),
         "{warning}"
     );
     for email in ["unverified", "omit"] {

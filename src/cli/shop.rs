@@ -165,7 +165,7 @@ async fn page(State(shop): State<Arc<Shop>>) -> Response {
 
 async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
     let products = shop.product_secrets.iter().map(|(product, secret)| KnownProduct {
-        word: product.word(),
+        word: product.as_str(),
         path: path(*product),
         secret: secret.clone(),
     });
@@ -207,7 +207,7 @@ async fn wire(
     Path(word): Path<String>,
     Query(After { after }): Query<After>,
 ) -> Response {
-    let Some(product) = PRODUCTS.into_iter().find(|product| product.word() == word) else {
+    let Some(product) = PRODUCTS.into_iter().find(|product| product.as_str() == word) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let mut told = Vec::new();

@@ -88,7 +88,7 @@ impl Conversations {
     /// See [`DeskClientError`].
     pub fn new(settings: &Settings, pausing: fn(&Pause)) -> Result<Self, DeskClientError> {
         let api = DeskApi::new(
-            &settings.place,
+            &settings.endpoint,
             &Credentials::Basic(&settings.key_id, &settings.key_secret),
             &MISSING,
             pausing,

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-use crate::config::desk::Place;
+use crate::config::desk::Endpoint;
 use crate::config::secret::Secret;
 use crate::http_client::{self, CallError};
 use crate::login::json::Json;
@@ -103,19 +103,19 @@ pub enum Credentials<'a> {
 }
 
 impl DeskApi {
-    /// Makes a client of the API at a place, whose codes for what is not there are `missing`: any server says 404 to a
+    /// Makes a client of the API at an endpoint, whose codes for what is not there are `missing`: any server says 404 to a
     /// path that it does not have. `pausing` hears of each pause.
     ///
     /// # Errors
     /// See [`DeskClientError`].
     pub fn new(
-        place: &Place,
+        endpoint: &Endpoint,
         credentials: &Credentials<'_>,
         missing: &'static [&'static str],
         pausing: fn(&Pause),
     ) -> Result<Self, DeskClientError> {
-        Url::parse(&place.url).map_err(|_| DeskClientError)?;
-        let client = http_client::client(place.authorities.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
+        Url::parse(&endpoint.url).map_err(|_| DeskClientError)?;
+        let client = http_client::client(endpoint.ca_bundle.as_deref(), TRY_LIMIT).map_err(|_| DeskClientError)?;
         let text = |secret: &Secret| String::from_utf8_lossy(secret.bytes()).into_owned();
         let (header, mut unspeakable) = match credentials {
             Credentials::Basic(id, secret) => {
@@ -127,7 +127,7 @@ impl DeskApi {
         unspeakable.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| DeskClientError)?;
         authorization.set_sensitive(true);
-        Ok(Self { client, url: place.url.clone(), authorization, unspeakable, missing, pausing })
+        Ok(Self { client, url: endpoint.url.clone(), authorization, unspeakable, missing, pausing })
     }
 
     /// The address below the base URL that these segments make, each encoded as a whole.

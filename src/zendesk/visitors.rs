@@ -64,7 +64,7 @@ impl Visitors {
     /// # Errors
     /// See [`DeskClientError`].
     pub fn new(settings: &Settings, pausing: fn(&Pause)) -> Result<Self, DeskClientError> {
-        Ok(Self(DeskApi::new(&settings.place, &Credentials::Bearer(&settings.token), &MISSING, pausing)?))
+        Ok(Self(DeskApi::new(&settings.endpoint, &Credentials::Bearer(&settings.token), &MISSING, pausing)?))
     }
 
     /// A visitor, by the id with a dot, as an answer or the dashboard has it, or with a dash, as the API asks for.
