@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
 
-use thiserror::Error;
 use url::Host;
 
 /// One entry of `cors.origins`: an origin as browsers write it (RFC 6454 §6.2), or all hosts one label below a domain.
@@ -15,21 +14,12 @@ pub struct OriginPattern {
     tail: Option<String>,
 }
 
-/// Why a text is not an origin pattern, and what to write instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct OriginError(&'static str);
+const HOST: &str = "has a host that is neither a domain name (non-ASCII ones as xn--…) nor an address";
 
-const HOST: OriginError =
-    OriginError("has a host that is neither a domain name (non-ASCII ones as xn--…) nor an address");
+const NO_SCHEME: &str = "does not start with https://, http:// or an app's scheme; write it as \
+                         https://shop.example.com or capacitor://localhost";
 
-const NO_SCHEME: OriginError = OriginError(
-    "does not start with https://, http:// or an app's scheme; write it as https://shop.example.com or \
-     capacitor://localhost",
-);
-
-const APP_WILDCARD: OriginError =
-    OriginError("has '*' in an app's origin, where anyone can use any host; list each origin");
+const APP_WILDCARD: &str = "has '*' in an app's origin, where anyone can use any host; list each origin";
 
 /// Most bytes of a scheme. Those of apps have 24 at most; the access log shows them.
 const MAX_SCHEME: usize = 40;
@@ -41,20 +31,20 @@ impl OriginPattern {
     /// Parses one entry.
     ///
     /// # Errors
-    /// Browsers never send such an origin, or it must not be allowed.
-    pub fn parse(text: &str) -> Result<Self, OriginError> {
+    /// Says why browsers never send such an origin, or why it must not be allowed, and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         refuse(text, scheme)?;
         let authority = rest.strip_prefix("//").filter(|_| is_scheme(scheme)).ok_or(NO_SCHEME)?;
         if authority.contains('@') {
-            return Err(OriginError("has a user name or password; write scheme, host and port only"));
+            return Err("has a user name or password; write scheme, host and port only");
         }
         if authority.contains(['/', '?', '#', '\\']) {
-            return Err(OriginError("has more than host and port; drop everything from the slash on"));
+            return Err("has more than host and port; drop everything from the slash on");
         }
         let (host, port) = split_port(authority)?;
         if matches!((scheme, port), ("https", Some(443)) | ("http", Some(80))) {
-            return Err(OriginError("has the scheme's default port, which browsers leave out; drop it"));
+            return Err("has the scheme's default port, which browsers leave out; drop it");
         }
         if let Some(domain) = host.strip_prefix("*.") {
             check_wildcard(scheme, domain)?;
@@ -105,8 +95,7 @@ pub fn is_safe_to_call(origin: &str) -> bool {
 }
 
 /// What the access log may show of an origin: nothing, unless it is written as browsers write one.
-#[must_use]
-pub fn shown(origin: &str) -> Option<&str> {
+pub(crate) fn shown(origin: &str) -> Option<&str> {
     if origin == "null" || OriginPattern::parse(origin).is_ok_and(|pattern| pattern.is_exact()) {
         return Some(origin);
     }
@@ -122,7 +111,7 @@ pub(super) fn is_label(label: &[u8], is_allowed: impl Fn(u8) -> bool) -> bool {
 }
 
 /// Refuses what is not an origin, or must not be listed.
-fn refuse(text: &str, scheme: &str) -> Result<(), OriginError> {
+fn refuse(text: &str, scheme: &str) -> Result<(), &'static str> {
     let why = match scheme {
         "file" | "content" => {
             "is the origin of every local file, also of downloaded ones; load the app's pages from https:// or from a \
@@ -142,16 +131,16 @@ fn refuse(text: &str, scheme: &str) -> Result<(), OriginError> {
         }
         _ => return Ok(()),
     };
-    Err(OriginError(why))
+    Err(why)
 }
 
 /// Host and port; the host of an IPv6 address keeps its brackets.
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), OriginError> {
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     let Some((host, digits)) = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) else {
         return Ok((authority, None));
     };
     let port = digits.parse().ok().filter(|port: &NonZeroU16| port.to_string() == digits);
-    let port = port.ok_or(OriginError("has a port that is not a number from 1 to 65535"))?;
+    let port = port.ok_or("has a port that is not a number from 1 to 65535")?;
     Ok((host, Some(port.get())))
 }
 
@@ -168,19 +157,19 @@ fn is_scheme(scheme: &str) -> bool {
         && scheme.bytes().all(is_right)
 }
 
-fn check_wildcard(scheme: &str, domain: &str) -> Result<(), OriginError> {
+fn check_wildcard(scheme: &str, domain: &str) -> Result<(), &'static str> {
     match scheme {
         "https" => check_host(domain)?,
         "http" => {
-            return Err(OriginError("is a wildcard over http, where anyone on the network can be any host; use https"));
+            return Err("is a wildcard over http, where anyone on the network can be any host; use https");
         }
         _ => return Err(APP_WILDCARD),
     }
     if domain.parse::<Ipv4Addr>().is_ok() || !domain.contains('.') || is_public_suffix(domain) {
-        return Err(OriginError(
+        return Err(
             "is a wildcard over a top-level domain or public suffix, where anyone can get a host; name the shop's own \
              domain, as in https://*.example.com, or list each origin",
-        ));
+        );
     }
     Ok(())
 }
@@ -196,30 +185,26 @@ fn is_public_suffix(domain: &str) -> bool {
 }
 
 /// Checks the host of an app's origin: `localhost`, `-`, `.`, or the id of a Chromium extension.
-fn check_app_host(scheme: &str, host: &str) -> Result<(), OriginError> {
+fn check_app_host(scheme: &str, host: &str) -> Result<(), &'static str> {
     let is_right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_');
     if host.contains('*') {
         return Err(APP_WILDCARD);
     }
     if !(1..=253).contains(&host.len()) || !host.bytes().all(is_right) {
-        return Err(OriginError(
-            "has no host, or one with other characters than a-z, 0-9, '-', '.' and '_'; write it as \
-             capacitor://localhost",
-        ));
+        return Err("has no host, or one with other characters than a-z, 0-9, '-', '.' and '_'; write it as \
+             capacitor://localhost");
     }
     let is_id = host.len() == 32 && host.bytes().all(|byte| matches!(byte, b'a'..=b'p'));
     if scheme == "chrome-extension" && !is_id {
-        return Err(OriginError(
-            "has an extension id that is not 32 letters from a to p; chrome://extensions shows the right one",
-        ));
+        return Err("has an extension id that is not 32 letters from a to p; chrome://extensions shows the right one");
     }
     Ok(())
 }
 
 /// Checks that a host is written as browsers write it (WHATWG URL §3.5). Names must also fit DNS (RFC 1035 §2.3.4).
-fn check_host(host: &str) -> Result<(), OriginError> {
+fn check_host(host: &str) -> Result<(), &'static str> {
     if host.contains('*') {
-        return Err(OriginError("has '*' in a place other than the whole first label; write https://*.example.com"));
+        return Err("has '*' in a place other than the whole first label; write https://*.example.com");
     }
     let is_label = |label: &str| is_label(label.as_bytes(), |byte| byte == b'_');
     let is_right = match Host::parse(host) {

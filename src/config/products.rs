@@ -84,7 +84,7 @@ pub enum EmailRule {
 
 /// What a product's tokens are signed with.
 #[derive(Debug)]
-pub struct ProductKey {
+pub(crate) struct ProductKey {
     pub(crate) secret: Secret,
     /// The id of Messaging's key; other products have none.
     pub(crate) key_id: Option<String>,
@@ -218,15 +218,15 @@ fn section(reader: &mut Reader, product: Product) -> Section {
 fn messaging_email(reader: &mut Reader) -> EmailRule {
     const TYPES: &str = "messaging.verified_types";
     let types = reader.has(TYPES).then(|| reader.list(TYPES));
-    let email: Option<String> = reader.get("messaging.email");
-    match (email.as_deref(), &types) {
-        (Some("verified"), None) => reader.warn(
+    let email: String = reader.value("messaging.email");
+    match (email.as_str(), &types) {
+        ("verified", None) => reader.warn(
             "messaging.email",
             "confirms every email: make sure that the login project admits nobody before the email is confirmed, or \
              anyone who signs up with a player's email reads their conversations; messaging.verified_types = \
              [\"email\"] confirms only emails to which a code was sent",
         ),
-        (Some("verified"), Some(types)) => {
+        ("verified", Some(types)) => {
             // The type of Xsolla's logins with a code that was sent to the email.
             let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != "email").collect();
             if !others.is_empty() {
@@ -235,14 +235,14 @@ fn messaging_email(reader: &mut Reader) -> EmailRule {
                 reader.warn(TYPES, format!("confirms the email of logins of type {}, {what}", others.join(", ")));
             }
         }
-        (Some(_), Some(_)) => {
+        ("unverified" | "omit", Some(_)) => {
             reader.reject(TYPES, "needs messaging.email = \"verified\", which it limits; set that, or drop this");
         }
-        (_, None) | (None, Some(_)) => {}
+        _ => {}
     }
-    match email.as_deref() {
-        Some("verified") => EmailRule::Verified { types },
-        Some("unverified") => EmailRule::Unverified,
+    match email.as_str() {
+        "verified" => EmailRule::Verified { types },
+        "unverified" => EmailRule::Unverified,
         _ => EmailRule::Omitted,
     }
 }

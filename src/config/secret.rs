@@ -125,8 +125,7 @@ pub enum Weakness {
 
 impl Weakness {
     /// Whether `allow_weak_secrets` makes this a warning. Some secrets are chosen by the other side.
-    #[must_use]
-    pub const fn may_be_allowed(self) -> bool {
+    pub(super) const fn may_be_allowed(self) -> bool {
         matches!(self, Self::Uuid | Self::Modulus | Self::FilePath | Self::Placeholder | Self::Short(_))
     }
 }

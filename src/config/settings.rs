@@ -53,64 +53,13 @@ pub enum Kind {
 }
 
 /// What every environment variable of ours starts with.
-pub const PREFIX: &str = "ZENDESK_TOKEN_";
+pub(super) const PREFIX: &str = "ZENDESK_TOKEN_";
 
 /// The environment variable that names the settings file.
 pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 
 /// The environment variable by which platforms give the port of the public listener.
-pub const PORT_VARIABLE: &str = "PORT";
-
-const SECOND: Duration = Duration::from_secs(1);
-const TENTH: Duration = Duration::from_millis(100);
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
-
-/// Limit for counts: more than a million of anything is no limit.
-const MILLION: usize = 1_000_000;
-
-/// Longest leeway. With clocks further apart, an expired login would be valid for too long.
-const MAX_LEEWAY: Duration = Duration::from_mins(5);
-
-/// Longest time for which an answer about revocation is cached: for so long a revoked login still works.
-const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
-
-/// Longest life of a Messaging token. Zendesk sets no limit; a login lives for a day by default, and whoever finds the
-/// token can pose as the player for that long.
-const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
-
-const ADDRESS: Kind = Checked(
-    |text| text.parse::<SocketAddr>().is_ok(),
-    "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001",
-);
-const LOGIN_API_URL: Kind = Checked(
-    is_safe_to_call,
-    "needs https, host and port, without a path: https://login.xsolla.com (http only on loopback)",
-);
-const DESK_API_URL: Kind = Checked(
-    is_base_url,
-    "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)",
-);
-const COOKIE_NAME: Kind = Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'");
-const EMAIL_DOMAIN: Kind =
-    Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com");
-const KEY_ID: Kind =
-    Checked(is_key_id, "needs the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567");
-const SUBDOMAIN: Kind = Checked(
-    is_subdomain,
-    "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com",
-);
-const APP_ID: Kind = Checked(
-    |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
-    "is not an id; copy it again",
-);
-/// The user name of HTTP's Basic scheme, which ends at a colon (RFC 7617 §2).
-const API_KEY_ID: Kind =
-    Checked(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'), "is not an id; copy it again");
-const COUNT: Kind = Number(1, MILLION);
-const WAIT: Kind = Time(TENTH, HOUR);
-const KEY_AGE: Kind = Time(TENTH, DAY);
-const LEVELS: Kind = Choice(&["error", "warn", "info", "debug", "trace"]);
+pub(super) const PORT_VARIABLE: &str = "PORT";
 
 /// Every setting, in the order in which they are shown.
 #[rustfmt::skip]
@@ -202,6 +151,56 @@ pub const SETTINGS: &[Setting] = &[
     setting("allow_weak_secrets", Flag, "false", "true accepts short, placeholder, UUID, path and modulus-like secrets with a warning"),
 ];
 
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Limit for counts: more than a million of anything is no limit.
+const MILLION: usize = 1_000_000;
+
+/// Longest leeway. With clocks further apart, an expired login would be valid for too long.
+const MAX_LEEWAY: Duration = Duration::from_mins(5);
+
+/// Longest time for which an answer about revocation is cached: for so long a revoked login still works.
+const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
+
+/// Longest life of a Messaging token. Zendesk sets no limit; a login lives for a day by default, and whoever finds the
+/// token can pose as the player for that long.
+const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
+
+const ADDRESS: Kind = Checked(
+    |text| text.parse::<SocketAddr>().is_ok(),
+    "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001",
+);
+const LOGIN_API_URL: Kind = Checked(
+    is_safe_to_call,
+    "needs https, host and port, without a path: https://login.xsolla.com (http only on loopback)",
+);
+const DESK_API_URL: Kind = Checked(
+    is_base_url,
+    "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)",
+);
+const COOKIE_NAME: Kind = Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'");
+const EMAIL_DOMAIN: Kind =
+    Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com");
+const KEY_ID: Kind =
+    Checked(is_key_id, "needs the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567");
+const SUBDOMAIN: Kind = Checked(
+    is_subdomain,
+    "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com",
+);
+const APP_ID: Kind = Checked(
+    |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+    "is not an id; copy it again",
+);
+/// The user name of HTTP's Basic scheme, which ends at a colon (RFC 7617 §2).
+const API_KEY_ID: Kind =
+    Checked(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'), "is not an id; copy it again");
+const COUNT: Kind = Number(1, MILLION);
+const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
+const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
+const LEVELS: Kind = Choice(&["error", "warn", "info", "debug", "trace"]);
+
 const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
     let default = if default.is_empty() { None } else { Some(default) };
     Setting { key, kind, default, help, needs_restart: false }
@@ -255,8 +254,7 @@ impl Kind {
 }
 
 /// The row of a key.
-#[must_use]
-pub fn find(key: &str) -> Option<&'static Setting> {
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
