@@ -161,7 +161,7 @@ async fn page(State(shop): State<Arc<Shop>>) -> Response {
 
 async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
     let products = shop.product_secrets.iter().map(|(product, secret)| KnownProduct {
-        name: product.word(),
+        name: product.as_str(),
         path: path(*product),
         secret: secret.clone(),
     });
@@ -203,7 +203,7 @@ async fn exchanges(
     Path(name): Path<String>,
     Query(After { after }): Query<After>,
 ) -> Response {
-    let Some(product) = PRODUCTS.into_iter().find(|product| product.word() == name) else {
+    let Some(product) = PRODUCTS.into_iter().find(|product| product.as_str() == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let mut traced = Vec::new();

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-use crate::config::desk::Place;
+use crate::config::desk::Endpoint;
 use crate::config::secret::Secret;
 use crate::http_client::{self, CallError};
 use crate::login::json::Json;
@@ -98,13 +98,13 @@ impl ApiClient {
     /// Only a 404 with one of `not_found_codes` means that something does not exist: any server answers 404 to a path
     /// that it does not serve. Each retry calls `on_retry` first.
     pub(super) fn new(
-        endpoint: &Place,
+        endpoint: &Endpoint,
         credentials: &Credentials<'_>,
         not_found_codes: &'static [&'static str],
         on_retry: fn(&Retry),
     ) -> Result<Self, ClientError> {
         Url::parse(&endpoint.url).map_err(|_| ClientError)?;
-        let client = http_client::client(endpoint.authorities.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
+        let client = http_client::client(endpoint.ca_bundle.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
         let text = |secret: &Secret| String::from_utf8_lossy(secret.bytes()).into_owned();
         let (header, mut secrets) = match credentials {
             Credentials::Basic(id, secret) => {

@@ -59,7 +59,7 @@ impl fmt::Display for Scalar {
 
 impl ChatApi {
     pub(super) fn new(settings: &Settings, on_retry: fn(&Retry)) -> Result<Self, ClientError> {
-        Ok(Self(ApiClient::new(&settings.place, &Credentials::Bearer(&settings.token), &NOT_FOUND_CODES, on_retry)?))
+        Ok(Self(ApiClient::new(&settings.endpoint, &Credentials::Bearer(&settings.token), &NOT_FOUND_CODES, on_retry)?))
     }
 
     /// The visitor with an id: with a dot, as responses and the dashboard have it, or with a dash, as the URL has it.

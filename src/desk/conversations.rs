@@ -82,7 +82,7 @@ struct UsersResponse {
 impl Conversations {
     pub(super) fn new(settings: &Settings, on_retry: fn(&Retry)) -> Result<Self, ClientError> {
         let credentials = Credentials::Basic(&settings.key_id, &settings.key_secret);
-        let api = ApiClient::new(&settings.place, &credentials, &NOT_FOUND_CODES, on_retry)?;
+        let api = ApiClient::new(&settings.endpoint, &credentials, &NOT_FOUND_CODES, on_retry)?;
         Ok(Self { api, app_id: settings.app_id.clone(), brand_id: settings.brand_id.clone() })
     }
 

@@ -144,7 +144,7 @@ impl Entry {
         let product = self.route.as_ref().and_then(token::product);
         if let (Some(product), Some(label)) = (product, outcome.label()) {
             let key = outcome.verified_by().map(VerifiedBy::as_str);
-            state.metrics.count_exchange(product.word(), label, self.started.elapsed(), key);
+            state.metrics.count_exchange(product.as_str(), label, self.started.elapsed(), key);
         }
     }
 
@@ -190,7 +190,7 @@ impl<'a> Outcome<'a> {
 pub(super) fn expect_exchanges(metrics: &Metrics) {
     let codes = ErrorCode::ALL.map(ErrorCode::code);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
-    metrics.init_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::as_str));
+    metrics.init_exchanges(&PRODUCTS.map(Product::as_str), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::as_str));
 }
 
 /// A method of RFC 9110 or RFC 5789. Other methods are not logged, since the client chooses their text.
