@@ -43,7 +43,7 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
     let api = LoginApi::new(&login.api)?;
     let answer = block_on(async {
         let revocation = match login.revocation_cache {
-            // The API should refuse an empty token; in which way does not matter.
+            // The API refuses an empty token; any answer shows that it can be asked.
             Some(_) => match api.validate("").await {
                 Ok(_) => "\n  answers revocation checks".to_owned(),
                 Err(error) => format!("\n  revocation check of an empty token: {error}"),
@@ -107,7 +107,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
     let mut text = String::from("Settings\n");
     let (unset, set): (Vec<_>, Vec<_>) = config.effective.iter().partition(|setting| setting.source == Source::Missing);
     for Effective { key, value, source } in set {
-        writeln!(text, "  {key:<28} {value:<32} ({source})")?;
+        writeln!(text, "  {key:<29} {value:<32} ({source})")?;
     }
     let unset: Vec<&str> = unset.iter().map(|setting| setting.key).collect();
     writeln!(text, "  not set: {}\n", unset.join(", "))?;
@@ -156,18 +156,18 @@ Make the login project require a confirmed email; otherwise a person who signs u
 ";
 
 const BEARER: &str = "\
-Apps, and pages whose login cookie can't reach the service, may send the login token as Authorization: Bearer
+login.bearer is on: apps and pages can also send the login token as Authorization: Bearer
 
 ";
 
-/// Says which hosts can set and read the login cookie by its name (RFC 6265bis §4.1.3), and when browsers send it.
+/// Says which hosts can set and read a login cookie of this name (RFC 6265bis §4.1.3), and when browsers send it.
 fn write_login_cookie(text: &mut String, name: &str) -> fmt::Result {
     if name.starts_with("__Host-") {
         writeln!(
             text,
             "\
-The login cookie {name} can be set only by the shop's own host, and is sent to no other host. The service gets it only if
-  - the service is under a path of that host, which the proxy removes: \"location /support-token/\" in config/nginx.conf
+The login cookie \"{name}\" can be set only by the shop's own host, and is sent to no other host. The service gets it only if
+  - the service has a path on that host, and the proxy removes this path: \"location /support-token/\" in config/nginx.conf
   - the shop sets it over HTTPS, without Domain: {name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax
 "
         )
@@ -175,9 +175,9 @@ The login cookie {name} can be set only by the shop's own host, and is sent to n
         writeln!(
             text,
             "\
-The login cookie {name} can be set by any subdomain of the shop's domain, and read by each subdomain that its Domain covers.
+The login cookie \"{name}\" can be set by any subdomain of the shop's domain, and read by each subdomain that its Domain covers.
 Safer: login.cookie = \"__Host-token\", with the service under a path of the shop's own host (documentation: Deploy).
-The service gets the cookie {name} only if
+The service gets the cookie only if
   - the page sends it: fetch(url, {{ credentials: \"include\" }}), as jwt_fn.js does
   - service and shop share a registrable domain, or the cookie has SameSite=None; Secure
   - the cookie's Domain covers the service's host: Domain=example.com, not host-only

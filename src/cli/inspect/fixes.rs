@@ -24,7 +24,7 @@ const OTHER_KIND_FIX: &str =
 
 const PROJECT_CLAIM: &str = "xsolla_login_project_id";
 
-/// A login this short, in seconds, ends before most chats do.
+/// In seconds. A shorter login ends during a chat.
 const SHORT_LOGIN: i64 = 15 * 60;
 
 /// The cause and the fix of a refusal.
@@ -126,7 +126,7 @@ fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
         }
         NoKeyError::Find(FindKeyError::Unknown) => match decoded.claim_text(PROJECT_CLAIM) {
             Some(project) if login.project_id.as_deref() != Some(project) => {
-                let fix = format!("the token is of login project {project}; check login.project_id");
+                let fix = format!("the token belongs to login project {project}; check login.project_id");
                 return Finding::new(error.to_string(), fix);
             }
             _ => "the key was withdrawn, or Xsolla did not issue the token; the player must sign in again",
