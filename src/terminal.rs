@@ -13,7 +13,7 @@ use crate::login::claims::MAX_TIMESTAMP;
 /// Exit status for wrong arguments or settings; clap uses the same for wrong arguments.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
-/// The arguments are valid, but an input or a value of theirs is not.
+/// An argument has a wrong value, or the input is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) &'static str);
