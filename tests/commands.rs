@@ -299,3 +299,19 @@ fn no_command_leaves_its_secrets_in_a_core_dump() {
     assert!(status.signal().is_some() && !status.core_dumped(), "{status}");
     assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 1, "the binary alone");
 }
+
+#[test]
+fn check_says_who_gets_tokens_without_origins() {
+    let mut settings = recommended(&[]);
+    settings.retain(|(key, _)| *key != "cors.origins");
+    let checked = output(&["check"], &settings);
+    let report = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success(), "{report}");
+    assert!(
+        report.contains("cors.origins is not set: tokens go to apps and to pages of the service's own host"),
+        "{report}"
+    );
+    assert!(report.contains("No errors, 0 warning(s)."), "{report}");
+    let with_origins = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
+    assert!(!with_origins.contains("cors.origins is not set"), "{with_origins}");
+}

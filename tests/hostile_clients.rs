@@ -4,9 +4,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use proptest::collection::vec;
+use proptest::prelude::{Just, any, prop_oneof};
+
 use crate::client::{Answer, read, send};
 use crate::harness::{PATIENCE, RECOMMENDED, Server};
 use crate::login_tokens::LoginToken;
+use crate::properties::check;
 
 pub const ASK: &[u8] = b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -325,4 +329,26 @@ fn a_client_that_has_finished_sending_still_gets_its_answer() {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
     assert_eq!(Answer::read(&all).refusal(), "401 00-00");
+}
+
+#[test]
+fn no_request_bytes_end_the_service() {
+    let server = Server::start();
+    let piece = prop_oneof![
+        vec(any::<u8>(), 0..30),
+        Just(b"GET /generate/token HTTP/1.1\r\n".to_vec()),
+        Just(b"Cookie: token=".to_vec()),
+        Just(b"Content-Length: 5\r\n".to_vec()),
+        Just(b"Origin: ".to_vec()),
+        Just(b"\r\n".to_vec()),
+    ];
+    check(500, &vec(piece, 0..8), |pieces| {
+        let mut stream = server.connect();
+        let _ = stream.write_all(&pieces.concat());
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answers = Vec::new();
+        let _ = stream.read_to_end(&mut answers);
+        assert_ne!(Answer::read(&answers).status, 500);
+    });
+    assert_eq!(server.get("/generate/token").send().status, 401);
 }

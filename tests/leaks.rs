@@ -191,7 +191,7 @@ fn debug_shows_lengths() {
 /// a whole process.
 #[test]
 fn a_panic_is_reported_by_its_place_alone() {
-    let test = "requests::a_panic_is_one_refusal_and_says_nothing";
+    let test = "in_process::requests::a_panic_is_one_refusal_and_says_nothing";
     let mut child = Command::new(std::env::current_exe().unwrap());
     let result = child.args(["--exact", test, "--nocapture"]).env(WITH_LOG, "1").output().unwrap();
     let printed = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
