@@ -108,7 +108,7 @@ fn claims(bytes: &[u8]) {
     }
 }
 
-/// JSON: what the strict reader accepts, serde_json accepts with the same texts.
+/// JSON: what the strict reader accepts, `serde_json` accepts with the same texts.
 fn strict_json(bytes: &[u8]) {
     if let Ok(members) = Members::read(bytes) {
         let other: serde_json::Map<String, Value> = serde_json::from_slice(bytes).unwrap();

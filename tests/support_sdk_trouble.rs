@@ -165,7 +165,7 @@ fn a_body_has_five_seconds() {
     let started = Instant::now();
     let late = end(begin(&server, ""));
     assert_eq!(late.refusal(), "400 00-10");
-    assert!((4900..15000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert!((4900..60_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     let log = server.stop().log.join("");
     assert!(log.contains("the body did not come within 5 s"), "{log}");
 }
@@ -237,12 +237,11 @@ fn a_body_in_tiny_chunks_is_bounded_on_the_wire() {
     for body in [chunks(&"x".repeat(12 * 1024)), "0".repeat(96 * 1024), "1;".to_owned() + &"x".repeat(96 * 1024)] {
         let mut stream = server.connect();
         stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        let started = Instant::now();
         let refusal = answer(&mut stream).refusal();
         assert!(["413 00-13", "400 00-10"].contains(&refusal.as_str()), "{refusal}");
-        assert!(started.elapsed().as_millis() < 4000, "it is not waited for");
     }
     let log = server.stop().log.join("\n");
+    assert!(!log.contains("the body did not come"), "it is not waited for: {log}");
     assert_eq!(log.matches("the body is larger than 16 KiB").count(), 2, "{log}");
 }
 
