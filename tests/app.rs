@@ -1,4 +1,4 @@
-//! The service inside the test process: requests go to its routers without a socket, and its log is captured.
+//! Runs the service inside the test process: requests go to its routers without a socket, and its log is captured.
 
 use std::convert::Infallible;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! All tests, in one binary: linking is most of a build.
+//! All tests, in one binary, because linking takes most of a build.
 
 #![expect(
     unreachable_pub,
@@ -7,7 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a test that meets the unexpected fails, and its name is its document"
+    reason = "a test fails on anything unexpected, and its name documents it"
 )]
 
 mod app;
