@@ -1,20 +1,16 @@
 //! The command line: arguments, subcommands, exit statuses.
 
 pub mod words;
-pub mod opened;
-pub mod pasted;
-pub mod explanation;
-pub mod mends;
-pub mod serve;
+mod serve;
 pub mod players;
 pub mod wire;
 pub mod journey;
 pub mod session;
 pub mod shop;
 pub mod demo;
-pub mod check;
-pub mod inspect;
-pub mod healthcheck;
+mod check;
+mod inspect;
+mod healthcheck;
 pub mod desk;
 pub mod resolve;
 pub mod conflict;

@@ -16,12 +16,12 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tracing::dispatcher::{self, Dispatch};
 use zendesk_token::exchange::Exchange;
-use zendesk_token::http::token::now;
 use zendesk_token::http::{LiveRouter, admin};
 use zendesk_token::metrics::Metrics;
 
 use crate::client::{Answer, Request};
 use crate::harness::{OTHER_PRODUCTS, usual};
+use crate::login_tokens::now;
 use crate::settings::load;
 
 /// A router.

@@ -1,4 +1,4 @@
-//! What `check --online` learns from the Login API.
+//! `check --online` asks the Login API.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,74 +12,71 @@ use crate::stub::Reply;
 
 fn check(settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let result = output(&["check", "--online"], settings);
-    let told = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    (result.status.code(), told)
+    let report = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (result.status.code(), report)
 }
 
 #[test]
 fn it_counts_the_keys_and_compares_the_clocks() {
     let api = LoginApi::start();
     let url = api.url();
-    let (status, told) = check(&rs256(&url, &[]));
-    assert_eq!(status, Some(0), "{told}");
-    assert!(
-        told.contains(&format!("Login API {url}\n  2 key(s) to verify with (key-a, key-b), 8 left out\n")),
-        "{told}"
-    );
-    assert!(told.contains("this machine's clock agrees with it"), "{told}");
-    for (ahead, told_as, expected) in
+    let (status, report) = check(&rs256(&url, &[]));
+    assert_eq!(status, Some(0), "{report}");
+    assert!(report.contains(&format!("Login API {url}\n  2 usable key(s) (key-a, key-b), 8 ignored\n")), "{report}");
+    assert!(report.contains("this machine's clock agrees with it"), "{report}");
+    for (ahead, expected_text, expected) in
         [(30, "s behind it", 0), (-30, "s ahead of it", 0), (300, "s behind it", 1), (-300, "s ahead of it", 1)]
     {
         api.set_clock_ahead(ahead);
-        let (status, told) = check(&rs256(&url, &[]));
-        assert_eq!(status, Some(expected), "{told}");
-        let amount = told.lines().find(|line| line.contains(told_as)).unwrap();
+        let (status, report) = check(&rs256(&url, &[]));
+        assert_eq!(status, Some(expected), "{report}");
+        let amount = report.lines().find(|line| line.contains(expected_text)).unwrap();
         let seconds: i64 = amount.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
         assert!((seconds - i64::abs(ahead)).abs() <= 5, "{amount}");
-        assert_eq!(told.contains("off by more than login.leeway"), expected == 1, "{told}");
+        assert_eq!(report.contains("off by more than login.leeway"), expected == 1, "{report}");
     }
 }
 
 #[test]
-fn the_date_of_an_answer_from_a_cache_is_no_clock() {
+fn the_date_of_a_cached_answer_is_ignored() {
     let api = LoginApi::start();
     api.set_clock_ahead(-300);
     api.put_behind_a_cache();
     let url = api.url();
-    let (status, told) = check(&rs256(&url, &[]));
-    assert_eq!(status, Some(0), "{told}");
-    assert!(told.contains("comes from a cache, so the clocks can't be compared"), "{told}");
+    let (status, report) = check(&rs256(&url, &[]));
+    assert_eq!(status, Some(0), "{report}");
+    assert!(report.contains("comes from a cache, so the clocks can't be compared"), "{report}");
 }
 
 #[test]
-fn with_a_secret_there_are_no_keys_to_fetch_but_a_clock_to_compare() {
+fn with_a_secret_only_the_clocks_are_compared() {
     let api = LoginApi::start();
     let url = api.url();
-    let (status, told) = check(&usual(&[("login.api_url", &url)]));
-    assert_eq!(status, Some(0), "{told}");
-    assert!(told.contains("answers\n  this machine's clock agrees with it"), "{told}");
+    let (status, report) = check(&usual(&[("login.api_url", &url)]));
+    assert_eq!(status, Some(0), "{report}");
+    assert!(report.contains("answers\n  this machine's clock agrees with it"), "{report}");
     assert_eq!(api.asked(&keys_path()), 0);
     assert_eq!(api.asked(VALIDATE_PATH), 0);
-    for (reply, told_as) in [
+    for (reply, expected_text) in [
         (
             Reply::Answer(401, r#"{"error":{"code":"003-061","description":""}}"#.to_owned()),
-            "answers when it is asked about revocation",
+            "answers revocation checks",
         ),
         (
             Reply::Answer(500, String::new()),
-            "asked about revocation of an empty token: the Login API answered with status 500",
+            "revocation check of an empty token: the Login API answered with status 500",
         ),
     ] {
         api.reply(VALIDATE_PATH, reply);
-        let (status, told) = check(&usual(&[("login.api_url", &url), ("login.check_revocation", "true")]));
-        assert_eq!(status, Some(0), "{told}");
-        assert!(told.contains(told_as), "{told}");
+        let (status, report) = check(&usual(&[("login.api_url", &url), ("login.check_revocation", "true")]));
+        assert_eq!(status, Some(0), "{report}");
+        assert!(report.contains(expected_text), "{report}");
         assert_eq!(api.last(VALIDATE_PATH), ("POST".to_owned(), r#"{"token":""}"#.to_owned()));
     }
 }
 
 #[test]
-fn an_api_of_no_use_is_a_failure_with_its_reason() {
+fn an_unusable_login_api_is_a_failure_with_its_reason() {
     let api = LoginApi::start();
     let url = api.url();
     for (reply, cause) in [
@@ -89,18 +86,18 @@ fn an_api_of_no_use_is_a_failure_with_its_reason() {
         (Reply::HangUp, "broke off"),
     ] {
         api.reply(&keys_path(), reply);
-        let (status, told) = check(&rs256(&url, &[]));
-        assert_eq!(status, Some(1), "{told}");
-        assert!(told.contains("login.api_url: ") && told.contains(cause), "{told}");
+        let (status, report) = check(&rs256(&url, &[]));
+        assert_eq!(status, Some(1), "{report}");
+        assert!(report.contains("login.api_url: ") && report.contains(cause), "{report}");
     }
     drop(api);
     for url in ["https://foo.0x1", "https://xn--a"] {
-        let (status, told) = check(&rs256(url, &[]));
-        assert!(status == Some(2) && told.starts_with("login.api_url"), "{told}");
+        let (status, report) = check(&rs256(url, &[]));
+        assert!(status == Some(2) && report.starts_with("login.api_url"), "{report}");
     }
     assert!(check(&rs256(&url, &[])).1.contains("can't be reached"));
-    let (status, told) = check(&[("login.algorithm", "RS256")]);
-    assert_eq!(status, Some(2), "{told}");
+    let (status, report) = check(&[("login.algorithm", "RS256")]);
+    assert_eq!(status, Some(2), "{report}");
 }
 
 /// `openssl s_server`, killed when dropped.
@@ -111,7 +108,7 @@ struct TlsApi {
 }
 
 impl TlsApi {
-    /// Serves the first key set over TLS, with a certificate of an authority of its own.
+    /// Serves the first key set over TLS, with a certificate of its own CA.
     fn start() -> Option<Self> {
         let folder = std::env::temp_dir().join(format!("zendesk-token-tls-{}", std::process::id()));
         let keys = folder.join("api/projects").join(PROJECT);
@@ -120,7 +117,7 @@ impl TlsApi {
         let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", set.len());
         fs::write(keys.join("keys"), head + &set).unwrap();
         let script = "
-            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' &&
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test CA' &&
             openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=localhost' &&
             printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' >san &&
             openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san";
@@ -135,7 +132,7 @@ impl TlsApi {
         let mut child = server.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.find_map(|line| line.unwrap().strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).unwrap();
-        // Its further words are to go somewhere.
+        // A full pipe would block it.
         std::thread::spawn(move || lines.for_each(drop));
         Some(Self { child, folder, port })
     }
@@ -150,21 +147,21 @@ impl Drop for TlsApi {
 }
 
 #[test]
-fn a_private_authority_is_believed_when_it_is_named_and_otherwise_not() {
+fn a_private_ca_is_trusted_only_if_it_is_configured() {
     let Some(api) = TlsApi::start() else { return };
-    let authority = api.folder.join("ca.pem");
-    let authority = authority.to_str().unwrap();
+    let ca_file = api.folder.join("ca.pem");
+    let ca_file = ca_file.to_str().unwrap();
     for host in ["localhost", "127.0.0.1"] {
         let url = format!("https://{host}:{}", api.port);
-        let (status, told) = check(&rs256(&url, &[("login.ca_file", authority)]));
-        assert_eq!(status, Some(0), "{told}");
-        assert!(told.contains("2 key(s)") && told.contains("has no Date"), "{told}");
-        let (status, told) = check(&rs256(&url, &[]));
-        assert_eq!(status, Some(1), "{told}");
-        assert!(told.contains("certificate is not believed"), "{told}");
+        let (status, report) = check(&rs256(&url, &[("login.ca_file", ca_file)]));
+        assert_eq!(status, Some(0), "{report}");
+        assert!(report.contains("2 usable key(s)") && report.contains("has no Date"), "{report}");
+        let (status, report) = check(&rs256(&url, &[]));
+        assert_eq!(status, Some(1), "{report}");
+        assert!(report.contains("certificate is not believed"), "{report}");
     }
     let url = format!("https://127.0.0.2:{}", api.port);
-    assert_eq!(check(&rs256(&url, &[("login.ca_file", authority)])).0, Some(1));
+    assert_eq!(check(&rs256(&url, &[("login.ca_file", ca_file)])).0, Some(1));
 
     let garbage = api.folder.join("garbage.pem");
     for text in [
@@ -175,10 +172,10 @@ fn a_private_authority_is_believed_when_it_is_named_and_otherwise_not() {
         "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
     ] {
         fs::write(&garbage, text).unwrap();
-        // Told at once, and where nothing is asked of the API yet too.
+        // Reported even if no request to the API is needed yet.
         let result = output(&["check"], &usual(&[("login.ca_file", garbage.to_str().unwrap())]));
-        let told = String::from_utf8(result.stderr).unwrap();
-        assert_eq!(result.status.code(), Some(2), "{text}: {told}");
-        assert!(told.starts_with("login.ca_file"), "{told}");
+        let report = String::from_utf8(result.stderr).unwrap();
+        assert_eq!(result.status.code(), Some(2), "{text}: {report}");
+        assert!(report.starts_with("login.ca_file"), "{report}");
     }
 }

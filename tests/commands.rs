@@ -1,4 +1,4 @@
-//! The commands, as a person or an orchestrator runs them.
+//! The commands as processes: output and exit status.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -30,7 +30,7 @@ fn stderr(output: &Output) -> &str {
 }
 
 #[test]
-fn check_says_what_would_run_with_secrets_as_lengths() {
+fn check_shows_the_endpoints_and_only_the_lengths_of_secrets() {
     let secret_file = SettingsFile::new(format!("{CHAT_SECRET}\n"));
     let file = SettingsFile::new(format!(
         "listen = \"0.0.0.0:8001\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\nproject_id = \"{PROJECT}\"\nmax_lifetime = \"24h\"\n[chat]\nsecret_file = \"{}\"\n[cors]\norigins = [\"{ORIGIN}\"]\n",
@@ -71,13 +71,13 @@ fn check_says_who_can_set_and_read_the_login_cookie() {
         let result = output(&["check"], &usual(&[("login.cookie", name)]));
         let report = stdout(&result);
         assert!(
-            report.contains(&format!("The login cookie {name} can be set by the shop's own host alone")),
+            report.contains(&format!("The login cookie {name} can be set only by the shop's own host")),
             "{report}"
         );
         assert!(report.contains(&format!("{name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax\n")));
         assert!(report.contains("location /support-token/") && !report.contains("Domain=example.com"), "{report}");
     }
-    // Browsers give these no more than any other name has; of the last two not all do.
+    // Browsers treat these as ordinary names; for the last two, some browsers differ.
     for name in ["token", "__Secure-token", "Host-token", "__host-token", "__HOST-token"] {
         let result = output(&["check"], &usual(&[("login.cookie", name)]));
         let report = stdout(&result);
@@ -107,7 +107,7 @@ fn no_command_takes_or_prints_a_secret_as_the_key_id() {
 }
 
 #[test]
-fn check_recommends_a_project_and_a_longest_lifetime() {
+fn check_recommends_a_project_and_a_maximum_lifetime() {
     for (key, what) in [("login.project_id", "of any login project"), ("login.max_lifetime", "of any lifetime")] {
         let mut settings = recommended(&[]);
         settings.retain(|(set, _)| *set != key);
@@ -120,7 +120,7 @@ fn check_recommends_a_project_and_a_longest_lifetime() {
 }
 
 #[test]
-fn secret_prints_a_fresh_strong_one() {
+fn secret_prints_a_new_strong_secret() {
     let secrets = [output(&["secret"], &[]), output(&["secret"], &[])].map(|result| stdout(&result).to_owned());
     assert_ne!(secrets[0], secrets[1]);
     for secret in &secrets {
@@ -131,7 +131,7 @@ fn secret_prints_a_fresh_strong_one() {
 }
 
 #[test]
-fn help_and_version_are_everywhere() {
+fn every_command_has_help_and_a_version() {
     let version = format!("zendesk-token {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(stdout(&output(&["--version"], &[])), version);
     for subcommand in ["serve", "demo", "check", "healthcheck", "secret"] {
@@ -153,21 +153,21 @@ fn help_and_version_are_everywhere() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_panic() {
+fn a_closed_pipe_causes_no_panic() {
     for subcommand in ["check", "secret", "demo"] {
         let mut child = command(&[subcommand], &usual(&[]));
         let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let status = child.wait().unwrap();
-        let mut told = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-        assert!(!told.contains("panicked"), "{subcommand}: {told}");
+        let mut message = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
+        assert!(!message.contains("panicked"), "{subcommand}: {message}");
         assert_ne!(status.code(), Some(101));
     }
 }
 
 #[test]
-fn an_address_that_is_taken_is_told_with_its_key() {
+fn an_address_in_use_is_reported_with_its_key() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for key in ["listen", "admin.listen"] {
@@ -178,14 +178,14 @@ fn an_address_that_is_taken_is_told_with_its_key() {
 }
 
 #[test]
-fn healthcheck_says_by_its_status_whether_the_service_is_ready() {
+fn healthcheck_succeeds_only_if_the_service_is_ready() {
     let server = Server::with(&[("limits.drain_delay", "1h")]);
     let ask = |listen: &str| output(&["healthcheck"], &[("admin.listen", listen)]);
     let port = server.admin.port();
     for listen in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
         assert_eq!(ask(&listen).status.code(), Some(0), "{listen}");
     }
-    // Only its own setting counts.
+    // Other settings are ignored.
     let others_wrong =
         [("admin.listen", &*format!("127.0.0.1:{port}")), ("login.secret", "short"), ("log.level", "loud")];
     assert_eq!(output(&["healthcheck"], &others_wrong).status.code(), Some(0));
@@ -199,18 +199,19 @@ fn healthcheck_says_by_its_status_whether_the_service_is_ready() {
 
     let gone = ask(&format!("127.0.0.1:{port}"));
     assert_eq!(gone.status.code(), Some(1));
-    assert!(stderr(&gone).contains("does the service run with these settings?"), "{}", stderr(&gone));
+    assert!(stderr(&gone).contains("is the service running with these settings?"), "{}", stderr(&gone));
     assert_eq!(output(&["healthcheck", "--config", "/nowhere.toml"], &[]).status.code(), Some(1));
-    for (listen, told) in [("nonsense", "admin.listen (ZENDESK_TOKEN_ADMIN__LISTEN): needs"), ("127.0.0.1:0", "port 0")]
+    for (listen, message) in
+        [("nonsense", "admin.listen (ZENDESK_TOKEN_ADMIN__LISTEN): needs"), ("127.0.0.1:0", "port 0")]
     {
         let result = ask(listen);
         assert_eq!(result.status.code(), Some(1));
-        assert!(stderr(&result).contains(told), "{}", stderr(&result));
+        assert!(stderr(&result).contains(message), "{}", stderr(&result));
     }
 }
 
 #[test]
-fn healthcheck_waits_no_longer_for_its_settings() {
+fn healthcheck_gives_up_on_settings_that_block() {
     let folder = std::env::temp_dir().join(format!("zendesk-token-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let pipe = folder.join("never-ends.toml");
@@ -223,7 +224,7 @@ fn healthcheck_waits_no_longer_for_its_settings() {
 }
 
 #[test]
-fn healthcheck_finds_a_listener_on_either_kind_of_address() {
+fn healthcheck_reaches_ipv4_and_ipv6_listeners() {
     for (listens, asks) in [("[::1]:0", "[::1]"), ("[::]:0", "[::]"), ("0.0.0.0:0", "0.0.0.0")] {
         let server = Server::with(&[("admin.listen", listens)]);
         let asked = format!("{asks}:{}", server.admin.port());
@@ -233,7 +234,7 @@ fn healthcheck_finds_a_listener_on_either_kind_of_address() {
 }
 
 #[test]
-fn healthcheck_gives_up_within_3_seconds_on_whatever_answers() {
+fn healthcheck_gives_up_within_3_seconds_on_any_answer() {
     type Answer = fn(&mut std::net::TcpStream);
     let silent: Answer = |stream| drop(stream.read(&mut [0; 1]));
     let rude: Answer = |stream| drop(stream.write_all(b"220 smtp.example.com ESMTP\r\n"));
@@ -260,10 +261,10 @@ fn no_command_leaves_its_secrets_in_a_core_dump() {
     let folder = Folder::new();
     fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o777)).unwrap();
     let binary = folder.path("zendesk-token");
-    // By a process of its own: what is open for writing, even in a fork of another test, can't be run.
+    // Copied by another process: a file that is open for writing, even in a fork of another test, can't be run.
     let copied = Command::new("cp").args([env!("CARGO_BIN_EXE_zendesk-token").as_ref(), binary.as_path()]).status();
     assert!(copied.unwrap().success());
-    // On a system that writes core dumps, and not as root.
+    // With core dumps enabled, and not as root.
     let dumping = |arguments: &[&str]| {
         let script = format!("shift; ulimit -c unlimited; exec {} \"$@\"", binary.display());
         let mut outer = run_by("sh", &["-c", &script, "sh"], &command(arguments, &usual(&[])));
@@ -276,14 +277,15 @@ fn no_command_leaves_its_secrets_in_a_core_dump() {
     let is_protected = |process: u32| {
         let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap_or_default();
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
-        // A dump that goes to a program knows no limit. What a process that can't be dumped has in /proc is root's (proc(5)).
+        // The limit does not apply to a dump that goes to a program. The /proc files of a process that can't be dumped belong
+        // to root (proc(5)).
         core.split_whitespace().filter(|word| *word == "0").count() == 2
             && fs::metadata(format!("/proc/{process}/fd")).is_ok_and(|fds| fds.uid() == 0)
     };
     for signal in ["ABRT", "TRAP"] {
         let server = Server::run(dumping(&["serve"]));
         assert!(is_protected(server.id()));
-        // The process's own metrics are read from /proc, too.
+        // The process metrics come from /proc too.
         let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
         assert!(metrics.contains("process_open_fds") && metrics.contains("process_resident_memory_bytes"), "{metrics}");
         let status = server.stop_by(signal).status;
@@ -304,10 +306,7 @@ fn check_says_who_gets_tokens_without_origins() {
     let checked = output(&["check"], &settings);
     let report = String::from_utf8(checked.stdout).unwrap();
     assert!(checked.status.success(), "{report}");
-    assert!(
-        report.contains("cors.origins is not set: tokens go to apps and to pages of the service's own host"),
-        "{report}"
-    );
+    assert!(report.contains("cors.origins is not set: only apps and pages of the service's own host"), "{report}");
     assert!(report.contains("No errors, 0 warning(s)."), "{report}");
     let with_origins = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
     assert!(!with_origins.contains("cors.origins is not set"), "{with_origins}");

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, EMAIL, EXTERNAL_ID, KEY_SECRET, Step, USER};
 use crate::harness::{Server, command};
-use crate::inspect::Told;
+use crate::inspect::CommandOutput;
 use crate::reload::Folder;
 use crate::stub::Reply;
 
 /// Runs a command with an API's settings, in a folder, with nothing on standard input.
-pub fn run(api: &DeskApi, folder: &Path, arguments: &[&str], changes: &[(&str, &str)]) -> Told {
+pub fn run(api: &DeskApi, folder: &Path, arguments: &[&str], changes: &[(&str, &str)]) -> CommandOutput {
     let mut settings = api.settings();
     settings.retain(|(key, _)| changes.iter().all(|(changed, _)| changed != key));
     let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -22,10 +22,10 @@ pub fn run(api: &DeskApi, folder: &Path, arguments: &[&str], changes: &[(&str, &
     for secret in [KEY_SECRET, CHAT_TOKEN] {
         assert!(!out.contains(secret) && !err.contains(secret), "{out}{err}");
     }
-    Told { status: output.status.code(), out, err }
+    CommandOutput { status: output.status.code(), out, err }
 }
 
-pub fn conflict(api: &DeskApi, arguments: &[&str]) -> Told {
+pub fn conflict(api: &DeskApi, arguments: &[&str]) -> CommandOutput {
     run(api, &std::env::temp_dir(), &[&["conflict"], arguments].concat(), &[])
 }
 

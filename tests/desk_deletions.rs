@@ -14,12 +14,12 @@ use crate::conflict::run;
 use crate::desk_api::{APP, DeskApi, KEY_ID, KEY_SECRET, Step, USER, decoded};
 use crate::desk_failures::{refusal, say};
 use crate::harness::{command, skip};
-use crate::inspect::Told;
+use crate::inspect::CommandOutput;
 use crate::properties::check;
 use crate::reload::Folder;
 use crate::stub::Reply;
 
-fn resolve(api: &DeskApi, folder: &Folder, remedy: &str) -> Told {
+fn resolve(api: &DeskApi, folder: &Folder, remedy: &str) -> CommandOutput {
     run(api, &folder.path(""), &["conflict", "resolve", USER, remedy, "--yes"], &[])
 }
 

@@ -10,10 +10,10 @@ use serde_json::json;
 use crate::conflict::run;
 use crate::desk_api::{APP, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step};
 use crate::harness::{command, skip};
-use crate::inspect::Told;
+use crate::inspect::CommandOutput;
 use crate::stub::Reply;
 
-fn find(api: &DeskApi) -> Told {
+fn find(api: &DeskApi) -> CommandOutput {
     run(api, &std::env::temp_dir(), &["conflict", "find", "--email", EMAIL], &[])
 }
 

@@ -1,4 +1,4 @@
-//! The documents that anybody may read and keep: the script, and what tools are told.
+//! The script and the OpenAPI document: public, cacheable, the same for every client.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ fn etag(text: &str) -> String {
 }
 
 #[test]
-fn the_documents_are_served_to_anybody_and_kept() {
+fn the_documents_are_public_and_cacheable() {
     let server = Server::start();
     for (path, text, content_type) in [
         ("/jwt_fn.js", SCRIPT, "text/javascript; charset=utf-8"),
@@ -36,8 +36,8 @@ fn the_documents_are_served_to_anybody_and_kept() {
                 assert_eq!(answer.header(name).as_deref(), Some(value), "{name}");
             }
             assert_eq!(answer.header("access-control-allow-credentials"), None);
-            assert_eq!(answer.header("vary"), None, "the same for every origin");
-            assert_eq!(answer.header("x-request-id"), None, "and for every request");
+            assert_eq!(answer.header("vary"), None, "the same answer for every origin");
+            assert_eq!(answer.header("x-request-id"), None, "the same answer for every request");
         }
         let head = server.request("HEAD", path).send();
         assert_eq!((head.status, head.body.as_str()), (200, ""));
@@ -46,7 +46,7 @@ fn the_documents_are_served_to_anybody_and_kept() {
 }
 
 #[test]
-fn a_copy_that_is_still_right_is_not_sent_again() {
+fn an_unchanged_document_is_answered_with_304() {
     let server = Server::start();
     let tag = etag(SCRIPT);
     for (tags, status) in [
@@ -68,7 +68,7 @@ fn a_copy_that_is_still_right_is_not_sent_again() {
 }
 
 #[test]
-fn what_is_refused_of_a_document_is_kept_by_nobody() {
+fn a_refusal_of_a_document_is_not_cacheable() {
     let server = Server::start();
     for path in ["/jwt_fn.js", "/openapi.json"] {
         let answer = server.request("POST", path).header("Origin", ORIGIN).send();
@@ -86,7 +86,7 @@ fn what_is_refused_of_a_document_is_kept_by_nobody() {
 }
 
 #[test]
-fn the_script_is_small_and_no_page_is_asked_to_pin_it() {
+fn the_script_is_small_and_check_prints_no_hash_to_pin() {
     assert!(SCRIPT.len() < 3500, "{} bytes", SCRIPT.len());
     let report = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
     assert!(

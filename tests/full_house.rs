@@ -13,7 +13,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request as HttpRequest, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
-use zendesk_token::http::per_client::PerClient;
+use zendesk_token::http::per_client::PerClientLimit;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::server::{self, listener::Listener};
 
@@ -73,8 +73,9 @@ async fn one_client_may_have_so_many_connections_and_others_as_many() {
         let peer: &ConnectInfo<SocketAddr> = request.extensions().get().unwrap();
         Ok::<_, Infallible>(Response::new(Body::from(peer.ip().to_string())))
     });
-    let shares = PerClient::default();
-    let admit = move |peer: IpAddr| shares.take(peer, 3).map(|share| -> server::listener::Place { Box::new(share) });
+    let clients = PerClientLimit::default();
+    let admit =
+        move |peer: IpAddr| clients.try_acquire(peer, 3).map(|permit| -> server::listener::Permit { Box::new(permit) });
     let listener = Listener::new("public", socket, service, config.limits, &metrics).admitting(Arc::new(admit));
     let others: Vec<Listener<axum::Router>> = Vec::new();
     let server = tokio::spawn(server::run(listener, others, std::future::pending(), || ()));
@@ -125,9 +126,9 @@ fn connections_of_loopback_and_of_trusted_proxies_are_not_counted_per_client() {
 }
 
 #[test]
-fn an_ipv6_subnet_is_one_client_and_gets_its_shares_back() {
-    let shares = PerClient::default();
-    let take = |address: String| shares.take(address.parse().unwrap(), 3);
+fn an_ipv6_subnet_is_one_client_and_gets_its_permits_back() {
+    let clients = PerClientLimit::default();
+    let take = |address: String| clients.try_acquire(address.parse().unwrap(), 3);
     let held: Vec<_> = (0..20).filter_map(|host| take(format!("2001:db8:0:1::{host:x}"))).collect();
     assert_eq!(held.len(), 3);
     assert!(take("2001:db8:0:2::1".to_owned()).is_some(), "another subnet");
@@ -162,7 +163,7 @@ fn fewer_open_files_than_connections_leave_room_for_the_probes_and_for_calls_tha
         let log = server.stop().log;
         let told = format!("\"connections\":{connections}");
         let warned = log.iter().any(|line| line.contains("raise the limit of open files") && line.contains(&told));
-        assert!(warned && !log.iter().any(|line| line.contains("no connection could be accepted")), "{log:?}");
+        assert!(warned && !log.iter().any(|line| line.contains("can't accept connections")), "{log:?}");
     }
 }
 
@@ -199,6 +200,6 @@ fn without_a_file_descriptor_open_connections_are_served_and_new_ones_wait() {
     assert!(waiting.iter_mut().all(|stream| answer(stream).status == 401));
     assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
     let log = server.stop().log;
-    let failed = log.iter().filter(|line| line.contains("no connection could be accepted")).count();
+    let failed = log.iter().filter(|line| line.contains("can't accept connections")).count();
     assert!((1..20).contains(&failed), "{log:?}");
 }

@@ -201,10 +201,10 @@ fn what_is_no_request_gets_400_and_nothing_more() {
 
 /// First bytes of a client that speaks another protocol, and what the log says of it.
 pub const MISSPOKEN: [(&[u8], &str); 4] = [
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "speaks TLS to a listener of plain HTTP"),
-    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "speaks only HTTP/2"),
-    (b"PROXY TCP4 192.0.2.77 192.0.2.78 56324 443\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "speaks the PROXY protocol"),
-    (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x4d\xc0\0\x02\x4e\xdc\x04\x01\xbb", "speaks the PROXY protocol"),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "uses TLS on a plain HTTP listener"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "uses HTTP/2"),
+    (b"PROXY TCP4 192.0.2.77 192.0.2.78 56324 443\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "uses the PROXY protocol"),
+    (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x4d\xc0\0\x02\x4e\xdc\x04\x01\xbb", "uses the PROXY protocol"),
 ];
 
 #[test]

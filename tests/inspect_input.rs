@@ -1,22 +1,22 @@
-//! What `inspect` takes for a token, and what it makes of odd ones.
+//! `inspect` finds the token in pasted text.
 
 use crate::client::Answer;
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server};
-use crate::inspect::{Told, inspect};
+use crate::inspect::{CommandOutput, inspect};
 use crate::login_tokens::{LoginToken, sign};
 
-/// Runs `inspect` with the login secret alone.
-fn pasted(text: impl AsRef<[u8]>) -> Told {
+/// Runs `inspect` with only the login secret.
+fn pasted(text: impl AsRef<[u8]>) -> CommandOutput {
     inspect(&[], &[("login.secret", LOGIN_SECRET)], text)
 }
 
-/// The lines that say what was taken off.
-fn taken_off(told: &Told) -> Vec<&str> {
-    told.out.lines().filter_map(|line| line.strip_prefix("Taken off: ")).collect()
+/// The layers that the report lists as removed.
+fn removed(output: &CommandOutput) -> Vec<&str> {
+    output.out.lines().filter_map(|line| line.strip_prefix("Removed: ")).collect()
 }
 
 #[test]
-fn what_people_copy_around_a_token_is_taken_off() {
+fn text_copied_around_a_token_is_removed() {
     let token = LoginToken::valid().mint();
     let utf16: Vec<u8> = token.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let utf16_be: Vec<u8> = format!("token={token}\r\n").encode_utf16().flat_map(u16::to_be_bytes).collect();
@@ -43,10 +43,10 @@ fn what_people_copy_around_a_token_is_taken_off() {
         (format!("{{\"token\": \"{token}\"}}").into(), &["the JSON around it"]),
         (format!("{{\"jwt\":\"{token}\"}}\n").into(), &["the JSON around it"]),
         (format!("{{\"token_type\":\"bearer\",\"access_token\":\"{token}\"}}").into(), &["the JSON around it"]),
-        (format!("https://shop.example.com/cb?state=a%20b&token={token}").into(), &["the address or form around it"]),
-        (format!("https://shop.example.com/#access_token={token}&x=y").into(), &["the address or form around it"]),
-        (format!("capacitor://localhost/#/in?id_token={token}").into(), &["the address or form around it"]),
-        (format!("user_token={token}&locale=en").into(), &["the address or form around it"]),
+        (format!("https://shop.example.com/cb?state=a%20b&token={token}").into(), &["the URL or form around it"]),
+        (format!("https://shop.example.com/#access_token={token}&x=y").into(), &["the URL or form around it"]),
+        (format!("capacitor://localhost/#/in?id_token={token}").into(), &["the URL or form around it"]),
+        (format!("user_token={token}&locale=en").into(), &["the URL or form around it"]),
     ] {
         check(&token, &text, layers);
     }
@@ -56,7 +56,7 @@ fn what_people_copy_around_a_token_is_taken_off() {
     let issued = sign(r#"{"alg":"HS256","typ":"JWT"}"#, "{}", CHAT_SECRET.as_bytes());
     let issued =
         inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], format!("{{\"token\":\"{issued}\"}}"));
-    assert_eq!(taken_off(&issued), ["the JSON around it"]);
+    assert_eq!(removed(&issued), ["the JSON around it"]);
 }
 
 #[test]
@@ -84,24 +84,24 @@ fn a_token_is_found_in_header_lines_and_curl_commands() {
             &["the curl command", "Authorization:", "Bearer"],
         ),
         (format!("curl ^\"https://a/^\" ^\r\n  -b ^\"token={token}; a=b^\""), curl),
-        (format!("GET /cb?token={token} HTTP/1.1\r\nHost: a\r\nCookie: a=b"), &["the address or form around it"]),
-        (format!("curl 'https://a/cb?token={token}' -H 'a: b'"), &["the address or form around it", "quotes"]),
+        (format!("GET /cb?token={token} HTTP/1.1\r\nHost: a\r\nCookie: a=b"), &["the URL or form around it"]),
+        (format!("curl 'https://a/cb?token={token}' -H 'a: b'"), &["the URL or form around it", "quotes"]),
     ] {
         check(&token, text.as_bytes(), layers);
     }
 }
 
-/// Checks that a good token is found, what is taken off, and that the signature is not printed.
+/// Checks that a valid token is found, which layers are removed, and that the signature is not printed.
 fn check(token: &str, text: &[u8], layers: &[&str]) {
-    let told = pasted(text);
-    assert_eq!(told.status, Some(0), "{}: {}{}", String::from_utf8_lossy(text), told.out, told.err);
-    assert_eq!(taken_off(&told), layers, "{}", told.out);
+    let output = pasted(text);
+    assert_eq!(output.status, Some(0), "{}: {}{}", String::from_utf8_lossy(text), output.out, output.err);
+    assert_eq!(removed(&output), layers, "{}", output.out);
     let signature = token.rsplit('.').next().unwrap();
-    assert!(!told.out.contains(signature), "{}", told.out);
+    assert!(!output.out.contains(signature), "{}", output.out);
 }
 
 #[test]
-fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
+fn a_cookie_with_more_than_the_token_is_refused_for_that_reason() {
     let token = LoginToken::valid().mint();
     let percent = token.replace('.', "%2E");
     let (server, mut causes) = (Server::start(), Vec::new());
@@ -121,12 +121,12 @@ fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
         (format!("'{token}'"), "login token has single quotes around it"),
         (format!("token={token}"), "login token has a name and = before it"),
     ] {
-        let told = pasted(format!("Cookie: a=b; token={value}"));
-        assert_eq!(told.status, Some(1), "{value}: {}{}", told.out, told.err);
+        let output = pasted(format!("Cookie: a=b; token={value}"));
+        assert_eq!(output.status, Some(1), "{value}: {}{}", output.out, output.err);
         let line =
-            told.out.lines().find(|line| line.contains(cause)).unwrap_or_else(|| panic!("{cause}: {}", told.out));
-        assert_eq!(told.out.matches("→").count(), 1, "what is inside is good: {}", told.out);
-        assert!(told.out.contains("signed with login.secret") && told.out.contains("the service answers 00-01"));
+            output.out.lines().find(|line| line.contains(cause)).unwrap_or_else(|| panic!("{cause}: {}", output.out));
+        assert_eq!(output.out.matches("→").count(), 1, "what is inside is good: {}", output.out);
+        assert!(output.out.contains("signed with login.secret") && output.out.contains("the service answers 00-01"));
         assert_eq!(ask(&server, &format!("token={value}")).refusal(), "401 00-01");
         causes.push(line.trim().to_owned());
     }
@@ -135,7 +135,7 @@ fn a_cookie_that_the_service_does_not_read_is_refused_for_just_that() {
     for (cause, line) in causes.iter().zip(log.iter().filter(|line| line.contains("00-01"))) {
         assert!(line.contains(&serde_json::to_string(cause).unwrap()), "{cause}: {line}");
     }
-    // What is wrong inside is said as well.
+    // A defect inside is reported too.
     let both = pasted(format!("s%3A{}.c2ln", LoginToken::valid().without("email").mint()));
     assert!(both.out.contains("signed by Express") && both.out.contains("claim email is absent"), "{}", both.out);
     let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token=%22{token}%22"));
@@ -151,9 +151,9 @@ fn any_other_cookie_is_judged_as_the_service_reads_it() {
     for value in
         [format!(" {token}"), format!("{token},"), format!("\u{200b}{token}"), format!("\u{201c}{token}\u{201d}")]
     {
-        let told = pasted(format!("Cookie: token={value}"));
-        assert_eq!(told.status, Some(1), "{value}: {}{}", told.out, told.err);
-        assert!(told.out.contains("is not base64url"), "{}", told.out);
+        let output = pasted(format!("Cookie: token={value}"));
+        assert_eq!(output.status, Some(1), "{value}: {}{}", output.out, output.err);
+        assert!(output.out.contains("is not base64url"), "{}", output.out);
         assert_eq!(ask(&server, &format!("token={value}")).refusal(), "401 00-01");
     }
     for (cookies, cause) in [
@@ -161,18 +161,18 @@ fn any_other_cookie_is_judged_as_the_service_reads_it() {
         (format!("token={token}; token.1={tail}"), "part 0 is missing"),
         (format!("token.0={token}; token.0={head}"), "two different values"),
     ] {
-        let told = pasted(format!("Cookie: {cookies}"));
-        assert!(told.status == Some(1) && told.out.contains(cause), "{}{}", told.out, told.err);
-        assert_eq!(told.out.matches("→").count(), 1, "{}", told.out);
+        let output = pasted(format!("Cookie: {cookies}"));
+        assert!(output.status == Some(1) && output.out.contains(cause), "{}{}", output.out, output.err);
+        assert_eq!(output.out.matches("→").count(), 1, "{}", output.out);
         assert_eq!(ask(&server, &cookies).refusal(), "401 00-01");
     }
     let parts = format!("token.1={tail}; x=y; token.0={head}");
-    let told = pasted(format!("Cookie: {parts}"));
+    let output = pasted(format!("Cookie: {parts}"));
     assert_eq!(
-        (told.status, taken_off(&told).as_slice()),
+        (output.status, removed(&output).as_slice()),
         (Some(0), &["the names of a split cookie (.0, .1)"][..]),
         "{}",
-        told.out
+        output.out
     );
     assert_eq!(ask(&server, &parts).status, 200);
 }
@@ -188,26 +188,26 @@ fn the_login_cookie_is_found_by_its_name() {
     for text in
         [format!("Cookie: token=old; jar={token}"), format!("/cb?token=old&jar={token}"), format!("jar={token}")]
     {
-        let told = inspect(&[], &settings, &text);
-        assert_eq!(told.status, Some(0), "{text}: {}{}", told.out, told.err);
+        let output = inspect(&[], &settings, &text);
+        assert_eq!(output.status, Some(0), "{text}: {}{}", output.out, output.err);
     }
     for text in
         [format!("Cookie: token={token}"), format!("Set-Cookie: token={token}; Path=/"), format!("a=b; c={token}")]
     {
-        let told = inspect(&[], &settings, &text);
-        assert_eq!((told.status, told.out.as_str()), (Some(2), ""), "{text}");
-        assert!(told.err.contains("none of the pasted cookies has the name in login.cookie"), "{}", told.err);
+        let output = inspect(&[], &settings, &text);
+        assert_eq!((output.status, output.out.as_str()), (Some(2), ""), "{text}");
+        assert!(output.err.contains("none of the pasted cookies has the name in login.cookie"), "{}", output.err);
     }
 }
 
 #[test]
-fn a_token_that_is_misspelt_is_told_where() {
+fn a_malformed_token_gets_a_matching_fix() {
     let token = LoginToken::valid().mint();
     let (header, rest) = token.split_once('.').unwrap();
     for text in [format!("{header}=.{rest}"), format!("Bearer {header}=.{rest}"), format!("{token}=")] {
-        let told = pasted(&text);
-        assert_eq!(told.status, Some(1), "{text}");
-        assert!(told.out.contains("has base64 padding"), "{}", told.out);
+        let output = pasted(&text);
+        assert_eq!(output.status, Some(1), "{text}");
+        assert!(output.out.contains("has base64 padding"), "{}", output.out);
     }
     for at in [3, token.len() / 2, token.len() - 3] {
         let (head, tail) = token.split_at(at);
@@ -221,7 +221,7 @@ fn a_token_that_is_misspelt_is_told_where() {
 }
 
 #[test]
-fn what_never_ends_is_not_unwrapped_for_ever() {
+fn endless_layers_are_not_removed_for_ever() {
     for text in
         ["s:".repeat(1 << 19), "\"".repeat(1 << 20), "%25".repeat(1 << 18), "a=".repeat(1 << 19), "?&".repeat(1 << 19)]
     {
@@ -232,8 +232,8 @@ fn what_never_ends_is_not_unwrapped_for_ever() {
     assert_eq!(pasted(format!("Cookie: {}", parts.join("; "))).status, Some(1));
     assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
     for broken in [&[0xff, 0xfe, 0x00, 0xd8, 0x61, 0x00][..], &[0xfe, 0xff, 0xdc, 0x00]] {
-        let told = pasted(broken);
-        assert!(told.status == Some(2) && told.err.contains("UTF-16, but not valid"), "{}", told.err);
+        let output = pasted(broken);
+        assert!(output.status == Some(2) && output.err.contains("invalid UTF-16"), "{}", output.err);
     }
     for nothing in ["\u{feff}", "\"\"", "token=;", "Authorization:", "{\"token\":\"\"}"] {
         assert_eq!(pasted(nothing).status, Some(2), "{nothing}");
@@ -241,7 +241,7 @@ fn what_never_ends_is_not_unwrapped_for_ever() {
 }
 
 #[test]
-fn odd_numbers_and_names_are_explained_and_not_stumbled_over() {
+fn odd_numbers_and_names_are_explained() {
     let long = "n".repeat(70_000);
     for claims in [
         format!(r#"{{"exp":{0},"iat":{0},"nbf":{0}}}"#, i64::MIN),
@@ -257,8 +257,8 @@ fn odd_numbers_and_names_are_explained_and_not_stumbled_over() {
         for arguments in [&[][..], &["--json"], &["--zendesk", "chat"], &["--zendesk", "messaging"]] {
             let settings =
                 if arguments.contains(&"messaging") { &[("messaging.secret", CHAT_SECRET)][..] } else { &secrets };
-            let told = inspect(arguments, settings, &token);
-            assert_eq!(told.status, Some(1), "{}", told.err);
+            let output = inspect(arguments, settings, &token);
+            assert_eq!(output.status, Some(1), "{}", output.err);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a person is told of a token issued for Zendesk.
+//! `inspect --zendesk` explains tokens issued for Zendesk.
 
 use serde_json::{Map, Value, json};
 
@@ -18,8 +18,8 @@ fn secret(product: &str) -> &'static str {
     SECRETS.iter().find(|(name, ..)| *name == product).unwrap().2
 }
 
-/// Header and claims that a product takes.
-fn good(product: &str) -> (Value, Value) {
+/// Header and claims that a product accepts.
+fn valid(product: &str) -> (Value, Value) {
     let (email, name, id) = ("jane@example.com", "Jane Doe", "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11");
     let header = json!({"alg": "HS256", "typ": "JWT"});
     match product {
@@ -34,53 +34,53 @@ fn good(product: &str) -> (Value, Value) {
     }
 }
 
-/// Sets members; null takes one out.
+/// Sets members; null removes one.
 fn changed(object: &Value, changes: &Value) -> Value {
     let mut object: Map<String, Value> = object.as_object().unwrap().clone();
     object.extend(changes.as_object().unwrap().clone());
     Value::Object(object.into_iter().filter(|(_, value)| !value.is_null()).collect())
 }
 
-/// Causes and mends that are told of a token with these changes.
+/// Exit status, and causes and fixes for a token with these changes.
 fn findings(product: &str, header: &Value, claims: &Value, signed_with: &str) -> (Option<i32>, String) {
-    let (good_header, good_claims) = good(product);
-    let (header, claims) = (changed(&good_header, header), changed(&good_claims, claims));
+    let (valid_header, valid_claims) = valid(product);
+    let (header, claims) = (changed(&valid_header, header), changed(&valid_claims, claims));
     let token = sign(&header.to_string(), &claims.to_string(), signed_with.as_bytes());
     let secrets = SECRETS.map(|(_, key, secret)| (key, secret));
     let settings = [&secrets[..], &[("messaging.key_id", KEY_ID)]].concat();
-    let told = inspect(&["--zendesk", product], &settings, &token);
-    assert!(!told.out.contains(token.rsplit('.').next().unwrap()));
-    (told.status, told.out.split_once(" as a ").map_or(told.err, |(_, verdict)| verdict.to_owned()))
+    let output = inspect(&["--zendesk", product], &settings, &token);
+    assert!(!output.out.contains(token.rsplit('.').next().unwrap()));
+    (output.status, output.out.split_once(" as a ").map_or(output.err, |(_, verdict)| verdict.to_owned()))
 }
 
 #[test]
-fn a_token_by_the_rules_is_good_for_its_product_and_for_no_other() {
+fn a_valid_token_is_accepted_for_its_product_and_no_other() {
     for (product, key, _) in SECRETS {
-        let (status, told) = findings(product, &json!({}), &json!({}), secret(product));
-        assert_eq!(status, Some(0), "{product}: {told}");
-        assert!(told.contains(&format!("signed with {key}")), "{told}");
+        let (status, output) = findings(product, &json!({}), &json!({}), secret(product));
+        assert_eq!(status, Some(0), "{product}: {output}");
+        assert!(output.contains(&format!("signed with {key}")), "{output}");
         for (other, other_key, _) in SECRETS.into_iter().filter(|(other, ..)| *other != product) {
-            let (status, told) = findings(product, &json!({}), &json!({}), secret(other));
+            let (status, output) = findings(product, &json!({}), &json!({}), secret(other));
             assert_eq!(status, Some(1));
-            assert!(told.contains(&format!("signed with another secret than {key}")), "{told}");
-            assert!(told.contains(&format!("it is signed with {other_key}; each product has its own")), "{told}");
+            assert!(output.contains(&format!("not signed with {key}")), "{output}");
+            assert!(output.contains(&format!("it is signed with {other_key}; each product has its own")), "{output}");
         }
     }
 }
 
 #[test]
-fn what_the_service_issues_is_good() {
+fn tokens_of_the_service_are_accepted() {
     let server = Server::start();
     let token = server.get("/generate/token").cookie(LoginToken::valid().mint()).send().token();
-    let told = inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], &token);
-    assert_eq!(told.status, Some(0), "{}{}", told.out, told.err);
+    let output = inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], &token);
+    assert_eq!(output.status, Some(0), "{}{}", output.out, output.err);
     let login = inspect(&[], &[("login.secret", LOGIN_SECRET)], &token);
     assert!(login.out.contains("try --zendesk"), "{}", login.out);
 }
 
 #[test]
 fn every_broken_rule_is_named() {
-    // One time for all: they are made at once and judged one after the other.
+    // All cases share one time: they are created together and checked one after another.
     let start = now();
     let milliseconds = start * 1000;
     let everywhere = ["chat", "messaging", "help-center", "support-sdk"];
@@ -120,16 +120,16 @@ fn every_broken_rule_is_named() {
         (&messaging, json!({}), json!({"email_verified": "true"}), "email_verified is neither"),
     ] {
         for product in products {
-            let (status, told) = findings(product, &header, &claims, secret(product));
-            assert_eq!(status, Some(1), "{product} {cause}: {told}");
-            assert!(told.contains(cause), "{product} {cause}: {told}");
-            assert!(told.lines().filter(|line| line.starts_with("    → ")).count() >= 1, "{told}");
+            let (status, output) = findings(product, &header, &claims, secret(product));
+            assert_eq!(status, Some(1), "{product} {cause}: {output}");
+            assert!(output.contains(cause), "{product} {cause}: {output}");
+            assert!(output.lines().filter(|line| line.starts_with("    → ")).count() >= 1, "{output}");
         }
     }
 }
 
 #[test]
-fn what_may_be_is_no_finding() {
+fn optional_and_additional_claims_are_accepted() {
     for (product, header, claims) in [
         ("chat", json!({}), json!({"exp": null})),
         ("chat", json!({}), json!({"iat": now() - 100, "exp": now() + 310})),
@@ -140,59 +140,59 @@ fn what_may_be_is_no_finding() {
         ("help-center", json!({}), json!({"external_id": "82cd"})),
         ("support-sdk", json!({}), json!({"iat": now() - 170, "external_id": "82cd"})),
     ] {
-        let (status, told) = findings(product, &header, &claims, secret(product));
-        assert_eq!(status, Some(0), "{product} {claims}: {told}");
+        let (status, output) = findings(product, &header, &claims, secret(product));
+        assert_eq!(status, Some(0), "{product} {claims}: {output}");
     }
 }
 
 #[test]
-fn the_usual_slips_with_a_secret_are_known() {
-    let claims = good("chat").1.to_string();
+fn common_mistakes_with_a_secret_are_recognized() {
+    let claims = valid("chat").1.to_string();
     let header = r#"{"alg":"HS256","typ":"JWT"}"#;
     let base64_secret = "c2VjcmV0IGJ5dGVzIGluIGJhc2U2NCB0aGF0IG5vYm9keSBzaG91bGQgZGVjb2Rl";
-    for (setting, signer, told_as) in [
-        (CHAT_SECRET, format!("{CHAT_SECRET}\n").into_bytes(), "and a newline after it"),
+    for (setting, signer, expected) in [
+        (CHAT_SECRET, format!("{CHAT_SECRET}\n").into_bytes(), "with a newline at its end"),
         (CHAT_SECRET, format!("\"{CHAT_SECRET}\"").into_bytes(), "in quotes"),
         (CHAT_SECRET, hex::decode(CHAT_SECRET).unwrap(), "decoded from hexadecimal"),
         (base64_secret, b"secret bytes in base64 that nobody should decode".to_vec(), "decoded from base64"),
-        (CHAT_SECRET, b"something else altogether, of 40 bytes..".to_vec(), "see that the signer and chat.secret"),
+        (CHAT_SECRET, b"something else altogether, of 40 bytes..".to_vec(), "check that the signer and chat.secret"),
     ] {
-        let told = inspect(&["--zendesk", "chat"], &[("chat.secret", setting)], sign(header, &claims, &signer));
-        assert!(told.out.contains(told_as), "{told_as}: {}{}", told.out, told.err);
+        let output = inspect(&["--zendesk", "chat"], &[("chat.secret", setting)], sign(header, &claims, &signer));
+        assert!(output.out.contains(expected), "{expected}: {}{}", output.out, output.err);
     }
 }
 
 #[test]
-fn it_needs_that_products_secret_and_no_other() {
+fn it_needs_only_the_secret_of_that_product() {
     let token = sign("{}", "{}", b"x");
     for (product, key, _) in SECRETS {
-        let told = inspect(&["--zendesk", product], &[("login.secret", "short")], &token);
-        assert_eq!(told.status, Some(2));
-        assert!(told.err.starts_with(key) && told.err.lines().count() == 1, "{}", told.err);
+        let output = inspect(&["--zendesk", product], &[("login.secret", "short")], &token);
+        assert_eq!(output.status, Some(2));
+        assert!(output.err.starts_with(key) && output.err.lines().count() == 1, "{}", output.err);
     }
     for (settings, key) in [
         (&[("chat.secret", "")][..], "chat.secret"),
         (&[("chat.secret", "short")], "chat.secret"),
         (&[("chat.secret", CHAT_SECRET), ("allow_weak_secrets", "maybe")], "allow_weak_secrets"),
     ] {
-        let told = inspect(&["--zendesk", "chat"], settings, &token);
-        assert_eq!(told.status, Some(2), "{}", told.out);
-        assert!(told.err.starts_with(key), "{}", told.err);
+        let output = inspect(&["--zendesk", "chat"], settings, &token);
+        assert_eq!(output.status, Some(2), "{}", output.out);
+        assert!(output.err.starts_with(key), "{}", output.err);
     }
-    let told =
+    let output =
         inspect(&["--zendesk", "messaging"], &[("messaging.secret", CHAT_SECRET), ("messaging.key_id", "")], &token);
-    assert!(told.err.starts_with("messaging.key_id"), "{}", told.err);
+    assert!(output.err.starts_with("messaging.key_id"), "{}", output.err);
     let weak = [("chat.secret", "short"), ("allow_weak_secrets", "true")];
     assert_eq!(inspect(&["--zendesk", "chat"], &weak, &token).status, Some(1));
 
     let twice = sign(r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"email":"a@b.c","email":"d@e.f"}"#, CHAT_SECRET.as_bytes());
-    let told = inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], twice);
-    assert!(told.out.contains("has a member twice"), "{}", told.out);
-    let told = inspect(&["--zendesk", "chat", "--json"], &[("chat.secret", CHAT_SECRET)], "no token");
-    let json: Value = serde_json::from_str(&told.out).unwrap();
+    let output = inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], twice);
+    assert!(output.out.contains("has the same JSON member twice"), "{}", output.out);
+    let output = inspect(&["--zendesk", "chat", "--json"], &[("chat.secret", CHAT_SECRET)], "no token");
+    let json: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(
-        (told.status, json["verdict"].as_str(), json["judged_as"].as_str()),
+        (output.status, json["verdict"].as_str(), json["judged_as"].as_str()),
         (Some(1), Some("refused"), Some("chat"))
     );
-    assert!(json["header"].is_null() && json["findings"][0]["cause"].as_str().unwrap().starts_with("is no token"));
+    assert!(json["header"].is_null() && json["findings"][0]["cause"].as_str().unwrap().starts_with("is not a token"));
 }

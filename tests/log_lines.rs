@@ -47,11 +47,11 @@ fn a_success_has_one_line_that_tells_it_apart_and_names_nobody() {
 fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
     let server = Server::with(&[("log.level", "debug")]);
     let cases = [
-        (server.get("/generate/token"), 401, "00-00", "no cookie of the name in login.cookie"),
+        (server.get("/generate/token"), 401, "00-00", "no cookie with the name in login.cookie"),
         (server.get("/generate/token").cookie("x"), 401, "00-01", "login token is not three parts between dots"),
         (server.get("/generate/token").cookie("a.b.c.d"), 401, "00-01", "login token is not three parts between dots"),
         (server.get("/nowhere"), 404, "00-08", "no such route"),
-        (server.request("POST", "/generate/token"), 405, "00-09", "no such method on this route"),
+        (server.request("POST", "/generate/token"), 405, "00-09", "the route does not support this method"),
         (
             server.get("/generate/token").header("Origin", "https://evil.example"),
             403,

@@ -149,7 +149,7 @@ fn what_a_page_embeds_gets_no_token_and_what_a_person_opens_does() {
     // The script is there to be embedded.
     assert_eq!(ask("/jwt_fn.js", &mode("no-cors", "script")).status, 200);
     let log = server.log().join("\n");
-    assert!(log.contains("fetched for an image, a script or a frame of a page, or in advance"), "{log}");
+    assert!(log.contains("requested for an image, a script or a frame of a page, or prefetched"), "{log}");
 }
 
 #[test]

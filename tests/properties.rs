@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config as Runs, TestRunner};
-use zendesk_token::cli::pasted::Pasted;
 use zendesk_token::config::origin::OriginPattern;
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::error::ErrorCode;
@@ -214,11 +213,4 @@ fn no_origin_pattern_panics_and_none_allows_what_it_does_not_spell() {
         assert!(!allowed || !parsed.is_exact() || origin == pattern);
         assert!(!parsed.allows(format!("{ORIGIN}.evil.example").as_bytes()) || pattern.contains("evil"));
     });
-}
-
-#[test]
-fn nothing_that_is_pasted_into_inspect_panics() {
-    check(2000, &vec(any::<u8>(), 0..200), |bytes| drop(Pasted::read(&bytes, "token")));
-    let odd = "[a-z0-9.%=;:?#&\"'{}\\[\\] sj_-]{0,60}";
-    check(2000, &odd, |text: String| drop(Pasted::read(text.as_bytes(), "token")));
 }

@@ -49,7 +49,7 @@ fn a_client_gets_its_burst_and_then_waits_while_others_do_not() {
     assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
     until("there again", || from(&server, "192.0.2.1").send().status != 429);
     let log = server.log().join("\n");
-    assert!(log.contains("more requests of this client than rate_limit allows; again in 1 s"), "{log}");
+    assert!(log.contains("the client sends more requests than rate_limit allows; it may try again in 1 s"), "{log}");
 }
 
 #[test]

@@ -1,24 +1,25 @@
-//! The README, the example file and the scripts say what the code does.
+//! README and the book match the code, and their links resolve.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use regex::Regex;
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::error::ErrorCode;
 use zendesk_token::metrics::Metrics;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, Server, output};
-use crate::login_tokens::{LoginToken, PROJECT};
+use crate::harness::{ORIGIN, Server, output};
+use crate::login_tokens::LoginToken;
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The rows of the table whose first column has this heading, as cells.
-fn table(heading: &str) -> Vec<Vec<String>> {
-    let readme = read("README.md");
-    let lines = readme.lines().skip_while(|line| !line.starts_with(&format!("| {heading} |"))).skip(2);
+/// The rows of the reference's table with this first heading, as cells.
+pub fn table(heading: &str) -> Vec<Vec<String>> {
+    let reference = read("docs/reference.md");
+    let lines = reference.lines().skip_while(|line| !line.starts_with(&format!("| {heading} |"))).skip(2);
     let rows = lines.take_while(|line| line.starts_with('|'));
     let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
     rows.map(cells).collect()
@@ -37,7 +38,7 @@ fn the_table_of_settings_is_the_one_in_the_code() {
 }
 
 #[test]
-fn the_table_of_refusals_is_the_one_in_the_code() {
+fn the_table_of_error_codes_is_the_one_in_the_code() {
     let code: Vec<Vec<String>> = ErrorCode::ALL
         .into_iter()
         .map(|refusal| {
@@ -45,9 +46,9 @@ fn the_table_of_refusals_is_the_one_in_the_code() {
             vec![format!("`{code}`"), status.as_u16().to_string(), format!("`{description}`")]
         })
         .collect();
-    let readme = table("Code");
-    assert_eq!(readme.iter().map(|row| row[..3].to_vec()).collect::<Vec<_>>(), code);
-    assert!(readme.iter().all(|row| row[3].len() > 10), "each refusal has its mend");
+    let documented = table("Code");
+    assert_eq!(documented.iter().map(|row| row[..3].to_vec()).collect::<Vec<_>>(), code);
+    assert!(documented.iter().all(|row| row[3].len() > 10), "each refusal has its fix");
 }
 
 #[test]
@@ -66,9 +67,9 @@ fn the_table_of_log_fields_is_what_a_line_has() {
     written.sort();
     written.dedup();
     let cells = table("Field").into_iter().flat_map(|row| row[0].split(", ").map(str::to_owned).collect::<Vec<_>>());
-    let mut told: Vec<String> = cells.map(|cell| cell.trim_matches('`').to_owned()).collect();
-    told.sort();
-    assert_eq!(told, written);
+    let mut documented: Vec<String> = cells.map(|cell| cell.trim_matches('`').to_owned()).collect();
+    documented.sort();
+    assert_eq!(documented, written);
 }
 
 #[test]
@@ -93,13 +94,13 @@ fn the_table_of_metrics_is_what_is_counted() {
     metrics.expect_exchanges(&["chat"], &["issued"], &["current"]);
     metrics.expect_connections("public");
     let text = metrics.text();
-    let of = |word: &str| -> Vec<(String, String)> {
-        let lines = text.lines().filter_map(|line| line.strip_prefix(word)?.split_once(' '));
-        lines.map(|(name, what)| (name.to_owned(), what.trim_end_matches('.').to_owned())).collect()
+    let comments = |prefix: &str| -> Vec<(String, String)> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(prefix)?.split_once(' '));
+        lines.map(|(name, value)| (name.to_owned(), value.trim_end_matches('.').to_owned())).collect()
     };
-    let kinds = of("# TYPE ");
+    let kinds = comments("# TYPE ");
     let mut counted: Vec<[String; 3]> = Vec::new();
-    for (name, help) in of("# HELP ") {
+    for (name, help) in comments("# HELP ") {
         let kind = kinds.iter().find(|(known, _)| *known == name).map(|(_, kind)| kind.as_str());
         let suffix = match kind {
             Some("counter") => "_total",
@@ -117,46 +118,60 @@ fn the_table_of_metrics_is_what_is_counted() {
         counted.push([format!("`{name}{suffix}`"), labels.join(", "), help]);
     }
     counted.sort();
-    let mut told: Vec<[String; 3]> = table("Metric").into_iter().map(|row| row.try_into().unwrap()).collect();
-    told.sort();
-    assert_eq!(told, counted);
+    let mut documented: Vec<[String; 3]> = table("Metric").into_iter().map(|row| row.try_into().unwrap()).collect();
+    documented.sort();
+    assert_eq!(documented, counted);
 }
 
 #[test]
-fn the_environment_file_of_the_readme_is_enough() {
-    let readme = read("README.md");
-    let block = readme.split("`zendesk-token.env`, without quotes").nth(1).unwrap().split("```").nth(1).unwrap();
-    let lines = block.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
-    let settings: Vec<(String, String)> = lines
-        .map(|(name, value)| {
-            let value = value.split_whitespace().next().unwrap();
-            let secret = match name {
-                "ZENDESK_TOKEN_LOGIN__SECRET" => LOGIN_SECRET,
-                "ZENDESK_TOKEN_LOGIN__PROJECT_ID" => PROJECT,
-                _ => CHAT_SECRET,
-            };
-            let key = name.strip_prefix("ZENDESK_TOKEN_").unwrap().replace("__", ".").to_lowercase();
-            (key, if value == "…" { secret.to_owned() } else { value.to_owned() })
-        })
-        .collect();
-    assert_eq!(settings.len(), 5);
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let result = output(&["check"], &settings);
-    assert_eq!(result.status.code(), Some(0), "{}", String::from_utf8_lossy(&result.stderr));
-    let report = String::from_utf8(result.stdout).unwrap();
-    assert!(
-        report.ends_with("No errors, 0 warning(s).\n") && report.contains("by the shop's own host alone"),
-        "{report}"
-    );
+fn the_table_of_commands_is_the_one_in_the_help() {
+    let help = String::from_utf8(output(&["--help"], &[]).stdout).unwrap();
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().lines();
+    let names: Vec<String> = commands.filter_map(|line| Some(format!("`{}`", line.split(' ').nth(2)?))).collect();
+    let documented: Vec<String> = table("Command").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(documented, names.strip_suffix(&["`help`".to_owned()]).unwrap());
 }
 
 #[test]
-fn files_that_the_readme_names_are_there() {
-    for path in ["tests/all", ".ci/run", "config/example.toml", "CHANGELOG.md", "LICENSE", "Dockerfile"] {
-        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path}");
-    }
-    let readme = read("README.md");
-    let second_command = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    assert_eq!(second_command, "cargo run --release -- demo\ntests/all\n");
+fn the_first_commands_of_the_readme_are_the_demo_and_all_tests() {
+    assert_eq!(read("README.md").split("```").nth(3).unwrap(), "sh\ncargo run --release -- demo\ntests/all\n");
     assert!(read(".ci/run").trim_end().ends_with("exec tests/all"));
+}
+
+#[test]
+fn every_link_resolves_and_every_page_is_in_the_book() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_folder = |folder: &str| {
+        let files = fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect::<Vec<PathBuf>>()
+    };
+    let pages = in_folder("docs");
+    let link = Regex::new(r#"\]\(([^)]+)\)|(?:src|srcset)="([^"]+)""#).unwrap();
+    for page in pages.iter().chain(&in_folder(".")).chain(&in_folder(".github")) {
+        let text = fs::read_to_string(page).unwrap();
+        for (_, [target]) in link.captures_iter(&text).map(|found| found.extract()) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            // A path on the shop's host, or another site.
+            if path.starts_with('/') || path.contains("://") {
+                continue;
+            }
+            let file = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(file.exists(), "{}: {target}", page.display());
+            let is_in_book = !pages.contains(page) || file.parent() == page.parent();
+            assert!(is_in_book, "{}: {target} is not in the book", page.display());
+            assert!(anchor.is_empty() || anchors(&file).contains(&anchor.to_owned()), "{}: {target}", page.display());
+        }
+    }
+    let summary = read("docs/SUMMARY.md");
+    let mut names = pages.iter().map(|page| page.file_name().unwrap().to_str().unwrap());
+    assert!(names.all(|name| name == "SUMMARY.md" || summary.contains(&format!("({name})"))), "{summary}");
+}
+
+/// The anchors of a page's headings, as GitHub and mdBook make them.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' '));
+    let anchor =
+        |heading: &str| heading.to_lowercase().replace(|c: char| !c.is_alphanumeric() && !"-_ ".contains(c), "");
+    headings.map(|heading| anchor(heading).replace(' ', "-")).collect()
 }

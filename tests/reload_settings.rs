@@ -50,10 +50,10 @@ fn sighup_reloads_the_settings_file_and_says_what_takes_a_restart() {
     let log = server.stop().log;
     for key in ["listen", "limits.connections", "log.level"] {
         let told =
-            |line: &&String| line.contains("takes a restart") && line.contains(&format!("\"setting\":\"{key}\""));
+            |line: &&String| line.contains("after a restart") && line.contains(&format!("\"setting\":\"{key}\""));
         assert_eq!(log.iter().filter(told).count(), 1, "{key}: {log:?}");
     }
-    assert_eq!(log.iter().filter(|line| line.contains("takes a restart")).count(), 3, "{log:?}");
+    assert_eq!(log.iter().filter(|line| line.contains("after a restart")).count(), 3, "{log:?}");
 }
 
 #[test]

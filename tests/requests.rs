@@ -14,8 +14,9 @@ use tower::layer::util::Identity;
 use tracing::Level;
 use zendesk_token::config::Config;
 use zendesk_token::exchange::Exchange;
+use zendesk_token::http::AppState;
+use zendesk_token::http::middleware::{support_sdk_middleware, with_middleware};
 use zendesk_token::http::origin::cors;
-use zendesk_token::http::{AppState, for_zendesks_servers, with_layers};
 use zendesk_token::metrics::Metrics;
 use zendesk_token::telemetry::{self, Format};
 
@@ -37,8 +38,8 @@ fn app(state: Arc<AppState>) -> Router {
         .route("/panic", get(fault))
         .route("/fine", get(|| async { "fine" }));
     let servers = Router::new().route("/support-sdk/token", post(fault).get(std::future::pending::<()>));
-    let routes = routes.merge(for_zendesks_servers(servers));
-    with_layers(routes, cors(&state), Identity::new(), &state).with_state(state)
+    let routes = routes.merge(support_sdk_middleware(servers));
+    with_middleware(routes, cors(&state), Identity::new(), &state).with_state(state)
 }
 
 async fn ask(app: &Router, path: &str) -> Response {

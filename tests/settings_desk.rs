@@ -36,7 +36,7 @@ fn chat_api(settings: &[(&str, &str)]) -> Result<String, ConfigError> {
 }
 
 #[test]
-fn an_api_is_found_by_subdomain_or_named_outright() {
+fn an_api_is_configured_by_subdomain_or_base_url() {
     assert_eq!(conversations(&[]).unwrap(), "https://acme.zendesk.com/sc");
     assert_eq!(
         chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", "t")]).unwrap(),
@@ -64,9 +64,9 @@ fn an_api_is_found_by_subdomain_or_named_outright() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_key_source_and_mend() {
+fn each_problem_is_reported_with_key_source_and_fix() {
     let url = "needs https, host and path and no more";
-    for (key, value, mend) in [
+    for (key, value, fix) in [
         ("conversations.subdomain", "acme.zendesk.com", "give only acme"),
         ("conversations.subdomain", "https://acme.zendesk.com", "give only acme"),
         ("conversations.subdomain", "-acme", "give only acme"),
@@ -98,31 +98,32 @@ fn what_is_wrong_is_told_with_key_source_and_mend() {
         ("conversations.ca_file", "/no/such/file", "names a file that"),
         ("conversations.ca_file", "/dev/null", "is no certificate"),
     ] {
-        let told = conversations(&[(key, value)]).expect_err(value).to_string();
+        let error = conversations(&[(key, value)]).expect_err(value).to_string();
         assert!(
-            told.starts_with("conversations.") && told.contains(mend) && told.lines().count() == 1,
-            "{key}={value}: {told}"
+            error.starts_with("conversations.") && error.contains(fix) && error.lines().count() == 1,
+            "{key}={value}: {error}"
         );
-        assert!(!told.contains("password"), "{told}");
+        assert!(!error.contains("password"), "{error}");
     }
     let both =
         conversations(&[("conversations.base_url", "https://api.smooch.io"), ("conversations.subdomain", "acme")]);
     assert!(both.unwrap_err().to_string().contains("keep one of the two"));
     let published = [("chat.secret", CHAT_SECRET), ("conversations.key_id", CHAT_SECRET)];
-    let told = conversations(&published).unwrap_err().to_string();
-    assert!(told.starts_with("conversations.key_id (") && told.contains("has the value of chat.secret ("), "{told}");
+    let error = conversations(&published).unwrap_err().to_string();
+    assert!(error.starts_with("conversations.key_id (") && error.contains("has the value of chat.secret ("), "{error}");
     let marked = [("chat_api.subdomain", "acme"), ("chat_api.token", "\u{feff}t0ken")];
     assert!(chat_api(&marked).is_ok(), "a byte order mark is dropped");
     let jwt = [("chat_api.subdomain", "acme"), ("chat_api.token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln")];
     assert!(chat_api(&jwt).is_ok(), "an access token may be a JWT");
     for token in ["a b", "é", ""] {
-        let told = chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", token)]).expect_err(token).to_string();
-        assert!(told.starts_with("chat_api.token (ZENDESK_TOKEN_CHAT_API__TOKEN): "), "{told}");
+        let error =
+            chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", token)]).expect_err(token).to_string();
+        assert!(error.starts_with("chat_api.token (ZENDESK_TOKEN_CHAT_API__TOKEN): "), "{error}");
     }
 }
 
 #[test]
-fn open_files_are_warned_of_on_standard_error() {
+fn readable_secret_files_cause_a_warning_on_standard_error() {
     let key = SettingsFile::new("k3yS3cr3t");
     fs::set_permissions(key.path(), Permissions::from_mode(0o644)).unwrap();
     let path = key.path().to_str().unwrap();
@@ -139,49 +140,49 @@ fn open_files_are_warned_of_on_standard_error() {
         (&["conflict", "show", "1"], &conflict[..], "conversations.key_secret_file"),
         (&["visitor", "show", "1"], &visitor[..], "chat_api.token_file"),
     ] {
-        let told = String::from_utf8(output(arguments, settings).stderr).unwrap();
+        let error = String::from_utf8(output(arguments, settings).stderr).unwrap();
         let warning =
             format!("Warning: {file_key} ({}): names a file that can be read by every user", variable(file_key));
-        assert!(told.starts_with(&warning) && told.matches("Warning: ").count() == 1, "{told}");
+        assert!(error.starts_with(&warning) && error.matches("Warning: ").count() == 1, "{error}");
     }
 }
 
 #[test]
-fn nothing_set_is_told_key_by_key_and_its_own_alone() {
+fn missing_settings_are_reported_one_by_one() {
     let nothing = output(&["conflict", "find", "--email", "a@b"], &[("listen", "nonsense"), ("chat.secret", "short")]);
-    let told = String::from_utf8(nothing.stderr).unwrap();
-    let keys: Vec<&str> = told.lines().filter_map(|line| line.split(' ').next()).collect();
+    let error = String::from_utf8(nothing.stderr).unwrap();
+    let keys: Vec<&str> = error.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(
         keys,
         ["conversations.subdomain", "conversations.app_id", "conversations.key_id", "conversations.key_secret"],
-        "{told}"
+        "{error}"
     );
     assert_eq!(nothing.status.code(), Some(2));
     let nothing = output(&["visitor", "show", "1.a"], &[]);
-    let told = String::from_utf8(nothing.stderr).unwrap();
-    let keys: Vec<&str> = told.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!((keys, nothing.status.code()), (vec!["chat_api.subdomain", "chat_api.token"], Some(2)), "{told}");
+    let error = String::from_utf8(nothing.stderr).unwrap();
+    let keys: Vec<&str> = error.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!((keys, nothing.status.code()), (vec!["chat_api.subdomain", "chat_api.token"], Some(2)), "{error}");
 }
 
 #[test]
-fn a_slip_in_the_sections_name_is_told() {
+fn a_typo_in_a_section_name_is_reported() {
     let file = SettingsFile::new("[conversation]\nsubdomain = \"acme\"\n[lgin]\nsecret = \"x\"\n");
-    let told = output(&["conflict", "show", "x", "--config", file.path().to_str().unwrap()], &[]);
-    let told = String::from_utf8(told.stderr).unwrap();
+    let output = output(&["conflict", "show", "x", "--config", file.path().to_str().unwrap()], &[]);
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.contains("conversation.subdomain (") && told.contains("did you mean conversations.subdomain?"),
-        "{told}"
+        error.contains("conversation.subdomain (") && error.contains("did you mean conversations.subdomain?"),
+        "{error}"
     );
-    assert!(!told.contains("lgin"), "{told}");
+    assert!(!error.contains("lgin"), "{error}");
 }
 
 #[test]
 fn check_shows_no_key_of_an_api() {
     let settings = [("conversations.key_secret", "k3yS3cr3t"), ("chat_api.token", "t0ken")];
-    let told = output(&["check"], &crate::harness::usual(&settings));
-    let told = String::from_utf8(told.stdout).unwrap();
+    let output = output(&["check"], &crate::harness::usual(&settings));
+    let report = String::from_utf8(output.stdout).unwrap();
     assert!(
-        told.contains("conversations.key_secret") && !told.contains("k3yS3cr3t") && !told.contains("t0ken"),
-        "{told}"
+        report.contains("conversations.key_secret") && !report.contains("k3yS3cr3t") && !report.contains("t0ken"),
+        "{report}"
     );
 }

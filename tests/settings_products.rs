@@ -48,7 +48,7 @@ fn a_product_is_served_when_it_has_a_secret() {
             let expected = if served.contains(&product) { "401 00-00" } else { "404 00-08" };
             assert_eq!(answer.refusal(), expected, "{path}");
             assert_eq!(report.contains(path), served.contains(&product), "{path}\n{report}");
-            let is_told = report.contains("know a player by the email alone");
+            let is_told = report.contains("identify a player by the email alone");
             assert_eq!(is_told, served.contains(&Product::HelpCenter) || served.contains(&Product::SupportSdk));
             let is_told = report.contains("Chat shows agents the email as the player's name, with a check mark");
             assert_eq!(is_told, served.contains(&Product::Chat), "{report}");
@@ -65,7 +65,7 @@ fn a_product_is_served_when_it_has_a_secret() {
 fn check_says_that_chat_shows_the_email_only_where_it_does() {
     for (name_from, is_told) in [("email", true), ("email,name", true), ("name,username,email", false)] {
         let report = String::from_utf8(output(&["check"], &usual(&[("chat.name_from", name_from)])).stdout).unwrap();
-        let advice = r#"chat.name_from = ["name", "username", "email"] shows the name instead"#;
+        let advice = r#"To show the name instead: chat.name_from = ["name", "username", "email"]"#;
         assert_eq!(report.contains(advice), is_told, "{name_from}: {report}");
     }
 }

@@ -44,7 +44,7 @@ fn a_key_that_may_be_new_is_worth_another_try_while_the_api_is_not_to_be_asked()
     assert_eq!(ask(&server, &rotated).refusal(), "401 00-01", "a page loses nothing by it");
     until("out of the cooldown", || post(&server, &rotated).status == 200);
     let log = server.log().join("\n");
-    assert!(log.contains("keeps the Login API from being asked again; Zendesk's servers may ask again"), "{log}");
+    assert!(log.contains("keeps the Login API from being asked again; Zendesk's servers may try again"), "{log}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_body_has_five_seconds() {
     assert_eq!(late.refusal(), "400 00-10");
     assert!((4900..60_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     let log = server.stop().log.join("");
-    assert!(log.contains("the body did not come within 5 s"), "{log}");
+    assert!(log.contains("the body did not arrive within 5 s"), "{log}");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_body_in_tiny_chunks_is_bounded_on_the_wire() {
         assert!(["413 00-13", "400 00-10"].contains(&refusal.as_str()), "{refusal}");
     }
     let log = server.stop().log.join("\n");
-    assert!(!log.contains("the body did not come"), "it is not waited for: {log}");
+    assert!(!log.contains("the body did not arrive"), "it is not waited for: {log}");
     assert_eq!(log.matches("the body is larger than 16 KiB").count(), 2, "{log}");
 }
 

@@ -1,10 +1,10 @@
-//! Every threat, and the tests that are named after what must happen then. `.github/SECURITY.md` tells the same threats to people.
+//! Every threat in `docs/security.md` has tests.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What gets tried, and the tests of it.
+/// A threat, and the tests that show what happens.
 const THREATS: [(&str, &[&str]); 42] = [
     (
         "another algorithm than the configured one, `none` in any spelling, or no algorithm",
@@ -25,10 +25,10 @@ const THREATS: [(&str, &[&str]); 42] = [
     ),
     ("a `kid` that is a path, SQL, a number or very long", &["a_kid_is_looked_up_exactly_or_not_at_all"]),
     (
-        "a member twice, also by an escape in its name, also in claims that nobody reads",
+        "the same JSON member twice, also by an escape in its name, also in claims that are not used",
         &["no_member_stands_twice_unnoticed_whatever_its_spelling"],
     ),
-    ("a payload that is no object", &["a_payload_that_is_no_object_is_refused"]),
+    ("a payload that is not an object", &["a_payload_that_is_no_object_is_refused"]),
     (
         "`exp`, `iat` or `nbf` missing, of another type, negative or beyond the year 9999",
         &[
@@ -39,7 +39,7 @@ const THREATS: [(&str, &[&str]); 42] = [
     ),
     ("`iat` or `nbf` in the future", &["iat_and_nbf_may_lie_in_the_future_by_the_leeway_and_no_more"]),
     (
-        "RS256 without `kid`, or two keys of one `kid`",
+        "RS256 without `kid`, or two keys with one `kid`",
         &["every_refused_rs256_fixture_is_refused", "a_set_with_one_kid_twice_is_refused_whole"],
     ),
     (
@@ -48,7 +48,7 @@ const THREATS: [(&str, &[&str]); 42] = [
     ),
     ("an audience, which real tokens have", &["an_audience_is_nobodys_business"]),
     (
-        "padding, blanks, the other alphabet or spare bits in base64url",
+        "padding, spaces, the other alphabet or spare bits in base64url",
         &["base64url_is_read_to_the_letter", "every_hmac_vector_is_judged_as_its_label_says_but_four_wrong_ones"],
     ),
     (
@@ -67,7 +67,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a second login cookie, tossed from a sibling subdomain",
+        "a second login cookie from a sibling subdomain",
         &[
             "cookies_of_two_players_are_refused_in_either_order",
             "a_tossed_cookie_that_does_not_verify_changes_nothing",
@@ -88,7 +88,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &["a_foreign_origin_is_refused_before_its_token_is_read", "two_origin_headers_are_a_malformed_request"],
     ),
     (
-        "slow headers and bodies, idle sockets, floods of connections, half a request at the stop",
+        "slow headers and bodies, idle sockets, floods of connections, half a request at shutdown",
         &[
             "slow_headers_are_cut_off_counted_from_accept",
             "bodies_that_never_come_leave_room_for_everybody_else",
@@ -99,7 +99,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a request hidden in another's body",
+        "a request hidden in the body of another",
         &["a_body_is_never_read_as_a_second_request", "what_is_no_request_gets_400_and_nothing_more"],
     ),
     (
@@ -125,7 +125,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "made-up key ids, an API that is slow, huge, wrong or redirecting",
+        "invented key ids, an API that is slow, huge, wrong or redirecting",
         &[
             "unknown_kids_cause_one_fetch_in_each_cooldown",
             "an_answer_that_is_no_key_set_keeps_the_old_keys",
@@ -143,7 +143,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a value that others can read, or that somebody made up, as a secret: a token, a URL, a path, an unreplaced reference, a modulus",
+        "a value that others can read, or that somebody invented, as a secret: a token, a URL, a path, an unreplaced reference, a modulus",
         &[
             "what_others_can_read_is_no_secret",
             "where_a_secret_is_kept_is_no_secret",
@@ -165,13 +165,13 @@ const THREATS: [(&str, &[&str]); 42] = [
         "secret files that every user of the machine can read or change",
         &[
             "a_secret_file_that_others_can_read_or_change_is_warned_of",
-            "open_files_are_warned_of_on_standard_error",
+            "readable_secret_files_cause_a_warning_on_standard_error",
             "a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_they_can_read_it",
         ],
     ),
-    ("a core dump, which would hold the secrets", &["no_command_leaves_its_secrets_in_a_core_dump"]),
+    ("a core dump, which would contain the secrets", &["no_command_leaves_its_secrets_in_a_core_dump"]),
     (
-        "an email that disguises its domain, or one of the domain that makes up emails",
+        "an email that disguises its domain, or one of the domain for invented emails",
         &[
             "nobody_claims_an_email_that_is_made_up_for_another",
             "an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the_token",
@@ -179,7 +179,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a name that shows nothing, turns the line, or hides an email while emails are withheld",
+        "a name that shows nothing, changes the writing direction, or hides an email while emails are withheld",
         &[
             "what_nobody_sees_and_what_turns_the_line_is_taken_out_of_a_name",
             "a_name_that_shows_nothing_is_passed_over",
@@ -187,7 +187,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a token of another kind: for servers, for a logout, or of another `typ`",
+        "a token for another use: for servers, for a logout, or of another `typ`",
         &["a_token_of_another_kind_is_refused"],
     ),
     (
@@ -195,7 +195,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &[
             "a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for",
             "only_logins_of_the_types_that_are_set_are_vouched_for",
-            "an_unconfirmed_email_is_refused_where_it_is_the_player_and_the_fix_is_told",
+            "an_unconfirmed_email_is_refused_by_products_that_identify_players_by_email",
         ],
     ),
     (
@@ -229,7 +229,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &["a_login_token_is_taken_as_apps_get_it_wrong", "what_is_no_login_token_is_malformed_and_the_log_says_how"],
     ),
     (
-        "the demo's page from another site or by another name, and the demo elsewhere than on loopback",
+        "the demo's page from another site or by another host name, and the demo elsewhere than on loopback",
         &[
             "the_shop_answers_its_own_page_and_nobody_else",
             "the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere",
@@ -254,7 +254,7 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn every_threat_has_tests_that_are_there() {
+fn every_threat_has_tests_that_exist() {
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")).unwrap() {
         let path = file.unwrap().path();
@@ -274,9 +274,9 @@ fn every_threat_has_tests_that_are_there() {
 }
 
 #[test]
-fn the_security_policy_tells_the_same_threats() {
-    let policy = read(".github/SECURITY.md");
-    let rows = policy.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
-    let told: Vec<&str> = rows.filter(|row| !row.starts_with("What")).collect();
-    assert_eq!(told, THREATS.map(|(threat, _)| threat));
+fn the_security_page_has_the_same_threats() {
+    let page = read("docs/security.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let documented: Vec<&str> = rows.filter(|row| !row.starts_with("What")).collect();
+    assert_eq!(documented, THREATS.map(|(threat, _)| threat));
 }

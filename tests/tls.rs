@@ -164,8 +164,8 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_old_ones_live_on() {
     pki.put_live("first");
     until("mended", || reloads(&server, "done") > done);
     let log = server.stop().log.join("\n");
-    assert!(log.contains("tls.key: is not the key of the first certificate in tls.certificate"), "{log}");
-    assert!(log.contains("tls.key: holds no private key in PEM"), "{log}");
+    assert!(log.contains("tls.key: does not match the first certificate in tls.certificate"), "{log}");
+    assert!(log.contains("tls.key: contains no unencrypted PEM private key"), "{log}");
     let key = String::from_utf8(key).unwrap();
     assert!(key.lines().skip(1).take(3).all(|line| !log.contains(line)), "nothing of the key");
 }
@@ -216,7 +216,7 @@ fn what_a_client_speaks_by_mistake_instead_of_tls_is_named_once() {
     }
     let log = server.stop().log;
     let warned: Vec<&String> = log.iter().filter(|line| line.contains("WARN")).collect();
-    for told in ["speaks plain HTTP to a listener of TLS", "speaks only HTTP/2", "speaks the PROXY protocol"] {
+    for told in ["uses plain HTTP on a TLS listener", "uses HTTP/2", "uses the PROXY protocol"] {
         let lines = warned.iter().filter(|line| line.contains(told)).count();
         assert_eq!(lines, 1, "{warned:?}");
     }
@@ -259,11 +259,11 @@ fn what_is_no_pair_is_refused_at_start_with_key_and_mend() {
     let cut = pki.0.write("cut", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
     let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
     for (certificate, key, told) in [
-        (text(&pem), text(&other), "tls.key: is not the key of"),
-        (text(&nonsense), text(&key), "tls.certificate: holds no certificate"),
-        (text(&cut), text(&key), "tls.certificate: holds a certificate that can't be read"),
-        (text(&pem), text(&pem), "tls.key: holds no private key"),
-        (text(&key), text(&key), "tls.certificate: holds no certificate"),
+        (text(&pem), text(&other), "tls.key: does not match"),
+        (text(&nonsense), text(&key), "tls.certificate: contains no PEM certificate"),
+        (text(&cut), text(&key), "tls.certificate: contains a malformed certificate"),
+        (text(&pem), text(&pem), "tls.key: contains no unencrypted PEM private key"),
+        (text(&key), text(&key), "tls.certificate: contains no PEM certificate"),
         ("/nowhere".to_owned(), text(&key), "tls.certificate (ZENDESK_TOKEN_TLS__CERTIFICATE): names a file that"),
         (text(&pem), String::new(), "tls.key (ZENDESK_TOKEN_TLS__KEY): is empty"),
     ] {

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::conflict::run;
 use crate::desk_api::{DeskApi, Step};
-use crate::inspect::Told;
+use crate::inspect::CommandOutput;
 use crate::stub::Reply;
 
 const ID: &str = "9855790.xjj3ukxyIhn6j3";
 const SUB: &str = "82cd5e0c-9d6e-4e7c-8d0b-7f6f6d5a1a11";
 
-fn show(api: &DeskApi, arguments: &[&str]) -> Told {
+fn show(api: &DeskApi, arguments: &[&str]) -> CommandOutput {
     run(api, &std::env::temp_dir(), &[&["visitor", "show"], arguments].concat(), &[])
 }
 
@@ -49,7 +49,7 @@ fn a_visitor_is_shown_by_either_id_with_its_link() {
 #[test]
 fn as_json_it_has_the_fields_and_the_verdict() {
     let api = DeskApi::start();
-    let json = |told: &Told| serde_json::from_str::<Value>(&told.out).unwrap();
+    let json = |told: &CommandOutput| serde_json::from_str::<Value>(&told.out).unwrap();
     let expected = json!({
         "id": ID, "external_id": SUB, "name": "Sue", "email": "sue@example.org", "phone": "", "created": "2020-04-15T11:35:54Z",
         "banned": false, "notes": "", "expect": null, "linked": null

@@ -1,4 +1,4 @@
-//! `healthcheck`: asks the running service whether it is ready.
+//! `healthcheck`: asks the admin listener of the running service whether it is ready.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -11,39 +11,36 @@ use anyhow::{Context, anyhow, bail, ensure};
 
 use crate::config::{Config, environment};
 
-/// For the whole check: less than the 4 s that the image's HEALTHCHECK gives it.
+/// Time limit of the whole check; the image's HEALTHCHECK allows 4 s.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Asks `/ready` of the admin listener that the settings name.
-///
-/// # Errors
-/// Nobody answers within 3 s, or the answer is no; so it is with settings that can't be read, since an orchestrator
-/// knows but the two.
-pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
+/// Requests `/ready` from the admin listener. Wrong settings are an ordinary failure, with exit status 1: orchestrators
+/// expect 0 or 1.
+pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let started = Instant::now();
     let listen = listen(file)?;
-    ensure!(listen.port() != 0, "admin.listen has port 0, so nobody can know where to ask; give it a port");
+    ensure!(listen.port() != 0, "admin.listen has port 0, so the port is unknown; set a port");
     let address = reachable(listen);
     let status = ask(address, started).map_err(|error| {
-        anyhow!("admin.listen: no answer from {address} ({error}); does the service run with these settings?")
+        anyhow!("admin.listen: no answer from {address} ({error}); is the service running with these settings?")
     })?;
     if status.starts_with("HTTP/1.") && status.contains(" 200 ") {
         Ok(())
     } else {
-        bail!("{address} answers, but is not ready: {status}");
+        bail!("the service at {address} is not ready: {status}");
     }
 }
 
-/// Where the service listens, by its settings. A file that never ends, or is of a network that is gone, is left to itself.
+/// The address in `admin.listen`. Loads it in a thread, since a pipe or a lost network drive can block for ever.
 fn listen(file: Option<&Path>) -> anyhow::Result<SocketAddr> {
     let (sender, receiver) = mpsc::channel();
     let file = file.map(Path::to_path_buf);
     thread::spawn(move || sender.send(Config::load_admin_listen(file.as_deref(), environment())));
-    let listen = receiver.recv_timeout(LIMIT).context("the settings can't be read within 3 s")?;
+    let listen = receiver.recv_timeout(LIMIT).context("the settings file could not be read within 3 s")?;
     listen.map_err(|error| anyhow!("{error}"))
 }
 
-/// Where to reach a listener from the same machine: one on every address is on loopback too.
+/// The address to connect to: loopback for a listener on all addresses.
 fn reachable(mut listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -53,7 +50,7 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
     listen
 }
 
-/// One request of HTTP/1.0, which the other side ends by closing; the status line comes back.
+/// Sends one HTTP/1.0 request, after which the server closes the connection; returns the status line.
 fn ask(address: SocketAddr, started: Instant) -> anyhow::Result<String> {
     let left = || LIMIT.checked_sub(started.elapsed()).filter(|left| !left.is_zero()).context("no answer within 3 s");
     let mut stream = TcpStream::connect_timeout(&address, left()?)?;
@@ -68,7 +65,7 @@ fn ask(address: SocketAddr, started: Instant) -> anyhow::Result<String> {
             bytes => answer.extend(chunk.iter().take(bytes)),
         }
     }
-    let end = answer.iter().position(|byte| *byte == b'\n').context("what answers does not speak HTTP")?;
+    let end = answer.iter().position(|byte| *byte == b'\n').context("the answer is not HTTP")?;
     let line = answer.get(..end).unwrap_or_default();
     Ok(String::from_utf8_lossy(line).trim().to_owned())
 }

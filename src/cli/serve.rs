@@ -14,26 +14,23 @@ use crate::config::{Config, Limits, environment};
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
 use crate::http::admin;
-use crate::http::per_client::PerClient;
+use crate::http::per_client::PerClientLimit;
 use crate::http::support_sdk::MAX_READ;
 use crate::metrics::Metrics;
 use crate::server;
-use crate::server::listener::{Admit, BACKLOG, Listener, Place};
+use crate::server::listener::{Admit, BACKLOG, Listener, Permit};
 use crate::server::reload::{Load, Reload, hangup};
 use crate::server::tls::{CertifiedKey, Tls};
 use crate::telemetry;
 
 use super::block_on;
 
-/// Runs until SIGTERM or SIGINT.
-///
-/// # Errors
-/// Wrong settings, or an address that can't be listened on.
-pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
+/// Runs the service until SIGTERM or SIGINT.
+pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
     block_on(async {
-        // First of all: a reload that is asked for while the service starts must not end it.
+        // First, so that a SIGHUP during startup does not end the process.
         let hangup = hangup()?;
         let config = load()?;
         let _log = telemetry::start(config.log.format, config.log.level);
@@ -44,24 +41,18 @@ pub fn run(file: Option<&Path>) -> anyhow::Result<()> {
     })?
 }
 
-/// Sockets that are bound already.
-pub struct Sockets {
-    /// Of the public listener.
-    pub public: TcpListener,
-    /// Where clients find that.
-    pub shown: SocketAddr,
-    /// Of the admin listener.
-    pub admin: TcpListener,
-    /// What else is answered, and by what.
-    pub more: Vec<(TcpListener, Router)>,
+/// Bound sockets.
+pub(crate) struct Sockets {
+    pub(crate) public: TcpListener,
+    /// The address of `public` for clients.
+    pub(crate) shown: SocketAddr,
+    pub(crate) admin: TcpListener,
+    /// Further listeners with their routers.
+    pub(crate) more: Vec<(TcpListener, Router)>,
 }
 
-/// Serves on sockets that are bound already. `reload` gives the settings anew when the signal comes;
-/// without it they stay, and SIGHUP ends the process as a closed terminal should.
-///
-/// # Errors
-/// The exchange can't be built or the signals can't be caught.
-pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
+/// Serves on bound sockets. `reload` loads the settings again on SIGHUP; without it, SIGHUP ends the process.
+pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
     let Sockets { public, shown, admin, more } = sockets;
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
@@ -83,12 +74,15 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
     let connections = server::fit_connections(config.limits.connections, calls, are_made);
     if connections < config.limits.connections {
-        tracing::warn!(connections, "fewer than limits.connections: raise the limit of open files (ulimit -n)");
+        tracing::warn!(
+            connections,
+            "fewer connections than limits.connections: raise the limit of open files (ulimit -n)"
+        );
     }
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
     let public = Listener::new("public", public, router, limits, &metrics);
-    let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).over(tls);
+    let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).with_tls(tls);
     let admin_router = admin::router(live.clone(), metrics.clone());
     let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
@@ -98,30 +92,25 @@ pub async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sock
     Ok(())
 }
 
-/// Lets each client have so many connections, and addresses that stand for many clients any number.
+/// Limits the connections of each client, except for addresses that many clients share.
 fn per_client(most: usize, router: LiveRouter) -> Admit {
-    let clients = PerClient::default();
+    let clients = PerClientLimit::default();
     Arc::new(move |peer| {
         if router.is_many_clients(peer) {
             return Some(Box::new(()));
         }
-        clients.take(peer, most).map(|place| -> Place { Box::new(place) })
+        clients.try_acquire(peer, most).map(|permit| -> Permit { Box::new(permit) })
     })
 }
 
-/// Binds an address; `key` is the setting that named it.
-///
-/// # Errors
-/// The address is taken or not this machine's.
-pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    bind(address).map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set an address that is free"))
+/// Binds an address; `key` is the setting that it comes from.
+pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    bind(address)
+        .map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set a free address of this machine"))
 }
 
-/// Binds with a backlog of our own; tokio's is 128. The kernel takes less where `net.core.somaxconn` says so.
-///
-/// # Errors
-/// As the operating system says.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds with a backlog of [`BACKLOG`], which `net.core.somaxconn` may reduce; tokio's own `bind` uses 128.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::products::PRODUCTS;
 use crate::http::token::path;
 
-use super::pasted::Pasted;
+use super::inspect::input::Pasted;
 use super::players::{Kind, LoginSecrets, Player, jane};
 
 /// Who is signed in.

@@ -1,4 +1,4 @@
-//! Words for a person: times, and texts from outside made safe to show.
+//! Text for people: times in words, and untrusted text made safe for a terminal.
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::login::Timestamp;
 use crate::login::claims::MAX_TIMESTAMP;
 
-/// A length of time in its largest fitting unit: `3 hours`.
+/// A duration in its largest suitable unit: `3 hours`.
 #[must_use]
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.unsigned_abs();
@@ -22,7 +22,7 @@ pub fn span(seconds: i64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a time claim says at `now`: `expired 3 hours ago`. Nothing for claims that are no times.
+/// What a time claim means at `now`: `expired 3 hours ago`. `None` for other claims.
 #[must_use]
 pub fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
     let distance = span(at.saturating_sub(now));
@@ -37,7 +37,7 @@ pub fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
     })
 }
 
-/// A time as RFC 3339 writes it, in UTC; nothing when it is none between 1970 and 9999.
+/// A time in RFC 3339 format, in UTC; `None` outside of the years 1970 to 9999.
 #[must_use]
 pub fn date(at: Timestamp) -> Option<String> {
     let since_1970 = u64::try_from(at).ok().filter(|_| at <= MAX_TIMESTAMP)?;
@@ -45,48 +45,48 @@ pub fn date(at: Timestamp) -> Option<String> {
     Some(humantime::format_rfc3339_seconds(time).to_string())
 }
 
-/// A text that nobody vouches for, safe on a terminal: what would move the cursor, change colours, turn
-/// the direction of writing or not be seen is written as an escape.
+/// Untrusted text, safe on a terminal: characters that are invisible, move the cursor, or change colours or
+/// the writing direction are escaped.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let shown = |letter: char| if is_unseen(letter) { letter.escape_unicode().to_string() } else { letter.to_string() };
-    text.chars().map(shown).collect()
+    let escape = |c: char| if is_invisible(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
-/// A text as one word of a command that a person may copy (POSIX shells; PowerShell too, but for quotes in it).
+/// Text quoted as one argument of a shell command to copy (POSIX shells; PowerShell if it has no quotes).
 #[must_use]
 pub fn shell_word(text: &str) -> String {
     let text = printable(text);
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@%+=".contains(letter);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// As [`printable`], for JSON, whose own escapes it uses.
+/// Like [`printable`], with the escapes of JSON.
 fn printable_json(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for letter in json.chars() {
-        if is_unseen(letter) && letter != '\n' {
-            for unit in letter.encode_utf16(&mut [0; 2]) {
-                let _ = write!(shown, "\\u{unit:04x}");
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_invisible(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
             }
         } else {
-            shown.push(letter);
+            escaped.push(c);
         }
     }
-    shown
+    escaped
 }
 
-/// One JSON object, for scripts.
+/// Pretty-printed JSON with a final newline.
 ///
 /// # Errors
-/// None that a person could cause.
-pub fn json(told: &impl Serialize) -> serde_json::Result<String> {
-    Ok(printable_json(&serde_json::to_string_pretty(told)?) + "\n")
+/// The value can't be serialized; input can't cause this.
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable_json(&serde_json::to_string_pretty(value)?) + "\n")
 }
 
-/// What does not show, or changes how other letters show.
-fn is_unseen(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+/// Whether a character is invisible, or changes how others are displayed.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }

@@ -1,4 +1,4 @@
-//! The form in which a client wants its token, by its `Accept` header.
+//! Selects the format of a token by the `Accept` header.
 
 use std::convert::Infallible;
 
@@ -7,12 +7,12 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 
-/// How a token is written into the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The format of a token in a response.
+#[derive(Clone, Copy)]
 pub(super) enum TokenFormat {
-    /// `{"token":"…"}`, as Xsolla's reference answers.
+    /// `{"token":"…"}`, as in Xsolla's reference.
     Json,
-    /// The bare token, as Zendesk's own example answers.
+    /// The bare token, as in Zendesk's example.
     PlainText,
 }
 
@@ -24,17 +24,15 @@ impl<S: Sync> FromRequestParts<S> for TokenFormat {
     }
 }
 
-/// Whether `text/plain` is preferred over `application/json` by its weight (RFC 9110 §12.5.1).
-///
-/// At equal weights JSON wins: `application/json, text/plain, */*` is what axios sends by itself.
-/// A range that can't be read counts for nothing.
+/// Whether `text/plain` has a higher weight than `application/json` (RFC 9110 §12.5.1). At equal weights JSON wins, since
+/// axios sends `application/json, text/plain, */*` by default. Malformed ranges are ignored.
 fn prefers_plain_text(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<Range<'_>> = ranges.flat_map(|value| value.split(',')).filter_map(Range::read).collect();
     weight(&ranges, "text", "plain") > weight(&ranges, "application", "json")
 }
 
-/// One media range and its weight in thousandths.
+/// A media range and its weight in thousandths.
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
@@ -49,8 +47,8 @@ impl<'a> Range<'a> {
         Some(Self { kind, subtype, weight: weight.map_or(Some(1000), thousandths)? })
     }
 
-    /// How closely the range fits a media type: 3 by name, 2 by its kind, 1 as `*/*`.
-    fn fit(&self, kind: &str, subtype: &str) -> Option<u8> {
+    /// How specifically the range matches a media type: 3 as `text/plain`, 2 as `text/*`, 1 as `*/*`.
+    fn specificity(&self, kind: &str, subtype: &str) -> Option<u8> {
         match (self.kind, self.subtype) {
             ("*", "*") => Some(1),
             (a, "*") if a.eq_ignore_ascii_case(kind) => Some(2),
@@ -60,10 +58,10 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The weight of the range that fits closest; 0 when none does.
+/// The weight of the most specific range that matches; 0 if none does.
 fn weight(ranges: &[Range<'_>], kind: &str, subtype: &str) -> u16 {
-    let fitting = ranges.iter().filter_map(|range| Some((range.fit(kind, subtype)?, range.weight)));
-    fitting.max().map_or(0, |(_, weight)| weight)
+    let matching = ranges.iter().filter_map(|range| Some((range.specificity(kind, subtype)?, range.weight)));
+    matching.max().map_or(0, |(_, weight)| weight)
 }
 
 /// A `qvalue`: 0 to 1 with at most three decimals.

@@ -14,21 +14,17 @@ use super::health::NotReady;
 use super::live_router::LiveRouter;
 use super::openapi;
 
-/// Where the orchestrator asks whether the process runs.
 const LIVE_PATH: &str = "/live";
-/// Where the orchestrator asks whether the service wants requests.
 const READY_PATH: &str = "/ready";
-/// Where Prometheus reads the metrics.
 const METRICS_PATH: &str = "/metrics";
 
-/// What the admin listener's handlers answer from.
 #[derive(Clone)]
 pub(super) struct AdminState {
     live: LiveRouter,
     metrics: Metrics,
 }
 
-/// `/live`, `/ready` and `/metrics`, for the orchestrator and Prometheus; never for the public.
+/// The router of the admin listener, for the orchestrator and Prometheus.
 pub fn router(live: LiveRouter, metrics: Metrics) -> Router {
     Router::from(routes()).with_state(AdminState { live, metrics })
 }
@@ -37,27 +33,27 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
-/// Whether the process runs
+/// Liveness
 #[utoipa::path(
     get,
     path = LIVE_PATH,
     tag = openapi::ADMIN,
-    responses((status = 200, description = "It does.", content((String = "text/plain", example = "live\n")))),
+    responses((status = 200, description = "The process runs.", content((String = "text/plain", example = "live\n")))),
 )]
 async fn live() -> &'static str {
     "live\n"
 }
 
-/// Whether the service wants requests
+/// Readiness
 #[utoipa::path(
     get,
     path = READY_PATH,
     tag = openapi::ADMIN,
     responses(
-        (status = 200, description = "It does.", content((String = "text/plain", example = "ready\n"))),
+        (status = 200, description = "Ready.", content((String = "text/plain", example = "ready\n"))),
         (
             status = 503,
-            description = "Not now; the text says why.",
+            description = "Not ready; the text says why.",
             content((String = "text/plain", example = "draining\n")),
         ),
     ),
@@ -70,7 +66,7 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     }
 }
 
-/// The metrics
+/// Metrics
 #[utoipa::path(
     get,
     path = METRICS_PATH,

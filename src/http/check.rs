@@ -1,4 +1,4 @@
-//! A layer that looks at a request before the service behind it does, and may refuse it.
+//! A layer that may refuse a request before the inner service gets it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,9 +12,9 @@ use tower::{Layer, Service};
 
 use super::error::ApiError;
 
-/// Refuses the requests that `check` refuses. What `check` gives for the others is held until they are answered.
+/// Refuses the requests that `check` refuses; holds the value that it returns for the others, such as a permit, until the response.
 ///
-/// `axum::middleware::from_fn` does the same, but boxes two futures and clones the service for each request (see `access_log`).
+/// Not `axum::middleware::from_fn`, for the reason in [`super::access_log::AccessLogLayer`].
 pub(super) fn check<F, G>(check: F) -> CheckLayer<F>
 where
     F: Fn(&Request) -> Result<G, ApiError> + Clone,
@@ -56,7 +56,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         match (self.check)(&request) {
-            Ok(held) => CheckFuture::Passed { future: self.inner.call(request), held },
+            Ok(guard) => CheckFuture::Passed { future: self.inner.call(request), guard },
             Err(error) => CheckFuture::Refused { error },
         }
     }
@@ -65,7 +65,7 @@ where
 pin_project! {
     #[project = CheckFutureProjection]
     pub(super) enum CheckFuture<F, G> {
-        Passed { #[pin] future: F, held: G },
+        Passed { #[pin] future: F, guard: G },
         Refused { error: ApiError },
     }
 }

@@ -1,4 +1,4 @@
-//! Documents that anybody may read and caches may keep.
+//! Public documents that caches may keep.
 
 use aws_lc_rs::digest::{SHA384, digest};
 use axum::body::Bytes;
@@ -17,59 +17,54 @@ use super::error::ErrorCode;
 use super::openapi::{Responses, refusals};
 use super::origin::X_REQUEST_ID;
 
-/// Caches ask again after 5 minutes, so that pages soon have the script of a new release.
-const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
+/// Short, so that pages soon get the script of a new release.
+const CACHE_FOR_5_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// Which pages may embed an answer (fetch.spec.whatwg.org §3.7). Documents: any, also one that isolates itself
-/// (`Cross-Origin-Embedder-Policy`).
+/// Which pages may embed a response (fetch.spec.whatwg.org §3.7). For documents every page, also one with
+/// `Cross-Origin-Embedder-Policy`.
 pub(super) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// A document that is the same for everybody.
-#[derive(Debug, Clone)]
-pub struct Document {
+/// A document that is the same for every client.
+pub(super) struct Document {
     content_type: &'static str,
     body: Bytes,
     etag: HeaderValue,
 }
 
 impl Document {
-    /// Takes the text and its media type.
-    #[must_use]
-    pub fn new(content_type: &'static str, text: &'static str) -> Self {
+    pub(super) fn new(content_type: &'static str, text: &'static str) -> Self {
         let body = Bytes::from_static(text.as_bytes());
         let hash = STANDARD.encode(digest(&SHA384, &body));
-        // Base64 is always fit for a header.
+        // Base64 is always a valid header value.
         let etag = HeaderValue::try_from(format!("\"sha384-{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
         Self { content_type, body, etag }
     }
 
-    /// The document, or 304 for a client that has it already.
-    #[must_use]
-    pub fn answer(&self, headers: &HeaderMap) -> Response {
-        let kept = [
-            (CACHE_CONTROL, KEEP),
+    /// The document, or 304 if the client has it.
+    pub(super) fn response(&self, headers: &HeaderMap) -> Response {
+        let cached = [
+            (CACHE_CONTROL, CACHE_FOR_5_MINUTES),
             (ETAG, self.etag.clone()),
             (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
         ];
-        if self.is_named_by(headers) {
-            (StatusCode::NOT_MODIFIED, kept).into_response()
+        if self.matches(headers) {
+            (StatusCode::NOT_MODIFIED, cached).into_response()
         } else {
-            (kept, [(CONTENT_TYPE, HeaderValue::from_static(self.content_type))], self.body.clone()).into_response()
+            (cached, [(CONTENT_TYPE, HeaderValue::from_static(self.content_type))], self.body.clone()).into_response()
         }
     }
 
     /// Whether `If-None-Match` names this document (RFC 9110 §13.1.2).
-    fn is_named_by(&self, headers: &HeaderMap) -> bool {
+    fn matches(&self, headers: &HeaderMap) -> bool {
         let tags = headers.get_all(IF_NONE_MATCH).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         tags.map(<[u8]>::trim_ascii)
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes())
     }
 }
 
-/// What both documents answer next to themselves.
 impl IntoResponses for Document {
     fn responses() -> Responses {
-        let not_modified = ResponseBuilder::new().description("The copy that `If-None-Match` names is up to date.");
+        let not_modified = ResponseBuilder::new().description("The copy that `If-None-Match` names is current.");
         let mut responses = refusals(
             |code| matches!(code, ErrorCode::Overloaded | ErrorCode::TimedOut | ErrorCode::Internal),
             ErrorCode::status,
@@ -79,8 +74,8 @@ impl IntoResponses for Document {
     }
 }
 
-/// Takes off a document what the layers say of one request: a cache keeps it for all. A refusal stays as it is.
-pub(super) async fn same_for_all(mut response: Response) -> Response {
+/// Removes the headers that the middleware adds for one request, since a cache keeps the document for all. Refusals keep them.
+pub(super) async fn remove_request_headers(mut response: Response) -> Response {
     if response.headers().contains_key(ETAG) {
         let headers = response.headers_mut();
         for name in [X_REQUEST_ID, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS, VARY] {

@@ -1,4 +1,4 @@
-//! What a client is told when it gets no token, and the private reason behind it.
+//! Maps the private reason of a refusal to the error code that the client gets.
 
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER};
@@ -19,47 +19,46 @@ use crate::zendesk::identity::IdentityError;
 
 use super::json::Json;
 
-/// Seconds after which a client may try again when the trouble is ours.
-pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// Seconds after which a client may try again if the fault is ours.
+pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// A refusal as the client sees it. The first four are those of Xsolla's `login-zendesk-jwt-generation`, to the letter.
+/// A refusal as the client sees it. The first four are exactly those of Xsolla's `login-zendesk-jwt-generation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// No login token came with the request.
+    /// The request has no login token.
     TokenMissing,
-    /// The login token is not valid; why is logged, and not told.
+    /// The login token is not valid; only the log says why.
     TokenInvalid,
-    /// The login token names no player.
+    /// The login token has no `sub`.
     SubMissing,
     /// The login token has no email and the product needs one.
     EmailMissing,
-    /// A claim is there but Zendesk could not take it.
+    /// A claim has a value that Zendesk does not accept.
     ClaimUnusable,
-    /// The page's origin is not one of the shop's, or a page embeds the route as an image, a script or a frame.
+    /// The origin is not in `cors.origins`, or a page embeds the route as an image, script or frame.
     OriginForbidden,
-    /// The client asks more often than it may, or sends too many bodies at once.
+    /// The client is over its rate limit, or sends too many bodies at once.
     TooManyRequests,
-    /// The login can't be judged now: the Login API, which has to be asked, gives no answer; or, to Zendesk's
-    /// servers, for some other reason that may be ours.
+    /// The login can't be verified now: the Login API does not respond or, for Zendesk's servers, the cause may be temporary.
     LoginUnavailable,
-    /// No such route.
+    /// No such route, or a product that is not configured.
     NotFound,
-    /// The route does not take this method.
+    /// The route does not support the method.
     MethodNotAllowed,
-    /// Two Origin headers, or a body that can't be read.
+    /// Two `Origin` headers, or a malformed body.
     BadRequest,
-    /// More requests than the service takes at once.
+    /// Too many concurrent requests.
     Overloaded,
-    /// The answer took too long, which is the server's own slowness.
+    /// No response in time: the server was too slow.
     TimedOut,
     /// The request's body is too large.
     BodyTooLarge,
-    /// A fault of ours.
+    /// A fault of this service.
     Internal,
 }
 
 impl ErrorCode {
-    /// Every code, in the order of the table.
+    /// Every code, in order.
     pub const ALL: [Self; 15] = [
         Self::TokenMissing,
         Self::TokenInvalid,
@@ -78,7 +77,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// Status, code and description: the one table of errors.
+    /// Status, code and description: the table of errors.
     #[must_use]
     pub const fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -106,7 +105,7 @@ impl ErrorCode {
         self.row().0
     }
 
-    /// The code: `00-01`.
+    /// The code, such as `00-01`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.row().1
@@ -114,127 +113,90 @@ impl ErrorCode {
 }
 
 /// Why a request was refused, for the log. Never quotes a token, cookie, secret or email.
+#[expect(missing_docs, reason = "the error text of a variant is its documentation")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Reason {
-    /// No cookie has the name of the login cookie.
-    #[error("no cookie of the name in login.cookie")]
+    #[error("no cookie with the name in login.cookie")]
     LoginCookieMissing,
-    /// The same, where a header would have done as well.
-    #[error("neither a cookie of the name in login.cookie nor an Authorization header")]
+    #[error("neither a cookie with the name in login.cookie nor an Authorization header")]
     LoginTokenMissing,
-    /// No such cookie, but a header that nobody looks at.
-    #[error("no cookie of the name in login.cookie; an Authorization header came, but login.bearer is off")]
+    #[error("no cookie with the name in login.cookie; there is an Authorization header, but login.bearer is off")]
     BearerIgnored,
-    /// No such cookie, but a header of a scheme that no login token comes in.
-    #[error("no cookie of the name in login.cookie; an Authorization header came, but with another scheme than Bearer")]
+    #[error("no cookie with the name in login.cookie; there is an Authorization header, but its scheme is not Bearer")]
     SchemeIgnored,
-    /// More different login cookies than this number, which is the most that are verified.
     #[error("more than {0} different login cookies")]
     TooManyLoginCookies(usize),
-    /// The login cookie came in parts, and this one is missing.
-    #[error("the login cookie came in parts, and part {0} is missing")]
+    #[error("the login cookie is split into parts, and part {0} is missing")]
     CookiePartMissing(usize),
-    /// A part of the login cookie came with two values.
-    #[error("a part of the login cookie came with two different values")]
+    #[error("the login cookie is split into parts, and one part has two different values")]
     CookiePartTwice,
-    /// `Authorization` is there twice, is empty, or is not a scheme and credentials.
-    #[error("Authorization header is not a scheme and credentials, or there are two")]
-    AuthorizationUnusable,
-    /// The body has no `user_token`.
+    #[error("the Authorization header is not a scheme and credentials, or there are two")]
+    AuthorizationMalformed,
     #[error("the body has no user_token")]
     UserTokenMissing,
-    /// The form has more than one `user_token`, or the JSON a member twice.
     #[error("the body has user_token, or another member, twice")]
     MemberTwice,
-    /// `user_token` does not have the form of a login token, so nobody can have signed in with it.
     #[error("user_token is malformed: {0}")]
     UserTokenMalformed(VerifyError),
-    /// The whole form is percent-encoded once more than forms are.
     #[error("the form is percent-encoded twice")]
     FormEncodedTwice,
-    /// The body or `user_token` begins with U+FEFF.
     #[error("the body or user_token begins with a byte order mark")]
     ByteOrderMark,
-    /// The content type says form, the body is JSON.
     #[error("the body is JSON, but its Content-Type is application/x-www-form-urlencoded")]
     BodyNotForm,
-    /// `user_token` is no string.
-    #[error("user_token is no string")]
-    UserTokenNotText,
-    /// The content type says JSON, the body does not.
+    #[error("user_token is not a string")]
+    UserTokenNotString,
     #[error("the body is not a JSON object")]
     BodyNotJson,
-    /// Neither a form nor JSON.
     #[error("the body is neither application/x-www-form-urlencoded nor application/json")]
-    BodyKindUnknown,
-    /// The body is over 16 KiB.
+    ContentTypeUnsupported,
     #[error("the body is larger than 16 KiB")]
     BodyTooLarge,
-    /// The body is compressed, or otherwise not as it was written.
     #[error("the body has a Content-Encoding or a Transfer-Encoding other than chunked")]
     BodyEncoded,
-    /// The body ended before its end.
     #[error("the body was cut off")]
     BodyCutOff,
-    /// The body is not there in time.
-    #[error("the body did not come within 5 s")]
-    BodyLate,
-    /// The exchange stopped, for a reason that may be ours or gone in a moment, where a 401 would cost too much.
-    #[error("{0}; Zendesk's servers may ask again")]
-    NotJudged(ExchangeError),
-    /// The exchange stopped at one of its steps.
+    #[error("the body did not arrive within 5 s")]
+    BodyTimeout,
+    /// The cause may be ours or temporary, so that a 401 would be wrong.
+    #[error("{0}; Zendesk's servers may try again")]
+    Retryable(ExchangeError),
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
-    /// The origin matches no entry of `cors.origins`.
     #[error("origin is not in cors.origins")]
-    OriginForeign,
-    /// A browser asks for an image, a script or a frame of a page, or in advance.
+    OriginNotAllowed,
     #[error(
-        "fetched for an image, a script or a frame of a page, or in advance (Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Purpose)"
+        "requested for an image, a script or a frame of a page, or prefetched (Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Purpose)"
     )]
     Embedded,
-    /// More than one `Origin` header.
     #[error("more than one Origin header")]
     OriginTwice,
-    /// No route has this path.
     #[error("no such route")]
-    RouteUnknown,
-    /// The path would be a route's, were it not for its slashes.
-    #[error(
-        "no such route: the path has a doubled or trailing slash; is a base address configured with a slash at its end?"
-    )]
+    RouteNotFound,
+    #[error("no such route: the path has a doubled or trailing slash; look for a base URL that ends in a slash")]
     SlashesInPath,
-    /// The route does not take this method.
-    #[error("no such method on this route")]
-    MethodUnknown,
-    /// `rate_limit` is reached; after this many seconds the client may ask again.
-    #[error("more requests of this client than rate_limit allows; again in {0} s")]
+    #[error("the route does not support this method")]
+    MethodNotSupported,
+    #[error("the client sends more requests than rate_limit allows; it may try again in {0} s")]
     TooManyRequests(u64),
-    /// This client has a sixteenth of the places for bodies, the most that one may have.
-    #[error("too many requests of this client that are still sending their body")]
+    #[error("too many requests of this client are still sending their body")]
     TooManyBodiesOfClient,
-    /// A quarter of `limits.requests_in_flight` is still sending its body.
-    #[error("too many requests that are still sending their body")]
+    #[error("too many requests are still sending their body")]
     TooManyBodies,
-    /// `limits.requests_in_flight` is reached.
     #[error("more requests than limits.requests_in_flight")]
     TooManyInFlight,
-    /// `limits.request_timeout` is reached.
-    #[error("no answer within limits.request_timeout")]
-    TooSlow,
-    /// The code panicked.
+    #[error("no response within limits.request_timeout")]
+    RequestTimeout,
     #[error("the request panicked")]
     Panicked,
 }
 
 impl Reason {
-    /// The key that verified the login token, when one did.
-    #[must_use]
-    pub const fn verified_by(self) -> Option<VerifiedBy> {
-        if let Self::Exchange(error) | Self::NotJudged(error) = self { error.verified_by() } else { None }
+    pub(super) const fn verified_by(self) -> Option<VerifiedBy> {
+        if let Self::Exchange(error) | Self::Retryable(error) = self { error.verified_by() } else { None }
     }
 
-    /// What the client is told.
+    /// What the client gets.
     #[must_use]
     pub const fn error_code(self) -> ErrorCode {
         match self {
@@ -243,7 +205,7 @@ impl Reason {
             | Self::BearerIgnored
             | Self::SchemeIgnored
             | Self::UserTokenMissing => ErrorCode::TokenMissing,
-            Self::NotJudged(_)
+            Self::Retryable(_)
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
@@ -251,7 +213,7 @@ impl Reason {
             Self::TooManyLoginCookies(_)
             | Self::CookiePartMissing(_)
             | Self::CookiePartTwice
-            | Self::AuthorizationUnusable
+            | Self::AuthorizationMalformed
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),
             )) => ErrorCode::TokenInvalid,
@@ -272,31 +234,31 @@ impl Reason {
                     _,
                 ),
             ) => ErrorCode::ClaimUnusable,
-            Self::OriginForeign | Self::Embedded => ErrorCode::OriginForbidden,
+            Self::OriginNotAllowed | Self::Embedded => ErrorCode::OriginForbidden,
             Self::OriginTwice
             | Self::MemberTwice
             | Self::UserTokenMalformed(_)
             | Self::FormEncodedTwice
             | Self::ByteOrderMark
             | Self::BodyNotForm
-            | Self::UserTokenNotText
+            | Self::UserTokenNotString
             | Self::BodyNotJson
-            | Self::BodyKindUnknown
+            | Self::ContentTypeUnsupported
             | Self::BodyEncoded
             | Self::BodyCutOff
-            | Self::BodyLate => ErrorCode::BadRequest,
+            | Self::BodyTimeout => ErrorCode::BadRequest,
             Self::BodyTooLarge => ErrorCode::BodyTooLarge,
-            Self::RouteUnknown | Self::SlashesInPath | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
-            Self::MethodUnknown => ErrorCode::MethodNotAllowed,
+            Self::RouteNotFound | Self::SlashesInPath | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
+            Self::MethodNotSupported => ErrorCode::MethodNotAllowed,
             Self::TooManyRequests(_) | Self::TooManyBodiesOfClient => ErrorCode::TooManyRequests,
             Self::TooManyInFlight | Self::TooManyBodies => ErrorCode::Overloaded,
-            Self::TooSlow => ErrorCode::TimedOut,
+            Self::RequestTimeout => ErrorCode::TimedOut,
             Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
             | Self::Panicked => ErrorCode::Internal,
         }
     }
 
-    /// What the body says: the description of the code, unless only slashes of the path are wrong.
+    /// The description of the code; more helpful if only slashes of the path are wrong.
     const fn description(self) -> &'static str {
         if let Self::SlashesInPath = self {
             "Not found: the path has a doubled or trailing slash"
@@ -305,7 +267,7 @@ impl Reason {
         }
     }
 
-    /// `Retry-After` in seconds, where trying again helps.
+    /// `Retry-After`, if another try can succeed.
     fn retry_after(self) -> Option<HeaderValue> {
         match (self, self.error_code()) {
             (Self::TooManyRequests(seconds), _) => Some(HeaderValue::from(seconds)),
@@ -316,10 +278,9 @@ impl Reason {
     }
 }
 
-/// A refused request. The client gets status, code and description; the reason goes to the access log, in the
-/// response's extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ApiError(pub Reason);
+/// A refusal as a response: status, code and description for the client, the reason in the extensions for the access log.
+#[derive(Clone, Copy)]
+pub struct ApiError(pub(crate) Reason);
 
 impl<R: Into<Reason>> From<R> for ApiError {
     fn from(reason: R) -> Self {
@@ -327,7 +288,6 @@ impl<R: Into<Reason>> From<R> for ApiError {
     }
 }
 
-/// The body of a refusal: these two members and no more.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Error)]

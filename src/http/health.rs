@@ -1,4 +1,4 @@
-//! Whether the service wants requests, and `GET /health`, which says so on the public listener.
+//! Readiness of the service, and `GET /health`, which reports it on the public listener.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,34 +13,32 @@ use super::error::ErrorCode;
 use super::openapi::{self, Responses, refusals};
 use super::state::AppState;
 
-/// Where platforms with one port ask whether the service wants requests.
-pub const PATH: &str = "/health";
+/// For platforms that probe the port that they serve.
+pub(crate) const PATH: &str = "/health";
 
-/// Whether the service wants requests: from the moment that it has login keys until it drains.
+/// Whether the service is ready: from its first login keys until it drains.
 ///
-/// At no other time is the answer no. While the Login API is down for long, all replicas would say it at once, and the proxy would
-/// answer in their place without CORS headers: a page would see a network error and not `00-07`.
+/// An outage of the Login API does not change it: all replicas would be unready at once, and the proxy would respond without
+/// CORS headers, so that a page would see a network error and not `00-07`.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     draining: AtomicBool,
-    /// Once true it stays so, also over a reload to a login project whose keys are still to come.
+    /// Never reset, not even by a reload to a login project whose keys are not fetched yet.
     has_keys: AtomicBool,
 }
 
-/// Why the service wants no requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the service is not ready.
 pub(super) enum NotReady {
     Draining,
     NoKeysYet,
 }
 
 impl Readiness {
-    /// From now on the answer is no.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the service wants requests, with this exchange.
+    /// Whether the service is ready with this exchange.
     pub(super) fn check(&self, exchange: &Exchange) -> Result<(), NotReady> {
         if exchange.has_keys() {
             self.has_keys.store(true, Ordering::Relaxed);
@@ -53,27 +51,27 @@ impl Readiness {
     }
 }
 
-/// Whether the service wants requests
+/// Readiness
 ///
-/// The same as `/ready` of the admin listener, for platforms with one port. The answer has no body.
+/// The same as `/ready` of the admin listener, for platforms with one port. The response has no body.
 #[utoipa::path(
     get,
     path = PATH,
     tag = openapi::HEALTH,
     responses(
-        (status = 200, description = "It does."),
-        (status = 503, description = "Not now: it drains, or has no login keys yet."),
+        (status = 200, description = "Ready."),
+        (status = 503, description = "Not ready: the service is draining or has no login keys yet."),
         HealthRefusals,
     ),
 )]
-pub(super) async fn answer(State(state): State<Arc<AppState>>) -> StatusCode {
-    match state.counters.readiness.check(&state.exchange) {
+pub(super) async fn health(State(state): State<Arc<AppState>>) -> StatusCode {
+    match state.shared.readiness.check(&state.exchange) {
         Ok(()) => StatusCode::OK,
         Err(NotReady::Draining | NotReady::NoKeysYet) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
-/// A probe can be refused for a panic alone: it asks for nothing that takes time, and no limit holds for it.
+/// Only a panic: probes are not limited and do not wait for anything.
 struct HealthRefusals;
 
 impl IntoResponses for HealthRefusals {

@@ -1,15 +1,15 @@
-//! An answer in JSON.
+//! A JSON response.
 //!
-//! `axum::Json` would do, but it turns on `serde_json`'s feature `raw_value` for the whole build, with which a
-//! `serde_json::Value` of bytes from outside can end the process (`tests/hostile_json.rs`).
+//! `axum::Json` turns on `serde_json`'s feature `raw_value` for the whole build. With it, parsing untrusted bytes into a
+//! `serde_json::Value` can abort the process (`tests/hostile_json.rs`).
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// A body that is written as `application/json`.
-pub struct Json<T>(pub T);
+/// A body that is sent as `application/json`.
+pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {

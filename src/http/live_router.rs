@@ -1,4 +1,4 @@
-//! The public router that answers now; a reload puts another in its place.
+//! The public router that is in use; a reload swaps it.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use super::health::NotReady;
 use super::router;
 use super::state::AppState;
 
-/// A router that is swapped as a whole; requests under way end with the one they began with. Clones are the same.
+/// A router that is swapped as a whole; a request ends on the router that it began on. Clones share it.
 #[derive(Clone)]
 pub struct LiveRouter(Arc<ArcSwap<Current>>);
 
@@ -37,40 +37,36 @@ impl Current {
 }
 
 impl LiveRouter {
-    /// Answers by this exchange and these settings.
+    /// The router of these settings.
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(Current::new(AppState::new(exchange, config, metrics, None)))))
     }
 
-    /// Answers by others from the next request on. What the old router has counted goes on.
-    pub fn reload(&self, exchange: Arc<Exchange>, config: &Config) {
+    /// Uses another exchange and other settings from the next request on. Shared state is kept.
+    pub(crate) fn reload(&self, exchange: Arc<Exchange>, config: &Config) {
         let old = &self.0.load().state;
-        // Remembers the keys that the old exchange has: the new one's may be still to come.
-        let _ = old.counters.readiness.check(&old.exchange);
+        // Records that the old exchange had keys: those of the new one may not be fetched yet.
+        let _ = old.shared.readiness.check(&old.exchange);
         self.0.store(Arc::new(Current::new(AppState::new(exchange, config, &old.metrics, Some(old)))));
     }
 
-    /// The exchange that answers now.
-    #[must_use]
-    pub fn exchange(&self) -> Arc<Exchange> {
+    pub(crate) fn exchange(&self) -> Arc<Exchange> {
         Arc::clone(&self.0.load().state.exchange)
     }
 
-    /// Whether the service wants requests.
     pub(super) fn readiness(&self) -> Result<(), NotReady> {
         let current = self.0.load();
-        current.state.counters.readiness.check(&current.state.exchange)
+        current.state.shared.readiness.check(&current.state.exchange)
     }
 
-    /// From now on the service wants no requests, and says so to whoever asks.
-    pub fn drain(&self) {
-        self.0.load().state.counters.readiness.drain();
+    /// Makes readiness probes fail from now on.
+    pub(crate) fn drain(&self) {
+        self.0.load().state.shared.readiness.drain();
     }
 
-    /// Whether connections of this address are many clients'.
-    #[must_use]
-    pub fn is_many_clients(&self, peer: IpAddr) -> bool {
+    /// Whether many clients connect from this address, as from a trusted proxy.
+    pub(crate) fn is_many_clients(&self, peer: IpAddr) -> bool {
         self.0.load().state.proxy.is_many_clients(peer)
     }
 }

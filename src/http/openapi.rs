@@ -1,4 +1,4 @@
-//! The OpenAPI document, collected from the handlers.
+//! Builds the OpenAPI document from the annotations of the handlers.
 
 mod headers;
 mod layers;
@@ -14,34 +14,29 @@ use utoipa_axum::router::OpenApiRouter;
 use super::document::Document;
 use super::error::ErrorBody;
 use super::token::Token;
-use super::{admin, for_anybody, pages, servers};
+use super::{admin, open_routes, page_routes, server_routes};
 
 use layers::Layers;
 
 pub(super) use refusals::{Responses, refusals};
 
-/// Where tools find it.
-pub const PATH: &str = "/openapi.json";
+pub(crate) const PATH: &str = "/openapi.json";
 
-/// The tag of the routes for the shop's pages.
+// Tags, described at [`Introduction`].
 pub(super) const PAGES: &str = "pages";
-/// The tag of the route for Zendesk's servers.
 pub(super) const SERVERS: &str = "servers";
-/// The tag of the script and of this document.
 pub(super) const DOCUMENTS: &str = "documents";
-/// The tag of the route of probes.
 pub(super) const HEALTH: &str = "health";
-/// The tag of the admin listener's routes.
 pub(super) const ADMIN: &str = "admin";
 
-/// A token for examples, which nobody signed.
+/// Not signed.
 pub(super) const EXAMPLE_TOKEN: &str =
     "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJleHRlcm5hbF9pZCI6IjgyY2Q1ZTBjIn0.c2lnbmF0dXJlIG9mIG5vYm9keQ";
 
-// Serializing it can't fail: all keys are text and nothing in it has a `Serialize` of ours.
+// Serializing can't fail: all keys are strings, and no type in the document has a custom `Serialize`.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     let routes = OpenApiRouter::with_openapi(Introduction::openapi());
-    let mut document = routes.merge(pages()).merge(servers()).merge(for_anybody()).into_openapi();
+    let mut document = routes.merge(page_routes()).merge(server_routes()).merge(open_routes()).into_openapi();
     document.merge(admin::routes().into_openapi());
     Layers.modify(&mut document);
     document.to_pretty_json().map(|text| text + "\n").unwrap_or_default()
@@ -60,14 +55,13 @@ pub fn text() -> &'static str {
     get,
     path = PATH,
     tag = DOCUMENTS,
-    operation_id = "openapi",
     responses(
         (status = 200, description = "The document.", body = inline(AnyDocument), example = json!({"openapi": "3.1.0"})),
         Document,
     ),
 )]
-pub(super) async fn answer(headers: HeaderMap) -> Response {
-    DOCUMENT.answer(&headers)
+pub(super) async fn openapi(headers: HeaderMap) -> Response {
+    DOCUMENT.response(&headers)
 }
 
 /// An OpenAPI document.
@@ -81,15 +75,15 @@ struct AnyDocument {
 #[openapi(
     info(
         description = "A login token comes in, is verified, becomes an identity, and leaves as a token for one of \
-                       Zendesk's products. What is not HTTP is answered 400 or 431 without a body."
+                       Zendesk's products. A request that is not valid HTTP gets 400 or 431 without a body."
     ),
-    servers((url = "/", description = "the public listener")),
+    servers((url = ".", description = "the public listener, at the base URL of this document")),
     tags(
         (name = PAGES, description = "For the shop's pages; CORS with credentials for `cors.origins`."),
         (name = SERVERS, description = "For Zendesk's servers; no cookie, no CORS."),
-        (name = DOCUMENTS, description = "The same for everybody, and kept by caches."),
+        (name = DOCUMENTS, description = "The same for every client; caches may keep them."),
         (name = HEALTH, description = "For health checks of platforms with one port."),
-        (name = ADMIN, description = "On the admin listener, never for the public."),
+        (name = ADMIN, description = "On the admin listener, which must not be public."),
     ),
     components(schemas(ErrorBody, Token)),
 )]

@@ -7,41 +7,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::client_ip::ClientKey;
 
-type Held = Arc<Mutex<HashMap<ClientKey, usize>>>;
+type Counts = Arc<Mutex<HashMap<ClientKey, usize>>>;
 
-/// How many places of a pool each client holds. Has an entry for each client that holds one, and no other.
+/// Counts the permits of each client. Clients without one have no entry, so that memory stays bounded.
 #[derive(Default)]
-pub struct PerClient(Held);
+pub struct PerClientLimit(Counts);
 
-/// One place of a client's, until it is dropped.
-pub struct Place {
+/// One permit of a client, until it is dropped.
+pub struct ClientPermit {
     client: ClientKey,
-    held: Held,
+    counts: Counts,
 }
 
-impl PerClient {
-    /// One more place for this client, unless it has `most` already.
+impl PerClientLimit {
+    /// A permit for this client, unless it has `max` already.
     #[must_use]
-    pub fn take(&self, client: IpAddr, most: usize) -> Option<Place> {
+    pub fn try_acquire(&self, client: IpAddr, max: usize) -> Option<ClientPermit> {
         let client = ClientKey::of(client);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = all.get(&client).copied().unwrap_or_default();
-        if held >= most {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.get(&client).copied().unwrap_or_default();
+        if count >= max {
             return None;
         }
-        all.insert(client, held + 1);
-        drop(all);
-        Some(Place { client, held: Arc::clone(&self.0) })
+        counts.insert(client, count + 1);
+        drop(counts);
+        Some(ClientPermit { client, counts: Arc::clone(&self.0) })
     }
 }
 
-impl Drop for Place {
+impl Drop for ClientPermit {
     fn drop(&mut self) {
-        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut held) = all.entry(self.client) {
-            *held.get_mut() -= 1;
-            if *held.get() == 0 {
-                held.remove();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = counts.entry(self.client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Limits how many requests one client may send.
+//! Limits the request rate of each client.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::config::RateLimit as Settings;
 
 use super::client_ip::ClientKey;
 
-/// Most clients that are counted at once, some 20 MB. Beyond it those that asked longest ago start anew.
+/// Most clients that are tracked, some 20 MB. Beyond it the least recent ones are dropped and start with a full burst.
 const MAX_CLIENTS: u64 = 65_536;
 
 /// A leaky bucket for each client.
@@ -24,10 +24,10 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Nobody has asked yet.
+    /// A limit without clients.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        // By then a bucket has run empty, and is like one that was never used.
+        // After this time a bucket is empty, so that dropping it changes nothing.
         let idle = Duration::from_secs(u64::from(settings.burst.get().div_ceil(settings.per_second.get())) + 1);
         let clients = Cache::builder()
             .max_capacity(MAX_CLIENTS)
@@ -37,16 +37,14 @@ impl RateLimit {
         Self { settings, clients, clock: DefaultClock::default() }
     }
 
-    /// Whether it limits as the settings say.
-    #[must_use]
-    pub fn is_as(&self, settings: &Settings) -> bool {
-        self.settings == *settings
+    pub(super) fn has_settings(&self, settings: Settings) -> bool {
+        self.settings == settings
     }
 
     /// Counts a request.
     ///
     /// # Errors
-    /// It is one too many; after so many seconds the next is not.
+    /// The client is over its limit; the number is the seconds until its next request is allowed.
     pub fn check(&self, client: IpAddr) -> Result<(), u64> {
         let Settings { per_second, burst } = self.settings;
         let quota = Quota::per_second(per_second).allow_burst(burst);

@@ -1,4 +1,4 @@
-//! The id of a request: the client's own where it is sane, else a random one.
+//! Sets the id of a request: the client's own if it is usable, otherwise a random one.
 
 use axum::http::header::HeaderValue;
 use axum::http::{HeaderMap, Request};
@@ -6,11 +6,11 @@ use tower_http::request_id::{MakeRequestId, RequestId};
 
 use super::origin::X_REQUEST_ID;
 
-/// Longest request id that is taken from a client. Too short for a JWT or a generated secret, so that
-/// none gets into the log by this door.
+/// Longest request id that is accepted from a client. Shorter than a JWT or a generated secret, so that neither gets into the
+/// log this way.
 const MAX_BYTES: usize = 63;
 
-/// Drops an id that can't be taken: `SetRequestIdLayer` keeps any that is there.
+/// Removes an unusable id, since `SetRequestIdLayer` keeps every id that a request has.
 pub(super) fn drop_unusable<B>(mut request: Request<B>) -> Request<B> {
     if !is_usable(request.headers()) {
         request.headers_mut().remove(X_REQUEST_ID);
@@ -18,7 +18,7 @@ pub(super) fn drop_unusable<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// Makes 128 random bits. Whoever has seen some can guess others: nothing hangs on that, and a client may name its own.
+/// Makes ids of 128 random bits. They need not be unpredictable, since clients may choose their own.
 #[derive(Clone, Copy)]
 pub(super) struct RandomId;
 
@@ -28,13 +28,13 @@ impl MakeRequestId for RandomId {
     }
 }
 
-/// Whether there is no id, or one that is short and plain.
+/// Whether there is no id, or one short id of safe characters.
 fn is_usable(headers: &HeaderMap) -> bool {
     let mut ids = headers.get_all(X_REQUEST_ID).iter().map(HeaderValue::as_bytes);
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     match (ids.next(), ids.next()) {
         (None, _) => true,
-        (Some(id), None) => (1..=MAX_BYTES).contains(&id.len()) && id.iter().all(is_plain),
+        (Some(id), None) => (1..=MAX_BYTES).contains(&id.len()) && id.iter().all(is_safe),
         (Some(_), Some(_)) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! The script that pages load instead of writing their own `jwt_fn`.
+//! Serves the script that gets tokens for the Zendesk widgets of a page.
 
 use std::sync::LazyLock;
 
@@ -8,19 +8,17 @@ use axum::response::Response;
 use super::document::Document;
 use super::openapi;
 
-/// Where pages load it from.
-pub const PATH: &str = "/jwt_fn.js";
+pub(crate) const PATH: &str = "/jwt_fn.js";
 
-/// The script: `zendeskToken.jwtFn`, `.helpCenterJwtFn` and `.loginUser`.
-pub static SCRIPT: LazyLock<Document> =
+/// Defines `zendeskToken.jwtFn`, `.helpCenterJwtFn` and `.loginUser`.
+static SCRIPT: LazyLock<Document> =
     LazyLock::new(|| Document::new("text/javascript; charset=utf-8", include_str!("script/jwt_fn.js")));
 
-/// A script that gives the widgets their tokens
+/// Script that gets tokens for the widgets of a page
 #[utoipa::path(
     get,
     path = PATH,
     tag = openapi::DOCUMENTS,
-    operation_id = "script",
     responses(
         (
             status = 200,
@@ -30,6 +28,6 @@ pub static SCRIPT: LazyLock<Document> =
         Document,
     ),
 )]
-pub(super) async fn answer(headers: HeaderMap) -> Response {
-    SCRIPT.answer(&headers)
+pub(super) async fn script(headers: HeaderMap) -> Response {
+    SCRIPT.response(&headers)
 }

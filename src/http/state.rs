@@ -1,4 +1,4 @@
-//! What the handlers and layers of one router share, and what outlives it at a reload.
+//! The state that handlers and middleware share, and the part of it that survives a reload.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,9 +12,9 @@ use crate::metrics::Metrics;
 use super::access_log::expect_exchanges;
 use super::health::Readiness;
 use super::rate_limit::RateLimit;
-use super::support_sdk::BodySlots;
+use super::support_sdk::BodyLimits;
 
-/// Everything that requests need of one set of settings.
+/// The state of one router. A reload builds another.
 pub struct AppState {
     pub(super) exchange: Arc<Exchange>,
     pub(super) origins: Vec<OriginPattern>,
@@ -22,20 +22,20 @@ pub struct AppState {
     pub(super) request_timeout: Duration,
     pub(super) requests_in_flight: usize,
     pub(super) rate_limit: Option<Arc<RateLimit>>,
-    pub(super) counters: Counters,
+    pub(super) shared: Shared,
     pub(super) metrics: Metrics,
 }
 
-/// What goes on over a reload: requests that the old router still answers count for the new one.
+/// State that a reload hands over: requests that the old router still handles count for the new one.
 #[derive(Clone, Default)]
-pub(super) struct Counters {
-    pub(super) in_flight: Arc<Count>,
-    pub(super) body_slots: Arc<BodySlots>,
+pub(super) struct Shared {
+    pub(super) in_flight: Arc<SharedLimit>,
+    pub(super) bodies: Arc<BodyLimits>,
     pub(super) readiness: Arc<Readiness>,
 }
 
 impl AppState {
-    /// Takes the exchange and the settings. What `old` has counted is handed over.
+    /// The state of a new router; shared state comes from `old`.
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics, old: Option<&Self>) -> Arc<Self> {
         if old.is_none() {
@@ -43,7 +43,7 @@ impl AppState {
         }
         let old_limit = old.and_then(|old| old.rate_limit.clone());
         let rate_limit = config.rate_limit.map(|settings| {
-            old_limit.filter(|old| old.is_as(&settings)).unwrap_or_else(|| Arc::new(RateLimit::new(settings)))
+            old_limit.filter(|old| old.has_settings(settings)).unwrap_or_else(|| Arc::new(RateLimit::new(settings)))
         });
         Arc::new(Self {
             exchange,
@@ -52,30 +52,30 @@ impl AppState {
             request_timeout: config.limits.request_timeout,
             requests_in_flight: config.limits.requests_in_flight,
             rate_limit,
-            counters: old.map(|old| old.counters.clone()).unwrap_or_default(),
+            shared: old.map(|old| old.shared.clone()).unwrap_or_default(),
             metrics: metrics.clone(),
         })
     }
 }
 
-/// How many of something there are at once. Unlike a semaphore it has no size: while two routers answer, before and after a
-/// reload, each asks it with the limit of its own settings.
+/// A limit on concurrent users. Unlike a semaphore it has no size: the routers before and after a reload share it, each with the
+/// limit of its own settings.
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicUsize);
+pub(super) struct SharedLimit(AtomicUsize);
 
-/// One of them, until it is dropped.
+/// One user of a [`SharedLimit`], until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Count>);
+pub(super) struct Permit(Arc<SharedLimit>);
 
-impl Count {
-    /// One more, unless there are `most` already.
-    pub(super) fn take(self: &Arc<Self>, most: usize) -> Option<Counted> {
-        let counted = Counted(Arc::clone(self));
-        (self.0.fetch_add(1, Ordering::Relaxed) < most).then_some(counted)
+impl SharedLimit {
+    /// A permit, unless there are `max` already.
+    pub(super) fn try_acquire(self: &Arc<Self>, max: usize) -> Option<Permit> {
+        let permit = Permit(Arc::clone(self));
+        (self.0.fetch_add(1, Ordering::Relaxed) < max).then_some(permit)
     }
 }
 
-impl Drop for Counted {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,9 +1,9 @@
-//! How Zendesk's servers get a token for the player of an app.
+//! Issues a token to Zendesk's servers for the player of an app.
 //!
-//! They post what the app calls its user token, which here is the login token. A 401 makes the app drop
-//! the player's history (developer.zendesk.com, *how-anonymous-identities-work*), so it is said only of a
-//! login that was verified and refused, or is not there at all. What can't be a login token is a 400. Trouble of ours,
-//! a login that begins later and a key that we may not ask about yet are a 503, to be tried again.
+//! They post the user token of the app, which is the login token. A 401 makes the app delete the player's history
+//! (developer.zendesk.com, *how-anonymous-identities-work*), so only a missing login and one that was verified and refused get
+//! it. Text that can't be a login token gets 400. A fault of ours, a token that is not valid yet and a key that may not be
+//! fetched yet get 503, so that Zendesk tries again.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -37,64 +37,46 @@ use crate::login::token::{LoginToken, VerifyError};
 use crate::login::verifier::{Credentials, LoginError};
 
 use super::access_log::Client;
+use super::credentials::strip_bearer;
 use super::error::{ApiError, ErrorCode, RETRY_AFTER_SECONDS, Reason};
 use super::json::Json;
 use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
-use super::per_client::{PerClient, Place};
-use super::state::{AppState, Count, Counted};
+use super::per_client::{ClientPermit, PerClientLimit};
+use super::state::{AppState, Permit, SharedLimit};
 use super::token::{SUPPORT_SDK_PATH, Token, now};
 
-/// Most bytes of a body: a login token has 8 KiB at most, and no letter that a form has to escape.
+/// Most bytes of a body: a login token has at most 8 KiB, and no character that a form escapes.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Most bytes of a body that are read from the wire: of a larger one some are dropped before it is refused, since a client
-/// that is still sending when its connection closes may never see why. Chunks of one byte take six, and more with zeros before
-/// their size.
-pub const MAX_READ: usize = 64 * 1024;
+/// Most bytes of a body that are read from the connection. More than [`MAX_BYTES`], since a client that is still sending when its
+/// connection closes may not see the refusal, and since a chunk of one byte takes six or more.
+pub(crate) const MAX_READ: usize = 64 * 1024;
 
-/// Longest time that a body may take: it fits into a dozen packets, and one of them may be lost twice.
+/// Longest time for a body, which is a dozen packets: enough to lose one of them twice.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A body that comes within this time takes none of the places for bodies: Zendesk's servers are served also while slow
-/// clients of the same address, such as a proxy's that `proxy.trusted` does not name, have them all.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// A body that arrives within this time needs no permit, so that Zendesk's servers are served even while slow clients behind
+/// the same address, such as a proxy that is not in `proxy.trusted`, hold all permits.
+const WITHOUT_PERMIT: Duration = Duration::from_millis(100);
 
-/// The part of the requests in flight that may still be sending their body. Nothing else lets a client keep a request under
-/// way at will: without a bound of their own, bodies that never come would take the places of all requests.
-const PART_OF_REQUESTS: usize = 4;
+/// A quarter of the requests in flight may be sending their body. Without this limit, clients that never send their bodies could
+/// use up `limits.requests_in_flight`.
+const BODIES_DIVISOR: usize = 4;
 
-/// The part of these places that one client may hold. Zendesk's servers hold one for milliseconds.
-const PART_OF_CLIENT: usize = 16;
+/// One client may send a sixteenth of these bodies. Zendesk's servers need a permit for milliseconds.
+const CLIENT_DIVISOR: usize = 16;
 
-/// The field that holds the login token.
 const FIELD: &str = "user_token";
 
-/// Who is sending a body now.
-#[derive(Default)]
-pub(super) struct BodySlots {
-    all: Arc<Count>,
-    of_client: PerClient,
-}
+/// U+FEFF in UTF-8, which some tools write before each text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-impl BodySlots {
-    /// A place for the body of one more request, where so many requests are answered at once.
-    ///
-    /// # Errors
-    /// All places are taken, or as many as one client may have.
-    fn take(&self, client: IpAddr, requests_in_flight: usize) -> Result<(Counted, Place), Reason> {
-        let most = (requests_in_flight / PART_OF_REQUESTS).max(1);
-        let share = self.of_client.take(client, (most / PART_OF_CLIENT).max(1)).ok_or(Reason::TooManyBodiesOfClient)?;
-        let place = self.all.take(most).ok_or(Reason::TooManyBodies)?;
-        Ok((place, share))
-    }
-}
-
-/// The login token of an app's player in, a token for the Support SDK out
+/// Issue a token for the Support SDK
 ///
-/// The body is a form or JSON, by its content type or else by its first character, of at most 16 KiB. Blanks around the
-/// login token and `Bearer ` before it are dropped; what is not a login token is a 400. The issued token's claims: `name`,
-/// `email`, `external_id`, `jti`, `iat`. Whatever may be trouble of this service is a 503: a 401 would make the app drop the
-/// player's history.
+/// The body is a form or JSON, by its content type or, without one, by its first character, of at most 16 KiB. White space
+/// around the login token and `Bearer ` before it are ignored; text that is not a login token gets 400. The issued token's
+/// claims: `name`, `email`, `external_id`, `jti`, `iat`. What may be a fault of this service gets 503, since a 401 makes the
+/// app delete the player's history.
 #[utoipa::path(
     post,
     path = SUPPORT_SDK_PATH,
@@ -107,7 +89,7 @@ impl BodySlots {
     responses(
         (
             status = 200,
-            description = "A token that nobody keeps.",
+            description = "A token, never cached.",
             body = inline(TokenBody),
             example = json!({"jwt": EXAMPLE_TOKEN}),
         ),
@@ -119,23 +101,39 @@ pub(super) async fn token(
     Extension(Client(client)): Extension<Client>,
     headers: HeaderMap,
     body: Body,
-) -> Result<ServersToken, ApiError> {
-    let find = finder(&headers)?;
-    let begun = Instant::now();
-    let mut reading = pin!(read(body));
-    let body = if let Ok(body) = timeout_at(begun + AT_ONCE, reading.as_mut()).await {
+) -> Result<SupportSdkToken, ApiError> {
+    let parse = body_parser(&headers)?;
+    let start = Instant::now();
+    let mut reading = pin!(read_body(body));
+    let body = if let Ok(body) = timeout_at(start + WITHOUT_PERMIT, reading.as_mut()).await {
         body?
     } else {
-        let _slot = state.counters.body_slots.take(client, state.requests_in_flight)?;
-        timeout_at(begun + BODY_TIMEOUT, reading).await.map_err(|_| Reason::BodyLate)??
+        let _permit = state.shared.bodies.try_acquire(client, state.requests_in_flight)?;
+        timeout_at(start + BODY_TIMEOUT, reading).await.map_err(|_| Reason::BodyTimeout)??
     };
-    let credentials = credentials(&find(&body)?)?;
+    let credentials = credentials(&parse(&body)?)?;
     let issued = state.exchange.run(Product::SupportSdk, &credentials, now()).await;
-    Ok(ServersToken(issued.map_err(reason)?))
+    Ok(SupportSdkToken(issued.map_err(refusal_reason)?))
 }
 
-/// A token as Zendesk's servers read it. What was issued travels to the access log in the response's extensions.
-pub(super) struct ServersToken(Issued);
+/// Limits the requests that are sending their body, in total and per client.
+#[derive(Default)]
+pub(super) struct BodyLimits {
+    total: Arc<SharedLimit>,
+    per_client: PerClientLimit,
+}
+
+impl BodyLimits {
+    fn try_acquire(&self, client: IpAddr, requests_in_flight: usize) -> Result<(Permit, ClientPermit), Reason> {
+        let max = (requests_in_flight / BODIES_DIVISOR).max(1);
+        let max_of_client = (max / CLIENT_DIVISOR).max(1);
+        let of_client = self.per_client.try_acquire(client, max_of_client).ok_or(Reason::TooManyBodiesOfClient)?;
+        Ok((self.total.try_acquire(max).ok_or(Reason::TooManyBodies)?, of_client))
+    }
+}
+
+/// A token as a response to Zendesk's servers, with [`Issued`] in the extensions for the access log.
+pub(super) struct SupportSdkToken(Issued);
 
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -143,7 +141,7 @@ struct TokenBody<'a> {
     jwt: Token<'a>,
 }
 
-/// The refusals of this route, with the statuses that `worth_another_try` gives them.
+/// The refusals of this route, with the statuses of [`server_errors_as_503`].
 struct ServerRefusals;
 
 impl IntoResponses for ServerRefusals {
@@ -156,7 +154,7 @@ impl IntoResponses for ServerRefusals {
     }
 }
 
-/// What Zendesk's servers post.
+/// The body that Zendesk's servers post.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct UserToken {
@@ -165,7 +163,7 @@ struct UserToken {
     user_token: String,
 }
 
-impl IntoResponse for ServersToken {
+impl IntoResponse for SupportSdkToken {
     fn into_response(self) -> Response {
         let mut response = Json(TokenBody { jwt: Token(self.0.token.as_str()) }).into_response();
         response.extensions_mut().insert(self.0);
@@ -173,21 +171,21 @@ impl IntoResponse for ServersToken {
     }
 }
 
-/// Tells a login that is not good from one that may be, were our clock or our keys another.
-fn reason(error: ExchangeError) -> Reason {
+/// Separates a refused login from one that may be good once our clock or our keys are right.
+fn refusal_reason(error: ExchangeError) -> Reason {
     match error {
         ExchangeError::Login(LoginError::Verify(
             VerifyError::Claims(ClaimsError::InFuture(..))
             | VerifyError::NoKey(NoKeyError::Find(FindKeyError::NotAsked)),
-        )) => Reason::NotJudged(error),
+        )) => Reason::Retryable(error),
         ExchangeError::NotServed | ExchangeError::Login(_) | ExchangeError::Identify(..) | ExchangeError::Issue(..) => {
             Reason::Exchange(error)
         }
     }
 }
 
-/// Answers 503 for all trouble of ours; code and description stay.
-pub(super) fn worth_another_try(mut response: Response) -> Response {
+/// Sets the status of server errors to 503, so that Zendesk tries again. Code and description stay.
+pub(super) fn server_errors_as_503(mut response: Response) -> Response {
     if response.status().is_server_error() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -195,13 +193,13 @@ pub(super) fn worth_another_try(mut response: Response) -> Response {
     response
 }
 
-/// Takes the body, if it is not too large. `axum::body::to_bytes` stops reading one that is, and its client is then cut off
-/// before it sees why (`tests/support_sdk.rs`: a body over 16 KiB).
-async fn read(body: Body) -> Result<Vec<u8>, Reason> {
+/// Reads a body. Unlike `axum::body::to_bytes` it reads on after [`MAX_BYTES`]: otherwise the connection would close before the
+/// client sees the refusal (`tests/support_sdk.rs`: a body over 16 KiB).
+async fn read_body(body: Body) -> Result<Vec<u8>, Reason> {
     let (mut kept, mut read) = (Vec::new(), 0);
     let mut body = pin!(body);
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        // Either the client went away, or the limit of the layer before or that of the connection is reached.
+        // The client has disconnected, or the limit of the middleware or of the connection is reached.
         let frame = frame.map_err(|error| {
             if read > MAX_BYTES || is_too_large(&error) { Reason::BodyTooLarge } else { Reason::BodyCutOff }
         })?;
@@ -214,24 +212,20 @@ async fn read(body: Body) -> Result<Vec<u8>, Reason> {
     if read <= MAX_BYTES { Ok(kept) } else { Err(Reason::BodyTooLarge) }
 }
 
-/// Whether the connection has read [`MAX_READ`] (see `server/connection`).
+/// Whether the connection has read [`MAX_READ`] bytes (see `server/connection`).
 fn is_too_large(error: &axum::Error) -> bool {
     iter::successors(Some(error as &dyn Error), |error| (*error).source())
         .filter_map(|error| error.downcast_ref())
         .any(|error: &io::Error| error.kind() == io::ErrorKind::FileTooLarge)
 }
 
-/// The login token that an app handed over as its user token, as apps get it wrong: with blanks or line breaks around it, or
-/// `Bearer ` before it.
+/// The login token in a user token, without the white space and `Bearer ` that apps add by mistake.
 ///
 /// # Errors
-/// It is not a login token. An empty one is judged like any other.
-pub fn credentials(user_token: &str) -> Result<Credentials, Reason> {
-    let trimmed = user_token.trim_ascii();
-    let token = match trimmed.split_at_checked("Bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim_ascii_start(),
-        _ => trimmed,
-    };
+/// The form is not a login token's. An empty token passes, for verification to refuse.
+pub(crate) fn credentials(user_token: &str) -> Result<Credentials, Reason> {
+    let trimmed = user_token.as_bytes().trim_ascii();
+    let token = strip_bearer(trimmed).unwrap_or(trimmed);
     let login = LoginToken::new(token);
     match login.check_form() {
         Ok(()) | Err(VerifyError::Empty) => Ok(Credentials { bearer: Some(login), cookies: Vec::new() }),
@@ -240,60 +234,58 @@ pub fn credentials(user_token: &str) -> Result<Credentials, Reason> {
     }
 }
 
-/// Some tools put it before each text that they write.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+/// Gets the user token of a body.
+type BodyParser = fn(&[u8]) -> Result<Cow<'_, str>, Reason>;
 
-/// Finds the one user token of a body.
-type Finder = fn(&[u8]) -> Result<Cow<'_, str>, Reason>;
-
-/// How to find it, by the content type; where there is none, by the body's first character.
-fn finder(headers: &HeaderMap) -> Result<Finder, Reason> {
-    let is_plain =
-        |name, plain: &[u8]| headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(plain));
-    if !is_plain(CONTENT_ENCODING, b"identity") || !is_plain(TRANSFER_ENCODING, b"chunked") {
+/// Selects the parser by the content type or, without one, by the first character of the body.
+fn body_parser(headers: &HeaderMap) -> Result<BodyParser, Reason> {
+    let has_only = |name, expected: &[u8]| {
+        headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(expected))
+    };
+    if !has_only(CONTENT_ENCODING, b"identity") || !has_only(TRANSFER_ENCODING, b"chunked") {
         return Err(Reason::BodyEncoded);
     }
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     match media_type.to_ascii_lowercase().as_slice() {
         b"" => Ok(|body| match body.trim_ascii_start() {
-            [b'{' | b'[' | b'"', ..] => of_json(body),
-            _ => of_form(body),
+            [b'{' | b'[' | b'"', ..] => parse_json(body),
+            _ => parse_form(body),
         }),
-        b"application/x-www-form-urlencoded" => Ok(of_form),
-        b"application/json" => Ok(of_json),
-        _ => Err(Reason::BodyKindUnknown),
+        b"application/x-www-form-urlencoded" => Ok(parse_form),
+        b"application/json" => Ok(parse_json),
+        _ => Err(Reason::ContentTypeUnsupported),
     }
 }
 
-fn of_form(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
-    let mut values = fields(body);
+fn parse_form(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
+    let mut values = user_tokens(body);
     match (values.next(), values.next()) {
-        (None, _) => Err(not_in_form(body)),
+        (None, _) => Err(why_missing(body)),
         (Some(value), None) => Ok(value),
         (Some(_), Some(_)) => Err(Reason::MemberTwice),
     }
 }
 
-fn fields(form: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+fn user_tokens(form: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
     form_urlencoded::parse(form).filter(|(name, _)| name == FIELD).map(|(_, value)| value)
 }
 
-/// Why a form has no user token: there may be one that is written in another way.
-fn not_in_form(body: &[u8]) -> Reason {
-    if body.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+/// Why a form has no user token: it may be encoded in another way.
+fn why_missing(body: &[u8]) -> Reason {
+    if body.starts_with(BYTE_ORDER_MARK) {
         Reason::ByteOrderMark
     } else if Members::read(body).is_ok_and(|members| members.has(FIELD)) {
         Reason::BodyNotForm
-    } else if fields(&Cow::from(percent_decode(body))).next().is_some() {
+    } else if user_tokens(&Cow::from(percent_decode(body))).next().is_some() {
         Reason::FormEncodedTwice
     } else {
         Reason::UserTokenMissing
     }
 }
 
-fn of_json(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
-    if body.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+fn parse_json(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
+    if body.starts_with(BYTE_ORDER_MARK) {
         return Err(Reason::ByteOrderMark);
     }
     let members = Members::read(body).map_err(|error| match error {
@@ -303,6 +295,6 @@ fn of_json(body: &[u8]) -> Result<Cow<'_, str>, Reason> {
     match members.find(FIELD) {
         None => Err(Reason::UserTokenMissing),
         Some(Member::Text(text)) => Ok(text.clone()),
-        Some(Member::Number(_) | Member::Bool(_) | Member::Null | Member::Other) => Err(Reason::UserTokenNotText),
+        Some(Member::Number(_) | Member::Bool(_) | Member::Null | Member::Other) => Err(Reason::UserTokenNotString),
     }
 }

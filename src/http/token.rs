@@ -1,4 +1,4 @@
-//! How a page gets a token: `GET` of a product's path with the login cookie or a bearer token.
+//! Handlers that issue a token to a page, and the path of each product.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,16 +21,13 @@ use super::json::Json;
 use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
 use super::state::AppState;
 
-/// Where Chat's tokens are asked for: the path of Xsolla's reference.
-pub const CHAT_PATH: &str = "/generate/token";
-/// Where Messaging's tokens are asked for.
-pub const MESSAGING_PATH: &str = "/messaging/token";
-/// Where the Help Center's tokens are asked for.
-pub const HELP_CENTER_PATH: &str = "/help-center/token";
-/// Where Zendesk's servers ask for the Support SDK's tokens.
-pub const SUPPORT_SDK_PATH: &str = "/support-sdk/token";
+/// The path in Xsolla's reference.
+const CHAT_PATH: &str = "/generate/token";
+const MESSAGING_PATH: &str = "/messaging/token";
+const HELP_CENTER_PATH: &str = "/help-center/token";
+pub(super) const SUPPORT_SDK_PATH: &str = "/support-sdk/token";
 
-/// Where a product's tokens are asked for.
+/// The path of a product's route.
 #[must_use]
 pub const fn path(product: Product) -> &'static str {
     match product {
@@ -41,12 +38,12 @@ pub const fn path(product: Product) -> &'static str {
     }
 }
 
-/// The product of a route, if it is one of a token.
+/// The product of a route, if it is a token route.
 pub(super) fn product(route: &MatchedPath) -> Option<Product> {
     PRODUCTS.into_iter().find(|product| path(*product) == route.as_str())
 }
 
-/// The login cookie in, a token for Chat out
+/// Issue a token for Chat
 ///
 /// The token's claims: `name`, `email`, `external_id`, `iat`, `exp`.
 #[utoipa::path(
@@ -64,10 +61,10 @@ pub(super) async fn chat(
     issue(Product::Chat, &state, &credentials, format).await
 }
 
-/// The login cookie in, a token for Messaging out
+/// Issue a token for Messaging
 ///
-/// The token's header has `kid`; its claims: `scope`, `external_id`, `jti`, `iat`, `exp`, and `name`, `email` and
-/// `email_verified` as far as they are known and set.
+/// The token's header has `kid`. Its claims: `scope`, `external_id`, `jti`, `iat`, `exp`, and `name`, `email` and
+/// `email_verified` if they are known and the settings include them.
 #[utoipa::path(
     get,
     path = MESSAGING_PATH,
@@ -83,7 +80,7 @@ pub(super) async fn messaging(
     issue(Product::Messaging, &state, &credentials, format).await
 }
 
-/// The login cookie in, a token for the Help Center out
+/// Issue a token for the Help Center
 ///
 /// The token's claims: `name`, `email`, `jti`, `iat`.
 #[utoipa::path(
@@ -112,13 +109,13 @@ async fn issue(
     Ok(PageToken { issued, format })
 }
 
-/// A token as pages read it. What was issued travels to the access log in the response's extensions.
+/// A token as a response to a page, with [`Issued`] in the extensions for the access log.
 pub(super) struct PageToken {
     issued: Issued,
     format: TokenFormat,
 }
 
-/// A token, in the words of Xsolla's reference.
+/// The body, as in Xsolla's reference.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TokenBody<'a> {
@@ -135,7 +132,7 @@ impl IntoResponses for PageToken {
         let json = ContentBuilder::new().schema(Some(TokenBody::schema()));
         let text = ContentBuilder::new().schema(Some(Ref::from_schema_name(Token::name())));
         let token = ResponseBuilder::new()
-            .description("A token that nobody keeps; the bare token if `Accept` prefers `text/plain`.")
+            .description("A token, never cached; the bare token if `Accept` prefers `text/plain`.")
             .content("application/json", json.example(Some([("token", EXAMPLE_TOKEN)].into_iter().collect())))
             .content("text/plain", text.example(Some(EXAMPLE_TOKEN.into())));
         let mut responses =
@@ -145,7 +142,7 @@ impl IntoResponses for PageToken {
     }
 }
 
-/// The 422 of a product that takes players without an email, in the place of `PageToken`'s.
+/// Replaces the 422 of `PageToken` for a product that does not require an email.
 struct NoEmailNeeded;
 
 impl IntoResponses for NoEmailNeeded {
@@ -170,10 +167,9 @@ impl IntoResponse for PageToken {
     }
 }
 
-/// The time on this machine's clock; 0 when it stands before 1970, where no login token is valid.
+/// The current time of the system clock; 0 if the clock is before 1970, so that no login token is valid.
 #[expect(clippy::disallowed_methods, reason = "the clock is read here and passed on")]
-#[must_use]
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::try_from(since_1970.as_secs()).unwrap_or(Timestamp::MAX)
 }

@@ -1,4 +1,4 @@
-//! Serves HTTP/1.1 on one connection, within the time limits of `[limits]`.
+//! Serves HTTP/1.1 on one connection, within the timeouts of `[limits]`.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -23,20 +23,20 @@ use tower::{Service, ServiceExt};
 
 use crate::config::Limits;
 
-/// How long a connection without a request stays open once the drain has begun. hyper closes it at once, and the
-/// request that a client sends at just that moment would be lost (`drain::a_client_that_sends_just_after_the_stop_…`).
+/// How long an idle connection stays open after the drain has begun. hyper closes it at once, so that a request sent at that
+/// moment would be lost (`drain::a_client_that_sends_just_after_the_stop_…`).
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// A tower service that answers each request, an axum `Router` for one. It finds the client's address as
-/// `ConnectInfo<SocketAddr>` in the request's extensions.
-pub trait Answers:
+/// A tower service for HTTP requests, such as an axum `Router`. The request's extensions have the client's address as
+/// `ConnectInfo<SocketAddr>`.
+pub trait HttpService:
     Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
-    /// The body of its responses.
+    /// The body of the responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
 }
 
-impl<S, B> Answers for S
+impl<S, B> HttpService for S
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -44,9 +44,9 @@ where
     type Body = B;
 }
 
-/// Serves one connection until the client, a limit or the drain ends it. Of a request's body `max_body` bytes are read from the
-/// wire; the next read fails with [`io::ErrorKind::FileTooLarge`].
-pub(super) async fn serve<S: Answers>(
+/// Serves one connection until the client, a timeout or the drain ends it. After `max_body` bytes of a request's body a read
+/// fails with [`io::ErrorKind::FileTooLarge`].
+pub(super) async fn serve<S: HttpService>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     service: S,
@@ -55,116 +55,124 @@ pub(super) async fn serve<S: Answers>(
     mut draining: watch::Receiver<bool>,
 ) {
     let state = &State::default();
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        state.answering.store(true, Ordering::Relaxed);
-        state.body.store(0, Ordering::Relaxed);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        state.is_handling.store(true, Ordering::Relaxed);
+        state.body_bytes.store(0, Ordering::Relaxed);
         let has_body = !request.body().is_end_stream() || request.headers().contains_key(TRANSFER_ENCODING);
         request.extensions_mut().insert(ConnectInfo(peer));
         let response = service.clone().oneshot(request);
         async move {
             let mut response = response.await?;
-            state.answering.store(false, Ordering::Relaxed);
-            state.answered.store(true, Ordering::Relaxed);
-            // Where the end of a body is in doubt (`Transfer-Encoding` beside `Content-Length`), the rest would be read as
-            // a request that nobody sent (`hostile_clients::a_body_is_never_read_as_a_second_request`).
-            if has_body || state.draining.load(Ordering::Relaxed) {
+            state.is_handling.store(false, Ordering::Relaxed);
+            state.has_responded.store(true, Ordering::Relaxed);
+            // If the end of a body is ambiguous (`Transfer-Encoding` and `Content-Length`), the rest could be read as another
+            // request (`hostile_clients::a_body_is_never_read_as_a_second_request`).
+            if has_body || state.is_draining.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
-        // `printf … | nc` closes its half as soon as it has asked, and gets its answer.
+        // A client may close its half after the request, as `printf … | nc` does.
         .half_close(true)
         .max_buf_size(limits.header_bytes)
-        // Head and body in one write: to copy a short body is quicker than a second piece.
+        // Copies the short body, which is faster than a vectored write.
         .writev(false)
-        // hyper's one timer runs from the end of an answer to the end of the next headers, so that an idle while would be
-        // taken off the time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
+        // hyper's timer runs from the end of a response to the end of the next headers, so that idle time would reduce the
+        // time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(TimedStream::new(stream, limits, max_body, state)), answer);
+        .serve_connection(TokioIo::new(TimedStream::new(stream, limits, max_body, state)), service);
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
         _ = draining.wait_for(|is_draining| *is_draining) => {}
     }
-    state.draining.store(true, Ordering::Relaxed);
-    // hyper-util's `GracefulShutdown` has no room for this pause.
+    state.is_draining.store(true, Ordering::Relaxed);
+    // hyper-util's `GracefulShutdown` does not support this pause.
     if timeout(LINGER, connection.as_mut()).await.is_err() {
-        // hyper would close the connection under headers that are still coming
+        // hyper would close the connection while headers still arrive
         // (`drain::a_request_that_is_half_sent_at_the_stop_is_answered`).
-        if !state.reading.load(Ordering::Relaxed) {
+        if !state.is_reading_headers.load(Ordering::Relaxed) {
             connection.as_mut().graceful_shutdown();
         }
         let _ = connection.await;
     }
 }
 
-/// What a connection is doing. Only its own task looks at it; atomic, since a task may move to another thread.
+/// The state of a connection, used by its own task only. Atomic, since the task may move to another thread.
 #[derive(Default)]
 struct State {
-    /// Some of a request's headers came, and not all.
-    reading: AtomicBool,
-    /// A request is being answered. What is read then is its body, which the service waits for or not.
-    answering: AtomicBool,
-    /// Bytes that were read meanwhile.
-    body: AtomicUsize,
-    /// A request was answered since this was last looked at.
-    answered: AtomicBool,
-    draining: AtomicBool,
+    /// A part of a request's headers has arrived.
+    is_reading_headers: AtomicBool,
+    /// The service handles a request; bytes that arrive are its body.
+    is_handling: AtomicBool,
+    body_bytes: AtomicUsize,
+    /// A response was given, and the idle timeout has to start.
+    has_responded: AtomicBool,
+    is_draining: AtomicBool,
 }
 
-/// A stream whose reads and writes fail when the client holds them up for too long; hyper then closes the connection.
+/// A stream whose reads and writes fail when the client is too slow; hyper then closes the connection.
 struct TimedStream<'a, S> {
     stream: S,
     limits: &'a Limits,
     max_body: usize,
     state: &'a State,
-    /// The time for what is waited for: headers, from accept for the first and from their first byte for later ones
-    /// (`hostile_clients::slow_headers_…`), or the next request, from the last answer.
-    read: Pin<Box<Sleep>>,
-    /// No headers have come whole yet.
-    is_fresh: bool,
-    /// The last bytes that came.
+    /// The timeout of the headers, from accept for the first and from their first byte for later ones
+    /// (`hostile_clients::slow_headers_…`), or of the next request, from the last response.
+    read_timeout: Pin<Box<Sleep>>,
+    /// No headers have arrived completely yet.
+    is_first_request: bool,
+    /// The last bytes that arrived.
     tail: [u8; 3],
-    /// Runs while the client takes nothing of an answer (`hostile_clients::a_client_that_never_reads_is_cut_off`).
-    write: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client does not read the response (`hostile_clients::a_client_that_never_reads_is_cut_off`).
+    write_timeout: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a, S> TimedStream<'a, S> {
     fn new(stream: S, limits: &'a Limits, max_body: usize, state: &'a State) -> Self {
-        let read = Box::pin(sleep(limits.header_timeout));
-        Self { stream, limits, max_body, state, read, is_fresh: true, tail: [0; 3], write: None }
+        let read_timeout = Box::pin(sleep(limits.header_timeout));
+        Self {
+            stream,
+            limits,
+            max_body,
+            state,
+            read_timeout,
+            is_first_request: true,
+            tail: [0; 3],
+            write_timeout: None,
+        }
     }
 
-    /// Headers begin with their first byte, and end with the empty line behind them. Bytes behind that line are the next
-    /// request's (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`). Empty lines before a
-    /// request are nothing, as HTTP has it (`hostile_clients::empty_lines_win_no_time`).
+    /// Headers end with an empty line; bytes after it belong to the next request
+    /// (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`). Empty lines before a request do not count
+    /// (RFC 9112 §2.2, `hostile_clients::empty_lines_win_no_time`).
     fn received(&mut self, bytes: &[u8]) {
         for byte in bytes.iter().skip(bytes.len().saturating_sub(self.tail.len())) {
             let [_, second, third] = self.tail;
             self.tail = [second, third, *byte];
         }
-        let was_reading = self.state.reading.load(Ordering::Relaxed);
+        let was_reading = self.state.is_reading_headers.load(Ordering::Relaxed);
         if !was_reading && bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             return;
         }
-        let is_whole = matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']);
-        self.state.reading.store(!is_whole, Ordering::Relaxed);
-        if is_whole {
-            self.is_fresh = false;
-        } else if !was_reading && !self.is_fresh {
-            self.read.as_mut().reset(Instant::now() + self.limits.header_timeout);
+        let is_complete = matches!(self.tail, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n']);
+        self.state.is_reading_headers.store(!is_complete, Ordering::Relaxed);
+        if is_complete {
+            self.is_first_request = false;
+        } else if !was_reading && !self.is_first_request {
+            self.read_timeout.as_mut().reset(Instant::now() + self.limits.header_timeout);
         }
     }
 
-    fn in_time<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn with_timeout<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.write = None;
+            self.write_timeout = None;
             return polled;
         }
-        let timer = self.write.get_or_insert_with(|| Box::pin(sleep(self.limits.idle_timeout)));
+        let timer = self.write_timeout.get_or_insert_with(|| Box::pin(sleep(self.limits.idle_timeout)));
         timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -172,40 +180,42 @@ impl<'a, S> TimedStream<'a, S> {
 impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let is_body = self.state.answering.load(Ordering::Relaxed);
-        if is_body && self.state.body.load(Ordering::Relaxed) >= self.max_body {
+        let is_body = self.state.is_handling.load(Ordering::Relaxed);
+        if is_body && self.state.body_bytes.load(Ordering::Relaxed) >= self.max_body {
             return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
         }
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if is_body {
-            self.state.body.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
+            self.state.body_bytes.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
             return polled;
         }
         if polled.is_ready() {
             self.received(buffer.filled().get(before..).unwrap_or_default());
             return polled;
         }
-        if self.state.answered.swap(false, Ordering::Relaxed) && !self.state.reading.load(Ordering::Relaxed) {
+        if self.state.has_responded.swap(false, Ordering::Relaxed)
+            && !self.state.is_reading_headers.load(Ordering::Relaxed)
+        {
             let idle_timeout = self.limits.idle_timeout;
-            self.read.as_mut().reset(Instant::now() + idle_timeout);
+            self.read_timeout.as_mut().reset(Instant::now() + idle_timeout);
         }
-        self.read.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.read_timeout.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.in_time(cx, polled)
+        self.with_timeout(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        self.in_time(cx, polled)
+        self.with_timeout(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.in_time(cx, polled)
+        self.with_timeout(cx, polled)
     }
 }

@@ -1,4 +1,4 @@
-//! When has a file changed that the settings hang on?
+//! Detects changes of the files that the settings were read from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,52 +10,51 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::watched::WatchedFiles;
 
-/// How long no file must have changed before they are read: whoever writes two of them, or one in two
-/// steps, should be done.
-const QUIET: Duration = Duration::from_millis(250);
+/// How long no file may change before they are read, so that a writer of two files, or of one in two steps, is done.
+const DEBOUNCE: Duration = Duration::from_millis(250);
 
 /// Longest wait for that.
-const QUIET_LIMIT: Duration = Duration::from_secs(2);
+const DEBOUNCE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often the files are looked at without word of a change: some file systems send none, and a
-/// link further up a path changes unseen.
-const LOOK: Duration = Duration::from_secs(15);
+/// How often the files are checked without an event: some file systems send none, and no event reports a change of a symlink
+/// higher up in a path.
+const POLL_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Least time between two looks, however busy a folder is.
-const PACE: Duration = Duration::from_millis(50);
+/// Shortest time between two checks, for folders with many events.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Resolves once one of the files is another than it was, to the files as they are then.
+/// Waits until one of the files has changed; returns their new state.
 pub(super) async fn until_changed(files: WatchedFiles) -> WatchedFiles {
     let event = Arc::new(Notify::new());
-    let (watched, told) = (files.clone(), Arc::clone(&event));
-    let _watcher = spawn_blocking(move || watch(&watched, told)).await;
-    // A look first: a change before the watch was set sends no word.
-    while look(&files).await == files {
-        let _ = timeout(LOOK, event.notified()).await;
-        sleep(PACE).await;
+    let (watched, notify) = (files.clone(), Arc::clone(&event));
+    let _watcher = spawn_blocking(move || watch(&watched, notify)).await;
+    // Checks first, since a change before the watcher started sends no event.
+    while current(&files).await == files {
+        let _ = timeout(POLL_INTERVAL, event.notified()).await;
+        sleep(MIN_INTERVAL).await;
     }
     let start = Instant::now();
-    while start.elapsed() < QUIET_LIMIT && timeout(QUIET, event.notified()).await.is_ok() {}
-    look(&files).await
+    while start.elapsed() < DEBOUNCE_LIMIT && timeout(DEBOUNCE, event.notified()).await.is_ok() {}
+    current(&files).await
 }
 
-/// The files as they are now; off the runtime's threads, since a file system may be slow.
-async fn look(files: &WatchedFiles) -> WatchedFiles {
+/// The current state of the files, read on a blocking thread, since a file system may be slow.
+async fn current(files: &WatchedFiles) -> WatchedFiles {
     let files = files.clone();
     let before = files.clone();
     spawn_blocking(move || files.as_they_are()).await.unwrap_or(before)
 }
 
-/// Watches the folders of the files; nothing where that can't be, for the files are looked at anyway.
-fn watch(files: &WatchedFiles, told: Arc<Notify>) -> Option<RecommendedWatcher> {
+/// Watches the folders of the files. Without a watcher the files are polled.
+fn watch(files: &WatchedFiles, notify: Arc<Notify>) -> Option<RecommendedWatcher> {
     let folders = files.folders();
     if folders.is_empty() {
         return None;
     }
     let watcher = recommended_watcher(move |event: notify::Result<Event>| {
-        // Reading a file is no change of it.
+        // Our own reads cause access events.
         if !event.is_ok_and(|event| event.kind.is_access()) {
-            told.notify_one();
+            notify.notify_one();
         }
     });
     let watching = watcher.and_then(|mut watcher| {
@@ -64,7 +63,7 @@ fn watch(files: &WatchedFiles, told: Arc<Notify>) -> Option<RecommendedWatcher> 
     });
     watching
         .inspect_err(
-            |error| tracing::warn!(cause = %error, "secret files can't be watched; they are looked at every 15 s"),
+            |error| tracing::warn!(cause = %error, "can't watch the files of the settings; checking them every 15 s"),
         )
         .ok()
 }

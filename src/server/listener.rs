@@ -1,4 +1,4 @@
-//! Accepts the connections of one listener, as many as may be open at once, and drains them at the stop.
+//! Accepts the connections of one listener up to its limits, and drains them at shutdown.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -16,37 +16,36 @@ use tokio_util::io::InspectReader;
 use crate::config::Limits;
 use crate::metrics::{Counted, Metrics};
 
-use super::connection::{self, Answers};
-use super::protocol::{Protocol, Reported};
+use super::connection::{self, HttpService};
+use super::protocol::{Protocol, ProtocolWarnings};
 use super::tls::{Tls, handshake};
 
-/// Connections of the admin listener: a few probes, so a flood of them is a mistake.
+/// Most connections of the admin listener, which serves a few probes.
 pub(super) const ADMIN_CONNECTIONS: usize = 64;
 
-/// Longest time that a connection of the admin listener may be idle: probes and scrapes open new ones.
+/// Longest idle time of a connection of the admin listener: probes and scrapes open new ones.
 const ADMIN_IDLE: Duration = Duration::from_secs(5);
 
-/// Pause after `accept` failed for want of file descriptors, so that the loop does not spin
+/// Pause after `accept` failed for lack of file descriptors, so that the loop does not spin
 /// (`full_house::without_a_file_descriptor_…`). New connections wait in the kernel.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that the kernel holds until they are accepted: a whole shop's widgets reconnecting at once.
-pub const BACKLOG: u32 = 1024;
+/// Connections that the kernel queues until they are accepted: enough for all widgets of a shop to reconnect at once.
+pub(crate) const BACKLOG: u32 = 1024;
 
-/// Gives a connection of this address its place, which is held until the connection ends. None where that client has as
-/// many as it may.
-pub type Admit = Arc<dyn Fn(IpAddr) -> Option<Place> + Send + Sync>;
+/// Gives a client a permit, held until its connection ends, or `None` if the client has too many connections.
+pub type Admit = Arc<dyn Fn(IpAddr) -> Option<Permit> + Send + Sync>;
 
-/// A place of one client's, until it is dropped.
-pub type Place = Box<dyn Send>;
+/// One connection of a client, until it is dropped.
+pub type Permit = Box<dyn Send>;
 
-/// A bound socket, and the connections that come to it.
+/// A bound socket and its connections.
 pub struct Listener<S> {
     socket: TcpListener,
     connections: Connections<S>,
 }
 
-/// The connections of one listener, open ones and those that are about to be.
+/// What new connections need, apart from the socket.
 struct Connections<S> {
     name: &'static str,
     service: S,
@@ -57,17 +56,17 @@ struct Connections<S> {
     admit: Admit,
     draining: watch::Sender<bool>,
     metrics: Metrics,
-    misspoken: Reported,
+    protocol_warnings: ProtocolWarnings,
     was_full: bool,
-    has_warned_of_client: bool,
+    has_warned_about_client: bool,
 }
 
 /// What a connection holds while it is open.
-type Held = (OwnedSemaphorePermit, Place, Counted);
+type Permits = (OwnedSemaphorePermit, Permit, Counted);
 
-impl<S: Answers> Listener<S> {
-    /// A listener that serves `limits.connections` at once, in plain HTTP, of whichever clients. `name` is its label in
-    /// the metrics.
+impl<S: HttpService> Listener<S> {
+    /// A plain HTTP listener for `limits.connections` connections, without a limit per client. `name` is its label in the
+    /// metrics.
     #[must_use]
     pub fn new(name: &'static str, socket: TcpListener, service: S, limits: Limits, metrics: &Metrics) -> Self {
         metrics.expect_connections(name);
@@ -81,16 +80,22 @@ impl<S: Answers> Listener<S> {
             admit: Arc::new(|_| Some(Box::new(()))),
             draining: watch::Sender::new(false),
             metrics: metrics.clone(),
-            misspoken: Reported::new(name),
+            protocol_warnings: ProtocolWarnings::new(name),
             was_full: false,
-            has_warned_of_client: false,
+            has_warned_about_client: false,
         };
         Self { socket, connections }
     }
 
-    /// A listener that the public does not reach, such as the admin's: 64 connections, idle for 5 s at most.
+    /// A listener that is not public, such as the admin listener: at most 64 connections, idle for at most 5 s.
     #[must_use]
-    pub fn internal(name: &'static str, socket: TcpListener, service: S, limits: Limits, metrics: &Metrics) -> Self {
+    pub(crate) fn internal(
+        name: &'static str,
+        socket: TcpListener,
+        service: S,
+        limits: Limits,
+        metrics: &Metrics,
+    ) -> Self {
         let limits = Limits {
             connections: ADMIN_CONNECTIONS,
             header_timeout: limits.header_timeout.min(ADMIN_IDLE),
@@ -100,33 +105,32 @@ impl<S: Answers> Listener<S> {
         Self::new(name, socket, service, limits, metrics)
     }
 
-    /// Closes the connections that `admit` gives no place.
+    /// Closes connections that `admit` gives no permit.
     #[must_use]
     pub fn admitting(mut self, admit: Admit) -> Self {
         self.connections.admit = admit;
         self
     }
 
-    /// Reads no more bytes of a request's body from the wire, chunks' sizes and all.
+    /// Limits how many bytes of a request's body are read from the connection, chunked encoding included.
     #[must_use]
-    pub fn reading_bodies_up_to(mut self, max_body: usize) -> Self {
+    pub(crate) fn reading_bodies_up_to(mut self, max_body: usize) -> Self {
         self.connections.max_body = max_body;
         self
     }
 
-    /// Speaks TLS where there is a certificate.
+    /// Uses TLS if there is a certificate.
     #[must_use]
-    pub fn over(mut self, tls: Option<Tls>) -> Self {
+    pub(crate) fn with_tls(mut self, tls: Option<Tls>) -> Self {
         self.connections.tls = tls;
         self
     }
 
-    /// How long it goes on as before once it has to stop.
     pub(super) fn drain_delay(&self) -> Duration {
         self.connections.limits.drain_delay
     }
 
-    /// Accepts connections for ever.
+    /// Accepts connections until it is dropped.
     pub(super) async fn accept(&mut self) -> Infallible {
         let mut has_failed = false;
         loop {
@@ -135,10 +139,10 @@ impl<S: Answers> Listener<S> {
                     has_failed = false;
                     self.connections.open(stream, peer);
                 }
-                Err(error) if is_of_the_client(&error) => {}
+                Err(error) if is_client_error(&error) => {}
                 Err(error) => {
                     if !has_failed {
-                        tracing::error!(listener = self.connections.name, cause = %error, "no connection could be accepted");
+                        tracing::error!(listener = self.connections.name, cause = %error, "can't accept connections");
                     }
                     has_failed = true;
                     sleep(ACCEPT_PAUSE).await;
@@ -147,12 +151,12 @@ impl<S: Answers> Listener<S> {
         }
     }
 
-    /// Takes the backlog, closes the listener, and waits until every connection has ended or
-    /// `limits.drain` is over. Returns how many connections were cut off.
+    /// Accepts the backlog, closes the socket, and waits until all connections have ended or `limits.drain` is over. Returns how
+    /// many connections were cut off.
     pub(super) async fn drain(self) -> usize {
         let Self { socket, mut connections } = self;
-        let end = Instant::now() + connections.limits.drain;
-        // What the kernel has accepted would be reset with the socket
+        let deadline = Instant::now() + connections.limits.drain;
+        // Closing the socket would reset the connections in the backlog
         // (`drain::connections_that_wait_to_be_accepted_at_the_stop_are_served`).
         if let Ok(socket) = socket.into_std() {
             for (stream, peer) in (0..BACKLOG).map_while(|_| socket.accept().ok()) {
@@ -163,29 +167,29 @@ impl<S: Answers> Listener<S> {
         let Connections { free, draining, limits, .. } = connections;
         draining.send_replace(true);
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-        let _ = timeout_at(end, free.acquire_many(all)).await;
+        let _ = timeout_at(deadline, free.acquire_many(all)).await;
         limits.connections - free.available_permits()
     }
 }
 
-impl<S: Answers> Connections<S> {
-    /// Serves a connection in a task of its own, or closes it when there is no room.
+impl<S: HttpService> Connections<S> {
+    /// Serves a connection in its own task, or closes it if it exceeds a limit.
     fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let Some(held) = self.admitted(peer) else { return self.metrics.count_refused_connection(self.name) };
-        // An answer is one write; waiting for more to send with it (Nagle's algorithm) only delays it.
+        let Some(permits) = self.admit(peer) else { return self.metrics.count_refused_connection(self.name) };
+        // A response is one write; Nagle's algorithm would only delay it.
         let _ = stream.set_nodelay(true);
         if let Some(tls) = &self.tls {
             let draining = self.draining.subscribe();
-            let misspoken = self.misspoken.clone();
-            let handshake = handshake(tls.acceptor(), stream, peer, misspoken, self.limits.header_timeout, draining);
-            self.spawn(handshake, peer, held);
+            let warnings = self.protocol_warnings.clone();
+            let handshake = handshake(tls.acceptor(), stream, peer, warnings, self.limits.header_timeout, draining);
+            self.spawn(handshake, peer, permits);
         } else {
-            self.spawn(ready(Some(stream)), peer, held);
+            self.spawn(ready(Some(stream)), peer, permits);
         }
     }
 
-    /// A place for a connection. The log says once each time that all are in use, and once of clients that have too many.
-    fn admitted(&mut self, peer: SocketAddr) -> Option<Held> {
+    /// The permits of a connection. Warns each time that the listener becomes full, and once about the limit per client.
+    fn admit(&mut self, peer: SocketAddr) -> Option<Permits> {
         let free = Arc::clone(&self.free).try_acquire_owned().ok();
         let was_full = std::mem::replace(&mut self.was_full, free.is_none());
         if free.is_none() && !was_full {
@@ -193,36 +197,36 @@ impl<S: Answers> Connections<S> {
             tracing::warn!(listener = self.name, connections, "all connections are in use; closing new ones");
         }
         let free = free?;
-        let place = (self.admit)(peer.ip());
-        if place.is_none() && !std::mem::replace(&mut self.has_warned_of_client, true) {
+        let permit = (self.admit)(peer.ip());
+        if permit.is_none() && !std::mem::replace(&mut self.has_warned_about_client, true) {
             tracing::warn!(
                 client = %peer.ip(),
-                "more connections of a client than limits.connections_per_client, closing its new ones; said once. If it is \
-                 a proxy of yours, name it in proxy.trusted"
+                "a client has more connections than limits.connections_per_client; closing its new ones. If it is your proxy, add it \
+                 to proxy.trusted. Logged once"
             );
         }
-        Some((free, place?, self.metrics.connection(self.name)))
+        Some((free, permit?, self.metrics.connection(self.name)))
     }
 
-    /// Serves the stream once it is there, if it comes to that.
-    fn spawn<T>(&self, stream: impl Future<Output = Option<T>> + Send + 'static, peer: SocketAddr, held: Held)
+    /// Serves a stream once it is there, for example after its TLS handshake.
+    fn spawn<T>(&self, stream: impl Future<Output = Option<T>> + Send + 'static, peer: SocketAddr, permits: Permits)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (service, limits, draining) = (self.service.clone(), Arc::clone(&self.limits), self.draining.subscribe());
-        let (max_body, mut opening) = (self.max_body, self.misspoken.opening(peer, Protocol::Http1));
+        let (max_body, mut sniffer) = (self.max_body, self.protocol_warnings.sniffer(peer, Protocol::Http1));
         tokio::spawn(async move {
-            let _held = held;
+            let _permits = permits;
             if let Some(stream) = stream.await {
-                let stream = InspectReader::new(stream, |bytes: &[u8]| opening.take(bytes));
+                let stream = InspectReader::new(stream, |bytes: &[u8]| sniffer.feed(bytes));
                 connection::serve(stream, peer, service, &limits, max_body, draining).await;
             }
         });
     }
 }
 
-/// Whether `accept` failed because the client was gone already.
-fn is_of_the_client(error: &io::Error) -> bool {
+/// Whether `accept` failed because the client had disconnected.
+fn is_client_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused

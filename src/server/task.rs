@@ -5,11 +5,9 @@ use std::future::Future;
 
 use tokio::task::AbortHandle;
 
-/// Aborts its task when dropped.
-pub struct Task(AbortHandle);
+pub(crate) struct Task(AbortHandle);
 
 impl Task {
-    /// Starts it.
     pub(super) fn spawn(work: impl Future<Output = Infallible> + Send + 'static) -> Self {
         Self(tokio::spawn(work).abort_handle())
     }

@@ -1,6 +1,6 @@
-//! The certificate of the public listener: read, checked, shown to new connections, and warned of before it ends.
+//! TLS of the public listener: loads and swaps the certificate, and warns before it expires.
 //!
-//! TLS 1.2 and 1.3 with rustls' own choice of ciphers; HTTP/1.1 is the one protocol (RFC 7301).
+//! TLS 1.2 and 1.3 with rustls' default ciphers; HTTP/1.1 is the only ALPN protocol (RFC 7301).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,49 +26,42 @@ use crate::login::Timestamp;
 use crate::metrics::Metrics;
 
 use super::connection::LINGER;
-use super::protocol::{Protocol, Reported};
+use super::protocol::{Protocol, ProtocolWarnings};
 
-/// From so long before its end on the certificate is warned of: an automatic renewal has failed by then.
+/// Seconds before expiry from which on there is a warning: by then an automatic renewal has failed.
 const WARN_BEFORE: Timestamp = 14 * 86_400;
 
-/// The certificate that new connections get. Clones are the same one.
+/// The certificate for new connections. Clones share it.
 #[derive(Clone)]
-pub struct Tls(Arc<ArcSwap<CertifiedKey>>);
+pub(crate) struct Tls(Arc<ArcSwap<CertifiedKey>>);
 
-/// A checked pair of certificate and key.
-pub struct CertifiedKey {
+/// A certificate chain with its matching private key.
+pub(crate) struct CertifiedKey {
     config: Arc<ServerConfig>,
     expires_at: Timestamp,
 }
 
-/// Why certificate and key are no pair.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum TlsError {
-    /// No certificate in the file.
+/// Why certificate and key can't be used.
+#[derive(Debug, Error)]
+pub(crate) enum TlsError {
     #[error(
-        "tls.certificate: holds no certificate in PEM (-----BEGIN CERTIFICATE-----); give the whole chain, ours first"
+        "tls.certificate: contains no PEM certificate (-----BEGIN CERTIFICATE-----); use the full chain, server certificate \
+         first"
     )]
     NoCertificate,
-    /// A certificate that can't be read.
-    #[error("tls.certificate: holds a certificate that can't be read; is the file whole?")]
+    #[error("tls.certificate: contains a malformed certificate; the file may be incomplete")]
     Certificate,
-    /// No private key in the file.
-    #[error("tls.key: holds no private key in PEM that is not encrypted (-----BEGIN PRIVATE KEY-----)")]
+    #[error("tls.key: contains no unencrypted PEM private key (-----BEGIN PRIVATE KEY-----)")]
     NoKey,
-    /// The key is another's.
-    #[error("tls.key: is not the key of the first certificate in tls.certificate; renew the two together")]
-    NoPair,
-    /// The library takes the pair for none.
+    #[error("tls.key: does not match the first certificate in tls.certificate; renew the two together")]
+    Mismatch,
     #[error("tls.certificate, tls.key: can't be used ({0})")]
     Unusable(String),
 }
 
 impl CertifiedKey {
-    /// Reads certificate chain and key, and checks that they belong together.
-    ///
-    /// # Errors
-    /// See [`TlsError`].
-    pub fn new(settings: &Settings) -> Result<Self, TlsError> {
+    /// Parses certificate chain and key, and checks that they match.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, TlsError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&settings.certificate).collect();
         let chain = chain.map_err(|_| TlsError::Certificate)?;
         let own = chain.first().ok_or(TlsError::NoCertificate)?;
@@ -78,8 +71,8 @@ impl CertifiedKey {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
         let mut config = config.map_err(|error| {
-            let is_no_pair = matches!(error, rustls::Error::InconsistentKeys(_));
-            if is_no_pair { TlsError::NoPair } else { TlsError::Unusable(error.to_string()) }
+            let is_mismatch = matches!(error, rustls::Error::InconsistentKeys(_));
+            if is_mismatch { TlsError::Mismatch } else { TlsError::Unusable(error.to_string()) }
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config: Arc::new(config), expires_at })
@@ -87,62 +80,59 @@ impl CertifiedKey {
 }
 
 impl Tls {
-    /// Shows this certificate to new connections.
-    #[must_use]
-    pub fn new(certified: CertifiedKey) -> Self {
+    pub(crate) fn new(certified: CertifiedKey) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(certified)))
     }
 
-    /// Shows another from now on; connections that are open stay as they are.
-    pub fn swap(&self, certified: CertifiedKey) {
+    /// Replaces the certificate for new connections.
+    pub(super) fn swap(&self, certified: CertifiedKey) {
         self.0.store(Arc::new(certified));
     }
 
-    /// What takes a connection's handshake.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0.load().config))
     }
 
-    /// Says when the certificate ends, in the metrics, and in the log when that is soon.
-    pub fn report(&self, metrics: &Metrics, now: Timestamp) {
+    /// Sets the metric of the expiry, and logs an expiry that is soon.
+    pub(super) fn report(&self, metrics: &Metrics, now: Timestamp) {
         let expires_at = self.0.load().expires_at;
         metrics.set_certificate_expiry(expires_at);
         let left = expires_at - now;
         if left <= 0 {
             tracing::error!("the certificate has expired; renew it");
         } else if left < WARN_BEFORE {
-            tracing::warn!(days = left / 86_400, "the certificate expires soon; has its renewal failed?");
+            tracing::warn!(days = left / 86_400, "the certificate expires soon; check its automatic renewal");
         }
     }
 }
 
-/// The TLS handshake of a connection, if the client comes to its end in `time`.
+/// Does the TLS handshake of a connection; `None` if it fails, takes longer than `time` or the listener drains.
 pub(super) async fn handshake(
     tls: TlsAcceptor,
     stream: TcpStream,
     peer: SocketAddr,
-    misspoken: Reported,
+    warnings: ProtocolWarnings,
     time: Duration,
     mut draining: watch::Receiver<bool>,
 ) -> Option<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
-    let until_too_late = async {
+    let deadline = async {
         let _ = timeout(time, draining.wait_for(|is_draining| *is_draining)).await;
         if *draining.borrow() {
             sleep(LINGER).await;
         }
     };
-    let mut opening = misspoken.opening(peer, Protocol::Tls);
-    let stream = InspectReader::new(stream, move |bytes: &[u8]| opening.take(bytes));
-    let shaken = tokio::select! {
-        shaken = tls.accept(stream) => shaken,
-        () = until_too_late => return None,
+    let mut sniffer = warnings.sniffer(peer, Protocol::Tls);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| sniffer.feed(bytes));
+    let handshake = tokio::select! {
+        result = tls.accept(stream) => result,
+        () = deadline => return None,
     };
-    shaken
+    handshake
         .inspect_err(|error| {
-            tracing::debug!(cause = %error, "no TLS handshake");
+            tracing::debug!(cause = %error, "TLS handshake failed");
             let cause = error.get_ref().and_then(|error| error.downcast_ref());
             if matches!(cause, Some(rustls::Error::NoApplicationProtocol)) {
-                misspoken.report(peer, Protocol::Http2);
+                warnings.warn(peer, Protocol::Http2);
             }
         })
         .ok()

@@ -33,14 +33,14 @@ pub struct Finding {
     /// What is wrong.
     pub cause: String,
     /// What to do about it.
-    pub mend: String,
+    pub fix: String,
 }
 
 impl Finding {
-    /// A cause and its mend.
+    /// A cause and its fix.
     #[must_use]
-    pub fn new(cause: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { cause: cause.into(), mend: mend.into() }
+    pub fn new(cause: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { cause: cause.into(), fix: fix.into() }
     }
 }
 
@@ -91,8 +91,8 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn add(&mut self, cause: impl Into<String>, mend: &'static str) {
-        self.breaches.push(Finding::new(cause, mend));
+    fn add(&mut self, cause: impl Into<String>, fix: &'static str) {
+        self.breaches.push(Finding::new(cause, fix));
     }
 
     fn header(&mut self, header: &Object) {
@@ -122,19 +122,19 @@ impl Check<'_> {
     /// Claims that are texts: some have to be there, some may.
     fn texts(&mut self, needed: &[&str], optional: &[&str]) {
         for name in needed.iter().chain(optional).copied() {
-            let mend = match name {
+            let fix = match name {
                 "external_id" => "send the player's id as text, the same for ever",
                 "jti" => "send a random text, another for each token",
                 _ => "send it as text that is not empty",
             };
             match self.claims.get(name) {
-                None if needed.contains(&name) => self.add(format!("claim {name} is missing"), mend),
-                Some(Json::Text(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), mend),
+                None if needed.contains(&name) => self.add(format!("claim {name} is missing"), fix),
+                Some(Json::Text(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), fix),
                 Some(Json::Text(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
                     self.add("claim external_id is over 255 characters", "send a shorter id, the same for ever");
                 }
                 Some(Json::Text(_)) | None => {}
-                Some(other) => self.add(format!("claim {name} is {} and has to be text", other.kind()), mend),
+                Some(other) => self.add(format!("claim {name} is {} and has to be text", other.kind()), fix),
             }
         }
     }

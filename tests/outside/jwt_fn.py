@@ -183,7 +183,7 @@ def run(driver, service, origin, foreign):
             "const [tag, name, value] = arguments; document.body.append(Object.assign(document.createElement(tag), { [name]: value }))",
             tag, attribute, f"{address}?{tag}",
         )
-    refused = lambda: [line for line in service.lines() if "fetched for an image, a script or a frame" in line]
+    refused = lambda: [line for line in service.lines() if "requested for an image, a script or a frame" in line]
     end = time.monotonic() + PATIENCE
     while len(refused()) < len(embeds):
         assert time.monotonic() < end, (len(refused()), service.lines()[-10:])

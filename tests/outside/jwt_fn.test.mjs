@@ -207,7 +207,7 @@ test("no token is ever told to the console or in an event", async () => {
 });
 
 test("a polluted Object.prototype gives no token, changes no request and explains nothing", async () => {
-  const fields = ["token", "code", "description", "status", "tries", "why", "again", "retryAfter", "reason", "message", "product"];
+  const fields = ["token", "code", "description", "status", "tries", "why", "retry", "retryAfter", "reason", "message", "product"];
   const ofFetch = ["method", "body", "mode", "integrity", "keepalive", "priority", "referrer", "referrerPolicy", "window", "duplex"];
   const ofEvent = ["bubbles", "cancelable", "composed"];
   const before = `for (const name of ${JSON.stringify([...fields, ...ofFetch, ...ofEvent, "Authorization"])})

@@ -519,7 +519,7 @@ def published_keys():
 
 
 def failed_accepts(running):
-    return sum("no connection could be accepted" in line for line in running.log)
+    return sum("can't accept connections" in line for line in running.log)
 
 
 def few_descriptors():

@@ -1,4 +1,4 @@
-//! What the layers around the handlers add to the operations of the OpenAPI document.
+//! Adds to the OpenAPI document what the middleware adds to requests and responses.
 
 use std::mem;
 
@@ -18,12 +18,11 @@ use super::headers::{
 use super::refusals::{Responses, name, refusals};
 use super::{ADMIN, DOCUMENTS, HEALTH, PAGES, SERVERS};
 
-/// Completes the document.
 pub(super) struct Layers;
 
 impl Modify for Layers {
     fn modify(&self, document: &mut OpenApi) {
-        // utoipa's `Info` does not have `summary`, which is new in OpenAPI 3.1.
+        // utoipa's `Info` has no `summary`, which is new in OpenAPI 3.1.
         document.info.extensions = Some(Extensions::from_iter([("summary", env!("CARGO_PKG_DESCRIPTION"))]));
         let components = document.components.get_or_insert_with(Components::new);
         for path in document.paths.paths.values_mut() {
@@ -35,7 +34,7 @@ impl Modify for Layers {
         share_refusals(&mut refusals(|code| code == ErrorCode::MethodNotAllowed, ErrorCode::status), components);
         let cookie = ApiKeyValue::with_description(
             "token",
-            "The login token, or its parts in `token.0` to `token.3`; `login.cookie` names it.",
+            "The login token, or its parts in `token.0` to `token.3`; `login.cookie` sets the name.",
         );
         components.add_security_scheme("loginCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
@@ -44,7 +43,7 @@ impl Modify for Layers {
     }
 }
 
-/// Moves refusals to the components, where operations that have the same ones find them.
+/// Moves refusals to the components, so that operations share them.
 fn share_refusals(responses: &mut Responses, components: &mut Components) {
     for response in responses.values_mut() {
         if let Some(name) = name(response) {
@@ -54,7 +53,7 @@ fn share_refusals(responses: &mut Responses, components: &mut Components) {
     }
 }
 
-/// Adds to a path what its tag says, and the methods that have no handler of their own.
+/// Adds the headers and servers of the path's tag, and the methods without a handler.
 fn complete(path: &mut PathItem) {
     let Some(operation) = path.get.as_mut().or(path.post.as_mut()) else { return };
     match operation.tags.iter().flatten().map(String::as_str).next() {
@@ -73,20 +72,20 @@ fn complete(path: &mut PathItem) {
     path.head = path.get.clone().map(without_body);
 }
 
-/// Adds headers to what an operation is asked with, and to its answers other than refusals.
-fn add_headers(operation: &mut Operation, asked: &[Row], answered: &[Row]) {
-    operation.parameters = Some(parameters(asked));
+/// Adds headers to the requests of an operation, and to its responses except refusals.
+fn add_headers(operation: &mut Operation, of_request: &[Row], of_response: &[Row]) {
+    operation.parameters = Some(parameters(of_request));
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
-            response.headers = headers(answered);
+            response.headers = headers(of_response);
         }
     }
 }
 
-/// `HEAD`, which axum answers as it answers `GET`, without the body.
+/// `HEAD`, which axum handles as `GET` without the body.
 fn without_body(mut get: Operation) -> Operation {
     get.operation_id = get.operation_id.map(|id| id + "Head");
-    get.summary = get.summary.map(|summary| summary + "; without the body");
+    get.summary = get.summary.map(|summary| summary + ", without the body");
     for response in get.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             response.content.clear();
@@ -95,19 +94,19 @@ fn without_body(mut get: Operation) -> Operation {
     get
 }
 
-/// `OPTIONS`, which the CORS layer answers before any handler.
+/// `OPTIONS`, to which the CORS layer responds.
 fn preflight(id: &str) -> Operation {
-    let description = "Browsers send it before a request with headers of the page's own (fetch.spec.whatwg.org §3.2.2). \
-                       The page may ask if `Access-Control-Allow-Origin` names it.";
-    let answer = ResponseBuilder::new().description("What a page may do.").build();
+    let description = "Browsers send it before a request with custom headers (fetch.spec.whatwg.org §3.2.2). The page may \
+                       send the request if `Access-Control-Allow-Origin` names its origin.";
+    let response = ResponseBuilder::new().description("What the page may do.").build();
     let mut operation = OperationBuilder::new()
         .operation_id(Some(format!("{id}Preflight")))
         .tags(Some([PAGES]))
-        .summary(Some("Whether a page may ask"))
+        .summary(Some("CORS preflight"))
         .description(Some(description))
-        .response("200", answer)
+        .response("200", response)
         .build();
-    let answered = [ID, NO_STORE, ALLOW_ORIGIN, VARY, ALLOW_METHODS, ALLOW_HEADERS, MAX_AGE];
-    add_headers(&mut operation, &[ORIGIN, METHOD, OWN_ID], &answered);
+    let of_response = [ID, NO_STORE, ALLOW_ORIGIN, VARY, ALLOW_METHODS, ALLOW_HEADERS, MAX_AGE];
+    add_headers(&mut operation, &[ORIGIN, METHOD, OWN_ID], &of_response);
     operation
 }

@@ -1,4 +1,4 @@
-//! Refusals as answers of the OpenAPI document.
+//! The refusals in the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::http::error::{ErrorBody, ErrorCode};
 
 use super::headers::{ALLOW, CHALLENGE, ID, RETRY_AFTER, Row, headers};
 
-/// Answers by status.
+/// Responses by status.
 pub(in crate::http) type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// The answers of the refusals that an operation has, with the statuses that it gives them.
+/// The responses for the codes that an operation has; `status` gives the status of each.
 pub(in crate::http) fn refusals(has: fn(ErrorCode) -> bool, status: fn(ErrorCode) -> StatusCode) -> Responses {
     let mut by_status: BTreeMap<StatusCode, Vec<ErrorCode>> = BTreeMap::new();
     for code in ErrorCode::ALL.into_iter().filter(|code| has(*code)) {
@@ -25,7 +25,7 @@ pub(in crate::http) fn refusals(has: fn(ErrorCode) -> bool, status: fn(ErrorCode
     by_status.into_iter().map(|(status, codes)| (status.as_str().to_owned(), response(status, &codes).into())).collect()
 }
 
-/// What a refusal is called among the components: its codes, as in `00-00_or_00-01`. Nothing for any other answer.
+/// The component name of a refusal, such as `00-00_or_00-01`; `None` for other responses.
 pub(super) fn name(response: &RefOr<Response>) -> Option<String> {
     let RefOr::T(response) = response else { return None };
     let Some(RefOr::T(body)) = response.content.get("application/json") else { return None };
@@ -33,7 +33,7 @@ pub(super) fn name(response: &RefOr<Response>) -> Option<String> {
     (!codes.is_empty()).then(|| codes.join("_or_"))
 }
 
-/// An answer with each code as an example.
+/// A response with an example for each code.
 fn response(status: StatusCode, codes: &[ErrorCode]) -> Response {
     let causes: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.code(), cause(*code))).collect();
     let examples = codes.iter().map(|code| {
@@ -58,32 +58,32 @@ fn headers_of(status: StatusCode) -> &'static [Row] {
     }
 }
 
-/// When a request is refused with this code.
+/// Why a request gets this code.
 const fn cause(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::TokenMissing => "there is no login token",
+        ErrorCode::TokenMissing => "the request has no login token",
         ErrorCode::TokenInvalid => "the login token does not verify",
-        ErrorCode::SubMissing => "the login names no player",
-        ErrorCode::EmailMissing => "the login has no email",
-        ErrorCode::ClaimUnusable => "Zendesk could not take the id, the name or the email of the login",
+        ErrorCode::SubMissing => "the login token has no `sub`",
+        ErrorCode::EmailMissing => "the login token has no `email`",
+        ErrorCode::ClaimUnusable => "Zendesk does not accept the id, the name or the email of the login",
         ErrorCode::OriginForbidden => {
-            "the page's origin is not in `cors.origins`, or a page embeds the route as an image, a script or a frame"
+            "the page's origin is not in `cors.origins`, or a page embeds the route as an image, script or frame"
         }
         ErrorCode::TooManyRequests => "the client is over `rate_limit`, or sends too many bodies at once",
-        ErrorCode::LoginUnavailable => "the login can't be judged now",
+        ErrorCode::LoginUnavailable => "the login can't be verified now",
         ErrorCode::NotFound => {
-            "no secret is set for this product; for a path with a doubled or trailing slash the description says so"
+            "the product is not configured; if the path has a doubled or trailing slash, the description says so"
         }
         ErrorCode::MethodNotAllowed => {
-            "the path does not take this method; all but OPTIONS that have no operation here are answered so"
+            "the route does not support the method: every method without an operation here, except OPTIONS"
         }
         ErrorCode::BadRequest => {
-            "there is more than one `Origin` header; at `/support-sdk/token` also if the body is compressed, cut off, not \
-             there within 5 s, neither a form nor a JSON object, or has `user_token` twice or not as text"
+            "the request has more than one `Origin` header; at `/support-sdk/token` also: the body is compressed, cut off, takes \
+             more than 5 s, is neither a form nor a JSON object, or has `user_token` twice or not as a string"
         }
-        ErrorCode::Overloaded => "too many requests are being answered at once",
-        ErrorCode::TimedOut => "there was no answer within `limits.request_timeout`",
-        ErrorCode::BodyTooLarge => "the body is over 16 KiB",
-        ErrorCode::Internal => "this service has a fault; its log says where",
+        ErrorCode::Overloaded => "too many concurrent requests",
+        ErrorCode::TimedOut => "no response within `limits.request_timeout`",
+        ErrorCode::BodyTooLarge => "the body is larger than 16 KiB",
+        ErrorCode::Internal => "a fault of this service; its log has the details",
     }
 }

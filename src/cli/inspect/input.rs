@@ -1,4 +1,4 @@
-//! Finds the token in what a person pasted: a header line, a cookie, an address, the JSON of an answer.
+//! Finds the token in pasted text: a header line, a cookie, a URL, a curl command, a JSON response.
 
 use std::borrow::Cow;
 
@@ -11,62 +11,47 @@ use crate::login::json::Object;
 use crate::login::token::{Wrapping, value_of_pair};
 use crate::zendesk::rules::Finding;
 
-use super::UsageError;
-use super::mends;
+use super::fixes;
+use crate::cli::UsageError;
 
-/// Most layers that are taken off. A token that was logged, copied and quoted has three or four.
+/// Layers removed at most; a token that was logged, copied and quoted has three or four.
 const MAX_LAYERS: usize = 8;
 
-/// Names that a token has in JSON, in an address and in the body of a form, besides that of the cookie.
+/// Names of a token in JSON, in URLs and in forms, in addition to the cookie's name.
 const NAMES: [&str; 5] = ["token", "jwt", "access_token", "id_token", "user_token"];
 
-/// A token, and what stood around it.
-pub struct Pasted {
-    /// The token, as far as it was found; otherwise what was pasted.
-    pub token: Vec<u8>,
-    /// What was taken off, in words, from the outside in.
-    pub taken_off: Vec<&'static str>,
-    /// Why the service refuses what was pasted as an invalid token, whatever is inside.
-    pub defect: Option<Finding>,
-}
+/// What was around a token, as the report names it.
+type Layer = &'static str;
 
-/// Something that stands around a token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    ByteOrderMark,
-    Utf16,
-    ZeroWidth,
-    CurlCommand,
-    CookieLine,
-    AuthorizationLine,
-    Parts,
-    Name,
-    Address,
-    Json,
-    Quotes,
-    Bearer,
-    Percent,
-    SignedMark,
-    JsonMark,
-    Ending,
+const COOKIE_LINE: Layer = "the other cookies of the line";
+const SPLIT_COOKIE: Layer = "the names of a split cookie (.0, .1)";
+const PERCENT: Layer = "percent-encoding";
+const EXPRESS_SIGNATURE: Layer = "s: and the signature of Express";
+const EXPRESS_JSON: Layer = "j:";
+
+pub(crate) struct Pasted {
+    /// The token if it was found, otherwise the input.
+    pub(crate) token: Vec<u8>,
+    /// The removed layers, outermost first.
+    pub(crate) taken_off: Vec<Layer>,
+    /// Why the service refuses this cookie, even if the token in it is valid.
+    pub(crate) defect: Option<Finding>,
 }
 
 impl Pasted {
-    /// Takes off what stands around a token. `cookie` is the name of the login cookie.
-    ///
-    /// # Errors
-    /// Nothing was pasted, cookies without that one, or UTF-16 that is not valid.
-    pub fn read(bytes: &[u8], cookie: &str) -> Result<Self, UsageError> {
-        let (text, mark) = decode(bytes)?;
-        let mut layers = Vec::from_iter(mark);
+    /// Removes what is around a token. `cookie` is the name of the login cookie. Fails if there is no text, no such
+    /// cookie among the cookies, or invalid UTF-16.
+    pub(crate) fn read(bytes: &[u8], cookie: &str) -> Result<Self, UsageError> {
+        let (text, encoding) = decode(bytes)?;
+        let mut taken_off = Vec::from_iter(encoding);
         let Some(mut text) = text else {
             return Ok(Self { token: bytes.trim_ascii().to_vec(), taken_off: Vec::new(), defect: None });
         };
         let mut defect = None;
         for _ in 0..MAX_LAYERS {
-            let is_cookie = layers.iter().any(|layer| matches!(layer, Layer::CookieLine | Layer::Parts));
+            let is_cookie = taken_off.iter().any(|layer| [COOKIE_LINE, SPLIT_COOKIE].contains(layer));
             let wrapping = Wrapping::of(text.trim());
-            // Whatever else is around the value of a cookie is the service's to judge.
+            // Any other change to a cookie's value stays, so that the token is refused as the service refuses it.
             if is_cookie && defect.is_none() && wrapping.is_none() {
                 break;
             }
@@ -75,64 +60,40 @@ impl Pasted {
                 Ok(None) => break,
                 Err(Reason::LoginCookieMissing) => return Err(NO_COOKIE),
                 Err(reason) => {
-                    defect = Some(Finding::new(reason.to_string(), "give one login cookie, or all of its parts once"));
+                    let fix = "send one login cookie, or each of its parts once";
+                    defect = Some(Finding::new(reason.to_string(), fix));
                     break;
                 }
             };
-            // These are left by what sets a cookie, also where the value was pasted alone.
-            let is_of_cookie = matches!(layer, Layer::Percent | Layer::SignedMark | Layer::JsonMark);
-            if is_cookie || is_of_cookie {
-                defect = defect.or(wrapping.map(mends::wrapped));
+            // Only code that sets cookies adds these, so they count even if only the value was pasted.
+            if is_cookie || [PERCENT, EXPRESS_SIGNATURE, EXPRESS_JSON].contains(&layer) {
+                defect = defect.or(wrapping.map(fixes::wrapped));
             }
-            layers.push(layer);
+            taken_off.push(layer);
             text = inner;
         }
         let text = text.trim();
         if text.is_empty() {
-            return Err(UsageError("no token on standard input; inspect --help shows how"));
+            return Err(UsageError("there is no token on standard input; inspect --help shows examples"));
         }
-        let taken_off = layers.iter().map(|layer| layer.words()).collect();
         Ok(Self { token: text.as_bytes().to_vec(), taken_off, defect })
     }
 }
 
-impl Layer {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::ByteOrderMark => "a byte order mark",
-            Self::Utf16 => "UTF-16",
-            Self::ZeroWidth => "zero-width characters",
-            Self::CurlCommand => "the curl command",
-            Self::CookieLine => "the other cookies of the line",
-            Self::AuthorizationLine => "Authorization:",
-            Self::Parts => "the names of a split cookie (.0, .1)",
-            Self::Name => "the cookie's name",
-            Self::Address => "the address or form around it",
-            Self::Json => "the JSON around it",
-            Self::Quotes => "quotes",
-            Self::Bearer => "Bearer",
-            Self::Percent => "percent-encoding",
-            Self::SignedMark => "s: and a second signature",
-            Self::JsonMark => "j:",
-            Self::Ending => "the ; or , after it",
-        }
-    }
-}
+const NO_COOKIE: UsageError = UsageError("none of the pasted cookies has the name in login.cookie; check that setting");
 
-const NO_COOKIE: UsageError = UsageError("none of the pasted cookies has the name in login.cookie; is that right?");
-
-/// The text by its byte order mark, or by the zeros of ASCII in UTF-16; nothing where it is not text.
+/// Decodes UTF-8, or UTF-16 with a byte order mark or of ASCII only; `None` for other bytes.
 fn decode(bytes: &[u8]) -> Result<(Option<String>, Option<Layer>), UsageError> {
     let utf8 = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair));
         let text = char::decode_utf16(units).collect::<Result<String, _>>();
-        let text = text.map_err(|_| UsageError("the input is UTF-16, but not valid; save it as UTF-8"))?;
-        Ok((Some(text), Some(Layer::Utf16)))
+        let text = text.map_err(|_| UsageError("the input is invalid UTF-16; save it as UTF-8"))?;
+        Ok((Some(text), Some("UTF-16")))
     };
     let pairs = bytes.as_chunks::<2>().0;
     match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => Ok((utf8(rest), Some(Layer::ByteOrderMark))),
+        [0xef, 0xbb, 0xbf, rest @ ..] => Ok((utf8(rest), Some("a byte order mark"))),
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
         [_, 0, ..] if pairs.iter().all(|pair| pair.ends_with(&[0])) => utf16(bytes, u16::from_le_bytes),
@@ -141,10 +102,7 @@ fn decode(bytes: &[u8]) -> Result<(Option<String>, Option<Layer>), UsageError> {
     }
 }
 
-/// The outermost layer and what is inside; nothing where no layer is known.
-///
-/// # Errors
-/// There are cookies, but not one login cookie.
+/// The outermost layer and the text inside; an error if there are cookies, but not one login cookie.
 fn outermost(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Reason> {
     let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if text.bytes().all(is_of_token) {
@@ -153,60 +111,60 @@ fn outermost(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Reason
     let visible = text.trim_matches(['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}']);
     let inner = |layer, text: &str| Ok(Some((layer, text.to_owned())));
     if visible != text {
-        return inner(Layer::ZeroWidth, visible);
+        return inner("zero-width characters", visible);
     }
     if let Some(lines) = curl_command(text) {
-        return Ok(Some((Layer::CurlCommand, lines)));
+        return Ok(Some(("the curl command", lines)));
     }
     let lines = header_lines(text, cookie);
     if !matches!(lines, Ok(None) | Err(Reason::LoginCookieMissing)) {
         return lines;
     }
     if let Some(token) = json_member(text, cookie) {
-        return Ok(Some((Layer::Json, token)));
+        return Ok(Some(("the JSON around it", token)));
     }
     if let Some(token) = text.strip_suffix([';', ',']).filter(|token| !token.contains([';', '='])) {
-        return inner(Layer::Ending, token);
+        return inner("the ; or , after it", token);
     }
     if let Some(quoted) = unquoted(text) {
-        return inner(Layer::Quotes, quoted);
+        return inner("quotes", quoted);
     }
     if let Some((scheme, token)) = text.split_at_checked("Bearer".len())
         && scheme.eq_ignore_ascii_case("Bearer")
         && let Some(token) = token.strip_prefix([' ', ':', '+'])
     {
-        return inner(Layer::Bearer, token);
+        return inner("Bearer", token);
     }
     if let Some(signed) = text.strip_prefix("s:") {
         let token = signed.rsplit_once('.').map(|(token, _)| token).filter(|token| token.contains('.'));
-        return inner(Layer::SignedMark, token.unwrap_or(signed));
+        return inner(EXPRESS_SIGNATURE, token.unwrap_or(signed));
     }
     if let Some(json) = text.strip_prefix("j:") {
-        return inner(Layer::JsonMark, json);
+        return inner(EXPRESS_JSON, json);
     }
     if let Some(token) = parameter(text, cookie) {
-        return Ok(Some((Layer::Address, token)));
+        return Ok(Some(("the URL or form around it", token)));
     }
     if lines.is_err() || text.contains(';') {
         return cookie_value(&text.lines().collect::<Vec<_>>(), cookie).map(Some);
     }
     if let Some(value) = value_of_pair(text) {
-        return inner(Layer::Name, value);
+        return inner("the cookie's name", value);
     }
     if let Some(decoded) = percent_decode_str(text).decode_utf8().ok().filter(|decoded| decoded != text) {
-        return inner(Layer::Percent, &decoded);
+        return inner(PERCENT, &decoded);
     }
-    // One of a pair, when the other was not copied.
+    // A single quote mark, if the other one was not copied.
     let single = QUOTES.iter().find_map(|quote| text.strip_prefix(quote).or_else(|| text.strip_suffix(quote)));
-    Ok(single.map(|rest| (Layer::Quotes, rest.to_owned())))
+    Ok(single.map(|rest| ("quotes", rest.to_owned())))
 }
 
-/// The header lines of a curl command, as browsers copy it and as people type it, that may hold a login token.
+/// The header lines of a curl command that can have a login token.
 fn curl_command(text: &str) -> Option<String> {
     if !text.starts_with("curl") && !text.starts_with('-') {
         return None;
     }
-    // The Windows command prompt escapes with ^. Of a command that was cut off, the last quote is missing.
+    // The Windows command prompt escapes with ^. A command that was cut off lacks its last quote.
     let text = text.replace('^', "");
     let arguments = ["", "'", "\""].iter().find_map(|quote| shlex::split(&format!("{text}{quote}")))?;
     let pairs = arguments.iter().zip(arguments.iter().skip(1));
@@ -220,24 +178,20 @@ fn curl_command(text: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// Whether a line is a header that may hold a login token: which one, and its value. curl marks the lines that it sends and
-/// receives, and a shell's `$'…'` leaves its mark.
+/// The value of an Authorization, Cookie or Set-Cookie line. `>` and `<` come from `curl --verbose`, `$` from a shell's `$'…'`.
 fn header_line(line: &str) -> Option<(Layer, &str)> {
     let (name, value) = line.trim_start_matches(['>', '<', '$', ' ']).split_once(':')?;
     match name.trim().to_ascii_lowercase().as_str() {
-        "authorization" => Some((Layer::AuthorizationLine, value)),
-        "cookie" | "set-cookie" => Some((Layer::CookieLine, value)),
+        "authorization" => Some(("Authorization:", value)),
+        "cookie" | "set-cookie" => Some((COOKIE_LINE, value)),
         _ => None,
     }
 }
 
-/// The login cookie of all header lines, or else the value of `Authorization`, which may be a staging site's.
-///
-/// # Errors
-/// There are cookies, but not one login cookie.
+/// The login cookie in the header lines, or else the value of `Authorization`, which can be a staging site's password.
 fn header_lines(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Reason> {
     let (cookies, others): (Vec<_>, Vec<_>) =
-        text.lines().filter_map(header_line).partition(|(layer, _)| *layer == Layer::CookieLine);
+        text.lines().filter_map(header_line).partition(|(layer, _)| *layer == COOKIE_LINE);
     let authorization = others.first().map(|(layer, value)| (*layer, (*value).to_owned()));
     if cookies.is_empty() {
         return Ok(authorization);
@@ -249,19 +203,15 @@ fn header_lines(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Rea
     }
 }
 
-/// The value of the login cookie, which may stand in parts, as the service reads it.
-///
-/// # Errors
-/// There is none, or parts of it are missing or there twice.
+/// The value of the login cookie, or of its parts, as the service reads it.
 fn cookie_value(lines: &[&str], cookie: &str) -> Result<(Layer, String), Reason> {
     let line = lines.join("; ");
     let headers = HeaderMap::from_iter(HeaderValue::from_bytes(line.as_bytes()).map(|value| (COOKIE, value)));
     let found = credentials::read(&headers, cookie, false)?.cookies.into_iter().next();
     let token = found.ok_or(Reason::LoginCookieMissing)?.text().to_owned();
-    Ok((if line.contains(&token) { Layer::CookieLine } else { Layer::Parts }, token))
+    Ok((if line.contains(&token) { COOKIE_LINE } else { SPLIT_COOKIE }, token))
 }
 
-/// The token of a JSON object.
 fn json_member(text: &str, cookie: &str) -> Option<String> {
     let object: Object = serde_json::from_str(text).ok()?;
     names(cookie).find_map(|name| object.get(name)?.as_str().map(str::to_owned))
@@ -269,14 +219,13 @@ fn json_member(text: &str, cookie: &str) -> Option<String> {
 
 const QUOTES: [&str; 4] = ["\\\"", "\"", "'", "`"];
 
-/// What is inside a pair of quotes.
 fn unquoted(text: &str) -> Option<&str> {
     let inner = QUOTES.iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
     let straight = text.trim_matches(['“', '”', '„', '‘', '’', '‚', '«', '»']);
     inner.or_else(|| (straight != text).then_some(straight))
 }
 
-/// The token of an address, in query or fragment, or of a form; in a request line or a log there are words around it.
+/// The token in a form, or in the query or fragment of a URL, which can be part of a request line or a log line.
 fn parameter(text: &str, cookie: &str) -> Option<String> {
     let words = || text.split_ascii_whitespace().filter(|word| word.contains(['?', '#', '&']));
     let parts = || words().flat_map(|word| word.split(['?', '#']));
@@ -286,4 +235,21 @@ fn parameter(text: &str, cookie: &str) -> Option<String> {
 
 fn names(cookie: &str) -> impl Iterator<Item = &str> {
     [cookie].into_iter().chain(NAMES)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{ProptestConfig, any, proptest};
+
+    use super::Pasted;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn no_input_panics(bytes in vec(any::<u8>(), 0..200), text in "[a-z0-9.%=;:?#&\"'{}\\[\\] sj_-]{0,60}") {
+            drop(Pasted::read(&bytes, "token"));
+            drop(Pasted::read(text.as_bytes(), "token"));
+        }
+    }
 }
