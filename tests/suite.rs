@@ -21,7 +21,7 @@ mod stub;
 use in_process::*;
 use process::*;
 
-/// Tests that start no process and open no port of the service: `tests/quick` runs these.
+/// Tests without a process or a socket of the service: `tests/quick` runs these.
 #[path = "."]
 mod in_process {
     pub mod architecture;
