@@ -1,14 +1,14 @@
-//! What does an exchange cost beside the cryptography that it can't do without, and what do unknown keys?
+//! Compares the time of an exchange with the time of its signatures, and counts fetches caused by unknown keys.
 //!
-//! `cargo bench --bench exchange`. The yardsticks verify and sign as many bytes as the exchange does, with
-//! keys made beforehand.
+//! `cargo bench --bench exchange`. The baseline verifies and signs the same number of bytes as the exchange, with
+//! prepared keys.
 
 #![expect(
     unreachable_pub,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a benchmark that meets the unexpected stops"
+    reason = "a benchmark stops at any unexpected result"
 )]
 
 #[path = "exchange/key_server.rs"]
@@ -44,11 +44,11 @@ const PROJECT: &str = "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77";
 const KEY_SET: &str = include_str!("../tests/fixtures/rs256/first.json");
 const RS256_TOKEN: &str = include_str!("../tests/fixtures/rs256/accepted/key_a.jwt");
 
-/// Rounds of which the fastest counts, and exchanges in each.
+/// Number of rounds, of which the fastest counts, and of exchanges in each round.
 const ROUNDS: usize = 60;
 const EXCHANGES: u32 = 2_000;
 
-/// Login tokens with keys that nobody knows, and how many of them come at once.
+/// Number of login tokens with unknown keys, in total and at the same time.
 const UNKNOWN: usize = 10_000;
 const AT_ONCE: usize = 100;
 
@@ -59,7 +59,7 @@ fn exchange(login: &[(&str, &str)]) -> Exchange {
     Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
 }
 
-/// A login token as Xsolla Login issues it: 12 claims, 636 bytes.
+/// A login token like those of Xsolla Login: 12 claims, 636 bytes.
 fn login_token() -> String {
     let payload = r#"{"sub":"82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11","email":"jane@example.com","username":"Jane Doe","iss":"https://login.xsolla.com","iat":1799999940,"exp":1800086340,"xsolla_login_project_id":"0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77","groups":[{"id":1,"name":"default","is_default":true}],"type":"xsolla_login","publisher_id":12345,"promo_email_agreement":false,"xsolla_login_access_key":"7f3c9d1e5b7a4c2e8f6d0b1a3c5e7f9d"}"#;
     let message =
@@ -68,7 +68,7 @@ fn login_token() -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// Nanoseconds that one call takes in the fastest of all rounds: the noise of a shared machine only adds.
+/// Nanoseconds of one call in the fastest round: other load on the machine only adds time.
 fn fastest(mut work: impl FnMut()) -> f64 {
     let round = |work: &mut dyn FnMut()| {
         let started = Instant::now();
@@ -78,21 +78,21 @@ fn fastest(mut work: impl FnMut()) -> f64 {
     (0..ROUNDS).map(|_| round(&mut work)).fold(f64::INFINITY, f64::min)
 }
 
-/// Measures the exchange of `token` beside the signatures of its two tokens, `verify` being the first.
+/// Compares the exchange of `token` with its two signatures; `verify` is the first one. Returns the exchange's nanoseconds.
 fn compare(criterion: &mut Criterion, name: &str, exchange: &Exchange, token: &str, verify: impl Fn()) -> f64 {
     let candidates = Credentials { bearer: None, cookies: vec![LoginToken::new(token.as_bytes())] };
-    // With keys at hand there is nothing to wait for.
+    // With keys loaded, the future never waits.
     let run = || exchange.run(Product::Chat, black_box(&candidates), NOW).now_or_never().unwrap().unwrap();
     let issued = run().token;
     let (key, signed) = (Key::new(HMAC_SHA256, CHAT_SECRET.as_bytes()), issued.as_str().rsplit_once('.').unwrap().0);
-    let yardstick = || {
+    let baseline = || {
         verify();
         black_box(sign(&key, black_box(signed.as_bytes())));
     };
-    criterion.bench_function(&format!("{name}: its signatures alone"), |bencher| bencher.iter(yardstick));
+    criterion.bench_function(&format!("{name}: its signatures alone"), |bencher| bencher.iter(baseline));
     criterion.bench_function(&format!("{name}: exchange"), |bencher| bencher.iter(run));
     let (alone, whole) = (
-        fastest(yardstick),
+        fastest(baseline),
         fastest(|| {
             black_box(run());
         }),
@@ -101,9 +101,9 @@ fn compare(criterion: &mut Criterion, name: &str, exchange: &Exchange, token: &s
     whole
 }
 
-/// Sends tokens of unknown keys, and counts what the Login API is asked.
+/// Sends tokens with unknown keys, and counts the fetches from the Login API.
 async fn flood(exchange: &Exchange, server: &KeyServer) {
-    let before = server.asked.load(Ordering::Relaxed);
+    let before = server.requests.load(Ordering::Relaxed);
     let payload = RS256_TOKEN.split_once('.').unwrap().1;
     let started = Instant::now();
     for first in (0..UNKNOWN).step_by(AT_ONCE) {
@@ -116,11 +116,11 @@ async fn flood(exchange: &Exchange, server: &KeyServer) {
         }))
         .await;
     }
-    let (asked, took) = (server.asked.load(Ordering::Relaxed) - before, started.elapsed());
+    let (fetches, took) = (server.requests.load(Ordering::Relaxed) - before, started.elapsed());
     println!(
-        "{UNKNOWN} tokens with as many unknown kids, {AT_ONCE} at once: {asked} fetch(es) in {took:?}, cooldown 30s"
+        "{UNKNOWN} tokens with different unknown kids, {AT_ONCE} at once: {fetches} fetch(es) in {took:?}, cooldown 30s"
     );
-    assert!(asked <= 1, "more than one fetch in a cooldown");
+    assert!(fetches <= 1, "more than one fetch in a cooldown");
 }
 
 fn main() {
@@ -147,7 +147,7 @@ fn main() {
     });
     criterion.final_summary();
     println!(
-        "an RS256 exchange costs {:.1} times an HS256 exchange; aim for HS256: at most 3 times its HMACs",
+        "an RS256 exchange takes {:.1} times as long as an HS256 exchange; target for HS256: at most 3 times its signatures",
         rs256 / hs256
     );
     runtime.block_on(flood(&published, &server));

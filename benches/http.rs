@@ -1,9 +1,9 @@
-//! Measures what a request costs, next to a bare axum server that answers the same bytes with no work and next to a
-//! textbook server that does the same work on the same packages.
+//! Compares the cost of a request with a bare axum server, which sends the same bytes without any work, and with a textbook
+//! server, which does the same work with the same packages.
 //!
 //! `cargo bench --bench http [-- PART…]`, with the parts `cpu`, `crowd`, `idle`, `length` (10,000,000 requests) and
-//! `reloads`; all of them where none is named. The servers run as processes of their own, take turns under the same load in the
-//! same run, and are charged the CPU time that the kernel counted for them.
+//! `reloads`; without arguments all parts. Each server is a separate process. They take turns under the same load in the same
+//! run, and the kernel counts their CPU time.
 
 #![expect(
     unreachable_pub,
@@ -14,7 +14,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
-    reason = "a benchmark that meets the unexpected stops, and its figures are small"
+    reason = "a benchmark stops at any unexpected result, and its numbers are small"
 )]
 
 #[path = "http/load.rs"]
@@ -32,20 +32,20 @@ use load::{Load, Measured};
 use servers::Server;
 
 const PARTS: [&str; 5] = ["cpu", "crowd", "idle", "length", "reloads"];
-/// Connections open at once, each with one request under way.
+/// Connections that are open at the same time, each with one request.
 const CONNECTIONS: usize = 64;
-/// The same of a crowd, in turn.
+/// Connections in the part `crowd`, one value after the other.
 const CROWDS: [usize; 3] = [64, 512, 2_000];
-/// Requests after which one costs as much as at the beginning.
+/// Requests after which the cost must be the same as at the beginning.
 const LENGTH: u64 = 10_000_000;
-/// Requests of the beginning that it is held against.
+/// Requests before the first measurement of that cost.
 const BEGINNING: u64 = 10_000;
-/// Requests that are charged together.
-const STRETCH: u64 = 100_000;
-/// Turns that each server takes; the median counts.
+/// Requests in one measurement of that cost.
+const SAMPLE: u64 = 100_000;
+/// Turns of each server; the median counts.
 const TURNS: usize = 21;
 const TURN: Duration = Duration::from_secs(1);
-/// What a request may cost of what it costs the textbook server.
+/// Target: cost of a request in relation to the textbook server.
 const OF_TEXTBOOK: f64 = 0.6;
 
 fn main() {
@@ -67,7 +67,7 @@ fn main() {
     let is_known = |part: &String| PARTS.contains(&part.as_str());
     assert!(parts.iter().all(is_known), "the parts are {}", PARTS.join(", "));
     let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
-    println!("{CONNECTIONS} connections, {TURNS} turns of {TURN:?} each, medians; CPU time is the server's own");
+    println!("{CONNECTIONS} connections, {TURNS} turns of {TURN:?} each, medians; CPU time of the server's process");
     println!("{:<16} {:>10} {:>9} {:>9} {:>12} {:>7}", "", "requests/s", "p50", "p99", "CPU/request", "ratio");
     if is_wanted("cpu") {
         compare_cpu(&load);
@@ -78,10 +78,10 @@ fn main() {
         }
     }
     if is_wanted("idle") {
-        hold_idle(&load);
+        measure_idle(&load);
     }
     if is_wanted("length") {
-        go_on(&load);
+        measure_length(&load);
     }
     if is_wanted("reloads") {
         compare_reloads(&load);
@@ -93,7 +93,7 @@ fn take_turns(load: &Load, bare: &Server, ours: &Server) -> Vec<(Measured, Measu
     (0..TURNS).map(|_| (load.run(bare), load.run(ours))).collect()
 }
 
-/// The textbook server writes a line for each request, as its packages' examples do. What it costs without them is shown beside it.
+/// The textbook server logs each request, as the examples of its packages do. Also measures it without these log lines.
 fn compare_cpu(load: &Load) {
     for (level, aim) in [("warn", 2.4), ("info", 3.0)] {
         let ours = Server::ours(level);
@@ -107,50 +107,50 @@ fn compare_cpu(load: &Load) {
         let [of_textbook, of_silent] =
             [1, 2].map(|other| median(turns.iter().map(|turn| turn[3].cpu / turn[other].cpu)));
         println!("  ours is {of_textbook:.2} of the textbook server, {of_silent:.2} of the silent one");
-        println!("  aims at most {aim} times the bare server, {OF_TEXTBOOK} of the textbook server");
-        println!("  ours holds {:.1} MiB, was ready in {:?}", ours.resident_mib(), ours.ready_in);
+        println!("  target: at most {aim} times the bare server, {OF_TEXTBOOK} of the textbook server");
+        println!("  ours uses {:.1} MiB, was ready in {:?}", ours.resident_mib(), ours.ready_in);
     }
 }
 
-/// How long the unlucky wait in a crowd.
+/// Compares the slowest requests (p99) with many connections.
 fn compare_crowd(load: &Load) {
     let turns = take_turns(load, &Server::bare(load), &Server::ours("warn"));
     print_both(&format!("ours of {}", load.connections), &turns, |measured| measured.p99);
-    println!("  the ratio is of the two p99; aim at most 1.5");
+    println!("  ratio of the two p99; target: at most 1.5");
 }
 
-/// What connections hold that have asked once and are kept open.
-fn hold_idle(load: &Load) {
+/// Measures the memory of idle connections, after one request on each.
+fn measure_idle(load: &Load) {
     for (name, server) in [("bare axum", Server::bare(load)), ("ours", Server::ours("warn"))] {
         let at_rest = server.resident_mib();
         let connections: Vec<_> = (0..2_000).map(|_| load.ask(server.address).0).collect();
-        let held = server.resident_mib();
+        let used = server.resident_mib();
         println!(
-            "{name}: {at_rest:.1} MiB at rest, {held:.1} with {} idle connections; aim of ours under 40",
+            "{name}: {at_rest:.1} MiB at rest, {used:.1} with {} idle connections; target for ours: under 40",
             connections.len()
         );
     }
 }
 
-/// Whether a request costs after ten million others what it did after ten thousand, beside what one of the bare server's
-/// costs at that time: the machine's own speed drifts by more.
-fn go_on(load: &Load) {
+/// Compares the cost of a request after ten million requests with the cost after ten thousand. Both in relation to the bare
+/// server, since the machine's own speed changes.
+fn measure_length(load: &Load) {
     let (bare, ours) = (Server::bare(load), Server::ours("info"));
-    let stretch = |server, requests| Load { time: Duration::MAX, requests: Some(requests), ..load.clone() }.run(server);
-    let ratio = || median((0..TURNS).map(|_| stretch(&ours, STRETCH).cpu / stretch(&bare, STRETCH).cpu));
-    let _ = stretch(&ours, BEGINNING);
-    let (first, held) = (ratio(), ours.resident_mib());
-    let _ = stretch(&ours, LENGTH);
+    let send = |server, requests| Load { time: Duration::MAX, requests: Some(requests), ..load.clone() }.run(server);
+    let ratio = || median((0..TURNS).map(|_| send(&ours, SAMPLE).cpu / send(&bare, SAMPLE).cpu));
+    let _ = send(&ours, BEGINNING);
+    let (first, used) = (ratio(), ours.resident_mib());
+    let _ = send(&ours, LENGTH);
     let last = ratio();
     println!(
-        "after {BEGINNING} requests {first:.2} times the bare server's and {held:.1} MiB, after {LENGTH} {last:.2} times and \
+        "after {BEGINNING} requests {first:.2} times the bare server and {used:.1} MiB, after {LENGTH} {last:.2} times and \
          {:.1} MiB: {:.2} of the beginning",
         ours.resident_mib(),
         last / first
     );
 }
 
-/// The same server with and without a reload every 100 ms. Each answer has to be a token, and none should wait.
+/// Compares the same server with and without a reload every 100 ms. Every answer must be a token.
 fn compare_reloads(load: &Load) {
     let server = Server::ours("warn");
     let turns: Vec<(Measured, Measured)> = (0..TURNS)
@@ -170,24 +170,24 @@ fn compare_reloads(load: &Load) {
     let ratio = median(turns.iter().map(|(calm, reloading)| reloading.p99 / calm.p99));
     print("without reloads", &turns.iter().map(|(calm, _)| calm).collect::<Vec<_>>(), 1.0);
     print("10 reloads/s", &turns.iter().map(|(_, reloading)| reloading).collect::<Vec<_>>(), ratio);
-    println!("  the ratio is of the two p99: what a reload makes requests wait");
+    println!("  ratio of the two p99: how long requests wait for a reload");
 }
 
-fn print_both(name: &str, turns: &[(Measured, Measured)], figure: fn(&Measured) -> f64) {
-    let ratio = median(turns.iter().map(|(bare, ours)| figure(ours) / figure(bare)));
+fn print_both(name: &str, turns: &[(Measured, Measured)], value: fn(&Measured) -> f64) {
+    let ratio = median(turns.iter().map(|(bare, ours)| value(ours) / value(bare)));
     print("bare axum", &turns.iter().map(|(bare, _)| bare).collect::<Vec<_>>(), 1.0);
     print(name, &turns.iter().map(|(_, ours)| ours).collect::<Vec<_>>(), ratio);
 }
 
 fn print(name: &str, turns: &[&Measured], ratio: f64) {
-    let of = |figure: fn(&Measured) -> f64| median(turns.iter().map(|turn| figure(turn)));
+    let of = |value: fn(&Measured) -> f64| median(turns.iter().map(|turn| value(turn)));
     let (rate, p50, p99, cpu) = (of(|turn| turn.rate), of(|turn| turn.p50), of(|turn| turn.p99), of(|turn| turn.cpu));
     println!("{name:<16} {rate:>10.0} {p50:>7.2}ms {p99:>7.2}ms {:>10.1}us {ratio:>7.2}", cpu * 1e6);
 }
 
-/// The middle figure. Of the ratio it is taken over turns side by side, since the machine's own speed drifts.
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+/// The median. A ratio is computed per turn, and then its median, since the machine's own speed changes.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -1,4 +1,4 @@
-//! Exchanges login tokens for a Zendesk token: verify, identify, issue.
+//! Exchanges login tokens for a Zendesk token: verifies, identifies the player, issues.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ pub struct Exchange {
     zendesk: Zendesk,
 }
 
-/// A token that was issued, and for whom.
+/// An issued token and its player.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// The token.
+    /// The Zendesk token.
     pub token: ZendeskToken,
     /// The player's external id.
     pub external_id: String,
@@ -35,24 +35,24 @@ pub struct Issued {
     pub verified_by: VerifiedBy,
 }
 
-/// The step that stopped, and why.
+/// The step that failed, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExchangeError {
     /// The product is not configured.
     #[error("no secret is set for this product")]
     NotServed,
-    /// There is no login.
+    /// There is no valid login.
     #[error(transparent)]
     Login(#[from] LoginError),
-    /// The player, whose login that key verified, can't be named to Zendesk.
+    /// The login gives no identity for Zendesk. With the key that verified the login.
     #[error("{0}")]
     Identify(IdentityError, VerifiedBy),
-    /// The product refuses the player whose login that key verified.
+    /// The product gets no token for the player. With the key that verified the login.
     #[error("{0}")]
     Issue(IssueError, VerifiedBy),
 }
 
-/// The exchange can't be built.
+/// Why the exchange can't be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// See [`ClientError`].
@@ -64,19 +64,17 @@ pub enum BuildError {
 }
 
 impl ExchangeError {
-    /// The key that verified the login token, when one did.
-    #[must_use]
-    pub const fn verified_by(self) -> Option<VerifiedBy> {
+    /// The key that verified the login token, if one did.
+    pub(crate) const fn verified_by(self) -> Option<VerifiedBy> {
         match self {
-            Self::NotServed | Self::Login(LoginError::Verify(_) | LoginError::Settle) => None,
+            Self::NotServed | Self::Login(LoginError::Verify(_) | LoginError::DifferentPlayers) => None,
             Self::Login(LoginError::Revocation(_, key)) | Self::Identify(_, key) | Self::Issue(_, key) => Some(key),
         }
     }
 }
 
 impl Exchange {
-    /// Builds keys and rules from the settings. What `old` fetched and remembers of the login side is
-    /// taken over where the settings are the same.
+    /// Builds keys and rules from the settings. Keeps what `old` has cached of the login side if the settings are the same.
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -89,46 +87,41 @@ impl Exchange {
         })
     }
 
-    /// Name of the cookie that holds the login token.
-    #[must_use]
-    pub fn login_cookie(&self) -> &str {
+    /// Name of the login token's cookie.
+    pub(crate) fn login_cookie(&self) -> &str {
         &self.login_cookie
     }
 
-    /// Whether the login token may come as `Authorization: Bearer`.
-    #[must_use]
-    pub const fn takes_bearer(&self) -> bool {
+    /// Whether `Authorization: Bearer` is accepted.
+    pub(crate) const fn takes_bearer(&self) -> bool {
         self.takes_bearer
     }
 
-    /// Whether there are login keys, however old. Published ones have to be fetched first.
-    #[must_use]
-    pub fn has_keys(&self) -> bool {
-        self.verifier.keys().are_there()
+    /// Whether there are login keys of any age. Published keys must be fetched first.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.verifier.keys().is_loaded()
     }
 
-    /// Whether there are login keys that are young enough to verify with.
-    #[must_use]
-    pub fn has_usable_keys(&self) -> bool {
-        self.verifier.keys().are_usable()
+    /// Whether there are login keys that are recent enough to verify with.
+    pub(crate) fn has_usable_keys(&self) -> bool {
+        self.verifier.keys().is_usable()
     }
 
-    /// The login keys that somebody has to keep fresh; nothing where secrets verify.
+    /// The published login keys, for a task that keeps them fresh; `None` with shared secrets.
     #[must_use]
     pub const fn published_keys(&self) -> Option<&Arc<PublishedKeys>> {
         self.verifier.keys().published()
     }
 
     /// Whether tokens are issued for a product.
-    #[must_use]
-    pub fn serves(&self, product: Product) -> bool {
+    pub(crate) fn serves(&self, product: Product) -> bool {
         self.zendesk.issuer(product).is_some()
     }
 
-    /// Exchanges the login that the credentials agree on for a product's token.
+    /// Exchanges the credentials' login for a product's token.
     ///
     /// # Errors
-    /// The step that stopped.
+    /// The step that failed.
     pub async fn run(
         &self,
         product: Product,
@@ -140,7 +133,7 @@ impl Exchange {
         let key = login.verified_by();
         let identity = Identity::from_login(&login, issuer.identity_rule());
         let identity = identity.map_err(|error| ExchangeError::Identify(error, key))?;
-        let token = issuer.issue(&identity, now, login.honoured_until());
+        let token = issuer.issue(&identity, now, login.accepted_until());
         let token = token.map_err(|error| ExchangeError::Issue(error, key))?;
         Ok(Issued { token, external_id: identity.external_id().to_owned(), verified_by: key })
     }

@@ -1,4 +1,4 @@
-//! Calls other services: TLS roots, timeouts, size limits.
+//! Calls other services over HTTP, with a CA bundle, a timeout and a size limit.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -6,74 +6,59 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
 
-/// How long an idle connection is kept: less than servers do, so that none is closed under a call.
+/// How long an idle connection is kept: shorter than servers keep it, so that none is closed during a call.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 
-/// The file of authorities holds no certificate, or one that can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoAuthorities;
+/// The CA bundle has no certificate, or one that can't be read.
+pub(crate) struct InvalidCaBundle;
 
-/// Why there is no answer. Says nothing of what was sent.
+/// Why a call gave no answer. Quotes nothing of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallError {
     /// No connection, or it broke.
     Unreachable,
-    /// No agreement on TLS, mostly over the certificate.
+    /// The TLS handshake failed, mostly because of the certificate.
     Untrusted,
-    /// No whole answer in time.
+    /// No complete answer in time.
     TimedOut,
-    /// An answer that is longer than any should be.
+    /// The answer is larger than allowed.
     TooLarge,
-    /// An answer that is no HTTP, or not whole.
+    /// The answer is incomplete or is not HTTP.
     Broken,
 }
 
-/// The authorities in a file's text (PEM), or else the public ones that the binary brings: the image has none.
-///
-/// # Errors
-/// See [`NoAuthorities`].
-pub fn authorities(pem: Option<&[u8]>) -> Result<Vec<Certificate>, NoAuthorities> {
-    let authorities: Result<Vec<Certificate>, _> = match pem {
+/// The CA certificates of a file's text (PEM), or else the public ones, which are part of the binary: the image has none.
+pub(crate) fn ca_bundle(pem: Option<&[u8]>) -> Result<Vec<Certificate>, InvalidCaBundle> {
+    let certificates: Result<Vec<Certificate>, _> = match pem {
         Some(pem) => Certificate::from_pem_bundle(pem),
         None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect(),
     };
-    authorities.ok().filter(|authorities| !authorities.is_empty()).ok_or(NoAuthorities)
+    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or(InvalidCaBundle)
 }
 
-/// A client that believes those [`authorities`]. It follows no redirect and asks no proxy; a whole call takes
-/// `limit` at most.
-///
-/// # Errors
-/// See [`NoAuthorities`].
-pub fn client(pem: Option<&[u8]>, limit: Duration) -> Result<Client, NoAuthorities> {
+/// A client that trusts this [`ca_bundle`], follows no redirects and uses no proxy. `timeout` is for a whole call.
+pub(crate) fn client(pem: Option<&[u8]>, timeout: Duration) -> Result<Client, InvalidCaBundle> {
     let client = Client::builder()
-        .tls_certs_only(authorities(pem)?)
+        .tls_certs_only(ca_bundle(pem)?)
         .redirect(redirect::Policy::none())
         .no_proxy()
-        .timeout(limit)
+        .timeout(timeout)
         .pool_idle_timeout(IDLE_LIMIT)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .build();
-    client.map_err(|_| NoAuthorities)
+    client.map_err(|_| InvalidCaBundle)
 }
 
-/// Sends a request, and takes the head of the answer.
-///
-/// # Errors
-/// See [`CallError`].
-pub async fn call(request: RequestBuilder) -> Result<Response, CallError> {
-    request.send().await.map_err(|error| broken(&error))
+/// Sends a request and waits for the answer's status and headers.
+pub(crate) async fn call(request: RequestBuilder) -> Result<Response, CallError> {
+    request.send().await.map_err(|error| call_error(&error))
 }
 
-/// The whole body, unless it has more than `most` bytes: whoever answers in the service's place must not fill
-/// the memory.
-///
-/// # Errors
-/// See [`CallError`].
-pub async fn body(mut response: Response, most: usize) -> Result<Vec<u8>, CallError> {
+/// Reads the whole body, of at most `max_bytes`: a wrong or hostile server must not fill the memory.
+pub(crate) async fn body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-        if body.len() + chunk.len() > most {
+    while let Some(chunk) = response.chunk().await.map_err(|error| call_error(&error))? {
+        if body.len() + chunk.len() > max_bytes {
             return Err(CallError::TooLarge);
         }
         body.extend_from_slice(&chunk);
@@ -81,17 +66,17 @@ pub async fn body(mut response: Response, most: usize) -> Result<Vec<u8>, CallEr
     Ok(body)
 }
 
-fn broken(error: &reqwest::Error) -> CallError {
+fn call_error(error: &reqwest::Error) -> CallError {
     match error {
         error if error.is_timeout() => CallError::TimedOut,
-        error if error.is_connect() && is_over_tls(error) => CallError::Untrusted,
+        error if error.is_connect() && is_tls_error(error) => CallError::Untrusted,
         error if error.is_connect() => CallError::Unreachable,
         _ => CallError::Broken,
     }
 }
 
-/// Whether TLS is what failed: it tells so as invalid data, wrapped in an error of another kind.
-fn is_over_tls(error: &reqwest::Error) -> bool {
+/// Whether TLS failed. rustls reports that as `InvalidData`, wrapped in an I/O error of another kind.
+fn is_tls_error(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
         let wrapped = error.downcast_ref().and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref());

@@ -8,7 +8,7 @@ pub mod telemetry;
 
 pub mod metrics;
 
-pub mod http_client;
+mod http_client;
 
 pub mod config;
 

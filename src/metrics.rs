@@ -1,6 +1,6 @@
-//! Every metric of the service, and how it is called.
+//! Defines every metric of the service.
 //!
-//! Every label is bounded: its value is one of a few words of ours, never text from outside.
+//! The values of every label are a few constants of the code, never text from outside.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,26 +14,26 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
-/// Upper ends of the histogram's buckets, in seconds: an exchange takes some 10 µs, one that waits for
-/// the Login API up to seconds.
+/// Upper bounds of the histogram's buckets, in seconds: an exchange takes about 10 µs, or up to seconds if it waits for the
+/// Login API.
 const BUCKETS: [f64; 18] = [
     0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
     2.0, 5.0,
 ];
 
-/// Name and value of each label. Static, so that no text from outside can be one.
+/// Name and value of each label; `'static`, so that no text from outside can be a value.
 type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
 
-/// Every metric. Clones count together.
+/// All metrics. Clones share their values.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
     exchanges: Family<Labels<2>, Counter>,
     durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
     verifications: Family<Labels<1>, Counter>,
-    /// Not there while there are no keys.
+    /// Absent while there are no keys.
     key_age: Family<Labels<0>, Gauge<f64, AtomicU64>>,
-    /// Not there without TLS.
+    /// Absent without TLS.
     certificate_expiry: Family<Labels<0>, Gauge>,
     requests_in_flight: Gauge,
     requests_not_found: Counter,
@@ -44,9 +44,9 @@ pub struct Metrics {
     revocation_calls: Family<Labels<1>, Counter>,
 }
 
-/// Something that counts as long as it is there: a connection, or a request.
+/// Counts a connection or a request in a gauge until it is dropped.
 #[derive(Debug)]
-pub struct Counted(Gauge);
+pub(crate) struct Counted(Gauge);
 
 impl Counted {
     fn new(gauge: Gauge) -> Self {
@@ -62,32 +62,32 @@ impl Drop for Counted {
 }
 
 impl Metrics {
-    /// All metrics at zero. The start of the process is taken to be now.
+    /// All metrics at zero.
     #[must_use]
     pub fn new() -> Self {
         let mut all = Registry::default();
         if let Err(error) = kubert_prometheus_process::register(all.sub_registry_with_prefix("process")) {
-            tracing::warn!(%error, "no metrics of the process");
+            tracing::warn!(%error, "process metrics are not available");
         }
         let registry = all.sub_registry_with_prefix("zendesk_token");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Release that runs", build);
-        let help = "From the headers to the answer, by product";
+        registry.register("build", "Version that is running", build);
+        let help = "Time from request headers to response, by product";
         let durations: Family<Labels<1>, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register("exchange_duration_seconds", help, durations.clone());
-        let help = "Answers by product, and by outcome: issued, or a refusal's code";
+        let help = "Responses by product and outcome: issued, or an error code";
         let exchanges = registered(registry, "exchanges", help);
         let verifications = registered(registry, "verifications", "Logins by the key that verified them");
         let key_age = registered(registry, "key_age_seconds", "Age of the login project's published keys (RS256)");
-        let help = "When the certificate of the public listener ends, since 1970 (TLS)";
+        let help = "Expiry of the public listener's certificate, in seconds since 1970 (TLS)";
         let certificate_expiry = registered(registry, "certificate_expiry_timestamp_seconds", help);
         let requests_in_flight = registered(registry, "requests_in_flight", "Requests that are being answered");
         let requests_not_found = registered(registry, "requests_not_found", "Requests for a path that is not served");
         let connections_open = registered(registry, "connections_open", "Connections that are open");
-        let help = "Connections closed at once, for want of room";
+        let help = "Connections closed at once because a limit was reached";
         let connections_refused = registered(registry, "connections_refused", help);
-        let help = "Reloads of settings and secrets; after a failed one the old ones serve";
+        let help = "Reloads of settings and secrets; after a failed one the old ones stay in use";
         let reloads = done_or_failed(registry, "reloads", help);
         let help = "Fetches of the login project's published keys (RS256)";
         let key_fetches = done_or_failed(registry, "key_fetches", help);
@@ -110,9 +110,9 @@ impl Metrics {
         }
     }
 
-    /// Has the series of the exchanges there from the start, by the words for the products, for the outcomes and for
-    /// the keys that verify logins: a rate can't be taken of a series that begins at 1.
-    pub fn expect_exchanges(&self, products: &[&'static str], outcomes: &[&'static str], keys: &[&'static str]) {
+    /// Creates the series of exchanges with the value 0, for these label values: no rate can be computed for the first
+    /// increase of a series that begins at 1.
+    pub fn init_exchanges(&self, products: &[&'static str], outcomes: &[&'static str], keys: &[&'static str]) {
         for product in products {
             drop(self.durations.get_or_create(&[("product", product)]));
             for outcome in outcomes {
@@ -124,23 +124,22 @@ impl Metrics {
         }
     }
 
-    /// Counts the answer to whoever asked for a product's token: how it ended, how long it took, and the key that
-    /// verified the login, where one did.
-    pub fn count_exchange(
+    /// Counts a response to a request for a product's token, and the key that verified the login, if one did.
+    pub(crate) fn count_exchange(
         &self,
         product: &'static str,
         outcome: &'static str,
-        took: Duration,
+        duration: Duration,
         key: Option<&'static str>,
     ) {
         self.exchanges.get_or_create(&[("product", product), ("outcome", outcome)]).inc();
-        self.durations.get_or_create(&[("product", product)]).observe(took.as_secs_f64());
+        self.durations.get_or_create(&[("product", product)]).observe(duration.as_secs_f64());
         if let Some(key) = key {
             self.verifications.get_or_create(&[("key", key)]).inc();
         }
     }
 
-    /// Says how old the published keys are, or that there are none.
+    /// Sets the age of the published keys; `None` if there are none.
     pub fn set_key_age(&self, age: Option<Duration>) {
         match age {
             Some(age) => drop(self.key_age.get_or_create(&[]).set(age.as_secs_f64())),
@@ -148,55 +147,53 @@ impl Metrics {
         }
     }
 
-    /// Says when the certificate ends, in seconds since 1970.
+    /// Sets when the certificate expires, in seconds since 1970.
     pub fn set_certificate_expiry(&self, at: i64) {
         self.certificate_expiry.get_or_create(&[]).set(at);
     }
 
     /// Counts a request until the result is dropped.
-    #[must_use]
-    pub fn request(&self) -> Counted {
+    pub(crate) fn request(&self) -> Counted {
         Counted::new(self.requests_in_flight.clone())
     }
 
     /// Counts a request for a path that is not served.
-    pub fn count_not_found(&self) {
+    pub(crate) fn count_not_found(&self) {
         self.requests_not_found.inc();
     }
 
     /// Counts a connection of a listener until the result is dropped.
-    #[must_use]
-    pub fn connection(&self, listener: &'static str) -> Counted {
+    pub(crate) fn connection(&self, listener: &'static str) -> Counted {
         Counted::new(self.connections_open.get_or_create(&[("listener", listener)]).clone())
     }
 
-    /// Has a listener's series there from the start.
-    pub fn expect_connections(&self, listener: &'static str) {
+    /// Creates a listener's series with the value 0.
+    pub fn init_connections(&self, listener: &'static str) {
         drop(self.connections_open.get_or_create(&[("listener", listener)]));
         drop(self.connections_refused.get_or_create(&[("listener", listener)]));
     }
 
     /// Counts a connection that was closed at once.
-    pub fn count_refused_connection(&self, listener: &'static str) {
+    pub(crate) fn count_refused_connection(&self, listener: &'static str) {
         self.connections_refused.get_or_create(&[("listener", listener)]).inc();
     }
 
     /// Counts a reload.
-    pub fn count_reload(&self, is_done: bool) {
+    pub(crate) fn count_reload(&self, is_done: bool) {
         self.reloads.get_or_create(&outcome(is_done)).inc();
     }
 
     /// Counts a fetch of published keys.
-    pub fn count_key_fetch(&self, is_done: bool) {
+    pub(crate) fn count_key_fetch(&self, is_done: bool) {
         self.key_fetches.get_or_create(&outcome(is_done)).inc();
     }
 
-    /// Counts a call about revocation; done when the Login API gave an answer, whichever.
-    pub fn count_revocation_call(&self, is_done: bool) {
+    /// Counts a revocation call; done if the Login API gave any usable answer.
+    pub(crate) fn count_revocation_call(&self, is_done: bool) {
         self.revocation_calls.get_or_create(&outcome(is_done)).inc();
     }
 
-    /// Every metric in the text format of `OpenMetrics` 1.0.
+    /// All metrics in the text format of `OpenMetrics` 1.0.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -218,7 +215,7 @@ fn registered<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, 
     metric
 }
 
-/// A counter of what was done and what failed; both are there from the start.
+/// A counter with the outcomes `done` and `failed`, both starting at 0.
 fn done_or_failed(registry: &mut Registry, name: &str, help: &str) -> Family<Labels<1>, Counter> {
     let family: Family<Labels<1>, Counter> = registered(registry, name, help);
     for is_done in [true, false] {

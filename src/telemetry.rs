@@ -1,9 +1,9 @@
-//! Sends log lines to standard output and, with the feature `otlp`, spans to a collector.
+//! Writes log lines to standard output and, with the feature `otlp`, sends spans to a collector.
 
 mod output;
 #[cfg(feature = "otlp")]
-pub mod otlp;
-pub mod spans;
+mod otlp;
+pub(crate) mod spans;
 
 use std::fs::File;
 use std::io;
@@ -45,28 +45,26 @@ impl FromStr for Format {
     }
 }
 
-/// Target of what is said at any level: where the service listens, for port 0 names no port.
-pub const ALWAYS: &str = concat!(env!("CARGO_CRATE_NAME"), "::always");
+/// Target of lines that are logged at any level, such as the address of a listener, which is unknown before with port 0.
+pub(crate) const ALWAYS: &str = concat!(env!("CARGO_CRATE_NAME"), "::always");
 
-/// The log, until the end of the process.
-///
-/// Its drop waits for the last lines, but not for a reader that has stopped reading.
+/// The log. Keep it until the end of the process: its drop waits until the last lines are written, unless the reader has
+/// stopped reading.
 pub struct Log {
-    // Fields are dropped in this order: the end of the export may be something to log.
+    // Dropped in this order: the end of the export may log something.
     #[cfg(feature = "otlp")]
     _export: Option<otlp::Export>,
     _output: Option<OutputGuard>,
 }
 
-/// Sends log lines of at least `level` to standard output, for the rest of the process.
+/// Starts to write log lines of at least `level` to standard output and, with the feature `otlp`, to send spans as the `OTEL_`
+/// variables say. A second call changes nothing.
 ///
-/// Crates other than this one never speak below `warn`: what they would say of a request is not
-/// ours to vouch for. Spans are not in it; with the feature `otlp` they go where the `OTEL_` variables
-/// say. A second call changes nothing.
+/// Other crates log only from `warn` on: their lower levels may quote a request's secrets.
 #[must_use]
 pub fn start(format: Format, level: Level) -> Log {
     panic::set_hook(Box::new(report_panic));
-    // Whoever closed standard output wants no log.
+    // Without standard output there is no log.
     let stdout = io::stdout().as_fd().try_clone_to_owned().ok();
     let (lines, output) = stdout.map(|stdout| output::start(File::from(stdout))).unzip();
     let level = LevelFilter::from_level(level);
@@ -75,19 +73,17 @@ pub fn start(format: Format, level: Level) -> Log {
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_target(ALWAYS, level.max(LevelFilter::INFO));
     #[cfg(feature = "otlp")]
-    let targets = targets.and(filter_fn(otlp::may_be_told));
+    let targets = targets.and(filter_fn(otlp::is_loggable));
     let lines = lines.map(|lines| layer(format, lines).with_filter(targets));
     let subscriber = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otlp")]
-    let export = otlp::is_wanted().then(otlp::Export::start).flatten();
+    let export = otlp::is_enabled().then(otlp::Export::start).flatten();
     #[cfg(feature = "otlp")]
     let subscriber = subscriber.with(export.as_ref().map(|export| export.layer(spans::TARGET)));
     let _ = subscriber.try_init();
     #[cfg(feature = "otlp")]
-    if otlp::is_wanted() && export.is_none() {
-        tracing::warn!(
-            "no spans are sent: the OTEL_EXPORTER_OTLP_ variables name no collector that there can be, or no certificate"
-        );
+    if otlp::is_enabled() && export.is_none() {
+        tracing::warn!("no spans are sent: the OTEL_EXPORTER_OTLP_ variables have an invalid URL or certificate file");
     }
     Log {
         #[cfg(feature = "otlp")]
@@ -96,7 +92,7 @@ pub fn start(format: Format, level: Level) -> Log {
     }
 }
 
-/// Writes each event as one line. A line that can't be written is reported by [`output`].
+/// Writes each event as one line. [`output`] reports lines that could not be written.
 fn layer<S>(format: Format, lines: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -109,7 +105,7 @@ where
     }
 }
 
-/// Names the place only: a panic's message may quote what the code was working on.
+/// Logs only the location: a panic's message may quote secrets.
 fn report_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     tracing::error!(place, "panicked");

@@ -1,14 +1,14 @@
-//! The Zendesk side: an identity becomes the signed token of a product; the support desk's APIs are asked.
+//! The Zendesk side: turns a verified login into an identity, and signs the token of a product.
 
-pub mod email;
-pub mod name;
-pub mod identity;
-pub mod signing_key;
-pub mod chat;
-pub mod messaging;
-pub mod help_center;
-pub mod support_sdk;
+mod chat;
+mod email;
+mod help_center;
+pub(crate) mod identity;
+mod messaging;
+mod name;
 pub mod rules;
+pub mod signing_key;
+mod support_sdk;
 pub mod desk_api;
 pub mod conversations;
 pub mod visitors;
@@ -23,30 +23,30 @@ use crate::login::Timestamp;
 use identity::Identity;
 use signing_key::{SignError, SigningKey, ZendeskToken, random_id};
 
-/// The products that tokens are issued for.
-pub struct Zendesk(Vec<Issuer>);
+/// The issuers of all configured products.
+pub(crate) struct Zendesk(Vec<Issuer>);
 
 /// Issues the tokens of one product.
-pub struct Issuer {
+pub(crate) struct Issuer {
     key: SigningKey,
     identity: IdentityRule,
     claims: ClaimSet,
 }
 
-/// Why a product's token can't be issued to a player who has an identity.
+/// Why a player with an identity gets no token of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum IssueError {
     /// Chat refuses accented characters in emails.
-    #[error("claim email is not ASCII, which Chat refuses")]
+    #[error("claim email has characters that are not ASCII, which Chat refuses")]
     EmailNotAscii,
-    /// The login says that the email was not confirmed, and the product knows players by it.
-    #[error("claim email_verified is not true, and the product knows the player by the email")]
+    /// The email was not confirmed, and the product identifies players by email.
+    #[error("claim email_verified is not true, and this product identifies the player by email")]
     EmailUnconfirmed,
-    /// Messaging wants an id that never changes.
-    #[error("claim sub is an email or a phone number, which Messaging does not take as an external id")]
+    /// Messaging needs an id that never changes.
+    #[error("claim sub is an email or a phone number, which Messaging does not accept as an external id")]
     ExternalIdIsContact,
-    /// The product needs a name and an email, and its rule did not ask for them; a fault of ours.
-    #[error("the player was identified without the name and email that the product needs")]
+    /// The identity lacks a name or an email, although the product needs both: a bug.
+    #[error("the identity has no name or email, which the product needs")]
     ContactMissing,
     /// See [`SignError`].
     #[error(transparent)]
@@ -54,19 +54,15 @@ pub enum IssueError {
 }
 
 impl Zendesk {
-    /// Builds the issuers from their sections.
-    ///
-    /// # Errors
-    /// See [`random_id`].
-    pub fn new(products: &[Section]) -> Result<Self, SignError> {
-        // The library gathers its first random bytes, which takes it some 20 ms, before a request has to wait for them.
+    /// Builds the issuers from the products' settings.
+    pub(crate) fn new(products: &[Section]) -> Result<Self, SignError> {
+        // The library needs some 20 ms for its first random bytes. Done here, no request has to wait for them.
         random_id()?;
         Ok(Self(products.iter().map(Issuer::new).collect()))
     }
 
-    /// The issuer of a product's tokens; nothing when the product is not configured.
-    #[must_use]
-    pub fn issuer(&self, product: Product) -> Option<&Issuer> {
+    /// The issuer of a product's tokens, if the product is configured.
+    pub(crate) fn issuer(&self, product: Product) -> Option<&Issuer> {
         self.0.iter().find(|issuer| issuer.claims.product() == product)
     }
 }
@@ -81,18 +77,18 @@ impl Issuer {
         Self { key, identity: section.identity.clone(), claims: section.claims.clone() }
     }
 
-    /// How the product wants a player named.
-    #[must_use]
-    pub const fn identity_rule(&self) -> &IdentityRule {
+    /// What the product needs to know of a player.
+    pub(crate) const fn identity_rule(&self) -> &IdentityRule {
         &self.identity
     }
 
-    /// Issues a token that lives as long as the settings or the product say, and where it says so itself,
-    /// never beyond `until`.
-    ///
-    /// # Errors
-    /// See [`IssueError`].
-    pub fn issue(&self, player: &Identity<'_>, now: Timestamp, until: Timestamp) -> Result<ZendeskToken, IssueError> {
+    /// Issues a token. Its `exp`, if the product has one, comes from the settings and is never after `until`.
+    pub(crate) fn issue(
+        &self,
+        player: &Identity<'_>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<ZendeskToken, IssueError> {
         let end = |lifetime: Duration| until.min(now + i64::try_from(lifetime.as_secs()).unwrap_or_default());
         Ok(match self.claims {
             ClaimSet::Chat { lifetime } => self.key.sign(&chat::Claims::new(player, now, end(lifetime))?)?,

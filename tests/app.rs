@@ -68,7 +68,7 @@ impl App {
                 let metrics = Metrics::new();
                 let exchange = Arc::new(Exchange::new(&config, &metrics, None).unwrap());
                 if let Some(keys) = exchange.published_keys().cloned() {
-                    tokio::spawn(async move { keys.keep(now).await });
+                    tokio::spawn(async move { keys.keep_fresh(now).await });
                 }
                 let live = LiveRouter::new(exchange, &config, &metrics);
                 (Service::new(live.clone()), Service::new(admin::router(live, metrics)))

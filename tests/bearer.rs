@@ -61,7 +61,7 @@ fn an_authorization_that_is_not_one_bearer_token_is_invalid_and_not_missing() {
         "Bearer garbage".to_owned(),
     ] {
         assert_eq!(ask(&server).header("Authorization", &value).send().refusal(), "401 00-01", "{value}");
-        // A good cookie beside it changes nothing: the client named somebody, and we can't tell whom.
+        // A valid cookie changes nothing: the client named a player, and it is unknown which one.
         let beside = ask(&server).header("Authorization", &value).cookie(&token).send();
         assert_eq!(beside.refusal(), "401 00-01", "{value}");
     }
@@ -107,10 +107,10 @@ fn header_and_cookie_must_name_one_player() {
         (&token, format!("token={}", another()), 401),
         (&another(), format!("token={token}"), 401),
         (&token, format!("token={token}; token={}", another()), 401),
-        // A cookie that does not verify speaks for nobody, as beside another cookie.
+        // An invalid cookie is ignored, as next to another cookie.
         (&token, "token=garbage".to_owned(), 200),
         (&token, format!("token={}", LoginToken::valid().claim("exp", 1_500_000_000).mint()), 200),
-        // But a header that does not is what the client meant.
+        // An invalid header is not ignored: the client means that token.
         (&"garbage".to_owned(), format!("token={token}"), 401),
         (&LoginToken::valid().claim("exp", 1_500_000_000).mint(), format!("token={token}"), 401),
         (&token, "token.1=part; token.3=part".to_owned(), 200),

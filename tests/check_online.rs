@@ -83,7 +83,7 @@ fn an_unusable_login_api_is_a_failure_with_its_reason() {
         (Reply::Answer(404, String::new()), "status 404"),
         (Reply::Answer(200, fixture("nothing_fit.json")), "none of the 8 keys"),
         (Reply::Redirect("http://127.0.0.1:1/".to_owned()), "status 302"),
-        (Reply::HangUp, "broke off"),
+        (Reply::HangUp, "is incomplete"),
     ] {
         api.reply(&keys_path(), reply);
         let (status, report) = check(&rs256(&url, &[]));
@@ -158,7 +158,7 @@ fn a_private_ca_is_trusted_only_if_it_is_configured() {
         assert!(report.contains("2 usable key(s)") && report.contains("has no Date"), "{report}");
         let (status, report) = check(&rs256(&url, &[]));
         assert_eq!(status, Some(1), "{report}");
-        assert!(report.contains("certificate is not believed"), "{report}");
+        assert!(report.contains("certificate is not trusted"), "{report}");
     }
     let url = format!("https://127.0.0.2:{}", api.port);
     assert_eq!(check(&rs256(&url, &[("login.ca_file", ca_file)])).0, Some(1));

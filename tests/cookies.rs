@@ -190,7 +190,7 @@ fn parts_of_a_login_cookie_are_never_guessed() {
         // Not complete from 0 on.
         (format!("{one}; {two}; {three}"), "part 0 is missing"),
         (format!("{zero}; {two}; {three}"), "part 1 is missing"),
-        (format!("{zero}; {one}; {two}"), "login token is not three parts between dots"),
+        (format!("{zero}; {one}; {two}"), "login token is not three parts separated by dots"),
         // A second value of one part, whatever comes with it.
         (format!("{}; token.1=tossed", parts.join("; ")), "two different values"),
         (whole(&format!("{}; token.1=tossed", parts.join("; "))), "two different values"),
@@ -198,12 +198,12 @@ fn parts_of_a_login_cookie_are_never_guessed() {
         (whole(one), "part 0 is missing"),
         (whole(&format!("{zero}; {two}")), "part 1 is missing"),
         // More parts than a token has.
-        (split("token", &jane, 1300).join("; "), "login token is not three parts between dots"),
+        (split("token", &jane, 1300).join("; "), "login token is not three parts separated by dots"),
         // A whole cookie that was tossed, and whatever breaks the player's own.
         (whole(&parts.join("; ")), "two different players"),
         (whole(&format!("{}; token.1=tossed", split("token", &jane, jane.len())[0])), "two different players"),
         (whole(&format!("{}; token.2=tossed", split("token", &jane, jane.len())[0])), "part 1 is missing"),
-        (split("token", &"x".repeat(8193), 3180).join("; "), "at most 8192 are read"),
+        (split("token", &"x".repeat(8193), 3180).join("; "), "more than 8192"),
     ];
     for (header, _) in &refused {
         assert_eq!(player(&server, header), Err("00-01".to_owned()), "{header}");
@@ -243,21 +243,21 @@ fn what_stands_around_a_login_token_is_named_in_the_log() {
         (format!("\\\"{token}\\\""), "login token is encoded as JSON"),
         (format!("{{\"token\":\"{token}\"}}"), "login token is inside a JSON object"),
         (format!("%7B%22token%22:%22{token}%22%7D"), "login token is inside a JSON object"),
-        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in JSON as Express writes it"),
-        (format!("j%3a%22{token}%22"), "login token is in JSON as Express writes it"),
+        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in a JSON cookie of Express"),
+        (format!("j%3a%22{token}%22"), "login token is in a JSON cookie of Express"),
         (format!("'{token}'"), "login token has single quotes around it"),
         (format!("%27{token}%27"), "login token has single quotes around it"),
-        (format!("token={token}"), "login token has a name and = before it"),
-        (format!("Bearer {token}"), "login token has the word Bearer before it"),
-        (format!("Bearer:{token}"), "login token has the word Bearer before it"),
-        (format!("bearer%20{token}"), "login token has the word Bearer before it"),
+        (format!("token={token}"), "login token starts with a name and ="),
+        (format!("Bearer {token}"), "login token starts with the word Bearer"),
+        (format!("Bearer:{token}"), "login token starts with the word Bearer"),
+        (format!("bearer%20{token}"), "login token starts with the word Bearer"),
         (format!("s%3A{token}.c2lnbmF0dXJl%2Fx"), "login token is in a cookie signed by Express"),
         (format!("s:{token}.c2lnbmF0dXJl"), "login token is in a cookie signed by Express"),
-        (format!("{}=.x.y", token.split('.').next().unwrap()), "header has base64 padding"),
-        (format!("{token}="), "signature has base64 padding"),
+        (format!("{}=.x.y", token.split('.').next().unwrap()), "header ends with base64 padding"),
+        (format!("{token}="), "signature ends with base64 padding"),
         // Nothing of the kind.
-        ("100%".to_owned(), "login token is not three parts between dots"),
-        ("Bearer".to_owned(), "login token is not three parts between dots"),
+        ("100%".to_owned(), "login token is not three parts separated by dots"),
+        ("Bearer".to_owned(), "login token is not three parts separated by dots"),
         (format!("`{token}`"), "header is not base64url"),
     ];
     for (value, _) in &cases {

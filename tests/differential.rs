@@ -1,5 +1,5 @@
-//! Our verifier beside another, over tokens that were changed at random: where the two differ, ours is the stricter one, for a
-//! reason that is listed here and that the token itself shows.
+//! Compares our verifier with another one on randomly changed tokens. Where they differ, ours must be stricter, for a reason
+//! that is listed here and that the token itself proves.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use crate::login_tokens::{LoginToken, sign, sign_message};
 use crate::verification::{NOW, exchange, run};
 
 const TOKENS: u32 = 100_000;
-/// Seconds that clocks may differ, on both sides.
+/// Allowed clock difference in seconds, in both verifiers.
 const LEEWAY: i64 = 60;
 
-/// A generator of numbers whose run is the same each time (Marsaglia, *Xorshift RNGs*, 2003).
+/// A random number generator with the same sequence in each run (Marsaglia, *Xorshift RNGs*, 2003).
 struct Chance(u64);
 
 impl Chance {
@@ -39,7 +39,7 @@ impl Chance {
     }
 }
 
-/// What the other makes of a token: signature, shape, `exp` and `nbf`.
+/// Whether the other verifier accepts a token: signature, form, `exp` and `nbf`.
 fn second(token: &str) -> bool {
     let Ok(token) = UntrustedToken::new(token) else { return false };
     let key = Hs256Key::new(LOGIN_SECRET.as_bytes());
@@ -76,7 +76,7 @@ fn value(chance: &mut Chance) -> Value {
     }
 }
 
-/// An object with some members set anew, or gone.
+/// An object with some members changed or removed.
 fn changed(object: &Value, chance: &mut Chance) -> String {
     let mut object = object.as_object().unwrap().clone();
     for _ in 0..=chance.below(3) {
@@ -90,7 +90,7 @@ fn changed(object: &Value, chance: &mut Chance) -> String {
     Value::Object(object).to_string()
 }
 
-/// A text with some letters put in, taken out or changed.
+/// A text with some characters inserted, removed or changed.
 fn edited(text: &str, letters: &str, chance: &mut Chance) -> String {
     let letters: Vec<char> = letters.chars().collect();
     let mut text: Vec<char> = text.chars().collect();
@@ -105,7 +105,7 @@ fn edited(text: &str, letters: &str, chance: &mut Chance) -> String {
     text.into_iter().collect()
 }
 
-/// A member once more in a JSON object, as it is or with an escape in its name.
+/// A JSON object with a repeated member, whose name may be escaped.
 fn doubled(json: &str, chance: &mut Chance) -> String {
     let name = chance.of(&["exp", "sub", "alg", "x", "\\u0065xp", "e\\u0078p"]);
     let more = format!("\"{name}\":{},", value(chance));
@@ -142,7 +142,7 @@ fn token(chance: &mut Chance) -> String {
     }
 }
 
-/// The parts of a token as they read: header and payload.
+/// The decoded header and payload of a token.
 fn texts(token: &str) -> [String; 2] {
     let mut parts = token.split('.');
     [(); 2].map(|()| {
@@ -151,14 +151,14 @@ fn texts(token: &str) -> [String; 2] {
     })
 }
 
-/// Why ours may be the stricter one, as the token shows; None where that is no reason.
+/// The listed reason why ours is stricter, if the token proves it.
 fn reason(error: VerifyError, token: &str) -> Option<&'static str> {
     let [header, payload] = texts(token);
     let claims: Map<String, Value> = serde_json::from_str(&payload).unwrap_or_default();
     let members: Map<String, Value> = serde_json::from_str(&header).unwrap_or_default();
     let is_time = |value: &Value| value.as_f64().is_some_and(|time| (0.0..253_402_300_800.0).contains(&time));
     let twice = |text: &str| {
-        // Of two members one is lost on the way.
+        // Parsing keeps only one of two repeated members.
         let kept: Option<Value> = serde_json::from_str(text).ok();
         kept.is_some_and(|kept| kept.to_string().len() < compact(text).len())
     };
@@ -189,12 +189,12 @@ fn reason(error: VerifyError, token: &str) -> Option<&'static str> {
     reasons.into_iter().find(|(_, holds)| *holds).map(|(reason, _)| reason)
 }
 
-/// A JSON text without the spaces between its parts, its escapes resolved as far as they are letters.
+/// A JSON text without spaces, and with the escapes of [`doubled`] resolved.
 fn compact(text: &str) -> String {
     text.replace("\\u0065", "e").replace("\\u0078", "x").split_whitespace().collect()
 }
 
-/// How many were judged in which way.
+/// Number of tokens by result.
 #[derive(Default)]
 struct Tally {
     refused: u32,
@@ -202,7 +202,7 @@ struct Tally {
     stricter: BTreeMap<&'static str, u32>,
 }
 
-/// Judges so many tokens, by both.
+/// Verifies this many tokens with both verifiers.
 fn judge(seed: u64, count: u32) -> Tally {
     let exchange = exchange(&[]);
     let mut chance = Chance(seed);

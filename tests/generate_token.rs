@@ -1,4 +1,4 @@
-//! `GET /generate/token`: what goes in, what comes out.
+//! `GET /generate/token`: requests and responses.
 
 use serde_json::json;
 

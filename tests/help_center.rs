@@ -1,4 +1,4 @@
-//! `GET /help-center/token`: what a Help Center token says.
+//! `GET /help-center/token`: the claims of a Help Center token.
 
 use serde_json::{Value, json};
 use zendesk_token::config::products::Product;
@@ -43,7 +43,7 @@ fn the_email_is_needed_and_is_the_name_where_there_is_no_other() {
     assert_eq!(chat.refusal(), "422 00-03", "each product has its own");
 }
 
-/// Zendesk gives a rule for emails that are not ASCII for Chat alone; a mailbox may have such a name (RFC 6531).
+/// Only for Chat does Zendesk forbid emails that are not ASCII; mailboxes may have such names (RFC 6531).
 #[test]
 fn letters_of_any_script_may_stand_before_the_at_in_their_normal_form() {
     let server = App::with_all_products(&[]);
@@ -87,7 +87,7 @@ fn nobody_claims_an_email_that_is_made_up_for_another() {
         let eve = LoginToken::valid().claim("email", email).mint();
         assert_eq!(server.get("/help-center/token").cookie(&eve).send().status, 200, "{email}");
     }
-    // Readers disagree about these: one of them could find the domain in it.
+    // Parsers differ about these: one of them could read the fallback domain in it.
     let disguised = [
         "eve@players.example.com.",
         "eve@players.example.com>",
@@ -125,7 +125,7 @@ fn nobody_claims_an_email_that_is_made_up_for_another() {
         assert!(told.get("email").is_none(), "trimmed, it is of the domain: {told}");
     }
     let log = server.log().join("\n");
-    assert!(log.contains("claim email is of the fallback email domain"), "{log}");
+    assert!(log.contains("claim email has the fallback email domain"), "{log}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! JSON that is made to break its reader, sent to every door.
+//! JSON that is made to break its parser, sent to every input of the service and its commands.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,16 +25,16 @@ use crate::reload::Folder;
 use crate::revocation;
 use crate::stub::Reply;
 
-/// The name by which `serde_json::Value`, with the feature `raw_value`, takes a text for more JSON.
+/// The name that makes `serde_json::Value`, with the feature `raw_value`, parse a string as JSON.
 const RAW: &str = "$serde_json::private::RawValue";
 
-/// Levels of arrays before each text: below the 128 that a reader allows, with room for what stands around them.
+/// Levels of arrays before each string: below the parser's limit of 128, with room for what is around them.
 const LEVELS: usize = 115;
 
-/// Room for what is put around a hostile value.
+/// Bytes reserved for what is put around a hostile value.
 const AROUND: usize = 1000;
 
-/// JSON in a text in JSON, and so on, in fewer bytes than that.
+/// JSON in a string in JSON, and so on, in fewer than `most` bytes.
 fn nested(most: usize) -> String {
     let mut json = "1".to_owned();
     loop {
@@ -47,7 +47,7 @@ fn nested(most: usize) -> String {
     }
 }
 
-/// Hostile values of fewer bytes than that: the first is within every limit of depth.
+/// Hostile values of fewer than `most` bytes; the first one is within every depth limit.
 fn hostile(most: usize) -> [String; 3] {
     let (arrays, objects) = (most / 2 - 1, most / 6 - 1);
     [
@@ -57,7 +57,7 @@ fn hostile(most: usize) -> [String; 3] {
     ]
 }
 
-/// A value that looks like a text to who knows the name.
+/// An object that `serde_json::Value` would read as a string.
 fn disguised(text: &str) -> Value {
     json!({RAW: Value::from(text).to_string()})
 }
@@ -69,7 +69,7 @@ const PRODUCTS: [(&str, &str, &str); 4] = [
     ("support-sdk", "support_sdk.secret", SUPPORT_SDK_SECRET),
 ];
 
-/// What a person may give to `inspect`, around a hostile value.
+/// Inputs for `inspect` that contain a hostile value.
 fn inputs(value: &str, secret: &str) -> [String; 4] {
     let header = r#"{"alg":"HS256","typ":"JWT"}"#;
     [
@@ -82,7 +82,7 @@ fn inputs(value: &str, secret: &str) -> [String; 4] {
 
 #[test]
 fn inspect_refuses_it_on_standard_input() {
-    // As base64url two of them in one token fill the MiB that is read.
+    // In base64url, two of them in one token fill the 1 MiB that `inspect` reads.
     for value in hostile((1 << 20) * 3 / 8 - AROUND) {
         for arguments in [&[][..], &["--json"]] {
             for input in inputs(&value, LOGIN_SECRET) {
@@ -150,7 +150,7 @@ fn the_desks_commands_refuse_it_in_one_line() {
         ];
         for (status, answer) in answers {
             for command in commands {
-                // That one is a visitor.
+                // This one is a valid visitor.
                 let is_good = command[0] == "visitor" && answer.contains(r#""external_id":7"#);
                 api.then([Step::Say(Reply::Answer(status, answer.clone()))]);
                 let told = run(&api, &folder.path(""), command, &[]);
@@ -270,7 +270,7 @@ fn a_revocation_answer_of_it_is_no_answer() {
     }
 }
 
-/// What may be published in the place of a key set, and whether good keys are among it.
+/// Answers in place of a key set, and whether each contains valid keys.
 fn key_sets(value: &str) -> [(bool, String); 6] {
     let good = fixture("first.json");
     let good = good.trim_end().strip_suffix(']').unwrap();
@@ -300,7 +300,7 @@ fn keys_among_it_end_nothing() {
                 let url = api.url();
                 let check = output(&["check", "--online"], &rs256(&url, &[]));
                 let told = inspect(&[], &rs256(&url, &[]), token("key_a"));
-                // Whether one odd key costs the others is another test's matter.
+                // Another test checks whether one invalid key affects the others.
                 assert!(check.status.code() == Some(1) || is_good && check.status.code() == Some(0));
                 assert!(told.status == Some(1) || is_good && told.status == Some(0), "{}{}", told.out, told.err);
             });
@@ -344,7 +344,7 @@ fn nothing_is_parsed_into_the_librarys_own_tree() {
         let text = fs::read_to_string(&path).unwrap();
         let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let code = code.join("\n");
-        // What is named of the library: a path, or a list of imports.
+        // The names used from the library: a path, or a list of imports.
         for (at, _) in code.match_indices("serde_json") {
             let named = code[at..].split([';', '(', '<', '>', '=', '?']).next().unwrap();
             let words = named.split(|letter: char| !letter.is_alphanumeric() && !"_*!".contains(letter));
@@ -353,18 +353,18 @@ fn nothing_is_parsed_into_the_librarys_own_tree() {
             assert_eq!(word, None, "{}: {named}; a typed struct, or login::json::Json", path.display());
         }
     }
-    // axum's own feature `json` turns it on all the same, so the rule above is what counts.
+    // axum's feature `json` enables `raw_value` anyway, so the rule above is the one that counts.
     assert!(!fs::read_to_string(root.join("Cargo.toml")).unwrap().contains("raw_value"));
 }
 
-/// Any JSON of a few levels, with names that are written with escapes among it.
+/// Random JSON of a few levels; some names have escapes.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        // The library's reader is off by a digit in others.
+        // With other numbers the library's parser is off by one digit.
         any::<i32>().prop_map(|number| Value::from(f64::from(number) / 2.0)),
         any::<String>().prop_map(Value::from),
     ];

@@ -78,8 +78,8 @@ fn a_refused_token_gets_a_cause_and_a_fix() {
             "not signed with login.secret",
             "--zendesk",
         ),
-        (&[], token().without("email"), "00-03", "claim email is absent", "fields=email"),
-        (&[], token().without("sub"), "00-02", "claim sub is absent", "which program created it"),
+        (&[], token().without("email"), "00-03", "claim email is missing", "fields=email"),
+        (&[], token().without("sub"), "00-02", "claim sub is missing", "which program created it"),
         (&[], token().claim("email", "žofie@example.com"), "00-04", "not ASCII", "another email"),
         (
             &[],
@@ -91,7 +91,7 @@ fn a_refused_token_gets_a_cause_and_a_fix() {
         (&[], token().claim("request_type", "gateway_token"), "00-01", "has the claim request_type", "user token"),
         (&[], token().claim("events", true), "00-01", "has the claim events", "user token"),
         (&[], token().without("exp"), "00-01", "claim exp is missing", "which program created it"),
-        (&[], token().claim("exp", (now() + 60) * 1000), "00-01", "claim exp is no time", "which program created it"),
+        (&[], token().claim("exp", (now() + 60) * 1000), "00-01", "exp is not a time", "which program created it"),
         (
             &[("login.issuer", "https://other.example")],
             token(),
@@ -217,7 +217,7 @@ fn rs256_keys_and_revocation_come_from_the_login_api() {
     let other = inspect(&[], &[("login.secret", LOGIN_SECRET)], fixture("accepted/key_a.jwt"));
     assert!(other.out.contains("RS256, but login.algorithm is HS256"), "{}", other.out);
     let unknown = inspect(&[], &rs256, fixture("refused/kid_unknown.jwt"));
-    assert!(unknown.out.contains("header kid names no key that the login project published"), "{}", unknown.out);
+    assert!(unknown.out.contains("header kid names a key that the login project does not publish"), "{}", unknown.out);
 
     let revocation =
         [("login.secret", LOGIN_SECRET), ("login.check_revocation", "true"), ("login.api_url", url.as_str())];

@@ -110,16 +110,16 @@ fn a_cookie_with_more_than_the_token_is_refused_for_that_reason() {
         (format!("%22{token}%22"), "login token is encoded as JSON"),
         (format!("\\\"{token}\\\""), "login token is encoded as JSON"),
         (format!("\"\"{token}\"\""), "login token is encoded as JSON"),
-        (format!("Bearer%20{token}"), "login token has the word Bearer before it"),
-        (format!("Bearer {token}"), "login token has the word Bearer before it"),
-        (format!("Bearer:{token}"), "login token has the word Bearer before it"),
+        (format!("Bearer%20{token}"), "login token starts with the word Bearer"),
+        (format!("Bearer {token}"), "login token starts with the word Bearer"),
+        (format!("Bearer:{token}"), "login token starts with the word Bearer"),
         (format!("s%3A{token}.c2lnbmF0dXJl%2B"), "login token is in a cookie signed by Express"),
         (format!("s:{token}.c2ln"), "login token is in a cookie signed by Express"),
-        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in JSON as Express writes it"),
-        (format!("j%3A%7B%22token%22%3A%22{token}%22%7D"), "login token is in JSON as Express writes it"),
+        (format!("j:{{\"token\":\"{token}\"}}"), "login token is in a JSON cookie of Express"),
+        (format!("j%3A%7B%22token%22%3A%22{token}%22%7D"), "login token is in a JSON cookie of Express"),
         (format!("{{\"token\":\"{token}\"}}"), "login token is inside a JSON object"),
         (format!("'{token}'"), "login token has single quotes around it"),
-        (format!("token={token}"), "login token has a name and = before it"),
+        (format!("token={token}"), "login token starts with a name and ="),
     ] {
         let output = pasted(format!("Cookie: a=b; token={value}"));
         assert_eq!(output.status, Some(1), "{value}: {}{}", output.out, output.err);
@@ -137,7 +137,7 @@ fn a_cookie_with_more_than_the_token_is_refused_for_that_reason() {
     }
     // A defect inside is reported too.
     let both = pasted(format!("s%3A{}.c2ln", LoginToken::valid().without("email").mint()));
-    assert!(both.out.contains("signed by Express") && both.out.contains("claim email is absent"), "{}", both.out);
+    assert!(both.out.contains("signed by Express") && both.out.contains("claim email is missing"), "{}", both.out);
     let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token=%22{token}%22"));
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((json["verdict"].as_str(), json["refusal"].as_str()), (Some("refused"), Some("00-01")));
@@ -207,7 +207,7 @@ fn a_malformed_token_gets_a_matching_fix() {
     for text in [format!("{header}=.{rest}"), format!("Bearer {header}=.{rest}"), format!("{token}=")] {
         let output = pasted(&text);
         assert_eq!(output.status, Some(1), "{text}");
-        assert!(output.out.contains("has base64 padding"), "{}", output.out);
+        assert!(output.out.contains("ends with base64 padding"), "{}", output.out);
     }
     for at in [3, token.len() / 2, token.len() - 3] {
         let (head, tail) = token.split_at(at);

@@ -34,7 +34,7 @@ fn each_product_is_judged_by_its_own_rules() {
     for line in [
         "Refused as a login token",
         "  messaging: the agent sees name \"Jane Doe\"",
-        "  claim email is absent, no string, or empty",
+        "  claim email is missing, empty or not a string",
         "  chat: the service answers 00-03",
         "  help-center: the service answers 00-03",
         "  support-sdk: the service answers 00-03",
@@ -49,7 +49,7 @@ fn an_unconfirmed_email_is_refused_by_products_that_identify_players_by_email() 
     let output = all(&[], &LoginToken::valid().claim("email_verified", false));
     assert_eq!(output.status, Some(1));
     for line in [
-        "  claim email_verified is not true, and the product knows the player by the email\n    → the player must confirm the email",
+        "  claim email_verified is not true, and this product identifies the player by email\n    → the player must confirm the email",
         "  help-center: the service answers 00-04",
         "  support-sdk: the service answers 00-04",
     ] {
@@ -62,7 +62,7 @@ fn an_unconfirmed_email_is_refused_by_products_that_identify_players_by_email() 
     let fallback = [("help_center.fallback_email_domain", "players.example.com"), ("chat.secret", CHAT_SECRET)];
     let settings = [&OTHER_PRODUCTS[..], &fallback].concat();
     let odd = ask(&[], &settings, &LoginToken::valid().without("email").claim("sub", "a b"));
-    assert!(odd.out.contains("claim sub can't stand before the @ of an email"), "{}", odd.out);
+    assert!(odd.out.contains("claim sub can't be used before the @ of an email"), "{}", odd.out);
 }
 
 #[test]

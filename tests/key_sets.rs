@@ -1,4 +1,4 @@
-//! Which published keys are taken.
+//! Published keys that are accepted and keys that are skipped.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ fn read(json: &Value) -> Result<KeySet, KeySetError> {
     KeySet::read(json.to_string().as_bytes())
 }
 
-/// The first key of the fixtures, with some members changed; a member set to null is left out.
+/// The first key of the fixtures, with these members changed; null removes a member.
 fn key(changes: &Value) -> Value {
     let mut key: Value = serde_json::from_str::<Value>(&fixture("first.json")).unwrap()[0].clone();
     for (name, value) in changes.as_object().unwrap() {
@@ -117,11 +117,11 @@ fn upper_case_digits_are_digits() {
 
 #[test]
 fn the_shape_says_how_numbers_are_written_and_never_their_looks() {
-    // base64url in an array, hexadecimal in a JWKS: digits of the other form, and no key.
+    // base64url in an array and hexadecimal in a JWKS are not valid.
     let jwks: Value = serde_json::from_str(&fixture("first_as_jwks.json")).unwrap();
     assert!(read(&json!([jwks["keys"][0]])).is_err());
     assert!(read(&json!({"keys": [key(&json!({}))]})).is_err(), "10001 is no base64url");
-    // A number of both forms is a key in both, and in each another: tests/published_keys.rs verifies with them.
+    // A number that is valid in both encodings gives a different key in each: tests/published_keys.rs verifies with them.
     for name in ["both_readings.json", "both_readings_as_jwks.json"] {
         assert_eq!(KeySet::read(fixture(name).as_bytes()).unwrap().counts(), (1, 0), "{name}");
     }
@@ -152,7 +152,7 @@ fn a_key_that_makes_no_sense_still_takes_its_kid() {
     }
 }
 
-/// The changes, and another kid where they name none.
+/// The changes, and another kid if they have none.
 fn changed(changes: &Value) -> Value {
     let mut changes = changes.clone();
     if changes.get("kid").is_none() {
@@ -188,8 +188,8 @@ fn what_is_no_key_set_is_refused() {
     assert!(KeySet::read(nested.as_bytes()).is_err());
 }
 
-/// An answer of at most 100 KiB that is nested once more in each of its strings, under the name by which
-/// `serde_json` knows a text that it shall parse: read into its `Value`, each begins with a depth of its own.
+/// An answer of at most 100 KiB, nested in its own strings under the name that makes `serde_json::Value` parse a string as
+/// JSON: each string would begin with a new depth limit.
 pub fn nested_in_strings() -> String {
     let (open, close) = ("[".repeat(120), "]".repeat(120));
     let mut nested = "1".to_owned();

@@ -1,12 +1,8 @@
-//! RS256 while the Login API is not of use.
+//! RS256 while the Login API gives no usable answer.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
-
-use tokio::time::Instant;
-use zendesk_token::config::login::KeyCaching;
-use zendesk_token::login::published::Fetches;
 
 use crate::login_api::{LoginApi, fixture, keys_path};
 use crate::published_keys::{INVALID, ask, is_ready, ready, serve, token, until};
@@ -16,7 +12,7 @@ const UNAVAILABLE: &str = "503 00-07";
 
 #[test]
 fn a_start_without_the_api_works_once_it_is_there() {
-    // Addresses that no other test listens on, so that the port stays free meanwhile.
+    // No other test listens on this address, so the port stays free.
     let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let server = serve(&format!("http://{address}"), &[]);
     assert!(!is_ready(&server));
@@ -36,7 +32,7 @@ fn a_start_with_an_api_that_says_nothing_is_told_in_time() {
     api.reply(&keys_path(), Reply::Late(Duration::from_mins(1), 200, String::new()));
     let server = serve(&api.url(), &[]);
     until("asked", || api.asked(&keys_path()) == 1);
-    // It waits for the fetch that is under way and for no other: two would take as long as request_timeout.
+    // It waits only for the current fetch: two would take as long as request_timeout.
     assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
     assert_eq!(api.asked(&keys_path()), 1);
 }
@@ -61,7 +57,7 @@ fn made_up_kids_leave_room_for_players_while_the_api_is_slow() {
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| ask(&server, &unknown).refusal())).collect();
         until("asked", || api.asked(&keys_path()) == 2);
-        // The second may be on its way still; from the third on there is no place.
+        // The second request may still be on its way; from the third on there is no slot.
         let turned_away = || (0..3).all(|_| ask(&server, &unknown).refusal() == UNAVAILABLE);
         until("full", || turned_away() || api.asked(&keys_path()) > 2);
         assert_eq!(ask(&server, &token("key_a")).status, 200);
@@ -79,7 +75,7 @@ fn our_trouble_with_one_cookie_outweighs_what_is_wrong_with_another() {
     for cookies in [format!("token=garbage; token={unknown}"), format!("token={unknown}; token=garbage")] {
         assert_eq!(server.get("/generate/token").header("Cookie", cookies).send().refusal(), UNAVAILABLE);
     }
-    // It may be the player's own, and the one that verifies tossed by somebody else.
+    // It may be the player's own token, and the valid one may come from an attacker.
     for pair in [[&unknown, &token("key_a")], [&token("key_a"), &unknown]] {
         let beside_a_good_one = format!("token={}; token={}", pair[0], pair[1]);
         assert_eq!(server.get("/generate/token").header("Cookie", beside_a_good_one).send().refusal(), UNAVAILABLE);
@@ -94,22 +90,6 @@ fn after_a_failed_fetch_the_next_does_not_wait_for_the_cooldown() {
     assert_eq!(ask(&server, &token("key_c")).refusal(), UNAVAILABLE);
     api.publish("rotated.json");
     until("well again", || ask(&server, &token("key_c")).status == 200);
-}
-
-#[test]
-fn pauses_between_failed_fetches_double_up_to_half_a_minute() {
-    let minute = Duration::from_mins(1);
-    let caching = KeyCaching { max_age: minute * 10, max_stale: minute * 60, cooldown: minute / 2 };
-    let mut fetches = Fetches::default();
-    let pause = |fetches: &Fetches| fetches.next(Some(Instant::now()), caching).duration_since(Instant::now());
-    for seconds in [1, 2, 4, 8, 16, 30, 30] {
-        fetches.end(false);
-        assert_eq!(pause(&fetches).as_millis().div_ceil(1000), seconds);
-    }
-    (0..100).for_each(|_| fetches.end(false));
-    assert_eq!(pause(&fetches).as_millis().div_ceil(1000), 30);
-    fetches.end(true);
-    assert_eq!(pause(&fetches).as_millis().div_ceil(1000), 480, "80 percent of 10 minutes");
 }
 
 #[test]
@@ -138,15 +118,15 @@ fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
     for (reply, told) in [
         (Reply::Answer(500, fixture("first.json")), "answered with status 500"),
         (Reply::Answer(404, String::new()), "answered with status 404"),
-        (Reply::Answer(200, "<html>".to_owned()), "no key set"),
-        (Reply::Answer(200, fixture("kid_twice.json")), "two keys of one kid"),
+        (Reply::Answer(200, "<html>".to_owned()), "not a key set"),
+        (Reply::Answer(200, fixture("kid_twice.json")), "two keys with the same kid"),
         (Reply::Answer(200, fixture("nothing_fit.json")), "none of the 8 keys"),
         (Reply::Answer(200, " ".repeat(100 * 1024 + 1)), "over 100 KiB"),
         (Reply::Redirect(format!("{}{}", trap.url(), keys_path())), "answered with status 302"),
         (Reply::Huge, "over 100 KiB"),
-        (Reply::HangUp, "broke off or is no HTTP"),
-        (Reply::Noise, "broke off or is no HTTP"),
-        (Reply::Late(Duration::from_mins(1), 200, String::new()), "no answer within 5 s"),
+        (Reply::HangUp, "is incomplete or is not HTTP"),
+        (Reply::Noise, "is incomplete or is not HTTP"),
+        (Reply::Late(Duration::from_mins(1), 200, String::new()), "did not answer within 5 s"),
     ] {
         let asked = api.asked(&keys_path());
         api.reply(&keys_path(), reply);
@@ -164,7 +144,8 @@ fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
         metrics.lines().find_map(|line| line.strip_prefix(r#"zendesk_token_key_fetches_total{outcome="failed"} "#));
     assert!(failed.unwrap().parse::<u32>().unwrap() >= 11, "{metrics}");
     let log = server.log().join("\n");
-    for told in ["status 500", "status 302", "two keys of one kid", "over 100 KiB", "no answer within 5 s"] {
+    for told in ["status 500", "status 302", "two keys with the same kid", "over 100 KiB", "did not answer within 5 s"]
+    {
         assert!(log.contains(told), "{told}: {log}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the log says of each request.
+//! The access log: one line for each request.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-/// The lines about requests, read as JSON.
+/// The access log's lines, parsed as JSON.
 fn requests(log: &[String]) -> Vec<Value> {
     let lines = log.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
     lines.filter(|line: &Value| line["message"] == "request").collect()
@@ -48,8 +48,8 @@ fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
     let server = Server::with(&[("log.level", "debug")]);
     let cases = [
         (server.get("/generate/token"), 401, "00-00", "no cookie with the name in login.cookie"),
-        (server.get("/generate/token").cookie("x"), 401, "00-01", "login token is not three parts between dots"),
-        (server.get("/generate/token").cookie("a.b.c.d"), 401, "00-01", "login token is not three parts between dots"),
+        (server.get("/generate/token").cookie("x"), 401, "00-01", "not three parts separated by dots"),
+        (server.get("/generate/token").cookie("a.b.c.d"), 401, "00-01", "not three parts separated by dots"),
         (server.get("/nowhere"), 404, "00-08", "no such route"),
         (server.request("POST", "/generate/token"), 405, "00-09", "the route does not support this method"),
         (
@@ -62,13 +62,13 @@ fn a_refusal_has_one_line_with_its_code_and_its_private_cause() {
             server.get("/generate/token").cookie(LoginToken::valid().claim("iat", 4_102_444_800_i64).mint()),
             401,
             "00-01",
-            "s in the future; does a clock differ?",
+            "s in the future; check that the clocks are right",
         ),
         (
             server.get("/generate/token").cookie(LoginToken::valid().without("email").mint()),
             422,
             "00-03",
-            "claim email is absent, no string, or empty",
+            "claim email is missing, empty or not a string",
         ),
     ];
     let mut expected = Vec::new();
@@ -198,7 +198,7 @@ fn what_is_not_served_and_probes_are_logged_at_debug_alone_and_counted() {
             ("GET", "/generate/tokens/"),
             ("GET", "/health"),
             ("HEAD", "/health"),
-            // A product without a secret and a method that is not taken are on a route of ours, and a slash too many is a mistake.
+            // Logged: a product without a secret and a wrong method, on a known route; an extra slash, a page's mistake.
             ("GET", "/messaging/token"),
             ("DELETE", "/generate/token"),
             ("GET", "/generate/token/"),

@@ -1,4 +1,4 @@
-//! Whoever reads the log may stop reading.
+//! The service keeps working when the reader of its log stops reading.
 
 use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::client::{Request, connect, read};
 use crate::harness::{PATIENCE, command, recommended, send_signal};
 
-/// A service whose standard output is in the hands of the test.
+/// A service whose standard output the test controls.
 struct Unread<R = PipeReader> {
     child: Child,
     log: Option<BufReader<R>>,
@@ -37,7 +37,7 @@ impl<R: Read> Unread<R> {
         Self { child, log: Some(log), public: address("listen"), admin: address("admin_listen") }
     }
 
-    /// Has so many lines written, and sees each request answered.
+    /// Sends requests that log this many lines, and checks that each is answered.
     fn ask(&self, requests: usize) {
         let mut stream: TcpStream = connect(self.public);
         let mut buffer = vec![0; 64 * 1024];
@@ -78,7 +78,7 @@ impl<R> Drop for Unread<R> {
 #[test]
 fn a_reader_that_stops_reading_stops_nothing_else() {
     let mut service = Unread::start(&[]);
-    // 12,000 lines are more than the pipe and the queue hold.
+    // 12,000 lines exceed the pipe and the queue together.
     service.ask(12_000);
     assert_eq!(Request::new(service.admin, "GET", "/ready").send().status, 200);
     assert_eq!(service.stop(), Some(0));
@@ -88,20 +88,20 @@ fn a_reader_that_stops_reading_stops_nothing_else() {
 fn lines_that_were_lost_are_counted_once_it_reads_again() {
     let mut service = Unread::start(&[]);
     service.ask(12_000);
-    // The end of the process is the end of what there is to read.
+    // The output ends with the process.
     service.terminate();
     let lines = service.log.take().unwrap().lines().map_while(Result::ok);
     let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
     let written = lines.iter().filter(|line| line["message"] == "request").count();
     let lost: u64 = lines.iter().filter_map(|line| line["lines"].as_u64()).sum();
     assert!(lost > 0);
-    // The two lines that say that the service stops may be among the lost.
+    // The two lines about the shutdown may be lost too.
     assert!((12_000..=12_002).contains(&(u64::try_from(written).unwrap() + lost)), "{written} {lost}");
 }
 
 #[test]
 fn lines_that_could_not_be_written_are_counted_once_they_can_be_and_go_on_with_no_torn_one() {
-    // Where a disk is full, or here a socket that does not let anybody wait, a write fails, maybe halfway.
+    // On a full disk, or here on a non-blocking socket, a write fails, perhaps after a part.
     let (log, stdout) = UnixStream::pair().unwrap();
     stdout.set_nonblocking(true).unwrap();
     let mut service = Unread::writing_to(stdout.into(), log, &[]);

@@ -92,8 +92,7 @@ pub fn open(token: &str, secret: &str) -> (Value, Value) {
 pub fn open_for(product: Product, token: &str, secret: &str) -> (Value, Value) {
     let (header, claims) = open(token, secret);
     let object = |json: &Value| serde_json::from_value::<Object>(json.clone()).unwrap();
-    let breaches = rules::breaches(product, &object(&header), &object(&claims), Some(KEY_ID), now());
-    assert_eq!(breaches, []);
+    assert_eq!(rules::violations(product, &object(&header), &object(&claims), Some(KEY_ID), now()), []);
     (header, claims)
 }
 

@@ -1,4 +1,4 @@
-//! `GET /messaging/token`: what a Messaging token says, and to whom none is given.
+//! `GET /messaging/token`: the claims of a Messaging token, and refusals.
 
 use serde_json::{Value, json};
 use zendesk_token::config::products::Product;
@@ -46,7 +46,7 @@ fn the_email_goes_as_the_setting_says_and_is_vouched_for_only_when_that_is_set()
         let server = App::with_all_products(&[("messaging.email", email)]);
         let told = claims(&server, &LoginToken::valid());
         assert_eq!((told["email"].as_str(), told["email_verified"].as_bool()), (sent, vouched), "{email}");
-        // What the login says of itself is not the shop's word.
+        // The login's own claim does not count.
         let claimed = claims(&server, &LoginToken::valid().claim("email_verified", true));
         assert_eq!(claimed["email_verified"].as_bool(), vouched, "{email}");
         let without = claims(&server, &LoginToken::valid().without("email"));
@@ -140,7 +140,7 @@ fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
         let token = LoginToken::valid().claim("email_verified", unconfirmed.clone());
         let told = claims(&server, &token);
         assert_eq!((told["email"].as_str(), told.get("email_verified")), (Some(EMAIL), None), "{unconfirmed}");
-        // These know the player by the email, and can't be marked.
+        // These products identify the player by email, and have no claim for an unverified one.
         let help_center = server.get("/help-center/token").cookie(token.mint()).send();
         assert_eq!(help_center.refusal(), "422 00-04", "{unconfirmed}");
         let sdk = server.request("POST", "/support-sdk/token").body(format!("user_token={}", token.mint())).send();
@@ -153,7 +153,7 @@ fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
         assert_eq!(server.get("/help-center/token").cookie(token.mint()).send().status, 200, "{said}");
     }
     let log = server.log().join("\n");
-    assert!(log.contains("claim email_verified is not true, and the product knows the player by the email"), "{log}");
+    assert!(log.contains("claim email_verified is not true, and this product identifies the player by email"), "{log}");
     let fallback = App::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
     let without = LoginToken::valid().without("email").claim("email_verified", false).mint();
     assert_eq!(fallback.get("/help-center/token").cookie(without).send().status, 200, "that email is ours");

@@ -1,4 +1,4 @@
-//! What is counted, and that nothing from outside becomes a label.
+//! Metrics: what they count, and that no text from outside becomes a label.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What must hold for any input at all.
+//! Properties that hold for every input.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use crate::login_tokens::{LoginToken, sign};
 use crate::settings::{SettingsFile, load};
 use crate::verification::{NOW, exchange, run, run_all};
 
-/// Runs a property so many times, the same cases each time.
+/// Checks a property with this many random cases.
 pub fn check<S: Strategy>(cases: u32, strategy: &S, property: impl Fn(S::Value))
 where
     S::Value: std::fmt::Debug,
@@ -31,7 +31,7 @@ where
     outcome.unwrap();
 }
 
-/// Bytes that HTTP allows in a header's value (RFC 9110 §5.5), apt ones more often.
+/// Bytes that HTTP allows in a header's value (RFC 9110 §5.5), more often plausible ones.
 fn header_bytes() -> impl Strategy<Value = Vec<u8>> {
     let allowed =
         any::<u8>().prop_filter("a control character", |byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f));

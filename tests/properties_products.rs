@@ -1,4 +1,4 @@
-//! What must hold of every product's tokens, whatever the login claims.
+//! Properties of every product's tokens, for random login claims.
 
 use futures_util::FutureExt;
 use proptest::collection::vec;
@@ -15,7 +15,7 @@ use crate::login_tokens::{LoginToken, open};
 use crate::properties::check;
 use crate::verification::{NOW, exchange};
 
-/// What a claim could be, apt values more often.
+/// A random claim, more often a plausible one.
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => "[a-zA-Z0-9 ]{1,20}".prop_map(Value::from),
@@ -52,7 +52,7 @@ fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
             *issued.borrow_mut().entry((*rule, product.word())).or_default() += 1;
             let (header, claims) = open(token.token.as_str(), secret(product));
             let object = |json: &Value| serde_json::from_value::<Object>(json.clone()).unwrap();
-            assert_eq!(rules::breaches(product, &object(&header), &object(&claims), Some(KEY_ID), NOW), []);
+            assert_eq!(rules::violations(product, &object(&header), &object(&claims), Some(KEY_ID), NOW), []);
             let claims = claims.as_object().unwrap();
             for (claim, text) in claims.iter().filter_map(|(claim, value)| Some((claim, value.as_str()?))) {
                 let length = if claim == "name" { text.chars().count() } else { text.len() };

@@ -1,4 +1,4 @@
-//! RS256: login tokens that verify with keys which the login project publishes.
+//! RS256: login tokens that are verified with the login project's published keys.
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::verification::fixtures;
 
 pub const INVALID: &str = "401 00-01";
 
-/// The usual settings for RS256 with some changed.
+/// The usual settings for RS256 with these changes.
 pub fn rs256<'a>(url: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let set = [("login.algorithm", "RS256"), ("login.project_id", PROJECT), ("login.api_url", url)];
     let mut settings = usual(&[&set, changes].concat());
@@ -22,7 +22,7 @@ pub fn rs256<'a>(url: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, 
     settings
 }
 
-/// A service whose keys the API publishes, once it is ready.
+/// A service with the API's published keys, when it is ready.
 pub fn ready(api: &LoginApi, changes: &[(&str, &str)]) -> App {
     let server = serve(&api.url(), changes);
     until("ready", || is_ready(&server));
@@ -37,7 +37,7 @@ pub fn is_ready(server: &App) -> bool {
     server.admin("GET", "/ready").send().status == 200
 }
 
-/// Waits for something that comes by itself.
+/// Waits until a condition is true.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {

@@ -91,8 +91,8 @@ fn the_table_of_metrics_is_what_is_counted() {
     let metrics = Metrics::new();
     metrics.set_key_age(Some(Duration::ZERO));
     metrics.set_certificate_expiry(1);
-    metrics.expect_exchanges(&["chat"], &["issued"], &["current"]);
-    metrics.expect_connections("public");
+    metrics.init_exchanges(&["chat"], &["issued"], &["current"]);
+    metrics.init_connections("public");
     let text = metrics.text();
     let comments = |prefix: &str| -> Vec<(String, String)> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(prefix)?.split_once(' '));

@@ -1,4 +1,4 @@
-//! Login tokens that verify and yet stand no more.
+//! Login tokens with a valid signature that were revoked.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::login_tokens::{LoginToken, now, open};
 use crate::published_keys::{rs256, until};
 use crate::stub::Reply;
 
-/// How the Login API refuses.
+/// A refusal of the Login API.
 const REVOKED: &str = r#"{"error":{"code":"003-061","description":"The token of jane@example.com was revoked"}}"#;
 
 pub fn serve(api: &LoginApi, changes: &[(&str, &str)]) -> App {
@@ -25,7 +25,7 @@ pub fn ask(server: &App, token: &str) -> Answer {
     server.get("/generate/token").cookie(token).send()
 }
 
-/// A valid login token that no other is like.
+/// A valid login token that is different from all others.
 fn fresh(number: usize) -> String {
     LoginToken::valid().claim("number", number).mint()
 }
@@ -42,7 +42,7 @@ fn a_token_that_stands_passes_and_the_answer_is_remembered() {
     let (method, body) = api.last(VALIDATE_PATH);
     assert_eq!(method, "POST");
     assert_eq!(serde_json::from_str::<serde_json::Value>(&body).unwrap(), json!({"token": token}));
-    // What is remembered is remembered of this token alone.
+    // The cached answer is only for this token.
     api.reply(VALIDATE_PATH, Reply::Answer(401, REVOKED.to_owned()));
     assert_eq!(ask(&server, &token).status, 200);
     assert_eq!(ask(&server, &fresh(1)).refusal(), "401 00-01");
@@ -66,7 +66,7 @@ fn the_answer_is_forgotten_in_time_and_with_the_token() {
     until("let in again", || ask(&server, &token).status == 200);
     drop(server);
 
-    // A token whose leeway ends in a second or two: then it is not asked about again, nor let in.
+    // The token's leeway ends in a second or two: then it is refused without another call.
     let server = serve(&api, &[("login.revocation_cache", "10m"), ("login.leeway", "10s")]);
     let ending = LoginToken::valid().claim("exp", now() - 8).mint();
     assert_eq!(ask(&server, &ending).status, 200);
@@ -116,7 +116,7 @@ fn only_a_token_that_verifies_is_asked_about_and_only_the_one_that_counts() {
     assert_eq!(api.last(VALIDATE_PATH).1, json!({"token": later}).to_string());
 }
 
-/// The body that asks about a token.
+/// The body of a call about a token.
 fn question(token: &str) -> String {
     json!({"token": token}).to_string()
 }
@@ -147,7 +147,7 @@ fn a_revoked_login_drops_out_beside_a_good_one_of_the_same_player() {
     assert_eq!(header(&short, &format!("token={long}; token={middle}")).status, 200);
     assert_eq!(api.last(VALIDATE_PATH).1, question(&middle), "asked about until one stands");
 
-    // Two players are refused before anything is asked, whichever was revoked.
+    // Tokens of two players are refused before any call, whichever was revoked.
     let asked = api.asked(VALIDATE_PATH);
     let other = LoginToken::valid().claim("sub", "another").mint();
     assert_eq!(both(&long, &other).refusal(), "401 00-01");
@@ -182,7 +182,7 @@ fn requests_with_one_token_share_one_call_and_its_failure() {
         });
         assert_eq!(api.asked(VALIDATE_PATH), before + 1, "{status}");
     }
-    // A failure is shared, but not remembered.
+    // A failure is shared but not cached.
     api.reply(VALIDATE_PATH, Reply::Answer(204, String::new()));
     assert_eq!(ask(&server, &fresh(3)).status, 200);
 }

@@ -1,4 +1,4 @@
-//! How much is remembered of what the Login API said.
+//! The number of cached answers about revocation is limited.
 
 use std::thread;
 
@@ -15,7 +15,7 @@ fn no_more_than_10_000_answers_are_remembered() {
     let server = Server::with(&[&asking[..], &[("log.level", "warn")]].concat());
     let (address, start) = (server.public, now());
     let ask = move |token: String| drop(Request::new(address, "GET", "/generate/token").cookie(token).send());
-    // The same token for the same number, whenever it is made.
+    // The same number always gives the same token.
     let numbered = move |number: usize| LoginToken::at(start).claim("number", number).mint();
     let resident = || crate::harness::resident_kib(server.id());
     let ask_many = |from: usize| {
@@ -34,7 +34,7 @@ fn no_more_than_10_000_answers_are_remembered() {
     }
     assert_eq!(api.asked(VALIDATE_PATH), 12_000);
     assert!(resident() < first + 12_000, "from {first} KiB to {} KiB", resident());
-    // Some of the first 1,000 had to make room.
+    // Some of the first 1,000 were evicted.
     let before = api.asked(VALIDATE_PATH);
     (0..1000).for_each(|number| ask(numbered(number)));
     let again = api.asked(VALIDATE_PATH) - before;

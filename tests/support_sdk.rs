@@ -1,4 +1,4 @@
-//! `POST /support-sdk/token`: how Zendesk's servers ask, and what they are told.
+//! `POST /support-sdk/token`: requests of Zendesk's servers, and the responses.
 
 use serde_json::json;
 use zendesk_token::config::products::Product;
@@ -120,18 +120,18 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         ("82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11".to_owned(), "not three parts"),
         (format!("{token}.x"), "not three parts"),
         ("Bearer".to_owned(), "not three parts"),
-        ("..".to_owned(), "header is not JSON"),
+        ("..".to_owned(), "header is not valid JSON"),
         ("a.b.c".to_owned(), "header is not base64url"),
         (format!("{}.{}.{}", parts[1].replace('e', "%2B"), parts[1], parts[2]), "header is not"),
         (format!("{}.%5B%5D.{}", parts[0], parts[2]), "payload is not base64url"),
-        (format!("{token}%3D"), "signature has base64 padding"),
+        (format!("{token}%3D"), "signature ends with base64 padding"),
         (format!("{}+{}", &token[..50], &token[50..]), "is not base64url"),
         (format!("{token}%C2%A0"), "signature is not base64url"),
-        (format!("Bearer+Bearer+{token}"), "the word Bearer before it"),
+        (format!("Bearer+Bearer+{token}"), "starts with the word Bearer"),
         ("%FF%00".to_owned(), "not three parts"),
         (format!("%EF%BB%BF{token}"), "byte order mark"),
         (escaped(&token), "user_token is malformed: login token is percent-encoded"),
-        (format!("{}.{}.{}", parts[0], "A".repeat(9000), parts[2]), "at most 8192 are read"),
+        (format!("{}.{}.{}", parts[0], "A".repeat(9000), parts[2]), "more than 8192"),
     ];
     let mut causes: Vec<&str> = Vec::new();
     for (value, cause) in &odd {

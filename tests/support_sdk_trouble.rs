@@ -1,4 +1,4 @@
-//! `POST /support-sdk/token`: what may be our own trouble is never told as a login that is not good.
+//! `POST /support-sdk/token`: a failure that may be the service's own is never reported as an invalid login.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -44,7 +44,7 @@ fn a_key_that_may_be_new_is_worth_another_try_while_the_api_is_not_to_be_asked()
     assert_eq!(ask(&server, &rotated).refusal(), "401 00-01", "a page loses nothing by it");
     until("out of the cooldown", || post(&server, &rotated).status == 200);
     let log = server.log().join("\n");
-    assert!(log.contains("keeps the Login API from being asked again; Zendesk's servers may try again"), "{log}");
+    assert!(log.contains("delays the next fetch; Zendesk's servers may try again"), "{log}");
 }
 
 #[test]

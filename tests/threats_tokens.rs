@@ -1,4 +1,4 @@
-//! What gets tried with a token itself; the table of all threats is `threats.rs`.
+//! Attacks with the token itself. The table of all threats is in `threats.rs`.
 
 use allocation_counter::measure;
 use base64::Engine;
@@ -14,12 +14,12 @@ use crate::login_tokens::{LoginToken, sign, sign_message};
 use crate::published_keys::{ready, token};
 use crate::verification::{NOW, exchange, run};
 
-/// The code that a token is refused with by the usual settings, or nothing.
+/// The error code for a token with the usual settings; `None` if it is accepted.
 fn refusal(token: &str) -> Option<&'static str> {
     run(&exchange(&[]), token.as_bytes(), NOW).err().map(|error| Reason::from(error).error_code().code())
 }
 
-/// A good token's payload.
+/// The payload of a valid token.
 fn payload() -> String {
     let token = LoginToken::at(NOW).mint();
     String::from_utf8(URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
@@ -164,13 +164,13 @@ fn base64url_is_read_to_the_letter() {
             assert_eq!(refusal(&token), Some("00-01"), "{odd:?}");
         }
     }
-    // The last letter of 32 bytes has two bits to spare.
+    // The last character of 32 bytes in base64url has two unused bits.
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let taken = alphabet.chars().filter(|last| refusal(&format!("{}{last}", &good[..good.len() - 1])).is_none());
     assert_eq!(taken.collect::<String>(), good[good.len() - 1..]);
 }
 
-/// Anybody can send a header, and with RS256 it is held while an unknown key is asked for.
+/// Any client can send a header, and with RS256 it stays in memory while an unknown key is fetched.
 #[test]
 fn a_header_of_objects_in_objects_takes_no_more_memory_than_its_bytes() {
     let members: Vec<String> = (0..500).map(|name| format!(r#""{name}":{{"":{{}}}}"#)).collect();

@@ -1,4 +1,4 @@
-//! Which login tokens are believed.
+//! Login tokens that are accepted and login tokens that are refused.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ use crate::login_tokens::{LoginToken, PROJECT, SUB, open, sign, sign_message};
 
 pub const NOW: i64 = 1_800_000_000;
 
-/// The exchange of the usual settings with some changed.
+/// An exchange with the usual settings and these changes.
 pub fn exchange(changes: &[(&str, &str)]) -> Exchange {
     let settings = usual(changes).into_iter();
     let environment = settings.map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
@@ -35,7 +35,7 @@ pub fn run(exchange: &Exchange, token: &[u8], now: i64) -> Result<ZendeskToken, 
     run_all(exchange, vec![token::LoginToken::new(token)], now)
 }
 
-/// Exchanges what several cookies hold. With secrets there is nothing to wait for.
+/// Exchanges the login tokens of several cookies. With shared secrets the future never waits.
 pub fn run_all(exchange: &Exchange, cookies: Vec<token::LoginToken>, now: i64) -> Result<ZendeskToken, ExchangeError> {
     let candidates = Credentials { bearer: None, cookies };
     exchange.run(Product::Chat, &candidates, now).now_or_never().expect("waits").map(|issued| issued.token)
@@ -204,7 +204,7 @@ fn a_token_of_another_kind_is_refused() {
             let told = run(&exchange(&[]), LoginToken::at(NOW).claim(name, value.clone()).mint().as_bytes(), NOW);
             let told = told.unwrap_err();
             assert_eq!(Reason::from(told).error_code().code(), "00-01", "{name}: {value}");
-            assert_eq!(told.to_string(), format!("has the claim {name}, which a player's login never has"));
+            assert_eq!(told.to_string(), format!("has the claim {name}, so it is not a player's login token"));
         }
     }
     let payload =
@@ -243,7 +243,7 @@ fn an_issued_token_is_no_login_token() {
 #[test]
 fn a_chat_token_never_outlives_the_login() {
     let exchange = exchange(&[]);
-    // Seconds until the login's exp, and until the Chat token's.
+    // Seconds until the exp of the login, and until the exp of the Chat token.
     for (login, chat) in [(86_400, 300), (301, 300), (300, 300), (299, 299), (1, 1), (0, 60), (-30, 30), (-59, 1)] {
         let token = LoginToken::at(NOW).claim("exp", NOW + login).mint();
         let issued = run(&exchange, token.as_bytes(), NOW).unwrap();

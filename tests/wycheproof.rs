@@ -1,4 +1,4 @@
-//! The HMAC part of Wycheproof's JWS vectors (github.com/C2SP/wycheproof), which ask about the signature alone.
+//! The HMAC part of Wycheproof's JWS vectors (github.com/C2SP/wycheproof), which test only the signature.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,11 +16,11 @@ use crate::harness::{usual, variable};
 use crate::reload::Folder;
 use crate::verification::{NOW, run};
 
-/// Vectors whose label is known to be wrong: two are called invalid and have no defect, two are called valid with a letter
-/// that base64url does not have.
+/// Vectors with a wrong label: two labelled invalid have no defect, two labelled valid have a character that base64url does not
+/// have.
 const WRONG_LABELS: [usize; 4] = [367, 370, 372, 373];
 
-/// The exchange of a login project with a secret of any bytes.
+/// An exchange with any bytes as the login secret.
 fn exchange(folder: &Folder, secret: &[u8]) -> Exchange {
     let path = folder.path("secret");
     fs::write(&path, secret).unwrap();
@@ -31,7 +31,7 @@ fn exchange(folder: &Folder, secret: &[u8]) -> Exchange {
     Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
 }
 
-/// Whether the signature is what stopped it; the payloads are no claims.
+/// Whether the signature is valid; the payloads are not claims, so a later check may fail.
 fn has_good_signature(exchange: &Exchange, token: &str) -> bool {
     match run(exchange, token.as_bytes(), NOW) {
         Ok(_) => true,

@@ -1,4 +1,4 @@
-//! How often was a key set asked for? A Login API that publishes one, and counts.
+//! A Login API that publishes a key set and counts requests.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Where it listens, and how often it was asked.
 pub struct KeyServer {
     pub url: String,
-    pub asked: Arc<AtomicUsize>,
+    pub requests: Arc<AtomicUsize>,
 }
 
 impl KeyServer {
@@ -17,8 +16,8 @@ impl KeyServer {
     pub fn start(key_set: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&asked);
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&requests);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -29,6 +28,6 @@ impl KeyServer {
                 let _ = stream.write_all(format!("{head}{key_set}").as_bytes());
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 }

@@ -1,4 +1,4 @@
-//! How much do so many busy connections get out of a server?
+//! Sends requests on many busy connections and measures the answers.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,12 +11,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::servers::{LOGIN_SECRET, Server};
 
-/// The same request over and over, on connections that stay open.
+/// The same request again and again, on connections that stay open.
 #[derive(Clone)]
 pub struct Load {
     pub request: Vec<u8>,
     pub connections: usize,
-    /// The end of a turn, unless so many requests come before.
+    /// The turn ends after this time, or after this number of requests.
     pub time: Duration,
     pub requests: Option<u64>,
 }
@@ -24,7 +24,7 @@ pub struct Load {
 /// Threads of clients.
 const CLIENTS: usize = 4;
 
-/// What one turn showed: requests per second, latencies in milliseconds, CPU seconds per request.
+/// The results of one turn: requests per second, latencies in milliseconds, CPU seconds per request.
 pub struct Measured {
     pub rate: f64,
     pub p50: f64,
@@ -33,7 +33,6 @@ pub struct Measured {
 }
 
 impl Load {
-    /// One turn against one server.
     pub fn run(&self, server: &Server) -> Measured {
         let cpu_before = server.cpu_seconds();
         let started = Instant::now();
@@ -54,9 +53,9 @@ impl Load {
         }
     }
 
-    /// One thread: writes on all its connections, then reads from all, and begins again. It reads the last first: in
-    /// their order it would sleep before each answer of a server that is slower than itself, and the server would be charged
-    /// for waking it, on another processor, as often as it answers. A server that is quicker than its client never is so charged.
+    /// One thread: writes on all its connections, reads from all, and repeats. It reads in reverse order: in the same order it
+    /// would sleep before each answer of a server slower than itself, and the server's CPU time would include waking it for
+    /// each answer. A server faster than its client would not pay for that.
     fn client(&self, address: SocketAddr, connections: usize) -> Vec<f64> {
         let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(address)).collect();
         let (mut latencies, mut buffer) = (Vec::new(), [0; 4096]);
@@ -79,7 +78,7 @@ impl Load {
         sent
     }
 
-    /// Asks once; gives the connection, which is open still, and the whole answer.
+    /// Sends one request. Returns the open connection and the whole answer.
     pub fn ask(&self, address: SocketAddr) -> (TcpStream, Vec<u8>) {
         let mut stream = connect(address);
         self.send(&mut stream);
@@ -97,7 +96,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A login token as Xsolla Login issues it, valid for an hour.
+/// A login token like those of Xsolla Login, valid for an hour.
 pub fn login_token() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let payload = format!(

@@ -1,4 +1,4 @@
-//! The servers that are compared, each in a process of its own.
+//! Starts the servers to compare, each in its own process.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,21 +16,21 @@ use axum::routing::get;
 
 use crate::load::Load;
 
-/// Argument that makes this benchmark the bare server.
+/// Argument that runs the bare server.
 pub const BARE: &str = "--bare-server";
-/// Argument that makes this benchmark the textbook server; its address and its log level follow.
+/// Argument that runs the textbook server; followed by its address and its log level.
 pub const TEXTBOOK: &str = "--textbook-server";
 
 pub const LOGIN_SECRET: &str = "2f1d0c6b7a9e4835b6d2f0e1c3a597884d6e2b1f0a9c8d7e6f5a4b3c2d1e0f9a";
 pub const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5";
 
-/// The one origin that is allowed.
+/// The only allowed origin.
 pub const SHOP: &str = "https://shop.example.com";
 
 /// Clock ticks of `/proc/PID/stat` in a second (`proc_pid_stat(5)`; 100 on every Linux Rust runs on).
 const TICKS: f64 = 100.0;
 
-/// A server in a process of its own; killed when dropped.
+/// A server process; killed when dropped.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -38,7 +38,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// This project's server, its log read and thrown away by another process as a container's is.
+    /// This project's server. Its log goes to another process, as in a container, and is discarded.
     pub fn ours(level: &str) -> Self {
         let address = free_address();
         let mut command = on_its_processors(env!("CARGO_BIN_EXE_zendesk-token"));
@@ -53,7 +53,7 @@ impl Server {
         Self::start(command, address)
     }
 
-    /// Bare axum that answers the bytes that ours would.
+    /// Bare axum that sends the same bytes as ours.
     pub fn bare(load: &Load) -> Self {
         let example = Self::ours("warn");
         let answer = String::from_utf8(load.ask(example.address).1).unwrap();
@@ -63,7 +63,7 @@ impl Server {
         Self::start(command, address)
     }
 
-    /// The same exchange, on the same packages as their examples show them.
+    /// The same exchange, with the same packages used as in their examples.
     pub fn textbook(level: &str) -> Self {
         let address = free_address();
         let mut command = on_its_processors(std::env::current_exe().unwrap());
@@ -84,7 +84,7 @@ impl Server {
         server
     }
 
-    /// Has the settings reloaded so often until `is_over`; gives how many times it was.
+    /// Reloads the settings again and again until `is_over`; returns how often.
     pub fn reload(&self, pause: Duration, is_over: &AtomicBool) -> usize {
         let mut count = 0;
         while !is_over.load(Ordering::Relaxed) {
@@ -96,14 +96,14 @@ impl Server {
         count
     }
 
-    /// CPU time that the process has used, in user and kernel mode.
+    /// CPU time of the process, in user and kernel mode.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS
     }
 
-    /// Memory that the process holds.
+    /// Memory of the process.
     pub fn resident_mib(&self) -> f64 {
         let status = fs::File::open(format!("/proc/{}/status", self.child.id())).unwrap();
         let mut lines = BufReader::new(status).lines().map_while(Result::ok);
@@ -119,15 +119,15 @@ impl Drop for Server {
     }
 }
 
-/// A program that has the first half of the processors; the load has the rest. Were they shared, each answer would have its
-/// client take the processor from the server, which is charged for the change.
+/// A program on the first half of the processors; the load has the other half. On shared processors the client would interrupt
+/// the server with each answer, and the server's CPU time would include the context switches.
 fn on_its_processors(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("/usr/bin/taskset");
     command.args(["--cpu-list", &format!("0-{}", processors() / 2 - 1)]).arg(program);
     command
 }
 
-/// Has this process leave the servers' processors to them.
+/// Moves this process to the processors that the servers do not use.
 pub fn leave_processors() {
     let rest = format!("{}-{}", processors() / 2, processors() - 1);
     let process = std::process::id().to_string();
@@ -136,11 +136,11 @@ pub fn leave_processors() {
     assert!(pinned.unwrap().status.success());
 }
 
-/// How many there were before this process left some to the servers; at least two.
+/// The number of processors before this process was moved; at least two.
 fn processors() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     let count = *COUNT.get_or_init(|| thread::available_parallelism().unwrap().get());
-    assert!(count > 1, "one processor can't be shared out");
+    assert!(count > 1, "at least two processors are needed");
     count
 }
 
@@ -153,7 +153,7 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The bare server: axum as its own documentation serves it.
+/// The bare server: axum as in its own documentation.
 pub fn run_bare() {
     let variable = |name: &str| std::env::vars().find(|(known, _)| known == name).unwrap().1;
     let (address, answer) = (variable("BARE_ADDRESS"), variable("BARE_ANSWER"));

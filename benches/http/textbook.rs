@@ -1,4 +1,4 @@
-//! The textbook server: the exchange on the same packages, each used as its own examples show.
+//! The textbook server: the same exchange with the same packages, each used as in its own examples.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,7 +32,7 @@ struct Keys {
     chat: EncodingKey,
 }
 
-/// Serves on `address`, and writes lines of at least `level` to standard output.
+/// Serves on `address`, and logs to standard output from `level` on.
 pub fn run(address: &str, level: &str) {
     tracing_subscriber::fmt().json().with_max_level(level.parse::<Level>().unwrap()).init();
     tokio::runtime::Runtime::new().unwrap().block_on(async {

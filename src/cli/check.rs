@@ -65,7 +65,7 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
     })?;
     let (text, api_clock) =
         answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", fix(error, &login.api.url)))?;
-    let skew = api_clock.map(|clock| clock.behind(now()));
+    let skew = api_clock.map(|clock| clock.skew(now()));
     writeln!(io::stdout(), "\nLogin API {}\n  {text}\n  {}", login.api.url, clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
     ensure!(

@@ -112,11 +112,11 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
             };
             match issued {
                 Ok(issued) => {
-                    explanation.signed_with = Some(issued.verified_by.word());
+                    explanation.signed_with = Some(issued.verified_by.as_str());
                     explanation.accept(product, agent_sees(&issued));
                 }
                 Err(error) => {
-                    explanation.signed_with = error.verified_by().map(VerifiedBy::word);
+                    explanation.signed_with = error.verified_by().map(VerifiedBy::as_str);
                     let refusal = Reason::from(error).error_code();
                     let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
                     let finding = fixes::finding(error, &config.login, &decoded);
@@ -153,7 +153,7 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
                 "send each member once: parsers disagree on which value counts",
             ));
         }
-        findings.extend(rules::breaches(product, header, claims, key.key_id.as_deref(), now));
+        findings.extend(rules::violations(product, header, claims, key.key_id.as_deref(), now));
     } else {
         let cause = "is not a token: expected three base64url parts, with a JSON object in the first two";
         findings.push(Finding::new(cause, decoded.format_fix()));

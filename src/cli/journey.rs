@@ -86,7 +86,7 @@ impl Journey {
         let begun = Instant::now();
         let login = self.verifier.verify(&found, now()).await.map_err(ExchangeError::Login).map_err(Reason::from);
         let login = note(steps, "verify", begun, login, |login| {
-            format!("signed with the {} secret of the login project, and in its time", login.verified_by().word())
+            format!("signed with the {} secret of the login project, and in its time", login.verified_by().as_str())
         })?;
 
         let Some(issuer) = self.zendesk.issuer(product) else { return Err(()) };
@@ -99,7 +99,7 @@ impl Journey {
         })?;
 
         let begun = Instant::now();
-        let token = issuer.issue(&identity, now(), login.honoured_until());
+        let token = issuer.issue(&identity, now(), login.accepted_until());
         let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, key)));
         note(steps, "sign", begun, token, |_| format!("signed with {}", product.secret_keys()[0])).map(drop)
     }

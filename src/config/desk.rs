@@ -1,6 +1,6 @@
 //! Settings of the support desk's APIs: `[conversations]` and `[chat_api]`.
 
-use crate::http_client::authorities;
+use crate::http_client::ca_bundle;
 
 use super::origin::may_be_called;
 use super::problem::Problem;
@@ -96,7 +96,7 @@ fn place(reader: &mut Reader, [url_key, subdomain_key, ca_key]: [&'static str; 3
     }
     let url = base_url.or_else(|| Some(format!("https://{}.zendesk.com{path}", subdomain?)));
     let pem = reader.file(ca_key);
-    if pem.is_some() && authorities(pem.as_deref()).is_err() {
+    if pem.is_some() && ca_bundle(pem.as_deref()).is_err() {
         reader.reject(ca_key, "is no certificate, or one that can't be read; give the authority's in PEM");
     }
     Place { url: url.unwrap_or_default(), authorities: pem }

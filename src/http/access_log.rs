@@ -154,7 +154,7 @@ macro_rules! log_line {
             duration_us = u64::try_from($entry.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($entry.client),
             origin = $entry.origin($state),
-            key = $outcome.verified_by().map(VerifiedBy::word),
+            key = $outcome.verified_by().map(VerifiedBy::as_str),
             token_sha256 = $outcome.issued.map(|issued| sha256(issued.token.as_str())),
             sub_sha256 = $outcome.issued.map(|issued| sha256(&issued.external_id)),
             "request"
@@ -210,7 +210,7 @@ impl Entry {
         spans::end(&self.span, response.status().as_u16(), outcome.error_code().map(ErrorCode::code));
         let product = self.route.as_ref().and_then(token::product);
         if let (Some(product), Some(label)) = (product, outcome.label()) {
-            let key = outcome.verified_by().map(VerifiedBy::word);
+            let key = outcome.verified_by().map(VerifiedBy::as_str);
             state.metrics.count_exchange(product.word(), label, self.started.elapsed(), key);
         }
     }
@@ -257,7 +257,7 @@ impl<'a> Outcome<'a> {
 pub(super) fn expect_exchanges(metrics: &Metrics) {
     let codes = ErrorCode::ALL.map(ErrorCode::code);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
-    metrics.expect_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::word));
+    metrics.init_exchanges(&PRODUCTS.map(Product::word), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::as_str));
 }
 
 /// A method of RFC 9110 or RFC 5789. Other methods are not logged, since the client chooses their text.

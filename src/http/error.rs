@@ -208,14 +208,16 @@ impl Reason {
             Self::Retryable(_)
             | Self::Exchange(ExchangeError::Login(
                 LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
-                | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _),
+                | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyWaiting, _),
             )) => ErrorCode::LoginUnavailable,
             Self::TooManyLoginCookies(_)
             | Self::CookiePartMissing(_)
             | Self::CookiePartTwice
             | Self::AuthorizationMalformed
             | Self::Exchange(ExchangeError::Login(
-                LoginError::Verify(_) | LoginError::Settle | LoginError::Revocation(RevocationError::Revoked(_), _),
+                LoginError::Verify(_)
+                | LoginError::DifferentPlayers
+                | LoginError::Revocation(RevocationError::Revoked(_), _),
             )) => ErrorCode::TokenInvalid,
             Self::Exchange(ExchangeError::Identify(IdentityError::SubMissing, _)) => ErrorCode::SubMissing,
             Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing, _)) => ErrorCode::EmailMissing,

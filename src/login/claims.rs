@@ -1,6 +1,5 @@
-//! The claims of a verified login token, and the rules that they must keep.
+//! Checks the claims of a login token whose signature is valid.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,67 +12,64 @@ use super::Timestamp;
 use super::keys::VerifiedBy;
 use super::strict_json::{Member, Members};
 
-/// 9999-12-31 23:59:59 UTC. Times beyond it are no times, and would overflow what is added to them.
-pub const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
+/// 9999-12-31 23:59:59 UTC, the latest accepted time. Far below the type's maximum, so that additions can't overflow.
+pub(crate) const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 
-/// Claims of tokens that are signed with the same key and are no player's login: Xsolla's server tokens have `request_type`, and
-/// logout tokens `events` (openid-connect-backchannel-1_0 §2.4).
+/// Claims that mark other kinds of token, which are signed with the same key: Xsolla's server tokens have `request_type`,
+/// logout tokens have `events` (openid-connect-backchannel-1_0 §2.4).
 const OTHER_KINDS: [&str; 2] = ["request_type", "events"];
 
-/// What must hold for the claims of every login token.
-#[derive(Debug, Clone)]
-pub struct LoginRules {
+/// The rules for the claims of login tokens.
+pub(crate) struct LoginRules {
     issuer: Option<String>,
     project_id: Option<String>,
     leeway: i64,
     max_lifetime: Option<i64>,
-    /// Names of the texts that are kept: `sub`, `email`, `type` and what the settings name.
+    /// Names of the string claims to keep: `sub`, `email`, `type` and those that the settings name.
     kept: Vec<Arc<str>>,
 }
 
 /// Claims of a verified login token.
-pub struct LoginClaims {
-    /// Claims that are strings and that somebody asks for.
+pub(crate) struct LoginClaims {
     texts: Vec<(Arc<str>, String)>,
-    says_email_is_unconfirmed: bool,
+    is_email_unconfirmed: bool,
     expires_at: Timestamp,
-    honoured_until: Timestamp,
+    accepted_until: Timestamp,
     verified_by: VerifiedBy,
 }
 
-/// Why the claims of a login token don't hold. Says nothing of them but times.
+/// Why the claims of a login token are not accepted. Quotes only names of claims, and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClaimsError {
-    /// A claim of another kind of token.
-    #[error("has the claim {0}, which a player's login never has")]
+    /// A claim that marks another kind of token.
+    #[error("has the claim {0}, so it is not a player's login token")]
     OtherKind(&'static str),
-    /// A claim that must be there is not.
+    /// A required claim is missing.
     #[error("claim {0} is missing")]
     ClaimMissing(&'static str),
-    /// A time that is no number from 1970 to 9999.
-    #[error("claim {0} is no time between 1970 and 9999 in seconds")]
+    /// Not a number, or not a time from 1970 to 9999.
+    #[error("claim {0} is not a time in seconds between 1970 and 9999")]
     NotATime(&'static str),
-    /// `exp` has passed.
+    /// `exp` has passed, this many seconds ago.
     #[error("expired {0} s ago")]
     Expired(i64),
-    /// `nbf` or `iat` is still to come.
-    #[error("claim {0} is {1} s in the future; does a clock differ?")]
+    /// `nbf` or `iat` is this many seconds in the future.
+    #[error("claim {0} is {1} s in the future; check that the clocks are right")]
     InFuture(&'static str, i64),
-    /// `exp - iat` is more than allowed.
-    #[error("lives {0} s, longer than login.max_lifetime")]
+    /// `exp - iat`, in seconds, is more than allowed.
+    #[error("is valid for {0} s, longer than login.max_lifetime allows")]
     LivesTooLong(i64),
-    /// `iss` is not what the settings say.
-    #[error("claim iss is not login.issuer")]
+    /// `iss` is not the configured issuer.
+    #[error("claim iss is not the same as login.issuer")]
     IssuerMismatch,
-    /// `xsolla_login_project_id` is not what the settings say.
-    #[error("claim xsolla_login_project_id is not login.project_id")]
+    /// `xsolla_login_project_id` is not the configured project.
+    #[error("claim xsolla_login_project_id is not the same as login.project_id")]
     ProjectMismatch,
 }
 
 impl LoginRules {
-    /// Takes the rules from the settings. Of the claims that are strings `sub`, `email`, `type` and those of these names are kept.
-    #[must_use]
-    pub fn new<'a>(login: &Login, names: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Takes the rules from the settings. Keeps the string claims `sub`, `email`, `type` and those in `names`.
+    pub(super) fn new<'a>(login: &Login, names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut kept: Vec<Arc<str>> = ["sub", "email", "type"].into_iter().chain(names).map(Arc::from).collect();
         kept.sort_unstable();
         kept.dedup();
@@ -86,10 +82,7 @@ impl LoginRules {
         }
     }
 
-    /// Checks the claims of a token whose signature holds.
-    ///
-    /// # Errors
-    /// The first claim that does not hold.
+    /// Checks the claims; `verified_by` is the key that verified the signature. Fails with the first wrong claim.
     pub(super) fn check(
         &self,
         claims: &Members<'_>,
@@ -118,11 +111,11 @@ impl LoginRules {
         check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
         check_text(claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
         let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), claims.text(name)?.to_owned())));
-        let honoured_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
+        let accepted_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
         Ok(LoginClaims {
             texts: kept.collect(),
-            // Some identity providers write it as text or as a number. Whatever else is there does not confirm the email.
-            says_email_is_unconfirmed: match claims.find("email_verified") {
+            // Some identity providers write it as a string or a number. Any other value does not confirm the email.
+            is_email_unconfirmed: match claims.find("email_verified") {
                 Some(Member::Bool(flag)) => !flag,
                 Some(Member::Text(text)) => !(text.is_empty() || text.eq_ignore_ascii_case("true") || text == "1"),
                 Some(Member::Number(number)) => number.as_f64() != Some(1.0),
@@ -130,85 +123,64 @@ impl LoginRules {
                 Some(Member::Null) | None => false,
             },
             expires_at,
-            honoured_until,
+            accepted_until,
             verified_by,
         })
     }
 }
 
-fn check_text(claims: &Members<'_>, name: &str, expected: Option<&str>, error: ClaimsError) -> Result<(), ClaimsError> {
-    match expected {
-        Some(expected) if claims.text(name) != Some(expected) => Err(error),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// A `NumericDate` (RFC 7519 §2), a fraction rounded down; nothing when the claim is not there.
-fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, ClaimsError> {
-    let number = match claims.find(name) {
-        None => return Ok(None),
-        Some(Member::Number(number)) => number,
-        Some(Member::Text(_) | Member::Bool(_) | Member::Null | Member::Other) => {
-            return Err(ClaimsError::NotATime(name));
-        }
-    };
-    whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
-}
-
-/// A time in whole seconds, a fraction rounded down; nothing when it is out of all reason.
-#[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
-pub fn whole_seconds(number: &Number) -> Option<Timestamp> {
-    let in_reason = |number: &f64| (-1e15..=1e15).contains(number);
-    number.as_i64().or_else(|| number.as_f64().filter(in_reason).map(|number| number.floor() as Timestamp))
-}
-
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(MAX_TIMESTAMP)
-}
-
 impl LoginClaims {
-    /// A claim that is a string and not empty, if the rules keep it.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
+    /// A kept string claim, if it is not empty.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let (_, text) = self.texts.iter().find(|(known, _)| **known == *name)?;
         Some(text.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// The player's id at the login side.
-    #[must_use]
-    pub fn sub(&self) -> Option<&str> {
+    /// The player's id in Xsolla Login.
+    pub(crate) fn sub(&self) -> Option<&str> {
         self.text("sub")
     }
 
-    /// Whether it says that the email was not confirmed: `email_verified` is there and is neither true nor empty.
-    #[must_use]
-    pub const fn says_email_is_unconfirmed(&self) -> bool {
-        self.says_email_is_unconfirmed
+    /// Whether the claim `email_verified` is present and is neither true nor empty.
+    pub(crate) const fn is_email_unconfirmed(&self) -> bool {
+        self.is_email_unconfirmed
     }
 
-    /// When the login ends, leeway aside.
-    #[must_use]
-    pub const fn expires_at(&self) -> Timestamp {
+    /// The claim `exp`, without leeway.
+    pub(crate) const fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
 
-    /// Until when a token issued for this login may live: its end, or the end of the leeway that it
-    /// is in already. Always after the `now` it was verified at.
-    #[must_use]
-    pub const fn honoured_until(&self) -> Timestamp {
-        self.honoured_until
+    /// The latest `exp` of a token issued for this login: the login's own `exp`, or the end of the leeway if that has
+    /// begun. Always after the `now` of the verification.
+    pub(crate) const fn accepted_until(&self) -> Timestamp {
+        self.accepted_until
     }
 
-    /// Which key verified the token.
-    #[must_use]
-    pub const fn verified_by(&self) -> VerifiedBy {
+    /// The key that verified the token.
+    pub(crate) const fn verified_by(&self) -> VerifiedBy {
         self.verified_by
     }
 }
 
-impl fmt::Debug for LoginClaims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LoginClaims({} texts)", self.texts.len())
-    }
+fn check_text(claims: &Members<'_>, name: &str, expected: Option<&str>, error: ClaimsError) -> Result<(), ClaimsError> {
+    if expected.is_some_and(|expected| claims.text(name) != Some(expected)) { Err(error) } else { Ok(()) }
+}
+
+/// A `NumericDate` (RFC 7519 §2), rounded down; `None` when the claim is absent.
+fn time(claims: &Members<'_>, name: &'static str) -> Result<Option<Timestamp>, ClaimsError> {
+    let Some(value) = claims.find(name) else { return Ok(None) };
+    let Member::Number(number) = value else { return Err(ClaimsError::NotATime(name)) };
+    whole_seconds(number).filter(|time| (0..=MAX_TIMESTAMP).contains(time)).map(Some).ok_or(ClaimsError::NotATime(name))
+}
+
+/// A number as a time in whole seconds, rounded down; `None` when it is beyond ±1e15.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+pub(crate) fn whole_seconds(number: &Number) -> Option<Timestamp> {
+    let is_in_range = |number: &f64| (-1e15..=1e15).contains(number);
+    number.as_i64().or_else(|| number.as_f64().filter(is_in_range).map(|number| number.floor() as Timestamp))
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(MAX_TIMESTAMP)
 }

@@ -1,8 +1,8 @@
-//! A JSON tree for text from outside, and the text of one member.
+//! A JSON value that is safe to read from untrusted text, and a lookup of one member's text.
 //!
-//! `serde_json::Value` is not for such text: with the feature `raw_value`, which axum's `json` turns on for all, it takes
-//! an object whose only member has a private name for more text to parse, each time with a fresh limit of depth. Nested,
-//! that overflows the stack. [`Json`] knows no such name.
+//! `serde_json::Value` is not safe there: with the feature `raw_value`, which axum's `json` enables for every crate, an object
+//! with one specially named member is parsed again from its text, each time with a new depth limit. Nested, that overflows
+//! the stack. [`Json`] has no such special name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// Members by their names. Of two with one name the last counts.
+/// Members by name. Of two members with the same name, the last is kept.
 pub type Object = BTreeMap<String, Json>;
 
-/// Any JSON, at most 128 levels deep, which is the limit of `serde_json`.
+/// Any JSON value, at most 128 levels deep (`serde_json`'s limit).
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Json {
@@ -22,7 +22,7 @@ pub enum Json {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number: a whole one of 64 bits, or else an `f64`.
+    /// A number: a 64-bit integer, or else an `f64`.
     Number(Number),
     /// A string.
     Text(String),
@@ -33,27 +33,23 @@ pub enum Json {
 }
 
 impl Json {
-    /// A member, where it is an object that has it.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Self> {
+    /// A member of an object.
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         if let Self::Object(members) = self { members.get(name) } else { None }
     }
 
-    /// The string, where it is one.
-    #[must_use]
-    pub fn as_str(&self) -> Option<&str> {
+    /// The text, if this is a string.
+    pub(crate) fn as_str(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// The number, where it is one.
-    #[must_use]
-    pub const fn as_number(&self) -> Option<&Number> {
+    /// The number, if this is one.
+    pub(crate) const fn as_number(&self) -> Option<&Number> {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
 
-    /// What kind of value it is, in words: `a number`.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    /// The type of the value, for a message: `a number`.
+    pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "true or false",
@@ -121,15 +117,15 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// The text of an object's first member of this name, to the letter; nothing when there is none.
+/// The exact text of an object's first member with this name.
 ///
-/// Only looks for it: whether all of `json` is JSON has to be known already.
+/// `json` must already be known to be valid JSON.
 #[must_use]
 pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = json.trim_ascii_start().strip_prefix('{')?;
     loop {
-        let (own, _, after) = first::<String>(rest)?;
-        let (IgnoredAny, value, after) = first(after.trim_ascii_start().strip_prefix(':')?)?;
+        let (own, _, after) = first_value::<String>(rest)?;
+        let (IgnoredAny, value, after) = first_value(after.trim_ascii_start().strip_prefix(':')?)?;
         if own == name {
             return Some(value);
         }
@@ -137,8 +133,8 @@ pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// The value that a text begins with, its text, and what comes after it.
-pub(super) fn first<T: DeserializeOwned>(text: &str) -> Option<(T, &str, &str)> {
+/// The JSON value at the start of a text: parsed, as text, and the text after it.
+pub(super) fn first_value<T: DeserializeOwned>(text: &str) -> Option<(T, &str, &str)> {
     let text = text.trim_ascii_start();
     let mut values = serde_json::Deserializer::from_str(text).into_iter();
     let value = values.next()?.ok()?;

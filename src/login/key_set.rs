@@ -1,4 +1,4 @@
-//! Reads the key set that a login project publishes, and picks the keys that may verify login tokens.
+//! Reads the key set that a login project publishes, and selects the keys that may verify login tokens.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -11,55 +11,55 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-/// Bits of a modulus. RFC 7518 §3.3 asks for 2048 at least; the signature library takes no more than 8192.
+/// Bits of a modulus: at least 2048 by RFC 7518 §3.3; at most 8192 in the signature library.
 const BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// Most bytes of a public exponent: far more than 65537 needs, and less than the 33 bits that the signature library takes.
+/// Most bytes of a public exponent: enough for 65537, and below the signature library's limit of 33 bits.
 const MAX_EXPONENT_BYTES: usize = 4;
 
-/// Keys by their id (`kid`).
+/// Public keys by id (`kid`).
 pub struct KeySet {
     keys: HashMap<String, DecodingKey>,
     ignored: usize,
 }
 
-/// Why an answer holds no keys to go by.
+/// Why an answer is not a usable key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeySetError {
-    /// Neither an array of keys nor an object with one.
-    #[error("the answer is no key set")]
+    /// Not an array of keys and not a JWKS.
+    #[error("the answer is not a key set")]
     Shape,
-    /// Two keys of one id: which of them signs would be the reader's guess.
-    #[error("the key set has two keys of one kid")]
+    /// Two keys have the same id, so it is unclear which of them signs.
+    #[error("the key set has two keys with the same kid")]
     KidTwice,
-    /// Nothing that could verify.
+    /// None of this many keys can verify login tokens.
     #[error("none of the {0} keys is an RS256 key of 2048 bits or more with a kid")]
     NoneFit(usize),
 }
 
-/// How the numbers of a key are written. The shape of the answer says which, never a number's looks:
-/// "10001" is a number in both.
+/// How the numbers of a key are written. The form of the answer decides, never the number itself:
+/// "10001" is valid in both encodings.
 #[derive(Clone, Copy)]
 enum Encoding {
-    /// The Login API's array of keys.
+    /// In the Login API's array of keys.
     Hexadecimal,
-    /// `{"keys": […]}` (RFC 7517 §5).
+    /// In a JWKS, `{"keys": […]}` (RFC 7517 §5).
     Base64Url,
 }
 
 #[derive(Deserialize)]
 struct Jwks {
-    keys: Vec<Published>,
+    keys: Vec<Entry>,
 }
 
-/// An entry of a set. One that makes no sense spoils no other, but takes its `kid`.
+/// An entry of a key set. An invalid entry does not affect the others, but its `kid` counts as used.
 ///
-/// `jsonwebtoken::jwk::Jwk` itself is not used: it reads entries of other kinds into a `serde_json::Value`.
+/// `jsonwebtoken::jwk::Jwk` is not used: it reads some entries into a `serde_json::Value`, which is unsafe (see `json`).
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Published {
+enum Entry {
     Rsa(RsaKey),
-    Named { kid: String },
+    WithId { kid: String },
     Other(IgnoredAny),
 }
 
@@ -70,79 +70,79 @@ struct RsaKey {
     alg: Option<KeyAlgorithm>,
     #[serde(flatten)]
     parameters: RSAKeyParameters,
-    /// The private exponent. Whoever reads a set that has it could sign with the key.
+    /// The private exponent. A key published with it is refused: any reader of the set could sign with it.
     d: Option<IgnoredAny>,
 }
 
 impl KeySet {
     /// Reads the Login API's array, whose numbers are hexadecimal, or a JWKS (RFC 7517 §5).
     ///
-    /// Keys that are not for RS256 signatures are left out.
+    /// Skips keys that are not for RS256 signatures.
     ///
     /// # Errors
     /// See [`KeySetError`].
     pub fn read(json: &[u8]) -> Result<Self, KeySetError> {
         let is_array = json.trim_ascii_start().starts_with(b"[");
-        let (published, encoding) = if is_array {
+        let (entries, encoding) = if is_array {
             (serde_json::from_slice(json).map_err(|_| KeySetError::Shape)?, Encoding::Hexadecimal)
         } else {
             (serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys, Encoding::Base64Url)
         };
         let mut ids = HashSet::new();
-        if !published.iter().filter_map(Published::id).all(|id| ids.insert(id)) {
+        if !entries.iter().filter_map(Entry::id).all(|id| ids.insert(id)) {
             return Err(KeySetError::KidTwice);
         }
-        // A key that makes no sense is left out alone (RFC 7517 §5).
-        let keys: HashMap<_, _> = published.iter().filter_map(|key| key.fit(encoding)).collect();
-        let all = published.len();
+        // Only the invalid entry is skipped (RFC 7517 §5).
+        let keys: HashMap<_, _> = entries.iter().filter_map(|entry| entry.key(encoding)).collect();
+        let all = entries.len();
         if keys.is_empty() { Err(KeySetError::NoneFit(all)) } else { Ok(Self { ignored: all - keys.len(), keys }) }
     }
 
-    /// The key of exactly this id.
+    /// The key with exactly this id.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&DecodingKey> {
         self.keys.get(id)
     }
 
-    /// The ids of all keys, in no order.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
+    /// The ids of all keys, in any order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)
     }
 
-    /// How many keys there are, and how many were left out.
+    /// How many keys there are, and how many were skipped.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.keys.len(), self.ignored)
     }
 }
 
-impl Published {
+impl Entry {
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Rsa(RsaKey { kid, .. }) | Self::Named { kid } => Some(kid),
+            Self::Rsa(RsaKey { kid, .. }) | Self::WithId { kid } => Some(kid),
             Self::Other(_) => None,
         }
     }
 
-    /// The id and the key, if it is one for RS256 signatures.
-    fn fit(&self, encoding: Encoding) -> Option<(String, DecodingKey)> {
+    /// The id and the key, if it is for RS256 signatures.
+    fn key(&self, encoding: Encoding) -> Option<(String, DecodingKey)> {
         let Self::Rsa(key) = self else { return None };
-        let is_meant = matches!(key.r#use, None | Some(PublicKeyUse::Signature))
+        let is_for_rs256 = matches!(key.r#use, None | Some(PublicKeyUse::Signature))
             && matches!(key.alg, None | Some(KeyAlgorithm::RS256))
             && key.d.is_none();
         let modulus = number(&key.parameters.n, encoding)?;
         let exponent = number(&key.parameters.e, encoding)?;
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
         let is_exponent = is_odd(&exponent) && exponent.len() <= MAX_EXPONENT_BYTES && exponent != [1];
-        let is_key = is_meant && BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
-        is_key.then(|| (key.kid.clone(), DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
+        let is_valid = is_for_rs256 && BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
+        is_valid.then(|| (key.kid.clone(), DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
     }
 }
 
-/// The bytes of a number, without zeros before it.
+/// The bytes of a number, without leading zeros.
 fn number(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
     let bytes = match encoding {
-        // An odd number of digits lacks the zero before the first.
+        // The leading zero may be missing.
         Encoding::Hexadecimal if text.len() % 2 == 1 => hex::decode(format!("0{text}")).ok()?,
         Encoding::Hexadecimal => hex::decode(text).ok()?,
         Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text).ok()?,

@@ -1,4 +1,4 @@
-//! The keys that verify login tokens: the shared secrets, or those that the login project publishes.
+//! Holds the keys that verify login tokens: shared secrets, or the keys that the login project publishes.
 
 use std::sync::Arc;
 
@@ -10,39 +10,39 @@ use crate::config::secret::Secret;
 use crate::metrics::Metrics;
 
 use super::api::ClientError;
-use super::published::{FindKeyError, PublishedKeys, Settings};
+use super::published::{FindKeyError, KeySource, PublishedKeys};
 
-/// The keys that login tokens are verified with. Their kind decides on the one algorithm: whoever
-/// lets a token's header choose, lets the attacker choose (RFC 8725 §3.1).
-pub enum LoginKeys {
-    /// HS256: `login.secret`, and then `login.previous_secret` where there is one.
+/// The keys that verify login tokens. They determine the one accepted algorithm: if the token's header determined it,
+/// an attacker would (RFC 8725 §3.1).
+pub(crate) enum LoginKeys {
+    /// HS256: `login.secret`, then `login.previous_secret` if it is set.
     Secrets(Vec<(VerifiedBy, DecodingKey)>),
-    /// RS256
+    /// RS256.
     Published(Arc<PublishedKeys>),
 }
 
-/// Which of the keys verified a token.
+/// The key that verified a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifiedBy {
-    /// `login.secret`
+    /// `login.secret`.
     Current,
-    /// `login.previous_secret`
+    /// `login.previous_secret`.
     Previous,
     /// A key that the login project publishes.
     Published,
 }
 
-/// Why no key verifies a signature.
+/// Why no key verified a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoKeyError {
-    /// HS256: signed with another secret.
+    /// HS256: signed with a different secret.
     #[error("signed with neither login.secret nor login.previous_secret")]
     SecretUnknown,
-    /// RS256: no `kid`, so nothing says which key.
-    #[error("header has no kid")]
+    /// RS256: without `kid` the key is unknown.
+    #[error("header kid is missing")]
     KidMissing,
-    /// RS256: not signed with the key of that `kid`.
-    #[error("not signed with the published key that kid names")]
+    /// RS256: not signed with the key that has this `kid`.
+    #[error("signature does not match the published key with this kid")]
     SignatureWrong,
     /// RS256: see [`FindKeyError`].
     #[error(transparent)]
@@ -50,11 +50,8 @@ pub enum NoKeyError {
 }
 
 impl LoginKeys {
-    /// Builds the keys. Published ones that `old` holds already are taken over.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
+    /// Builds the keys. Keeps published keys that `old` has already fetched.
+    pub(crate) fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
         let (project_id, caching) = match &login.signature {
             Signature::Secret { current, previous } => {
                 let secrets = [(VerifiedBy::Current, Some(current)), (VerifiedBy::Previous, previous.as_ref())];
@@ -64,44 +61,43 @@ impl LoginKeys {
             }
             Signature::Published { project_id, caching } => (project_id.clone(), *caching),
         };
-        let settings = Settings { api: login.api.clone(), project_id, caching };
-        Ok(Self::Published(PublishedKeys::new(settings, metrics, old.and_then(Self::published))?))
+        let source = KeySource { api: login.api.clone(), project_id, caching };
+        Ok(Self::Published(PublishedKeys::new(source, metrics, old.and_then(Self::published))?))
     }
 
-    /// The published keys, which somebody has to keep fresh.
-    #[must_use]
-    pub const fn published(&self) -> Option<&Arc<PublishedKeys>> {
+    /// The published keys, for a task that keeps them fresh; `None` with shared secrets.
+    pub(crate) const fn published(&self) -> Option<&Arc<PublishedKeys>> {
         match self {
             Self::Secrets(_) => None,
             Self::Published(keys) => Some(keys),
         }
     }
 
-    /// The algorithm that the header of every login token must name.
-    #[must_use]
-    pub const fn algorithm(&self) -> Algorithm {
+    /// The value that every login token must have as `alg`.
+    pub(crate) const fn algorithm(&self) -> Algorithm {
         match self {
             Self::Secrets(_) => Algorithm::HS256,
             Self::Published(_) => Algorithm::RS256,
         }
     }
 
-    /// The key under which `signature`, in base64url, signs `message`. `kid` is the header's; secrets have none, and
-    /// are tried.
-    ///
-    /// # Errors
-    /// See [`NoKeyError`].
-    pub async fn verify(&self, message: &str, signature: &str, kid: Option<&str>) -> Result<VerifiedBy, NoKeyError> {
+    /// Finds the key that verifies `signature` (base64url) of `message`. With secrets `kid` is not used: each secret is tried.
+    pub(crate) async fn verify(
+        &self,
+        message: &str,
+        signature: &str,
+        kid: Option<&str>,
+    ) -> Result<VerifiedBy, NoKeyError> {
         match self {
             Self::Secrets(secrets) => secrets
                 .iter()
-                .find(|(_, key)| self.signs(key, message, signature))
+                .find(|(_, key)| self.is_valid(key, message, signature))
                 .map(|(name, _)| *name)
                 .ok_or(NoKeyError::SecretUnknown),
             Self::Published(keys) => {
-                // Boxed, since few wait: what a fetch needs would make every request larger.
+                // Boxed: few requests wait for a fetch, and unboxed its state would enlarge every request's future.
                 let key = Box::pin(keys.find(kid.ok_or(NoKeyError::KidMissing)?)).await?;
-                if self.signs(&key, message, signature) {
+                if self.is_valid(&key, message, signature) {
                     Ok(VerifiedBy::Published)
                 } else {
                     Err(NoKeyError::SignatureWrong)
@@ -110,36 +106,33 @@ impl LoginKeys {
         }
     }
 
-    fn signs(&self, key: &DecodingKey, message: &str, signature: &str) -> bool {
+    fn is_valid(&self, key: &DecodingKey, message: &str, signature: &str) -> bool {
         crypto::verify(signature, message.as_bytes(), key, self.algorithm()).unwrap_or(false)
     }
 
-    /// Whether there are keys, however old. Published ones have to be fetched first.
-    #[must_use]
-    pub fn are_there(&self) -> bool {
+    /// Whether there are keys of any age. Published keys must be fetched first.
+    pub(crate) fn is_loaded(&self) -> bool {
         match self {
             Self::Secrets(_) => true,
             Self::Published(keys) => keys.age().is_some(),
         }
     }
 
-    /// Whether there are keys that are young enough to verify with.
-    #[must_use]
-    pub fn are_usable(&self) -> bool {
+    /// Whether there are keys that are recent enough to verify with.
+    pub(crate) fn is_usable(&self) -> bool {
         match self {
             Self::Secrets(_) => true,
-            Self::Published(keys) => keys.are_usable(),
+            Self::Published(keys) => keys.is_usable(),
         }
     }
 }
 
 impl VerifiedBy {
-    /// Every one.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Current, Self::Previous, Self::Published];
 
-    /// The word for it in the log and the metrics.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
+    /// The value in the log and in metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Current => "current",
             Self::Previous => "previous",

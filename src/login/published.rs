@@ -1,4 +1,4 @@
-//! The published keys at hand, and when they are fetched again.
+//! Caches the keys that a login project publishes, and fetches them again in time.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,276 +17,276 @@ use super::Timestamp;
 use super::api::{ApiError, ClientError, Clock, LoginApi};
 use super::key_set::KeySet;
 
-/// Says when the clock is so far off that login tokens are in danger, in seconds.
-const SKEW_TO_WARN_OF: i64 = 10;
+/// Clock difference, in seconds, from which a warning is logged: login tokens may then be refused.
+const SKEW_WARNING: i64 = 10;
 
-/// Share of `login.keys_max_age` after which the keys are fetched anew, so that a slow answer or a
-/// failed try still leaves time.
+/// Share of `login.keys_max_age` after which the keys are fetched again. The rest is time for a slow answer or another try.
 const REFRESH_PERCENT: u32 = 80;
 
-/// First pause after a fetch that failed; each further one doubles it, up to [`MAX_PAUSE`].
+/// Pause after the first failed fetch; it doubles with each further failure, up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Keys of one login project, kept fresh.
+/// The cached keys of one login project.
 pub struct PublishedKeys {
     api: LoginApi,
-    settings: Settings,
-    held: ArcSwapOption<Held>,
-    fetches: Mutex<Fetches>,
-    /// One permit, taken for a fetch: there is one at a time.
-    flight: Semaphore,
-    /// Tells the keeper that the next fetch is due sooner than it thought.
+    source: KeySource,
+    cached: ArcSwapOption<CachedKeys>,
+    fetches: Mutex<FetchHistory>,
+    /// One permit: there is one fetch at a time.
+    fetch_permit: Semaphore,
+    /// Wakes [`PublishedKeys::keep_fresh`] when the next fetch is due earlier than planned.
     due_sooner: Notify,
     metrics: Metrics,
 }
 
-/// What the keys hang on, and how they are fetched.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Where they are published.
-    pub api: Api,
-    /// Whose they are.
-    pub project_id: String,
-    /// For how long they serve.
-    pub caching: KeyCaching,
+/// Where the keys come from and how they are cached.
+#[derive(PartialEq, Eq)]
+pub(super) struct KeySource {
+    pub(super) api: Api,
+    pub(super) project_id: String,
+    pub(super) caching: KeyCaching,
 }
 
-/// Why there is no key of an id.
+/// Why there is no key for an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FindKeyError {
-    /// The login project publishes no such key.
-    #[error("header kid names no key that the login project published when last asked")]
+    /// The login project does not publish this key.
+    #[error("header kid names a key that the login project does not publish")]
     Unknown,
-    /// The keys at hand lack it, and the cooldown keeps the login project from being asked.
-    #[error("header kid names no key at hand, and login.keys_cooldown keeps the Login API from being asked again")]
+    /// The key is not cached, and during the cooldown the Login API is not asked.
+    #[error("header kid names a key that is not cached, and login.keys_cooldown delays the next fetch")]
     NotAsked,
-    /// The keys at hand are too old or lack this one, and the Login API can't be asked.
-    #[error("the Login API gives no keys, and none at hand will do")]
+    /// The cached keys are too old or do not have this one, and the fetch failed.
+    #[error("the keys could not be fetched from the Login API, and no cached key can be used")]
     Unavailable,
 }
 
-struct Held {
+struct CachedKeys {
     keys: KeySet,
-    /// When they were asked for: what was published later is not among them.
-    asked: Instant,
-    /// When they came.
-    since: Instant,
+    /// Keys that were published after this may be missing.
+    requested_at: Instant,
+    received_at: Instant,
 }
 
 impl PublishedKeys {
-    /// Keys that are still to be fetched, or `old` where the settings are the same. Where they say only
-    /// otherwise how the same keys are fetched, those at hand are taken over.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn new(settings: Settings, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
-        let is_same = |old: &Settings| old.api.url == settings.api.url && old.project_id == settings.project_id;
-        let old = old.filter(|old| is_same(&old.settings));
-        if let Some(old) = old.filter(|old| old.settings == settings) {
+    /// An empty cache, or `old` if its settings are the same. Where only the way of fetching or caching differs, the new
+    /// cache takes over the keys of `old`.
+    pub(super) fn new(source: KeySource, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
+        let has_same_keys = |old: &KeySource| old.api.url == source.api.url && old.project_id == source.project_id;
+        let old = old.filter(|old| has_same_keys(&old.source));
+        if let Some(old) = old.filter(|old| old.source == source) {
             return Ok(Arc::clone(old));
         }
         Ok(Arc::new(Self {
-            api: LoginApi::new(&settings.api)?,
-            held: ArcSwapOption::new(old.and_then(|old| old.held.load_full())),
+            api: LoginApi::new(&source.api)?,
+            cached: ArcSwapOption::new(old.and_then(|old| old.cached.load_full())),
             fetches: Mutex::default(),
-            flight: Semaphore::new(1),
+            fetch_permit: Semaphore::new(1),
             due_sooner: Notify::new(),
-            settings,
+            source,
             metrics: metrics.clone(),
         }))
     }
 
-    /// Whether there are keys that may still serve.
-    #[must_use]
-    pub fn are_usable(&self) -> bool {
+    /// Whether there are keys that are not too old.
+    pub(crate) fn is_usable(&self) -> bool {
         self.usable().is_some()
     }
 
-    /// How old the keys at hand are; nothing while there are none.
-    #[must_use]
-    pub fn age(&self) -> Option<Duration> {
-        self.held.load().as_ref().map(|held| held.since.elapsed())
+    /// The age of the cached keys; `None` while there are none.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.cached.load().as_ref().map(|cached| cached.received_at.elapsed())
     }
 
-    /// The key of this id. An unknown id is asked for, once in each cooldown and by one request for
-    /// all: a key that was rotated in a moment ago works at once.
-    ///
-    /// # Errors
-    /// See [`FindKeyError`].
-    pub async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
+    /// The key with this id. An unknown id causes a fetch, one in each cooldown and for all waiting requests: a new key
+    /// works at once after a rotation.
+    pub(super) async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
         let arrived = Instant::now();
         let seen = self.usable();
-        if let Some(key) = seen.as_ref().and_then(|held| held.keys.find(id)) {
+        if let Some(key) = seen.as_ref().and_then(|cached| cached.keys.find(id)) {
             return Ok(key.clone());
         }
-        let has_failed = match self.settled() {
+        let has_failed = match self.outcome_while_cooling() {
             Some(has_failed) => has_failed,
-            None => self.wait_for_fetch(seen.map(|held| held.since)).await?,
+            None => self.wait_for_fetch(seen.map(|cached| cached.received_at)).await?,
         };
         match self.usable() {
             None => Err(FindKeyError::Unavailable),
-            Some(held) => match held.keys.find(id) {
+            Some(cached) => match cached.keys.find(id) {
                 Some(key) => Ok(key.clone()),
                 None if has_failed => Err(FindKeyError::Unavailable),
-                None if held.asked < arrived => Err(FindKeyError::NotAsked),
+                None if cached.requested_at < arrived => Err(FindKeyError::NotAsked),
                 None => Err(FindKeyError::Unknown),
             },
         }
     }
 
-    /// Whether the last fetch failed, when none is under way and none is due for an unknown id.
-    fn settled(&self) -> Option<bool> {
-        let is_idle = self.flight.available_permits() > 0;
+    /// Whether the last fetch failed, if there is nothing to wait for: no fetch is under way, and the cooldown runs.
+    fn outcome_while_cooling(&self) -> Option<bool> {
+        let is_idle = self.fetch_permit.available_permits() > 0;
         let fetches = *self.fetches();
-        (is_idle && fetches.are_cooling(self.settings.caching)).then_some(fetches.have_failed())
+        (is_idle && fetches.is_cooling(self.source.caching)).then_some(fetches.has_failed())
     }
 
     async fn wait_for_fetch(self: &Arc<Self>, seen: Option<Instant>) -> Result<bool, FindKeyError> {
         let this = Arc::clone(self);
-        let fetched = self.api.wait(async move { this.fetch_after(seen).await }).await;
+        let fetched = self.api.run(async move { this.fetch_after(seen).await }).await;
         fetched.ok().and_then(Result::ok).ok_or(FindKeyError::Unavailable)
     }
 
-    /// Fetches for an id that keys of that time lack, unless others did meanwhile or the cooldown
-    /// runs. Says whether the last fetch failed. Where another's failed a moment ago this one would
-    /// too, and the request would wait twice as long for the same answer.
+    /// Fetches for an unknown id, unless the keys changed since `seen` or the cooldown runs. Returns whether the last
+    /// fetch failed. After another request's fetch failed during the wait, this one does not try again: it would wait twice
+    /// as long for the same failure.
     async fn fetch_after(&self, seen: Option<Instant>) -> bool {
         let arrived = Instant::now();
-        let _flight = self.flight.acquire().await;
+        let _permit = self.fetch_permit.acquire().await;
         let fetches = *self.fetches();
-        let is_seen = self.usable().map(|held| held.since) == seen;
-        if is_seen && !fetches.have_failed_since(arrived) && !fetches.are_cooling(self.settings.caching) {
-            self.fetches().begin_caused();
+        let is_unchanged = self.usable().map(|cached| cached.received_at) == seen;
+        if is_unchanged && !fetches.has_failed_since(arrived) && !fetches.is_cooling(self.source.caching) {
+            self.fetches().begin_for_unknown_id();
             if self.fetch().await.is_err() {
                 self.due_sooner.notify_one();
             }
         }
-        self.fetches().have_failed()
+        self.fetches().has_failed()
     }
 
-    /// Fetches now, whatever is at hand.
-    ///
-    /// # Errors
-    /// See [`ApiError`].
+    /// Fetches now.
     pub async fn refresh(&self) -> Result<(), ApiError> {
-        let _flight = self.flight.acquire().await;
+        let _permit = self.fetch_permit.acquire().await;
         self.fetch().await.map(|_| ())
     }
 
-    /// Fetches the keys, and fetches them again before they are too old, for ever. `now` tells the
-    /// time, which the API's clock is held against.
-    pub async fn keep(&self, now: fn() -> Timestamp) -> Infallible {
+    /// Fetches the keys, and again whenever they are due. Never ends. `now` is compared with the API's clock.
+    pub async fn keep_fresh(&self, now: fn() -> Timestamp) -> Infallible {
         loop {
             if timeout_at(self.next_fetch(), self.due_sooner.notified()).await.is_ok() {
                 continue;
             }
-            let _flight = self.flight.acquire().await;
-            // Another's fetch may have come before.
+            let _permit = self.fetch_permit.acquire().await;
+            // A request may have fetched the keys while this waited.
             if self.next_fetch() <= Instant::now()
                 && let Ok(Some(clock)) = self.fetch().await
             {
-                report_skew(clock.behind(now()));
+                report_skew(clock.skew(now()));
             }
         }
     }
 
     fn next_fetch(&self) -> Instant {
-        let held_since = self.held.load().as_ref().map(|held| held.since);
-        self.fetches().next(held_since, self.settings.caching)
+        let received_at = self.cached.load().as_ref().map(|cached| cached.received_at);
+        self.fetches().next(received_at, self.source.caching)
     }
 
-    /// Fetches, with the flight in hand.
+    /// Fetches the keys; the caller holds the permit.
     async fn fetch(&self) -> Result<Option<Clock>, ApiError> {
-        let asked = Instant::now();
-        let answer = self.api.keys(&self.settings.project_id).await;
+        let requested_at = Instant::now();
+        let answer = self.api.keys(&self.source.project_id).await;
         self.metrics.count_key_fetch(answer.is_ok());
         self.fetches().end(answer.is_ok());
         match answer {
             Ok((keys, clock)) => {
                 let (count, ignored) = keys.counts();
-                self.held.store(Some(Arc::new(Held { keys, asked, since: Instant::now() })));
+                self.cached.store(Some(Arc::new(CachedKeys { keys, requested_at, received_at: Instant::now() })));
                 tracing::info!(keys = count, ignored, "login keys fetched");
                 Ok(clock)
             }
             Err(error) => {
                 let age_s = self.age().map(|age| age.as_secs());
-                tracing::warn!(cause = %error, age_s, usable = self.are_usable(), "login keys not fetched");
+                tracing::warn!(cause = %error, age_s, usable = self.is_usable(), "login keys could not be fetched");
                 Err(error)
             }
         }
     }
 
-    fn fetches(&self) -> MutexGuard<'_, Fetches> {
+    fn fetches(&self) -> MutexGuard<'_, FetchHistory> {
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn usable(&self) -> Option<Arc<Held>> {
-        self.held.load_full().filter(|held| held.since.elapsed() <= self.settings.caching.max_stale)
+    fn usable(&self) -> Option<Arc<CachedKeys>> {
+        self.cached.load_full().filter(|cached| cached.received_at.elapsed() <= self.source.caching.max_stale)
     }
 }
 
-/// The API's clock counts as right; ours may be the one that lets login tokens end early or live on.
+/// A wrong clock here makes login tokens expire too early or too late.
 fn report_skew(skew_s: i64) {
-    if skew_s.abs() < SKEW_TO_WARN_OF {
+    if skew_s.abs() < SKEW_WARNING {
         tracing::debug!(skew_s, "this machine's clock agrees with the Login API's");
     } else {
-        tracing::warn!(skew_s, "this machine's clock differs from the Login API's; is NTP running?");
+        tracing::warn!(skew_s, "this machine's clock differs from the Login API's; check that NTP is running");
     }
 }
 
-/// What came of the fetches so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Fetches {
-    /// When the last one ended.
+/// When the keys were fetched, and how often that failed.
+#[derive(Clone, Copy, Default)]
+struct FetchHistory {
+    /// When the last fetch ended.
     last: Option<Instant>,
-    /// When an unknown key id last caused one.
-    caused: Option<Instant>,
-    /// How many have failed since the last that did not.
-    failed: u32,
+    /// When the last fetch for an unknown key id began.
+    for_unknown_id: Option<Instant>,
+    /// Failures since the last success.
+    failures: u32,
 }
 
-impl Fetches {
-    /// An unknown key id causes one, now.
-    fn begin_caused(&mut self) {
-        self.caused = Some(Instant::now());
+impl FetchHistory {
+    fn begin_for_unknown_id(&mut self) {
+        self.for_unknown_id = Some(Instant::now());
     }
 
-    /// One ended, now.
-    pub fn end(&mut self, is_done: bool) {
+    fn end(&mut self, is_done: bool) {
         self.last = Some(Instant::now());
-        self.failed = if is_done { 0 } else { self.failed.saturating_add(1) };
+        self.failures = if is_done { 0 } else { self.failures.saturating_add(1) };
     }
 
-    /// Whether it is too early for an unknown key id to cause another.
-    fn are_cooling(&self, caching: KeyCaching) -> bool {
-        self.caused.is_some_and(|caused| caused.elapsed() < caching.cooldown)
+    /// Whether it is too early for another fetch for an unknown key id.
+    fn is_cooling(&self, caching: KeyCaching) -> bool {
+        self.for_unknown_id.is_some_and(|begun| begun.elapsed() < caching.cooldown)
     }
 
-    /// Whether the last one failed.
-    const fn have_failed(&self) -> bool {
-        self.failed > 0
+    const fn has_failed(&self) -> bool {
+        self.failures > 0
     }
 
-    /// Whether the last one failed, and ended after that time.
-    fn have_failed_since(&self, time: Instant) -> bool {
-        self.have_failed() && self.last.is_some_and(|last| last >= time)
+    fn has_failed_since(&self, time: Instant) -> bool {
+        self.has_failed() && self.last.is_some_and(|last| last >= time)
     }
 
-    /// When the next is due for keys that were fetched then, or never. At once where none has been made
-    /// yet: keys that were taken over from other settings are soon fetched as these say.
-    #[must_use]
-    pub fn next(&self, held_since: Option<Instant>, caching: KeyCaching) -> Instant {
-        match (self.last, held_since) {
-            (Some(last), _) if self.have_failed() => last + pause(self.failed),
-            (Some(_), Some(since)) => since + caching.max_age * REFRESH_PERCENT / 100,
+    /// When the next fetch is due, for keys that were received at that time. Before the first fetch this is now, also with
+    /// keys that were taken over: the new settings apply to them soon.
+    fn next(&self, received_at: Option<Instant>, caching: KeyCaching) -> Instant {
+        match (self.last, received_at) {
+            (Some(last), _) if self.has_failed() => last + pause(self.failures),
+            (Some(_), Some(received_at)) => received_at + caching.max_age * REFRESH_PERCENT / 100,
             (None, _) | (_, None) => Instant::now(),
         }
     }
 }
 
-/// 1 s, 2 s, 4 s and so on, up to the longest.
-fn pause(failed: u32) -> Duration {
-    let doubled = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
+fn pause(failures: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_after_failed_fetches_double_up_to_30_seconds() {
+        let minute = Duration::from_mins(1);
+        let caching = KeyCaching { max_age: minute * 10, max_stale: minute * 60, cooldown: minute / 2 };
+        let mut fetches = FetchHistory::default();
+        let pause = |fetches: &FetchHistory| {
+            fetches.next(Some(Instant::now()), caching).duration_since(Instant::now()).as_millis().div_ceil(1000)
+        };
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            fetches.end(false);
+            assert_eq!(pause(&fetches), seconds);
+        }
+        (0..100).for_each(|_| fetches.end(false));
+        assert_eq!(pause(&fetches), 30);
+        fetches.end(true);
+        assert_eq!(pause(&fetches), 480, "80 percent of 10 minutes");
+    }
 }

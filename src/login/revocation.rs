@@ -1,4 +1,4 @@
-//! Asks Xsolla whether a valid token was revoked; remembers the answer for a while.
+//! Asks Xsolla whether a valid token was revoked; caches the answer briefly.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,32 +14,31 @@ use crate::http_client::CallError;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiCode, ApiError, ClientError, LoginApi, TooManyWait, Validity};
+use super::api::{ApiCode, ApiError, ClientError, LoginApi, TooManyWaiting, Validity};
 use super::claims::LoginClaims;
 
-/// Most answers that are remembered, 100 bytes or so each; more players than that come in half a minute
-/// to no shop of one machine.
+/// Most cached answers, about 100 bytes each: more players than one machine sees in 30 seconds.
 const MAX_ANSWERS: u64 = 10_000;
 
-/// Asks the Login API about tokens, and remembers what it said.
-pub struct Revocation {
+/// Asks the Login API about tokens and caches its answers.
+pub(crate) struct Revocation {
     api: LoginApi,
     settings: Api,
-    remember: Duration,
+    cache_time: Duration,
     answers: Cache<[u8; 32], Answer>,
     metrics: Metrics,
 }
 
-/// Why a token that verifies is not taken.
+/// Why a token with a valid signature is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RevocationError {
-    /// The Login API refuses it.
+    /// The Login API refuses the token.
     #[error("the Login API refuses the token{}", code(*.0))]
     Revoked(Option<ApiCode>),
-    /// More requests wait for the Login API than may.
+    /// All wait slots are taken.
     #[error("too many requests wait for the Login API")]
-    TooManyAsk,
-    /// The Login API did not say.
+    TooManyWaiting,
+    /// The Login API gave no usable answer.
     #[error(transparent)]
     Unknown(#[from] ApiError),
 }
@@ -47,41 +46,39 @@ pub enum RevocationError {
 #[derive(Clone, Copy)]
 struct Answer {
     validity: Validity,
-    remember: Duration,
+    cache_time: Duration,
 }
 
 impl Revocation {
-    /// Builds the client from the settings; nothing when the API is not to be asked. What `old`
-    /// remembers is taken over where it is the same API's word, for the same time.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn new(login: &Login, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Option<Arc<Self>>, ClientError> {
-        let Some(remember) = login.revocation_cache else { return Ok(None) };
+    /// Builds the client; `None` if the settings turn revocation off. Keeps the cached answers of `old` if the API and the
+    /// cache time are the same.
+    pub(crate) fn new(
+        login: &Login,
+        metrics: &Metrics,
+        old: Option<&Arc<Self>>,
+    ) -> Result<Option<Arc<Self>>, ClientError> {
+        let Some(cache_time) = login.revocation_cache else { return Ok(None) };
         let is_same_api = |old: &Api| old.url == login.api.url && old.authorities == login.api.authorities;
-        let old = old.filter(|old| old.remember == remember && is_same_api(&old.settings));
+        let old = old.filter(|old| old.cache_time == cache_time && is_same_api(&old.settings));
         if let Some(old) = old.filter(|old| old.settings == login.api) {
             return Ok(Some(Arc::clone(old)));
         }
         let empty = || {
             let answers = Cache::builder().max_capacity(MAX_ANSWERS).eviction_policy(EvictionPolicy::lru());
-            answers.expire_after(AsLongAsItSays).build()
+            answers.expire_after(ExpireByAnswer).build()
         };
         Ok(Some(Arc::new(Self {
             api: LoginApi::new(&login.api)?,
             settings: login.api.clone(),
-            remember,
+            cache_time,
             answers: old.map_or_else(empty, |old| old.answers.clone()),
             metrics: metrics.clone(),
         })))
     }
 
-    /// Asks about `token`, whose claims are `login`, unless the answer is remembered: at most as long
-    /// as the token lives. Requests that ask of one token at once share one call, and its failure.
-    ///
-    /// # Errors
-    /// See [`RevocationError`].
-    pub async fn check(
+    /// Asks about `token`, whose claims are `login`, unless the answer is cached. An answer is cached no longer than the token
+    /// is valid. Requests with the same token at the same time share one call, and its failure.
+    pub(crate) async fn check(
         self: &Arc<Self>,
         token: &str,
         login: &LoginClaims,
@@ -92,8 +89,8 @@ impl Revocation {
         let answer = if let Some(answer) = self.answers.get(&hash).await {
             answer
         } else {
-            let lives = u64::try_from(login.honoured_until() - now).map_or(Duration::ZERO, Duration::from_secs);
-            self.ask(hash, token, self.remember.min(lives)).await?
+            let left = u64::try_from(login.accepted_until() - now).map_or(Duration::ZERO, Duration::from_secs);
+            self.ask(hash, token, self.cache_time.min(left)).await?
         };
         match answer.validity {
             Validity::Valid => Ok(()),
@@ -101,33 +98,37 @@ impl Revocation {
         }
     }
 
-    /// Waits for the API's word, if there is a place to wait.
-    async fn ask(self: &Arc<Self>, hash: [u8; 32], token: &str, remember: Duration) -> Result<Answer, RevocationError> {
+    async fn ask(
+        self: &Arc<Self>,
+        hash: [u8; 32],
+        token: &str,
+        cache_time: Duration,
+    ) -> Result<Answer, RevocationError> {
         let (this, token) = (Arc::clone(self), token.to_owned());
-        let asked = async move {
-            let ask = async {
+        let shared_call = async move {
+            let call = async {
                 let validity = this.api.validate(&token).await;
                 this.metrics.count_revocation_call(validity.is_ok());
-                validity.map(|validity| Answer { validity, remember })
+                validity.map(|validity| Answer { validity, cache_time })
             };
-            this.answers.try_get_with(hash, ask).await.map_err(|error| *error)
+            this.answers.try_get_with(hash, call).await.map_err(|error| *error)
         };
-        let asked = self.api.wait(asked).await.map_err(|TooManyWait| RevocationError::TooManyAsk)?;
-        Ok(asked.map_err(|_| ApiError::Call(CallError::Broken))??)
+        let answer = self.api.run(shared_call).await.map_err(|TooManyWaiting| RevocationError::TooManyWaiting)?;
+        Ok(answer.map_err(|_| ApiError::Call(CallError::Broken))??)
     }
 }
 
-/// Each answer is forgotten after its own time.
-struct AsLongAsItSays;
+/// Each answer expires after its own cache time.
+struct ExpireByAnswer;
 
-impl Expiry<[u8; 32], Answer> for AsLongAsItSays {
+impl Expiry<[u8; 32], Answer> for ExpireByAnswer {
     fn expire_after_create(&self, _: &[u8; 32], answer: &Answer, _: Instant) -> Option<Duration> {
-        Some(answer.remember)
+        Some(answer.cache_time)
     }
 
-    /// A new answer in the place of one that is past its time counts as an update while that is there.
+    // Replacing an expired answer that is still stored counts as an update.
     fn expire_after_update(&self, _: &[u8; 32], answer: &Answer, _: Instant, _: Option<Duration>) -> Option<Duration> {
-        Some(answer.remember)
+        Some(answer.cache_time)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Reads a JSON object strictly: UTF-8, at most 128 levels deep, and no member twice at any depth.
+//! Reads a JSON object strictly: UTF-8, at most 128 levels deep, no repeated member at any depth.
 //!
-//! RFC 8259 §4 leaves a repeated member to the reader, and readers disagree: an issuer that checked
-//! the first `email` and a verifier that takes the last one see two players in one token.
+//! RFC 8259 §4 leaves repeated members to the reader, and readers differ: if the issuer checks the first `email` and the
+//! verifier takes the last one, one token names two players.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,26 +11,26 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use thiserror::Error as ThisError;
 
-use super::json::first;
+use super::json::first_value;
 
-/// Why a text is no such object. Never quotes the text.
+/// Why a text is not such an object. Never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 pub enum StrictJsonError {
     /// Not JSON, or nested deeper than 128 levels.
-    #[error("is not JSON, or nested too deep")]
+    #[error("is not valid JSON or is nested too deeply")]
     Syntax,
-    /// JSON, but no object.
+    /// JSON, but not an object.
     #[error("is not a JSON object")]
     NotAnObject,
-    /// A member twice, as spelled or once unescaped.
-    #[error("has a member twice")]
+    /// Two members have the same name, after unescaping.
+    #[error("has the same member twice")]
     Duplicate,
 }
 
 /// The members of an object, sorted by name.
 pub struct Members<'a>(Vec<(Name<'a>, Member<'a>)>);
 
-/// The value of a member, as far as anybody reads it.
+/// The value of a member, as far as it is used.
 pub enum Member<'a> {
     /// A string.
     Text(Cow<'a, str>),
@@ -40,8 +40,7 @@ pub enum Member<'a> {
     Bool(bool),
     /// `null`.
     Null,
-    /// An array or an object. What is nested is checked, but nobody reads it: kept, it would take a
-    /// hundred times the bytes that an attacker sends.
+    /// An array or an object. Its content is checked but not kept: in memory it would take a hundred times its JSON text.
     Other,
 }
 
@@ -53,6 +52,7 @@ impl<'a> Members<'a> {
     pub fn read(json: &'a [u8]) -> Result<Self, StrictJsonError> {
         let text = std::str::from_utf8(json).map_err(|_| StrictJsonError::Syntax)?;
         serde_json::from_str(text).map_err(|error| match error.classify() {
+            // Every value is accepted, so inside an object only a repeated member is a data error.
             Category::Data if text.trim_ascii_start().starts_with('{') => StrictJsonError::Duplicate,
             Category::Data => StrictJsonError::NotAnObject,
             Category::Io | Category::Syntax | Category::Eof => StrictJsonError::Syntax,
@@ -75,25 +75,25 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Whether a member of this name is there, whatever its value.
+    /// Whether there is a member with this name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 }
 
-/// The same JSON with `null` for each string with a lone surrogate (`\ud800`), which no text can hold
-/// (RFC 8259 §8.2). Names of members stay as they are, and [`Members::read`] refuses them.
+/// The same JSON with `null` in place of each string that has a lone surrogate (`\ud800`), which is not valid Unicode
+/// (RFC 8259 §8.2). Names of members are not changed; [`Members::read`] refuses such names.
 #[must_use]
 pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
     let has_surrogate = |text: &&str| ["\\ud", "\\uD"].iter().any(|start| text.contains(start));
     let Some(mut rest) = std::str::from_utf8(json).ok().filter(has_surrogate) else { return json.into() };
     let mut whole = String::with_capacity(json.len());
     while let Some((before, quoted)) = rest.find('"').and_then(|start| rest.split_at_checked(start)) {
-        let Some((IgnoredAny, string, after)) = first(quoted) else { return json.into() };
+        let Some((IgnoredAny, string, after)) = first_value(quoted) else { return json.into() };
         let is_name = after.trim_ascii_start().starts_with(':');
-        let is_text = is_name || serde_json::from_str::<Cow<'_, str>>(string).is_ok();
-        whole.extend([before, if is_text { string } else { "null" }]);
+        let is_kept = is_name || serde_json::from_str::<Cow<'_, str>>(string).is_ok();
+        whole.extend([before, if is_kept { string } else { "null" }]);
         rest = after;
     }
     whole.push_str(rest);
@@ -110,14 +110,13 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Takes an object, and keeps its members.
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object without a member twice")
+        f.write_str("an object without repeated members")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -127,7 +126,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
         }
         members.sort_unstable_by(|left: &(Name<'_>, _), right| left.0.cmp(&right.0));
         if members.iter().zip(members.iter().skip(1)).any(|(left, right)| left.0 == right.0) {
-            return Err(A::Error::custom("a member twice"));
+            return Err(A::Error::custom("repeated member"));
         }
         Ok(Members(members))
     }
@@ -139,14 +138,14 @@ impl<'de> Deserialize<'de> for Member<'de> {
     }
 }
 
-/// Takes any JSON; its one error of its own is a member that stands twice.
+/// Accepts any JSON, except objects with repeated members.
 struct MemberVisitor;
 
 impl<'de> Visitor<'de> for MemberVisitor {
     type Value = Member<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without a member twice")
+        f.write_str("JSON without repeated members")
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {

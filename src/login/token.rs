@@ -13,115 +13,110 @@ use super::keys::{LoginKeys, NoKeyError};
 use super::published::FindKeyError;
 use super::strict_json::{Member, Members, StrictJsonError, without_lone_surrogates};
 
-/// Most bytes of a login token. Xsolla's run to 1,200 and more with `payload` and `groups`; without a bound an attacker has a
-/// header as large as `limits.header_bytes` decoded and parsed before a signature stops him.
+/// Most bytes of a login token. Xsolla's tokens reach 1,200 bytes and more with `payload` and `groups`. Without a limit, a
+/// token as large as `limits.header_bytes` would be decoded and parsed before its signature is checked.
 const MAX_BYTES: usize = 8192;
 
-/// Header members that change what a signature covers or how the payload reads. A verifier that
-/// ignores `crit` accepts what its issuer said it must not (RFC 7515 §4.1.11); `b64` is RFC 7797,
-/// `zip` and `enc` are RFC 7516.
+/// Header members that change what the signature covers or how the payload is read: `crit` (RFC 7515 §4.1.11; a verifier
+/// must not ignore it), `b64` (RFC 7797), `zip` and `enc` (RFC 7516).
 const REFUSED_HEADERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
-/// A login token as received: nobody has verified it.
+/// A login token as received, not verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginToken(Vec<u8>);
 
-/// Why a login token does not verify. Says nothing of what the token holds but times.
+/// Why a login token is not valid. Quotes only names and times from the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum VerifyError {
-    /// Longer than 8 KiB.
-    #[error("login token is {0} bytes, at most {MAX_BYTES} are read")]
+    /// Longer than 8 KiB; the length in bytes.
+    #[error("login token has {0} bytes, more than {MAX_BYTES}")]
     TooLong(usize),
-    /// No bytes at all.
+    /// No bytes.
     #[error("login token is empty")]
     Empty,
-    /// Not three parts between dots.
-    #[error("login token is not three parts between dots")]
+    /// Not a header, a payload and a signature.
+    #[error("login token is not three parts separated by dots")]
     NotThreeParts,
     /// See [`Wrapping`].
     #[error(transparent)]
     Wrapped(#[from] Wrapping),
-    /// A part that has padding, which RFC 7515 §2 leaves out.
-    #[error("{0} has base64 padding (=) at its end, which no token has")]
+    /// A part has padding, which RFC 7515 §2 does not allow.
+    #[error("{0} ends with base64 padding (=), which a token never has")]
     Padded(&'static str),
-    /// A part that is not base64url.
+    /// A part is not base64url.
     #[error("{0} is not base64url")]
     NotBase64Url(&'static str),
-    /// A part that is no strict JSON object.
+    /// A part is not a strict JSON object.
     #[error("{0} {1}")]
     NotStrictJson(&'static str, StrictJsonError),
-    /// `alg` is missing or names another algorithm.
-    #[error("header names no algorithm or another one than login.algorithm")]
+    /// `alg` is missing or is a different algorithm.
+    #[error("header alg is missing or is not login.algorithm")]
     AlgorithmMismatch,
     /// A header member that changes the meaning of the token.
     #[error("header has the member {0}, which is never accepted")]
     HeaderRefused(&'static str),
-    /// A header member of the wrong type.
-    #[error("header has a {0} that is no string")]
+    /// A header member has the wrong type.
+    #[error("header {0} is not a string")]
     HeaderType(&'static str),
     /// `typ` names another kind of token.
-    #[error("header has another typ than JWT, as tokens of other kinds have")]
+    #[error("header typ is not JWT, so this is another kind of token")]
     TypMismatch,
     /// See [`NoKeyError`].
     #[error(transparent)]
     NoKey(#[from] NoKeyError),
-    /// Signed with one of our keys, but the claims don't hold.
+    /// The signature is valid, but a claim is not.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
 }
 
-/// How a login token was changed on its way into a cookie, by what stands around it.
+/// A text around a login token, which shows how the token was changed before it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Wrapping {
     /// By `JSON.stringify`, once or twice, and percent-encoded or not.
     #[error("login token is encoded as JSON: it has quotes around it (\" or %22)")]
     JsonQuotes,
-    /// A whole answer or session instead of its token.
+    /// A whole response or session instead of its token.
     #[error("login token is inside a JSON object ({{ or %7B)")]
     JsonObject,
-    /// By Express, for a value that is not text.
-    #[error("login token is in JSON as Express writes it: it has j: or j%3A before it")]
+    /// By Express, for a value that is not a string.
+    #[error("login token is in a JSON cookie of Express: it starts with j: or j%3A")]
     ExpressJson,
-    /// By a configuration file or a shell, whose quotes they were.
+    /// Quotes from a configuration file or a shell.
     #[error("login token has single quotes around it (' or %27)")]
     SingleQuotes,
     /// The whole value of an `Authorization` header.
-    #[error("login token has the word Bearer before it")]
+    #[error("login token starts with the word Bearer")]
     Bearer,
-    /// By Express, for a cookie that it signs with a secret of its own.
-    #[error("login token is in a cookie signed by Express: it has s: or s%3A before it")]
+    /// By Express, for a cookie that it signs with its own secret.
+    #[error("login token is in a cookie signed by Express: it starts with s: or s%3A")]
     ExpressSignature,
-    /// By `encodeURIComponent` or the like.
+    /// By `encodeURIComponent` or similar.
     #[error("login token is percent-encoded")]
     PercentEncoding,
-    /// A whole pair, as of a cookie or a form.
-    #[error("login token has a name and = before it")]
+    /// A whole `name=value` pair, as in a cookie or a form.
+    #[error("login token starts with a name and =")]
     Name,
 }
 
 impl Wrapping {
-    /// Names what was done to a token. Nothing where the text may be a token as it is: no token has any of this in it.
-    #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
-        let begins = |prefixes: &[&str]| {
-            prefixes
-                .iter()
-                .any(|prefix| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
-        };
+    const PREFIXES: [(Self, &[&str]); 6] = [
+        (Self::JsonQuotes, &["\"", "%22", "\\\"", "%5C%22"]),
+        (Self::JsonObject, &["{", "%7B"]),
+        (Self::ExpressJson, &["j:", "j%3A"]),
+        (Self::ExpressSignature, &["s:", "s%3A"]),
+        (Self::SingleQuotes, &["'", "%27"]),
+        (Self::Bearer, &["Bearer ", "Bearer%20", "Bearer+", "Bearer:", "Bearer%3A"]),
+    ];
+
+    /// Detects how a token was changed; `None` where the text may be an unchanged token, which never looks like this.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        let starts_with =
+            |prefix: &&str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         let is_encoded =
             |rest: &str| rest.get(..2).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if begins(&["\"", "%22", "\\\"", "%5C%22"]) {
-            Some(Self::JsonQuotes)
-        } else if begins(&["{", "%7B"]) {
-            Some(Self::JsonObject)
-        } else if begins(&["j:", "j%3A"]) {
-            Some(Self::ExpressJson)
-        } else if begins(&["s:", "s%3A"]) {
-            Some(Self::ExpressSignature)
-        } else if begins(&["'", "%27"]) {
-            Some(Self::SingleQuotes)
-        } else if begins(&["Bearer ", "Bearer%20", "Bearer+", "Bearer:", "Bearer%3A"]) {
-            Some(Self::Bearer)
+        let by_prefix = Self::PREFIXES.into_iter().find(|(_, prefixes)| prefixes.iter().any(starts_with));
+        if let Some((wrapping, _)) = by_prefix {
+            Some(wrapping)
         } else if text.split('%').skip(1).any(is_encoded) {
             Some(Self::PercentEncoding)
         } else {
@@ -130,39 +125,34 @@ impl Wrapping {
     }
 }
 
-/// The value behind a name and `=`, which is not padding behind a part of a token.
-#[must_use]
-pub fn value_of_pair(text: &str) -> Option<&str> {
+/// The value of a `name=value` pair; `None` where the `=` is the padding of a token's part.
+pub(crate) fn value_of_pair(text: &str) -> Option<&str> {
     let (name, value) = text.split_once('=')?;
     (!name.contains('.') && !value.is_empty() && !value.starts_with(['.', '='])).then_some(value)
 }
 
 impl VerifyError {
-    /// Whether this says nothing of the token, but that it can't be judged now.
-    #[must_use]
-    pub fn is_ours(self) -> bool {
+    /// Whether the token may be valid, but can't be verified now.
+    pub(super) fn is_temporary(self) -> bool {
         self == Self::NoKey(NoKeyError::Find(FindKeyError::Unavailable))
     }
 }
 
 impl LoginToken {
-    /// Takes the bytes of a cookie, whatever they are.
+    /// Takes any bytes, such as a cookie's.
     #[must_use]
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 
-    /// The token as text; empty when it is not text, which no token that was verified is.
+    /// The token as text; empty if it is not UTF-8. A verified token always is.
     #[must_use]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Checks that this has the form of a login token, whoever signed it: a compact JWS (RFC 7515 §7.1) of at most 8 KiB.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with the form.
-    pub fn check_form(&self) -> Result<(), VerifyError> {
+    /// Checks only the form: a compact JWS (RFC 7515 §7.1) of at most 8 KiB.
+    pub(crate) fn check_form(&self) -> Result<(), VerifyError> {
         let parts = self.split()?;
         read("header", &decode("header", parts.header)?)?;
         decode("payload", parts.payload)?;
@@ -170,11 +160,8 @@ impl LoginToken {
     }
 
     /// Verifies header, signature, payload, times, lifetime, issuer and project, in this order
-    /// (RFC 7515 §5.2, RFC 7519 §7.2).
-    ///
-    /// # Errors
-    /// The first thing that does not hold.
-    pub async fn verify(
+    /// (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first thing that is wrong.
+    pub(super) async fn verify(
         &self,
         keys: &LoginKeys,
         rules: &LoginRules,
@@ -185,11 +172,11 @@ impl LoginToken {
         if header.alg != Some(keys.algorithm()) {
             return Err(VerifyError::AlgorithmMismatch);
         }
-        // The library decodes it again. A token that is misspelt must not get as far as asking for an unknown key.
+        // The library decodes it again. Checked here so that a malformed token can't cause a fetch of keys.
         decode("signature", parts.signature)?;
         let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
-        // A name that was cut in the middle of an emoji must not cost the player the login.
+        // A player whose name was cut in the middle of an emoji must still get a token.
         let payload = without_lone_surrogates(&payload);
         Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }
@@ -221,16 +208,16 @@ impl fmt::Debug for LoginToken {
 
 /// A compact JWS (RFC 7515 §7.1), still encoded.
 struct Parts<'a> {
-    /// What is signed: header and payload as they came.
+    /// What is signed: header and payload, encoded.
     message: &'a str,
     header: &'a str,
     payload: &'a str,
     signature: &'a str,
 }
 
-/// A header that has no member of [`REFUSED_HEADERS`], and none of a wrong type.
+/// A header without members of [`REFUSED_HEADERS`] and without members of a wrong type.
 struct Header {
-    /// Nothing where it is absent, or an algorithm that nobody knows.
+    /// `None` if absent or an unknown algorithm.
     alg: Option<Algorithm>,
     kid: Option<String>,
 }
@@ -246,7 +233,7 @@ impl Header {
                 return Err(VerifyError::HeaderType(name));
             }
         }
-        // RFC 8725 §3.11: logout tokens and access tokens are signed with the same keys.
+        // Logout tokens and access tokens are signed with the same keys (RFC 8725 §3.11).
         if members.text("typ").is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
             return Err(VerifyError::TypMismatch);
         }
@@ -266,9 +253,8 @@ fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
     decode_part(text).ok_or(error(part))
 }
 
-/// The bytes of one part of a token: base64url without padding and without bits to spare (RFC 7515 §2), so that
-/// one token can be written in one way only. Nothing where the text is anything else.
-#[must_use]
-pub fn decode_part(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+/// The bytes of one part of a token: base64url without padding and with zero trailing bits (RFC 7515 §2), so that each
+/// token has exactly one spelling.
+pub(crate) fn decode_part(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

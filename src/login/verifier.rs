@@ -15,29 +15,23 @@ use super::keys::{LoginKeys, VerifiedBy};
 use super::revocation::{Revocation, RevocationError};
 use super::token::{LoginToken, VerifyError};
 
-/// Verifies login tokens as the settings say.
-pub struct LoginVerifier {
+/// Verifies login tokens according to the settings.
+pub(crate) struct LoginVerifier {
     keys: LoginKeys,
     rules: LoginRules,
     revocation: Option<Arc<Revocation>>,
 }
 
-/// The login tokens of one request; nobody has verified them.
+/// The login tokens of one request, not verified.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    /// The one that the client named outright; it has to verify.
+    /// From the `Authorization` header or the request body; it must be valid.
     pub bearer: Option<LoginToken>,
-    /// Those that the browser sent along; one that does not verify counts for nothing.
+    /// From cookies; invalid ones are ignored if another one is valid.
     pub cookies: Vec<LoginToken>,
 }
 
 impl Credentials {
-    /// One login token that the client named outright.
-    #[must_use]
-    pub fn bearer(token: &str) -> Self {
-        Self { bearer: Some(LoginToken::new(token)), cookies: Vec::new() }
-    }
-
     /// How many login tokens there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -45,30 +39,26 @@ impl Credentials {
     }
 }
 
-/// Why there is no login.
+/// Why a request has no valid login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LoginError {
-    /// No candidate is a valid login token.
+    /// No login token is valid.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// Valid login tokens of two players.
+    /// The valid login tokens name different players.
     #[error("login tokens of two different players")]
-    Settle,
-    /// The token that this key verified does not stand, or nobody can say.
+    DifferentPlayers,
+    /// The token was revoked, or the Login API gave no answer. With the key that verified the token.
     #[error("{0}")]
     Revocation(RevocationError, VerifiedBy),
 }
 
 impl LoginVerifier {
-    /// Builds keys, rules and the question of revocation. What `old` fetched and remembers is taken
-    /// over where the settings are the same.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
+    /// Builds keys, rules and the revocation check. Keeps what `old` has cached if the settings are the same.
+    pub(crate) fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
         let login = &config.login;
         let names = config.products.iter().flat_map(|section| &section.identity.name_from);
-        // Also where nothing is asked of it yet: a wrong setting is told at once.
+        // Also where the API is not used yet: a wrong setting is reported at once.
         LoginApi::check(&login.api)?;
         let old_revocation = old.and_then(|old| old.revocation.as_ref());
         Ok(Self {
@@ -78,22 +68,18 @@ impl LoginVerifier {
         })
     }
 
-    /// The keys.
-    #[must_use]
-    pub const fn keys(&self) -> &LoginKeys {
+    /// The keys that verify login tokens.
+    pub(crate) const fn keys(&self) -> &LoginKeys {
         &self.keys
     }
 
-    /// The one login that the credentials agree on, verified and not revoked. Of several the latest to end counts; one that
-    /// was revoked drops out, since the player has signed in again.
-    ///
-    /// # Errors
-    /// See [`LoginError`].
-    pub async fn verify(&self, credentials: &Credentials, now: Timestamp) -> Result<LoginClaims, LoginError> {
+    /// The one login of the credentials, verified and not revoked. Of several valid tokens the one that expires last is
+    /// used. Revoked ones are skipped: the player may have signed in again since.
+    pub(crate) async fn verify(&self, credentials: &Credentials, now: Timestamp) -> Result<LoginClaims, LoginError> {
         let mut refused = None;
         for (login, token) in self.candidates(credentials, now).await? {
             let Some(revocation) = &self.revocation else { return Ok(login) };
-            // Boxed, since few ask: what a question needs would make every request larger.
+            // Boxed: few requests wait for an answer, and unboxed its state would enlarge every request's future.
             match Box::pin(revocation.check(token.text(), &login, now)).await {
                 Ok(()) => return Ok(login),
                 Err(error) => {
@@ -109,13 +95,11 @@ impl LoginVerifier {
         Err(refused.unwrap_or(LoginError::Verify(VerifyError::Empty)))
     }
 
-    /// Every candidate that verifies, at least one, the latest to end first: all must name one player. Taking the first
-    /// or the last one's instead would let a cookie tossed from a sibling subdomain put an attacker's login before the
-    /// player's own.
+    /// All valid login tokens, at least one, the last to expire first. All must name one player: if the first or the last
+    /// one counted, a cookie set by a sibling subdomain could put an attacker's login in place of the player's.
     ///
-    /// The bearer token has to verify, whatever the cookies say: a client that names a player and is
-    /// answered for another would mix the two up. And where one can't be judged now there is no login
-    /// at all: it may be the player's own, and the one that verifies the attacker's.
+    /// The bearer token must be valid, whatever the cookies are: its client expects an answer for that player. If a cookie
+    /// can't be verified now, there is no login at all: it may be the player's, and the valid one an attacker's.
     async fn candidates<'a>(
         &self,
         credentials: &'a Credentials,
@@ -129,13 +113,13 @@ impl LoginVerifier {
         for cookie in &credentials.cookies {
             match cookie.verify(&self.keys, &self.rules, now).await {
                 Ok(login) => verified.push((login, cookie)),
-                Err(error) if error.is_ours() => return Err(error.into()),
+                Err(error) if error.is_temporary() => return Err(error.into()),
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
         let Some((first, _)) = verified.first() else { return Err(refused.unwrap_or(VerifyError::Empty).into()) };
         if verified.iter().any(|(login, _)| login.sub() != first.sub()) {
-            return Err(LoginError::Settle);
+            return Err(LoginError::DifferentPlayers);
         }
         verified.sort_by_key(|(login, _)| Reverse(login.expires_at()));
         Ok(verified)

@@ -69,7 +69,7 @@ impl<S: HttpService> Listener<S> {
     /// metrics.
     #[must_use]
     pub fn new(name: &'static str, socket: TcpListener, service: S, limits: Limits, metrics: &Metrics) -> Self {
-        metrics.expect_connections(name);
+        metrics.init_connections(name);
         let connections = Connections {
             name,
             service,

@@ -120,7 +120,7 @@ impl Reload {
         let certified = certified.transpose().map_err(|error| not_reloaded(&error))?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| not_reloaded(&error))?);
-        if let Some(keys) = exchange.published_keys().filter(|keys| !keys.are_usable() && old.has_usable_keys()) {
+        if let Some(keys) = exchange.published_keys().filter(|keys| !keys.is_usable() && old.has_usable_keys()) {
             // Keys of another login project: fetched before the first request needs them.
             keys.refresh().await.map_err(|error| {
                 not_reloaded(&error);
@@ -190,7 +190,7 @@ struct KeyRefresher {
 impl KeyRefresher {
     fn of(exchange: &Exchange) -> Self {
         let keys = exchange.published_keys().cloned();
-        let task = keys.clone().map(|keys| Task::spawn(async move { keys.keep(now).await }));
+        let task = keys.clone().map(|keys| Task::spawn(async move { keys.keep_fresh(now).await }));
         Self { keys, _task: task }
     }
 

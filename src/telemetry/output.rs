@@ -1,6 +1,6 @@
-//! Writes log lines to standard output on a thread of their own, and counts those that are lost.
+//! Writes log lines to standard output on a separate thread, and counts lost lines.
 //!
-//! `tracing-appender` brings the thread and its queue. This module is what that thread writes to.
+//! `tracing-appender` provides the thread and its queue. This module is the writer that the thread uses.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,35 +11,32 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// Lines that wait while nobody reads, some 2 MiB. The library's default is 128,000.
+/// Lines in the queue while nothing reads standard output, about 2 MiB. The library's default is 128,000.
 const MAX_WAITING_LINES: usize = 4096;
 
-/// Bytes that are gathered before they are written: what a pipe holds.
-const MAX_GATHERED_BYTES: usize = 64 * 1024;
+/// Bytes that are buffered before they are written: the capacity of a pipe.
+const MAX_BUFFERED_BYTES: usize = 64 * 1024;
 
-/// Pause after a write, in which lines gather. Without it, every request pays for a write and for waking the thread.
-/// Nobody who reads along sees it.
+/// Pause after a write, to collect lines. Without it, every request costs a write and a wake-up of the thread.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Longest wait at the end of the process for a reader that has stopped reading.
-const END: Duration = Duration::from_millis(500);
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Starts the thread that writes to `file`. Returns the writer for log lines, which never waits, and a guard that has
-/// the last lines written when it is dropped.
+/// Starts the thread that writes to `file`. Returns the writer for log lines, which never blocks, and a guard.
 pub(super) fn start(file: File) -> (NonBlocking, OutputGuard) {
     let shared = Arc::new(Shared { dropped: OnceLock::new(), is_idle: Mutex::new(true), became_idle: Condvar::new() });
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_WAITING_LINES).thread_name("log");
     let (lines, worker) = builder.finish(Output::new(file, Arc::clone(&shared)));
-    // Nobody else sets it.
     let _ = shared.dropped.set(lines.error_counter());
     (lines, OutputGuard { worker: Some(worker), shared })
 }
 
 /// State shared by the thread and its guard.
 struct Shared {
-    /// Lines that found the queue full.
+    /// Lines that were dropped because the queue was full.
     dropped: OnceLock<ErrorCounter>,
-    /// All lines that left the queue are written or counted as lost, and the report of lost lines is in the queue.
+    /// All lines taken from the queue are written or counted as lost, and the report of lost lines is in the queue.
     is_idle: Mutex<bool>,
     became_idle: Condvar,
 }
@@ -54,7 +51,7 @@ impl Shared {
     }
 }
 
-/// Has the last lines written when it is dropped, unless the reader has stopped reading.
+/// When dropped, waits until the last lines are written, unless the reader has stopped reading.
 pub(super) struct OutputGuard {
     worker: Option<WorkerGuard>,
     shared: Arc<Shared>,
@@ -62,7 +59,7 @@ pub(super) struct OutputGuard {
 
 impl Drop for OutputGuard {
     fn drop(&mut self) {
-        let idle = self.shared.became_idle.wait_timeout_while(self.shared.idle(), END, |is_idle| !*is_idle);
+        let idle = self.shared.became_idle.wait_timeout_while(self.shared.idle(), END_TIMEOUT, |is_idle| !*is_idle);
         let is_stalled = idle.is_ok_and(|(_, waited)| waited.timed_out());
         // When the queue stays full, the drop of tracing-appender's guard prints to standard output: the process would
         // wait for the reader forever (tests/log_readers.rs fails).
@@ -72,17 +69,17 @@ impl Drop for OutputGuard {
     }
 }
 
-/// Standard output. Lines that it does not take (a full disk, a closed pipe) are lost, and nothing more.
+/// Writes to standard output. Lines that can't be written (full disk, closed pipe) are lost; nothing else happens.
 ///
-/// Never returns an error: the appender's worker would then skip the flush, and its own shutdown.
+/// Never returns an error: the appender's worker would skip the flush, and its shutdown.
 struct Output {
     file: File,
-    gathered: Vec<u8>,
-    /// The last line was written in part: what comes next must not go on with it.
+    buffer: Vec<u8>,
+    /// The last line was written only in part: the next output must start with a line break.
     is_torn: bool,
-    /// Lines that were not written to their end, since the last report.
+    /// Lines that were not completely written, since the last report.
     refused: usize,
-    /// How many of the queue's dropped lines were reported.
+    /// The queue's dropped lines that were already reported.
     reported: usize,
     shared: Arc<Shared>,
 }
@@ -90,22 +87,22 @@ struct Output {
 impl Write for Output {
     /// Takes one whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.gathered.len() + line.len() > MAX_GATHERED_BYTES {
-            self.write_gathered();
+        if self.buffer.len() + line.len() > MAX_BUFFERED_BYTES {
+            self.write_buffered();
         }
-        if self.gathered.is_empty() {
+        if self.buffer.is_empty() {
             *self.shared.idle() = false;
         }
-        self.gathered.extend_from_slice(line);
+        self.buffer.extend_from_slice(line);
         Ok(line.len())
     }
 
-    /// Writes what was gathered. The worker calls this when the queue is empty.
+    /// Writes the buffered lines. The worker calls this when the queue is empty.
     fn flush(&mut self) -> io::Result<()> {
-        if self.gathered.is_empty() {
+        if self.buffer.is_empty() {
             return Ok(());
         }
-        if !self.write_gathered() || self.report() {
+        if !self.write_buffered() || self.report() {
             *self.shared.idle() = true;
             self.shared.became_idle.notify_all();
         }
@@ -116,21 +113,21 @@ impl Write for Output {
 
 impl Output {
     fn new(file: File, shared: Arc<Shared>) -> Self {
-        let gathered = Vec::with_capacity(MAX_GATHERED_BYTES);
-        Self { file, gathered, is_torn: false, refused: 0, reported: 0, shared }
+        let buffer = Vec::with_capacity(MAX_BUFFERED_BYTES);
+        Self { file, buffer, is_torn: false, refused: 0, reported: 0, shared }
     }
 
-    /// Writes the gathered lines, and counts those that were not written to their end. Returns whether all were written.
-    fn write_gathered(&mut self) -> bool {
+    /// Writes the buffered lines, and counts those that were not completely written. Returns whether all were written.
+    fn write_buffered(&mut self) -> bool {
         if self.is_torn && write(&mut self.file, b"\n") == 1 {
             self.is_torn = false;
         }
-        let written = if self.is_torn { 0 } else { write(&mut self.file, &self.gathered) };
-        let (done, left) = self.gathered.split_at(written);
+        let written = if self.is_torn { 0 } else { write(&mut self.file, &self.buffer) };
+        let (done, left) = self.buffer.split_at(written);
         self.is_torn |= done.last().is_some_and(|last| *last != b'\n');
         self.refused += left.split(|byte| *byte == b'\n').count() - 1;
         let is_whole = left.is_empty();
-        self.gathered.clear();
+        self.buffer.clear();
         is_whole
     }
 
@@ -143,7 +140,7 @@ impl Output {
         }
         tracing::warn!(lines, "log lines were lost: standard output was not read fast enough, or could not be written");
         if self.shared.dropped() != dropped {
-            // The queue filled up while this thread wrote, and dropped the report. The next one counts the same lines.
+            // The queue was full and dropped the report. The next report counts the same lines.
             self.reported += 1;
             return false;
         }
@@ -152,7 +149,7 @@ impl Output {
     }
 }
 
-/// Writes as much as there is room for; returns how many bytes that was.
+/// Writes as much as possible; returns the number of bytes.
 fn write(file: &mut File, bytes: &[u8]) -> usize {
     let mut written = 0;
     while written < bytes.len() {

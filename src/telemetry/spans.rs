@@ -1,18 +1,16 @@
-//! The spans of a request: what its steps are, and how long each takes.
+//! Creates the spans of a request and of its calls to other services.
 //!
-//! Spans that nobody collects cost next to nothing: the log leaves them out, and only the feature `otlp` sends them on.
+//! The log has no spans: only the feature `otlp` sends them, to a collector. Without one they cost almost nothing.
 
 use tracing::Span;
 use tracing::field::Empty;
 
 /// Target of all spans.
-pub const TARGET: &str = "spans";
+pub(crate) const TARGET: &str = "spans";
 
-/// A request that is being answered, by the semantic conventions of OpenTelemetry for HTTP servers. No address,
-/// path, origin or user is in it.
-#[must_use]
-pub fn request(method: &str, route: &str, request_id: &str) -> Span {
-    // The conventions' word for a method that is none.
+/// The span of a request, by OpenTelemetry's semantic conventions for HTTP servers. Contains no address, path, origin or user.
+pub(crate) fn request(method: &str, route: &str, request_id: &str) -> Span {
+    // The conventions' value for an unknown method.
     let method = if method == "other" { "_OTHER" } else { method };
     tracing::info_span!(
         target: TARGET,
@@ -29,10 +27,8 @@ pub fn request(method: &str, route: &str, request_id: &str) -> Span {
     )
 }
 
-/// Makes a request's span part of the trace that its `traceparent` names, and gives the id of the trace; nothing
-/// where nobody collects.
-#[must_use]
-pub fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
+/// Makes a request's span part of the trace in its header `traceparent`. Returns the id of the trace; `None` without a collector.
+pub(crate) fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
     #[cfg(feature = "otlp")]
     return super::otlp::adopt(span, traceparent);
     #[cfg(not(feature = "otlp"))]
@@ -42,22 +38,21 @@ pub fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
     }
 }
 
-/// What became of a request: the answer's status, and the refusal's code if it was one.
-pub fn end(span: &Span, status: u16, refusal: Option<&'static str>) {
-    // An integer for the collector, which has no unsigned ones.
+/// Records the response's status, and the error code if the request was refused.
+pub(crate) fn end(span: &Span, status: u16, refusal: Option<&'static str>) {
+    // OpenTelemetry has only signed integers.
     span.record("http.response.status_code", i64::from(status));
     if let Some(refusal) = refusal {
         span.record("zendesk_token.refusal", refusal);
     }
-    // A server's span is an error when the server is at fault.
+    // By the conventions, a server's span is an error only from status 500 on.
     if status >= 500 {
         span.record("otel.status_code", "ERROR");
         span.record("error.type", refusal.unwrap_or("_OTHER"));
     }
 }
 
-/// A call to the Login API; `name` says what for.
-#[must_use]
-pub fn call(name: &'static str, method: &str) -> Span {
+/// The span of a call to the Login API, named by its purpose.
+pub(crate) fn call(name: &'static str, method: &str) -> Span {
     tracing::info_span!(target: TARGET, "call", otel.name = name, otel.kind = "client", http.request.method = method)
 }

@@ -1,4 +1,4 @@
-//! The claims of a token for Zendesk Chat.
+//! Builds the claims of a token for Zendesk Chat.
 //!
 //! Claims and limits: support.zendesk.com, article 4408838925082.
 
@@ -9,9 +9,8 @@ use crate::login::Timestamp;
 use super::IssueError;
 use super::identity::Identity;
 
-/// The claims of a Chat token.
 #[derive(Serialize)]
-pub struct Claims<'a> {
+pub(super) struct Claims<'a> {
     name: &'a str,
     email: &'a str,
     external_id: &'a str,
@@ -20,12 +19,8 @@ pub struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// The claims of a token from `now` to `exp`.
-    ///
-    /// # Errors
-    /// The email is one that Chat refuses.
-    pub fn new(player: &'a Identity<'_>, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
-        let (name, email) = player.name_and_email().ok_or(IssueError::ContactMissing)?;
+    pub(super) fn new(player: &'a Identity<'_>, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
+        let (name, email) = player.name_and_email()?;
         if !email.is_ascii() {
             return Err(IssueError::EmailNotAscii);
         }

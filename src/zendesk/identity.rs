@@ -1,63 +1,61 @@
-//! A player as Zendesk knows people, out of the claims of a verified login.
-
-use std::fmt;
+//! Builds a player's identity for Zendesk from the claims of a verified login.
 
 use thiserror::Error;
 
 use crate::config::products::{EmailRule, IdentityRule};
 use crate::login::claims::LoginClaims;
 
+use super::IssueError;
 use super::email::Email;
 use super::name::readable;
 
-/// Most bytes of an external id. Zendesk takes 255 characters (developer.zendesk.com, *widget-messaging/web/authentication*).
+/// Most bytes of an external id. Zendesk accepts 255 characters (developer.zendesk.com, *widget-messaging/web/authentication*).
 const MAX_BYTES: usize = 255;
 
-/// Every way to write an `@`: ASCII, small form, full width.
-const ATS: [char; 3] = ['@', '\u{fe6b}', '\u{ff20}'];
+/// All forms of `@`: ASCII, small, full width.
+const AT_SIGNS: [char; 3] = ['@', '\u{fe6b}', '\u{ff20}'];
 
-/// A player as Zendesk knows people: bounded, without control characters, never partial.
-pub struct Identity<'a> {
+/// A player's identity for Zendesk: parsed, of limited length, without control characters.
+pub(crate) struct Identity<'a> {
     external_id: &'a str,
     name: Option<String>,
     email: Option<Email<'a>>,
-    email_standing: EmailStanding,
+    email_status: EmailStatus,
 }
 
-/// What is known of the email of an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EmailStanding {
-    /// The login says that it was not confirmed.
+/// Whether the email of an identity is known to be the player's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EmailStatus {
+    /// The login says that the email was not confirmed.
     Unconfirmed,
-    /// Nothing.
     Unknown,
-    /// The shop vouches for it that it is the player's own.
-    VouchedFor,
+    /// Verified according to the settings.
+    Verified,
 }
 
-/// Why a player can't be named to Zendesk. Never quotes a claim.
+/// Why a login gives no identity. Never quotes a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum IdentityError {
-    /// `sub` is absent, no string, or empty.
-    #[error("claim sub is absent, no string, or empty")]
+    /// `sub` is missing, empty or not a string.
+    #[error("claim sub is missing, empty or not a string")]
     SubMissing,
-    /// `email` is absent, no string, or empty.
-    #[error("claim email is absent, no string, or empty")]
+    /// `email` is missing, empty or not a string.
+    #[error("claim email is missing, empty or not a string")]
     EmailMissing,
-    /// A `sub` that is longer than 255 bytes.
-    #[error("claim sub is {0} bytes, at most {MAX_BYTES} are allowed")]
+    /// `sub` is longer than 255 bytes.
+    #[error("claim sub has {0} bytes, more than {MAX_BYTES}")]
     TooLong(usize),
-    /// A `sub` with a control character.
+    /// `sub` has a control character.
     #[error("claim sub has a control character")]
     ControlCharacter,
-    /// A `sub` that begins or ends with white space: two of them could look the same to Zendesk.
-    #[error("claim sub begins or ends with white space")]
+    /// `sub` starts or ends with white space: Zendesk might not tell it from another id.
+    #[error("claim sub starts or ends with white space")]
     OuterSpace,
-    /// A `sub` that makes no email with the fallback email domain.
-    #[error("claim sub can't stand before the @ of an email, as fallback_email_domain asks for")]
+    /// `sub` and the fallback email domain do not make a valid email.
+    #[error("claim sub can't be used before the @ of an email, which fallback_email_domain needs")]
     SubNotLocalPart,
-    /// An email of the domain that makes up emails for players without one: it could be another's.
-    #[error("claim email is of the fallback email domain")]
+    /// The email has the domain that is used to make emails from `sub`: it could be another player's.
+    #[error("claim email has the fallback email domain")]
     FallbackDomain,
     /// See [`Email`].
     #[error("claim email is not a valid email address")]
@@ -65,72 +63,66 @@ pub enum IdentityError {
 }
 
 impl<'a> Identity<'a> {
-    /// Names the player of a verified login. What is missing is told before what is unusable, as
-    /// the reference does.
-    ///
-    /// # Errors
-    /// See [`IdentityError`].
-    pub fn from_login(login: &'a LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
+    /// Identifies the player of a verified login. Reports a missing claim before an unusable one, as Xsolla's reference
+    /// implementation does.
+    pub(crate) fn from_login(login: &'a LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
         let sub = login.sub().ok_or(IdentityError::SubMissing)?;
         let email = email(login, rule, sub)?;
         check_sub(sub)?;
         Ok(Self {
             external_id: sub,
             name: name(login, rule, email.as_ref()),
-            email_standing: email_standing(login, rule, email.as_ref()),
+            email_status: email_status(login, rule, email.as_ref()),
             email,
         })
     }
 
-    /// The player's id at the login side; what Zendesk tells people apart by.
-    #[must_use]
-    pub const fn external_id(&self) -> &'a str {
+    /// The player's id in Xsolla Login, by which Zendesk identifies people.
+    pub(crate) const fn external_id(&self) -> &'a str {
         self.external_id
     }
 
-    /// What the agent sees.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
+    /// The name that agents see.
+    pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The player's email, or one made of the external id.
-    #[must_use]
-    pub fn email(&self) -> Option<&str> {
+    /// The player's email, or one made from the external id.
+    pub(crate) fn email(&self) -> Option<&str> {
         self.email.as_ref().map(Email::as_str)
     }
 
-    /// What is known of that email.
-    #[must_use]
-    pub const fn email_standing(&self) -> EmailStanding {
-        self.email_standing
+    /// Whether the settings say that this email is verified, and the login does not contradict.
+    pub(super) fn is_email_verified(&self) -> bool {
+        self.email_status == EmailStatus::Verified
     }
 
-    /// Name and email, which every product but Messaging needs; nothing where the rule asked for less and there was less.
-    #[must_use]
-    pub fn name_and_email(&self) -> Option<(&str, &str)> {
-        self.name().zip(self.email())
+    /// Name and email, for products that need both.
+    pub(super) fn name_and_email(&self) -> Result<(&str, &str), IssueError> {
+        self.name().zip(self.email()).ok_or(IssueError::ContactMissing)
+    }
+
+    /// Name and email, for products that identify players by email: they refuse an unconfirmed one.
+    pub(super) fn name_and_confirmed_email(&self) -> Result<(&str, &str), IssueError> {
+        if self.email_status == EmailStatus::Unconfirmed {
+            return Err(IssueError::EmailUnconfirmed);
+        }
+        self.name_and_email()
     }
 }
 
-impl fmt::Debug for Identity<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity(external id of {} bytes)", self.external_id.len())
-    }
-}
-
-/// The email that goes to Zendesk. Where the product needs one it is taken to the letter, since Zendesk may know the player by
-/// it; where it is a hint it never costs a player the token.
+/// The email for Zendesk. If the product needs one, it must be valid exactly as claimed, since Zendesk may identify the player
+/// by it. Otherwise an invalid one is left out.
 fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<Email<'a>>, IdentityError> {
-    let is_made_up = |email: &Email<'_>| rule.fallback_domains.iter().any(|domain| email.is_of(domain));
+    let is_fallback = |email: &Email<'_>| rule.fallback_domains.iter().any(|domain| email.has_domain(domain));
     match (&rule.email, login.text("email")) {
         (EmailRule::Omitted, _) => Ok(None),
         (EmailRule::Unverified | EmailRule::Verified { .. }, claimed) => {
-            Ok(claimed.and_then(|text| Email::parse(text.trim())).filter(|email| !is_made_up(email)))
+            Ok(claimed.and_then(|text| Email::parse(text.trim())).filter(|email| !is_fallback(email)))
         }
         (EmailRule::Needed { .. }, Some(text)) => {
             let email = Email::parse(text).ok_or(IdentityError::EmailForm)?;
-            if is_made_up(&email) { Err(IdentityError::FallbackDomain) } else { Ok(Some(email)) }
+            if is_fallback(&email) { Err(IdentityError::FallbackDomain) } else { Ok(Some(email)) }
         }
         (EmailRule::Needed { fallback_domain: Some(domain) }, None) => {
             Email::parse(format!("{sub}@{domain}")).map(Some).ok_or(IdentityError::SubNotLocalPart)
@@ -139,29 +131,25 @@ fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, sub: &str) -> Result<O
     }
 }
 
-fn email_standing(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> EmailStanding {
-    let Some(claimed) = login.text("email") else { return EmailStanding::Unknown };
-    if login.says_email_is_unconfirmed() {
-        return EmailStanding::Unconfirmed;
+fn email_status(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> EmailStatus {
+    let Some(claimed) = login.text("email") else { return EmailStatus::Unknown };
+    if login.is_email_unconfirmed() {
+        return EmailStatus::Unconfirmed;
     }
-    let EmailRule::Verified { types } = &rule.email else { return EmailStanding::Unknown };
+    let EmailRule::Verified { types } = &rule.email else { return EmailStatus::Unknown };
     let is_of_type = |types: &Vec<String>| login.text("type").is_some_and(|own| types.iter().any(|one| one == own));
-    // What was trimmed is not what the login side confirmed.
+    // After trimming it is not the text that the login side confirmed.
     let is_as_claimed = email.is_some_and(|email| email.as_str() == claimed);
-    if is_as_claimed && types.as_ref().is_none_or(is_of_type) {
-        EmailStanding::VouchedFor
-    } else {
-        EmailStanding::Unknown
-    }
+    if is_as_claimed && types.as_ref().is_none_or(is_of_type) { EmailStatus::Verified } else { EmailStatus::Unknown }
 }
 
-/// The first claim of the rule that can be read; where the product needs a name, the email when there is none.
+/// The first readable claim of the rule, or else the email if the product needs a name.
 fn name(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> Option<String> {
     let email = || email.map(|email| email.as_str().to_owned());
-    let is_kept_back = |name: &String| rule.email == EmailRule::Omitted && name.contains(ATS);
+    let is_hidden_email = |name: &String| rule.email == EmailRule::Omitted && name.contains(AT_SIGNS);
     let of_claim = |claim: &String| match claim.as_str() {
         "email" => email().filter(|_| login.text("email").is_some()),
-        claim => readable(login.text(claim)?).filter(|name| !is_kept_back(name)),
+        claim => readable(login.text(claim)?).filter(|name| !is_hidden_email(name)),
     };
     let needed = || email().filter(|_| matches!(rule.email, EmailRule::Needed { .. }));
     rule.name_from.iter().find_map(of_claim).or_else(needed)

@@ -1,4 +1,4 @@
-//! The claims of a token for Messaging.
+//! Builds the claims of a token for Messaging.
 //!
 //! Claims and limits: support.zendesk.com, articles 4411666638746 and 8851239832090;
 //! developer.zendesk.com, *widget-messaging/web/authentication*.
@@ -8,20 +8,19 @@ use serde::Serialize;
 use crate::login::Timestamp;
 
 use super::IssueError;
-use super::identity::{EmailStanding, Identity};
+use super::identity::Identity;
 use super::signing_key::random_id;
 
-/// The claims of a Messaging token; its header has the key's id as well.
 #[derive(Serialize)]
-pub struct Claims<'a> {
+pub(super) struct Claims<'a> {
     scope: &'static str,
     external_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
-    /// Zendesk gives the player an email identity, and with it the conversations of that email, only when
-    /// this is `true`. No login token says so: the shop does, by a setting, unless the login says otherwise.
+    /// Only with `true` does Zendesk give the player an email identity, and with it the conversations of that email.
+    /// A login token never claims this: the settings do, and the login can only contradict.
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
     jti: String,
@@ -30,11 +29,7 @@ pub struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// The claims of a token from `now` to `exp`.
-    ///
-    /// # Errors
-    /// The external id is one that Messaging refuses, or there are no random bytes.
-    pub fn new(player: &'a Identity<'_>, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
+    pub(super) fn new(player: &'a Identity<'_>, now: Timestamp, exp: Timestamp) -> Result<Self, IssueError> {
         if is_contact(player.external_id()) {
             return Err(IssueError::ExternalIdIsContact);
         }
@@ -43,7 +38,7 @@ impl<'a> Claims<'a> {
             external_id: player.external_id(),
             name: player.name(),
             email: player.email(),
-            email_verified: (player.email_standing() == EmailStanding::VouchedFor).then_some(true),
+            email_verified: player.is_email_verified().then_some(true),
             jti: random_id()?,
             iat: now,
             exp,
@@ -51,9 +46,8 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Whether an external id looks like an email or a phone number (E.164), which change hands.
-#[must_use]
-pub fn is_contact(external_id: &str) -> bool {
+/// Whether an external id looks like an email or a phone number (E.164), which can pass to another person.
+pub(super) fn is_contact(external_id: &str) -> bool {
     let is_phone = |number: &str| number.len() > 6 && number.bytes().all(|byte| byte.is_ascii_digit());
     external_id.contains('@') || external_id.strip_prefix('+').is_some_and(is_phone)
 }

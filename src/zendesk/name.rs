@@ -1,35 +1,35 @@
-//! Names of players, as an agent can read them.
+//! Makes players' names readable for agents.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, VariationSelector};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Most characters of a name, as of the other texts that Zendesk takes (developer.zendesk.com,
+/// Most characters of a name; the limit of other texts in Zendesk (developer.zendesk.com,
 /// *widget-messaging/web/authentication*).
 const MAX_CHARACTERS: usize = 255;
 
-/// The zero-width non-joiner and joiner, which shape the letters around them: Persian words, Indian conjuncts, emoji families.
+/// Zero-width non-joiner and joiner. Persian and Indian scripts and emoji need them between visible characters.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
-/// What shows of a text: white space is one space, and what nobody sees or what turns the direction of writing is taken out.
-/// A text that is too long is cut between two letters. Nothing where nothing is left.
-#[must_use]
-pub fn readable(text: &str) -> Option<String> {
+/// The visible part of a text. White space becomes one space; invisible characters and those that change the writing direction
+/// are removed; a long text is cut between two graphemes. `None` if nothing is left.
+pub(super) fn readable(text: &str) -> Option<String> {
     let mut shown = String::with_capacity(text.len());
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
         let last = shown.chars().next_back();
-        let is_kept = if letter.is_whitespace() {
+        let is_kept = if c.is_whitespace() {
             last.is_some_and(|last| last != ' ')
-        } else if JOINERS.contains(&letter) {
-            last.is_some_and(|last| shows(last) || is_variation(last)) && letters.peek().copied().is_some_and(shows)
-        } else if is_variation(letter) {
-            last.is_some_and(shows)
+        } else if JOINERS.contains(&c) {
+            last.is_some_and(|last| is_visible(last) || is_variation(last))
+                && characters.peek().copied().is_some_and(is_visible)
+        } else if is_variation(c) {
+            last.is_some_and(is_visible)
         } else {
-            shows(letter) && (!is_mark(letter) || last.is_some_and(|last| last != ' '))
+            is_visible(c) && (!is_mark(c) || last.is_some_and(|last| last != ' '))
         };
         if is_kept {
-            shown.push(if letter.is_whitespace() { ' ' } else { letter });
+            shown.push(if c.is_whitespace() { ' ' } else { c });
         }
     }
     if let Some((over, _)) = shown.char_indices().nth(MAX_CHARACTERS) {
@@ -42,28 +42,50 @@ pub fn readable(text: &str) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
-/// Whether a character shows something. Controls, joiners, unassigned ones and those of private use don't, nor what Unicode
-/// ignores by default, nor a few blanks that count as symbols or marks.
-fn shows(letter: char) -> bool {
-    if letter.is_ascii() {
-        return letter.is_ascii_graphic();
+/// Whether a character is visible. Not visible are controls, joiners, unassigned and private-use characters, Unicode's default
+/// ignorables, and a few blank symbols and marks.
+fn is_visible(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_graphic();
     }
-    let is_ignored = || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter);
-    let is_blank = matches!(letter, '\u{2800}' | '\u{1107f}' | '\u{16fe4}' | '\u{1d159}');
+    let is_ignored = || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c);
+    let is_blank = matches!(c, '\u{2800}' | '\u{1107f}' | '\u{16fe4}' | '\u{1d159}');
     let hidden = GeneralCategoryGroup::Other.union(GeneralCategoryGroup::Separator);
-    !is_blank && !hidden.contains(category(letter)) && !is_ignored()
+    !is_blank && !hidden.contains(category(c)) && !is_ignored()
 }
 
-/// Whether a character is written onto the one before it, so that it shows nothing by itself.
-fn is_mark(letter: char) -> bool {
-    !letter.is_ascii() && GeneralCategoryGroup::Mark.contains(category(letter))
+/// Whether a character combines with the one before it, so that it is not visible alone.
+fn is_mark(c: char) -> bool {
+    !c.is_ascii() && GeneralCategoryGroup::Mark.contains(category(c))
 }
 
-fn category(letter: char) -> GeneralCategory {
-    CodePointMapData::new().get(letter)
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::new().get(c)
 }
 
-/// Whether a character chooses how the one before it looks: in colour, or in the form of a Japanese name.
-fn is_variation(letter: char) -> bool {
-    !letter.is_ascii() && CodePointSetData::new::<VariationSelector>().contains(letter)
+/// Whether a character selects how the one before it looks: as a colour emoji, or as a variant in a Japanese name.
+fn is_variation(c: char) -> bool {
+    !c.is_ascii() && CodePointSetData::new::<VariationSelector>().contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_readable_name_is_not_changed_again(
+            text in prop_oneof![".{0,300}", vec(any::<char>(), 0..300).prop_map(String::from_iter)]
+        ) {
+            if let Some(shown) = readable(&text) {
+                prop_assert!(shown.chars().count() <= 255 && !shown.contains(char::is_control) && shown.trim() == shown);
+                prop_assert_eq!(readable(&shown), Some(shown));
+            }
+        }
+    }
 }

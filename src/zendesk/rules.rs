@@ -1,8 +1,8 @@
-//! The rules of each product, and which of them a token breaks.
+//! Checks a token that another program made against the rules of its Zendesk product.
 //!
-//! For tokens that somebody else made, or that are in doubt: ours can't break them, their types see to
-//! it. The rules: support.zendesk.com, articles 4408838925082 (Chat), 4408843923610 (Help Center),
-//! 4411666638746 (Messaging), and developer.zendesk.com, *building-a-dedicated-jwt-endpoint-for-the-support-sdk*.
+//! Tokens of this service need no such check. The rules: support.zendesk.com, articles 4408838925082 (Chat),
+//! 4408843923610 (Help Center), 4411666638746 (Messaging), and developer.zendesk.com,
+//! *building-a-dedicated-jwt-endpoint-for-the-support-sdk*.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use super::messaging::is_contact;
 /// Most characters of an external id.
 const MAX_EXTERNAL_ID: usize = 255;
 
-/// From here on a number of seconds would lie beyond the year 5000: it counts milliseconds.
+/// A time of at least this many seconds is after the year 5000, so it must be in milliseconds.
 const MILLISECONDS: i64 = 100_000_000_000;
 
-/// Longest time from `iat` to the use of a token for Chat or the Help Center, in seconds (see the articles above).
+/// Longest time from `iat` to the use of a token for Chat or the Help Center, in seconds (articles above).
 const MAX_AGE: i64 = 120;
 
 /// The same for the Support SDK.
 const SUPPORT_SDK_MAX_AGE: i64 = 180;
 
-/// One thing that speaks against a token. Of an issued one it quotes nothing but numbers and types.
+/// One problem of a token. For an issued token it quotes only numbers and types.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What is wrong.
@@ -44,17 +44,17 @@ impl Finding {
     }
 }
 
-/// Everything but the signature: header and claims against the product's rules at `now`. `key_id` is
-/// the Messaging key's, where it is known.
+/// The product's rules that header and claims break at `now`. Does not check the signature. `key_id` is that of the
+/// Messaging key, if known.
 #[must_use]
-pub fn breaches(
+pub fn violations(
     product: Product,
     header: &Object,
     claims: &Object,
     key_id: Option<&str>,
     now: Timestamp,
 ) -> Vec<Finding> {
-    let mut check = Check { claims, now, breaches: Vec::new() };
+    let mut check = Check { claims, now, violations: Vec::new() };
     check.header(header);
     match product {
         Product::Chat => {
@@ -81,23 +81,23 @@ pub fn breaches(
             check.ends(None);
         }
     }
-    check.breaches
+    check.violations
 }
 
 struct Check<'a> {
     claims: &'a Object,
     now: Timestamp,
-    breaches: Vec<Finding>,
+    violations: Vec<Finding>,
 }
 
 impl Check<'_> {
     fn add(&mut self, cause: impl Into<String>, fix: &'static str) {
-        self.breaches.push(Finding::new(cause, fix));
+        self.violations.push(Finding::new(cause, fix));
     }
 
     fn header(&mut self, header: &Object) {
         if header.get("alg").and_then(Json::as_str) != Some("HS256") {
-            self.add("header alg is not HS256", "sign with HS256; Zendesk takes no other algorithm");
+            self.add("header alg is not HS256", "sign with HS256; Zendesk accepts no other algorithm");
         }
         if header.get("typ").and_then(Json::as_str) != Some("JWT") {
             self.add("header typ is not JWT", "put \"typ\": \"JWT\" into the header");
@@ -109,7 +109,7 @@ impl Check<'_> {
             (None, _) => {
                 self.add(
                     "header kid is missing",
-                    "put the id of the Messaging key into the header; it says which secret",
+                    "put the id of the Messaging key into the header; Zendesk finds the secret by it",
                 );
             }
             (Some(kid), Some(expected)) if kid != expected => {
@@ -119,19 +119,19 @@ impl Check<'_> {
         }
     }
 
-    /// Claims that are texts: some have to be there, some may.
+    /// Checks string claims, required and optional ones.
     fn texts(&mut self, needed: &[&str], optional: &[&str]) {
         for name in needed.iter().chain(optional).copied() {
             let fix = match name {
-                "external_id" => "send the player's id as text, the same for ever",
-                "jti" => "send a random text, another for each token",
-                _ => "send it as text that is not empty",
+                "external_id" => "send the player's id as text; it must never change",
+                "jti" => "send a new random text with each token",
+                _ => "send text that is not empty",
             };
             match self.claims.get(name) {
                 None if needed.contains(&name) => self.add(format!("claim {name} is missing"), fix),
                 Some(Json::Text(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), fix),
                 Some(Json::Text(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
-                    self.add("claim external_id is over 255 characters", "send a shorter id, the same for ever");
+                    self.add("claim external_id is over 255 characters", "send a shorter id that never changes");
                 }
                 Some(Json::Text(_)) | None => {}
                 Some(other) => self.add(format!("claim {name} is {} and has to be text", other.kind()), fix),
@@ -150,48 +150,54 @@ impl Check<'_> {
             self.add("claim scope is not \"user\"", "send \"scope\": \"user\"");
         }
         if self.claims.get("external_id").and_then(Json::as_str).is_some_and(is_contact) {
-            self.add("claim external_id is an email or a phone number", "send an id that never changes; those do");
+            self.add(
+                "claim external_id is an email or a phone number",
+                "send an id that never changes; emails and phone numbers can",
+            );
         }
         if self.claims.get("email_verified").is_some_and(|verified| !matches!(verified, Json::Bool(_))) {
             self.add("claim email_verified is neither true nor false", "send true without quotes, or leave it out");
         }
     }
 
-    /// `iat`, which has to be there when it has to be recent.
+    /// Checks `iat`; with a `limit` in seconds it is required.
     fn issued_within(&mut self, limit: Option<i64>) {
         let Some(issued_at) = self.time("iat", limit.is_some()) else { return };
         let age = self.now - issued_at;
         match limit {
             Some(limit) if age > limit => self.add(
-                format!("claim iat is {age} s old, at most {limit} are taken"),
-                "inspect a token that is fresh; if this one is, set this machine's clock",
+                format!("claim iat is {age} s old; Zendesk accepts at most {limit} s"),
+                "inspect a fresh token; if this one is fresh, correct this machine's clock",
             ),
             Some(limit) if -age > limit => {
-                self.add(format!("claim iat is {} s in the future", -age), "set the clock of the machine that signs");
+                self.add(
+                    format!("claim iat is {} s in the future", -age),
+                    "correct the clock of the machine that signs",
+                );
             }
             _ => {}
         }
     }
 
-    /// `exp`, which may be missing.
+    /// Checks `exp`, which is optional.
     fn ends(&mut self, most: Option<Duration>) {
         let Some(expires_at) = self.time("exp", false) else { return };
         if expires_at <= self.now {
             self.add(
                 format!("claim exp passed {} s ago", self.now - expires_at),
-                "fetch a fresh token each time one is asked for",
+                "fetch a new token each time Zendesk asks for one",
             );
         }
         let issued_at = self.claims.get("iat").and_then(Json::as_number).and_then(Number::as_i64);
         let (Some(most), Some(issued_at)) = (most, issued_at) else { return };
         let (most, lifetime) = (most.as_secs().cast_signed(), expires_at.saturating_sub(issued_at));
         if lifetime > most {
-            let cause = format!("claim exp is {lifetime} s after iat, at most {most} are taken");
-            self.add(cause, "let the token end sooner, or leave exp out");
+            let cause = format!("claim exp is {lifetime} s after iat; Zendesk accepts at most {most} s");
+            self.add(cause, "set an earlier exp, or leave it out");
         }
     }
 
-    /// A claim that is a number of seconds.
+    /// A claim as a time in seconds.
     fn time(&mut self, name: &str, is_needed: bool) -> Option<Timestamp> {
         match self.claims.get(name) {
             None if is_needed => self.add(format!("claim {name} is missing"), "send the time in seconds since 1970"),
@@ -202,7 +208,7 @@ impl Check<'_> {
                     self.add(format!("claim {name} is in milliseconds"), "divide by 1000: seconds since 1970");
                 }
                 _ if value.as_number().is_some() => {
-                    self.add(format!("claim {name} is no whole number of seconds"), "send whole seconds since 1970");
+                    self.add(format!("claim {name} is not a whole number of seconds"), "send whole seconds since 1970");
                 }
                 _ => self.add(
                     format!("claim {name} is {} and has to be a number", value.kind()),

@@ -31,13 +31,14 @@ const SHORT_LOGIN: i64 = 15 * 60;
 pub(crate) fn finding(error: ExchangeError, login: &Login, decoded: &DecodedToken) -> Finding {
     let fix = match error {
         ExchangeError::Login(LoginError::Verify(error)) => return verify(error, login, decoded),
-        ExchangeError::Login(LoginError::Settle) => "send one login token at a time",
+        ExchangeError::Login(LoginError::DifferentPlayers) => "send one login token at a time",
         ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
             "the player signed out, or was signed out; they must sign in again"
         }
-        ExchangeError::Login(LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyAsk, _)) => {
-            API_FIX
-        }
+        ExchangeError::Login(LoginError::Revocation(
+            RevocationError::Unknown(_) | RevocationError::TooManyWaiting,
+            _,
+        )) => API_FIX,
         ExchangeError::Identify(error, _) => identify(error),
         ExchangeError::Issue(IssueError::EmailNotAscii, _) => {
             "Chat accepts only ASCII addresses; the player needs another email"
