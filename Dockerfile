@@ -1,24 +1,45 @@
-# Builds one static binary and puts it into an image that holds nothing else: no shell, no package manager.
+# Builds one static binary, and an image that contains nothing else: no shell, no package manager.
+#
+# The service, which can't delete a user because its binary lacks the support desk's commands:
 #
 #   docker build --tag zendesk-token .
 #   docker run --publish 127.0.0.1:8001:8001 --env-file zendesk-token.env zendesk-token
+#
+# The support desk's commands, for machines without Rust:
+#
+#   docker build --target desk --tag zendesk-token-desk .
+#   docker run --rm zendesk-token-desk conflict --help
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95-slim-bookworm AS source
 WORKDIR /build
-# Writes into the binary what it was built from, for scanners of vulnerabilities to read.
+# Embeds the list of dependencies in the binary, for vulnerability scanners.
 RUN cargo install --locked cargo-auditable@0.7.7
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
-# The manifest names a test and two benchmarks; cargo wants the files to be there.
+# Cargo.toml names a test and two benchmarks, and cargo requires these files.
 RUN mkdir -p tests benches && touch tests/suite.rs benches/exchange.rs benches/http.rs
+
+FROM source AS build-desk
 RUN TARGET="$(uname -m)-unknown-linux-gnu" \
     && cargo auditable build --config .cargo/static.toml --release --locked --bin zendesk-token --target "$TARGET" \
+        --no-default-features --features desk \
     && cp "target/$TARGET/release/zendesk-token" /zendesk-token
 
-FROM gcr.io/distroless/static-debian12:nonroot
-COPY --from=build /zendesk-token /zendesk-token
-# Where nothing sets listen, the service listens on 0.0.0.0 and this port. Platforms with one port set their own.
+FROM source AS build-service
+RUN TARGET="$(uname -m)-unknown-linux-gnu" \
+    && cargo auditable build --config .cargo/static.toml --release --locked --bin zendesk-token --target "$TARGET" \
+        --no-default-features \
+    && cp "target/$TARGET/release/zendesk-token" /zendesk-token
+
+FROM gcr.io/distroless/static-debian12:nonroot AS desk
+COPY --from=build-desk /zendesk-token /zendesk-token
+USER 65532:65532
+ENTRYPOINT ["/zendesk-token"]
+
+FROM gcr.io/distroless/static-debian12:nonroot AS service
+COPY --from=build-service /zendesk-token /zendesk-token
+# Without the setting listen, the service listens on 0.0.0.0 and this port. Platforms with one port set their own.
 ENV PORT=8001
 EXPOSE 8001
 USER 65532:65532

@@ -1,20 +1,9 @@
 //! The command line: arguments, subcommands, exit statuses.
 
-pub mod words;
 mod serve;
-pub mod players;
-pub mod wire;
-pub mod journey;
-pub mod session;
-pub mod shop;
-pub mod demo;
 mod check;
 mod inspect;
 mod healthcheck;
-pub mod desk;
-pub mod resolve;
-pub mod conflict;
-pub mod visitor;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -27,77 +16,55 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use rlimit::Resource;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use tokio::runtime::Runtime;
 
 use crate::config::problem::ConfigError;
 use crate::config::secret::Secret;
 use crate::config::settings::{FILE_VARIABLE, SETTINGS};
+#[cfg(feature = "demo")]
+use crate::demo;
+#[cfg(feature = "desk")]
+use crate::desk;
 use crate::exchange::BuildError;
 use crate::http::openapi;
 use crate::server::tls::TlsError;
-use crate::zendesk::desk_api::DeskClientError;
-
-use desk::ApiFailure;
-use resolve::BackupError;
-
-/// The arguments are right, but what should come with them is not.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(&'static str);
-
-/// Exit status when the settings are wrong; clap uses the same for wrong arguments.
-const EXIT_SETTINGS: u8 = 2;
-
-/// Exit status when an API of the support desk failed, or does not let us in.
-const EXIT_API: u8 = 3;
+use crate::terminal::{EXIT_USAGE, UsageError, print};
 
 /// Exchanges an Xsolla Login token for a Zendesk token, so that support agents see the real player.
 #[derive(Debug, Parser)]
-#[command(name = "zendesk-token", version, after_help = AFTER_HELP)]
+#[command(name = "zendesk-token", version, after_help = first_steps())]
 #[command(arg_required_else_help = true, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// Settings file (TOML); the environment variable `ZENDESK_TOKEN_CONFIG` names one as well
+    /// Settings file (TOML); the environment variable `ZENDESK_TOKEN_CONFIG` can name it too
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
-
-const AFTER_HELP: &str = "\
-First steps:
-  zendesk-token demo                      try it on this machine, no settings needed
-  zendesk-token check --config FILE       say what is wrong with the settings, and what would run
-  zendesk-token serve --config FILE       run the service
-  zendesk-token inspect --config FILE     say what is wrong with a login token or a Zendesk token
-  zendesk-token conflict --help           mend a player's chat that ends in a 409
-  zendesk-token serve --help              every setting, with its default and environment variable";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until SIGTERM or SIGINT
     #[command(after_long_help = settings_help())]
     Serve,
-    /// Show the service on this machine alone: a page with a pretend shop, and ready curl lines
+    /// Try the service on this machine: a web page with a pretend shop, and curl commands to copy
+    #[cfg(feature = "demo")]
     #[command(after_help = demo::AFTER_HELP)]
     Demo(demo::Arguments),
-    /// Check the settings and print what would run; exit status 0, 2 when they are wrong, online 1 when the Login API fails or the clock is off
+    /// Check the settings and show what would run; exit status 0, 2 for wrong settings, 1 if --online finds a problem
     #[command(after_long_help = settings_help())]
     Check(check::Arguments),
-    /// Explain the token on standard input: what it says, whether it is good, and if not, why
+    /// Explain the token on standard input: its content, whether it is valid, and if not, why
     #[command(after_help = inspect::AFTER_HELP, after_long_help = inspect::AFTER_HELP)]
     Inspect(inspect::Arguments),
     /// Ask the running service's admin listener whether it is ready; exit status 0 or 1, within 3 s
     Healthcheck,
-    /// Find and mend what keeps a player out of Messaging with a 409: another user that has the player's email
-    #[command(after_help = conflict::AFTER_HELP, after_long_help = conflict::AFTER_HELP)]
-    Conflict(conflict::Arguments),
-    /// Show a visitor of Chat, and whether it is linked to a login
-    #[command(after_help = visitor::AFTER_HELP, after_long_help = visitor::AFTER_HELP)]
-    Visitor(visitor::Arguments),
-    /// Print a fresh secret of 256 random bits, as 64 hexadecimal digits
+    #[cfg(feature = "desk")]
+    #[command(flatten)]
+    Desk(desk::Command),
+    /// Print a new secret of 256 random bits, as 64 hexadecimal digits
     Secret,
-    /// Print the OpenAPI document of the routes, which the service also answers at /openapi.json
+    /// Print the OpenAPI document of the routes, which the service also serves at /openapi.json
     Openapi,
 }
 
@@ -107,78 +74,92 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     forbid_core_dumps();
-    // By name, since the library panics at its first use where another crate turns on a second provider of it.
+    // Explicit, because the library panics at its first use if a dependency enables a second provider.
     let _ = DEFAULT_PROVIDER.install_default();
-    let arguments = Arguments::parse();
-    let config = arguments.config.as_deref();
-    if config.is_some() && matches!(arguments.command, Command::Demo(_) | Command::Secret | Command::Openapi) {
-        let message = "--config: this command reads no settings; drop it";
+    let Arguments { command, config } = Arguments::parse();
+    if config.is_some() && !command.reads_settings() {
+        let message = "--config: this command reads no settings; remove it";
         Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
     }
+    let config = config.as_deref();
     let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
-    let ended = match arguments.command {
+    let ended = match command {
         Command::Serve => done(serve::run(config)),
-        Command::Demo(demo) => done(demo::run(&demo)),
-        Command::Check(check) => done(check::run(&check, config)),
-        Command::Inspect(inspect) => inspect::run(&inspect, config),
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => done(demo::run(&arguments, pasted_token)),
+        Command::Check(arguments) => done(check::run(&arguments, config)),
+        Command::Inspect(arguments) => inspect::run(&arguments, config),
         Command::Healthcheck => done(healthcheck::run(config)),
-        Command::Conflict(conflict) => conflict::run(&conflict, config),
-        Command::Visitor(visitor) => visitor::run(&visitor, config),
+        #[cfg(feature = "desk")]
+        Command::Desk(command) => desk::run(&command, config),
         Command::Secret => done(secret()),
         Command::Openapi => done(print(openapi::text())),
     };
     ended.unwrap_or_else(|error| report(&error))
 }
 
-/// Keeps secrets out of core dumps: none is written. Where the system refuses one of the two calls, the other still holds.
+impl Command {
+    const fn reads_settings(&self) -> bool {
+        #[cfg(feature = "demo")]
+        if matches!(self, Self::Demo(_)) {
+            return false;
+        }
+        !matches!(self, Self::Secret | Self::Openapi)
+    }
+}
+
+/// Keeps secrets out of core dumps. If the system refuses one of the two calls, the other still works.
 fn forbid_core_dumps() {
     let _ = Resource::CORE.set(0, 0);
-    // A dump that goes to a program (`core_pattern` with a pipe, as systemd-coredump and apport set it) ignores that limit.
+    // Dumps to a program (`core_pattern` with a pipe, as for systemd-coredump and apport) ignore that limit.
     #[cfg(target_os = "linux")]
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// Tells the person what went wrong. A standard error that is closed is no reason to fail twice.
+/// Prints an error and chooses the exit status.
 fn report(error: &anyhow::Error) -> ExitCode {
-    let is_authority = matches!(error.downcast_ref(), Some(BuildError::Client(_)));
-    let is_desk = error.is::<DeskClientError>() || error.is::<BackupError>();
-    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || error.is::<TlsError>();
+    // A closed standard error must not hide the exit status.
     let _ = writeln!(io::stderr(), "{error:#}");
-    if is_settings || is_authority || is_desk {
-        ExitCode::from(EXIT_SETTINGS)
-    } else if error.is::<ApiFailure>() {
-        ExitCode::from(EXIT_API)
-    } else {
-        ExitCode::FAILURE
+    #[cfg(feature = "desk")]
+    if let Some(status) = desk::exit_status(error) {
+        return ExitCode::from(status);
     }
+    let is_ca_bundle = matches!(error.downcast_ref(), Some(BuildError::Client(_)));
+    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || error.is::<TlsError>();
+    if is_settings || is_ca_bundle { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
 }
 
-/// Runs a future to its end. A look-up of a name may go on by then, which nothing can end and nobody needs.
-fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = Runtime::new()?;
-    let output = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(output)
-}
-
-/// Prints what a command has for standard output.
-///
-/// # Errors
-/// Standard output is closed.
-fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
-    Ok(io::stdout().write_all(text.as_ref())?)
-}
-
-/// Prints a secret of 256 random bits.
 fn secret() -> anyhow::Result<()> {
     print([Secret::generate()?.bytes(), b"\n"].concat())
+}
+
+/// The token in pasted text, or else the text itself, without white space.
+#[cfg(feature = "demo")]
+fn pasted_token(text: &str) -> String {
+    let token =
+        inspect::input::Pasted::read(text.as_bytes(), "token").map_or_else(|_| text.into(), |pasted| pasted.token);
+    String::from_utf8_lossy(&token).split_ascii_whitespace().collect()
+}
+
+/// Example commands, without those of features that are off.
+fn first_steps() -> String {
+    let steps = [
+        (cfg!(feature = "demo"), "demo                      try it on this machine, without settings"),
+        (true, "check --config FILE       check the settings, and show what would run"),
+        (true, "serve --config FILE       run the service"),
+        (true, "inspect --config FILE     explain a login token or a Zendesk token"),
+        (cfg!(feature = "desk"), "conflict --help           fix a player's chat that ends in a 409"),
+        (true, "serve --help              list every setting, with its default and environment variable"),
+    ];
+    let steps = steps.into_iter().filter(|(is_built, _)| *is_built);
+    steps.fold("First steps:".to_owned(), |text, (_, step)| text + "\n  zendesk-token " + step)
 }
 
 /// Every setting with its environment variable, default and meaning.
 fn settings_help() -> String {
     let mut text = format!(
-        "Settings come from a TOML file (--config or {FILE_VARIABLE}) and from environment variables, which win.\n\
-         In the file a setting stands in its section: login.secret is 'secret' under [login].\n\n"
+        "Settings come from a TOML file (--config or {FILE_VARIABLE}) and from environment variables, which override it.\n\
+         In the file a setting is in its section: login.secret is 'secret' under [login].\n\n"
     );
     for setting in SETTINGS {
         let default = setting.default.map_or(String::new(), |default| format!(" [{default}]"));

@@ -33,13 +33,7 @@ use reader::Reader;
 use secret::Secret;
 use watched::WatchedFiles;
 
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_hours(1);
-
-/// Most that can be set of what is counted: past a million nothing is limited.
-const MOST: usize = 1_000_000;
-
-/// What a request may need that waits for the Login API: its 5 s and a little.
+/// How long a request may wait for the Login API: its 5 s and a little.
 const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 
 /// Settings of a whole deployment, checked.
@@ -47,77 +41,65 @@ const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 pub struct Config {
     /// `listen`
     pub listen: SocketAddr,
-    /// `admin.listen`
-    pub admin_listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
     /// `[login]`
     pub login: Login,
     /// `cors.origins`
     pub origins: Vec<OriginPattern>,
-    /// `[chat]`, `[messaging]`, `[help_center]` and `[support_sdk]`, those that are there.
+    /// The sections of products that are set.
     pub products: Vec<Section>,
-    /// `[tls]`, when it is on.
-    pub tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// `[proxy]`
     pub proxy: Proxy,
-    /// `[rate_limit]`, when it is on.
+    /// `[rate_limit]`, if it is on.
     pub rate_limit: Option<RateLimit>,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`
     pub log: Log,
-    /// What a person should know and may leave as it is, a line each.
+    /// What to look at, though it is not wrong.
     pub warnings: Vec<Problem>,
-    /// Files that settings name: a change of one is a change of the settings.
-    pub files: WatchedFiles,
-    /// Every setting as it came out, for a person; secrets as their length.
+    /// The files that settings name: a change of one is a change of the settings.
+    pub(crate) files: WatchedFiles,
+    /// Every setting, for a report.
     pub effective: Vec<Effective>,
 }
 
-/// `[tls]`: the certificate of the public listener.
+/// `[tls]`: certificate chain and private key of the public listener, in PEM.
 #[derive(Debug)]
 pub struct Tls {
-    /// The certificate chain, in PEM.
-    pub certificate: Vec<u8>,
-    /// Its private key, in PEM.
-    pub key: Secret,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) key: Secret,
 }
 
-/// `[proxy]`: the reverse proxies that are believed.
+/// `[proxy]`: the trusted reverse proxies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// Networks of the reverse proxies.
-    pub trusted: Vec<IpNet>,
+    pub(crate) trusted: Vec<IpNet>,
 }
 
-/// `[rate_limit]`: how much one client may ask for.
+/// `[rate_limit]`: requests for tokens of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests a second.
+    /// Requests per second.
     pub per_second: NonZeroU32,
-    /// Requests at once, when there were none for a while.
+    /// Requests at once, after a pause.
     pub burst: NonZeroU32,
 }
 
-/// `[limits]`: sizes, counts and times that no client gets beyond.
+/// `[limits]`: sizes, counts and times for every client. The table of settings says what each is.
 #[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields are the settings of that name")]
 pub struct Limits {
-    /// Connections open at once.
     pub connections: usize,
-    /// Of them one client's at most; see [`Proxy::is_many_clients`] for who is not counted.
+    /// See [`Proxy::is_many_clients`] for addresses without this limit.
     pub connections_per_client: usize,
-    /// Requests answered at once.
     pub requests_in_flight: usize,
-    /// Most bytes of request line and headers.
     pub header_bytes: usize,
-    /// To the end of the headers.
     pub header_timeout: Duration,
-    /// Between two requests.
     pub idle_timeout: Duration,
-    /// For an answer.
     pub request_timeout: Duration,
-    /// To finish what is in flight.
     pub drain: Duration,
-    /// Still accepting while `/ready` already says no.
     pub drain_delay: Duration,
 }
 
@@ -126,22 +108,21 @@ pub struct Limits {
 pub struct Log {
     /// JSON or text.
     pub format: Format,
-    /// The least level that is written.
-    pub level: Level,
+    pub(crate) level: Level,
 }
 
-/// One setting as it came out.
+/// One setting as it is in effect.
 #[derive(Debug)]
 pub struct Effective {
     /// Its key.
     pub key: &'static str,
     /// Its value, or a secret's length.
     pub value: String,
-    /// Where it stands.
+    /// Where the value comes from.
     pub source: Source,
 }
 
-/// An environment, as [`environment`] gives it.
+/// An environment, as [`environment`] returns it.
 pub trait Variables: IntoIterator<Item = (OsString, OsString)> {}
 
 impl<T: IntoIterator<Item = (OsString, OsString)>> Variables for T {}
@@ -156,11 +137,11 @@ pub fn environment() -> impl Variables {
 impl Config {
     /// Loads and checks everything that `serve` needs.
     ///
-    /// `file` is the settings file; without one, `ZENDESK_TOKEN_CONFIG` in `environment` may name
-    /// it. Variables of the environment win over the file. Where none of them sets `listen`, the variable `PORT` does.
+    /// `file` is the settings file; without one, `ZENDESK_TOKEN_CONFIG` in `environment` may name it. Variables of the
+    /// environment win over the file. If neither sets `listen`, the variable `PORT` does.
     ///
     /// # Errors
-    /// All that is wrong at once, each with key, source and fix.
+    /// Everything that is wrong, each with key, source and fix. The functions below report only what concerns them.
     pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
         let mut config = Self::read(&mut reader);
@@ -170,24 +151,18 @@ impl Config {
         reader.finish(config, |_| true)
     }
 
-    /// Loads what `inspect` needs to judge a login token: the login side, and how the products name players.
-    /// A product's secret that nobody set is made up: the token is not for anybody.
-    ///
-    /// # Errors
-    /// What is wrong with that.
-    pub fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
+    /// Loads what `inspect` needs to judge a login token: the login side, and the products' rules for identities.
+    /// A product's secret that is not set is a random one, since the token is for nobody.
+    pub(crate) fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        products::make_up_secrets(&mut reader);
+        products::assume_secrets(&mut reader);
         let config = Self::read(&mut reader);
-        let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_setting(key));
+        let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
         reader.finish(config, |problem| problem.key.starts_with("login.") || is_of_product(&problem.key))
     }
 
-    /// Loads what the tokens of one product are signed with, and the secrets of the others where set.
-    ///
-    /// # Errors
-    /// What is wrong with that product's secret, or with the file.
-    pub fn load_for_product(
+    /// Loads what the tokens of one product are signed with, and the secrets of the others that are set.
+    pub(crate) fn load_for_product(
         file: Option<&Path>,
         environment: impl Variables,
         product: Product,
@@ -215,21 +190,20 @@ impl Config {
         load_section(Reader::new(file, environment), "chat_api.", desk::chat_api)
     }
 
-    /// Loads `admin.listen` alone, for a command that only talks to a running service.
-    ///
-    /// # Errors
-    /// What is wrong with the file or that one setting.
-    pub fn load_admin_listen(file: Option<&Path>, environment: impl Variables) -> Result<SocketAddr, ConfigError> {
+    /// Loads `admin.listen` alone, for a command that calls a running service.
+    pub(crate) fn load_admin_listen(
+        file: Option<&Path>,
+        environment: impl Variables,
+    ) -> Result<SocketAddr, ConfigError> {
         load_section(Reader::new(file, environment), "admin.listen", |reader| address(reader, "admin.listen"))
     }
 
-    /// Reads every section. What is wrong has a stand-in in its place, so the result counts only when nothing is.
     fn read(reader: &mut Reader) -> Self {
         let limits = limits(reader);
         let products = products::read(reader);
         let login = login::read(reader, limits.requests_in_flight);
         let config = Self {
-            listen: address(reader, settings::LISTEN),
+            listen: address(reader, "listen"),
             admin_listen: address(reader, "admin.listen"),
             origins: origins(reader),
             tls: tls(reader),
@@ -238,7 +212,7 @@ impl Config {
             login,
             products,
             limits,
-            log: log(reader),
+            log: Log { format: reader.value("log.format"), level: reader.get("log.level").unwrap_or(Level::INFO) },
             files: WatchedFiles::default(),
             warnings: Vec::new(),
             effective: Vec::new(),
@@ -258,15 +232,14 @@ impl Config {
 }
 
 impl Proxy {
-    /// Whether the proxy at this address is believed.
-    #[must_use]
-    pub fn trusts(&self, ip: IpAddr) -> bool {
+    /// Whether the proxy at this address is trusted.
+    pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.trusted.iter().any(|network| network.contains(&ip))
     }
 
-    /// Whether connections of this address are many clients', so that `limits.connections_per_client` does not hold for
-    /// it: a trusted proxy, or whatever runs on this machine.
+    /// Whether connections from this address belong to many clients, so that `limits.connections_per_client` does not
+    /// apply: a trusted proxy, or a process on this machine.
     #[must_use]
     pub fn is_many_clients(&self, peer: IpAddr) -> bool {
         peer.to_canonical().is_loopback() || self.trusts(peer)
@@ -276,28 +249,25 @@ impl Proxy {
 /// Reads one section, for a command that needs no other.
 fn load_section<T>(mut reader: Reader, section: &str, read: impl FnOnce(&mut Reader) -> T) -> Result<T, ConfigError> {
     let section_read = read(&mut reader);
-    // A slip in the section's name is this command's to report.
-    let slip = format!("did you mean {section}");
-    reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&slip))
+    let misspelled = format!("did you mean {section}");
+    reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&misspelled))
 }
 
-fn address(reader: &mut Reader, key: &'static str) -> SocketAddr {
-    let needs = "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001";
-    let address = reader.parsed(key, |text| text.parse().map_err(|_| needs.to_owned()));
-    address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+fn address(reader: &mut Reader, key: &str) -> SocketAddr {
+    reader.get(key).unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
-/// None are needed: a page of the service's own host sends no `Origin` with its request, nor does an app.
+/// The list may be empty: pages of the service's own host send no `Origin`, and most apps send none.
 fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
     let key = "cors.origins";
     let origins = reader.entries(key, OriginPattern::parse);
-    if origins.iter().any(OriginPattern::is_open_to_the_wire) {
-        reader.warn(key, "has a plain http origin, whose tokens anyone on the wire can read");
+    if origins.iter().any(OriginPattern::is_unencrypted) {
+        reader.warn(key, "has a plain http origin: anyone on the network can read its tokens");
     }
     origins
 }
 
-/// Whether the two fit together is for the listener to say.
+/// The listener checks whether certificate and key belong together.
 fn tls(reader: &mut Reader) -> Option<Tls> {
     for (key, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
         if !reader.has(key) && reader.has(other) {
@@ -309,68 +279,48 @@ fn tls(reader: &mut Reader) -> Option<Tls> {
     Some(Tls { certificate, key: Secret::new(reader.file("tls.key")?) })
 }
 
-/// A network, or one address as a network of its own. Never every address: whoever is believed may pass for any
-/// client.
+/// A network, or one address. Not all addresses: a trusted client can claim any address as its own.
 fn network(text: &str) -> Result<IpNet, &'static str> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     match network {
         Ok(network) if network.prefix_len() == 0 => Err("trusts every address; name the proxy's network"),
-        // Addresses are judged as what they stand for, so that no such network would ever hold one (RFC 4291 §2.5.5.2).
+        // A peer's IPv4-mapped address is compared as IPv4 (RFC 4291 §2.5.5.2), so such a network would never match.
         Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
-            Err("is an IPv4 address in IPv6's dress; write it as 10.0.0.0/8")
+            Err("is an IPv4-mapped IPv6 network; write it as IPv4, e.g. 10.0.0.0/8")
         }
         Ok(network) => Ok(network),
-        Err(_) => Err("is no network; write it as 10.0.0.0/8, fd00::/8 or 127.0.0.1"),
+        Err(_) => Err("is not a network; write it as 10.0.0.0/8, fd00::/8 or 127.0.0.1"),
     }
 }
 
 fn rate_limit(reader: &mut Reader) -> Option<RateLimit> {
-    let [per_second, burst] = ["rate_limit.per_second", "rate_limit.burst"].map(|key| {
-        let number = reader.has(key).then(|| reader.number(key, 1..=MOST))?;
-        NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX))
-    });
-    if per_second.is_none() && burst.is_some() {
-        reader.reject("rate_limit.burst", "is of no use without rate_limit.per_second; set that too, or drop this");
+    let [per_second, burst] = ["rate_limit.per_second", "rate_limit.burst"].map(|key| reader.get(key));
+    if !reader.has("rate_limit.per_second") && reader.has("rate_limit.burst") {
+        reader.reject("rate_limit.burst", "has no effect without rate_limit.per_second; set that too, or drop this");
     }
     let per_second = per_second?;
     Some(RateLimit { per_second, burst: burst.unwrap_or(per_second) })
 }
 
 fn limits(reader: &mut Reader) -> Limits {
-    let time = || SECOND / 10..=HOUR;
-    let pause = || Duration::ZERO..=HOUR;
     Limits {
-        connections: reader.number("limits.connections", 1..=MOST),
-        connections_per_client: reader.number("limits.connections_per_client", 1..=MOST),
-        requests_in_flight: reader.number("limits.requests_in_flight", 1..=MOST),
-        header_bytes: reader.number("limits.header_bytes", 8192..=1 << 20),
-        header_timeout: reader.duration("limits.header_timeout", time()),
-        idle_timeout: reader.duration("limits.idle_timeout", time()),
-        request_timeout: reader.duration("limits.request_timeout", time()),
-        drain: reader.duration("limits.drain", pause()),
-        drain_delay: reader.duration("limits.drain_delay", pause()),
+        connections: reader.value("limits.connections"),
+        connections_per_client: reader.value("limits.connections_per_client"),
+        requests_in_flight: reader.value("limits.requests_in_flight"),
+        header_bytes: reader.value("limits.header_bytes"),
+        header_timeout: reader.time("limits.header_timeout"),
+        idle_timeout: reader.time("limits.idle_timeout"),
+        request_timeout: reader.time("limits.request_timeout"),
+        drain: reader.time("limits.drain"),
+        drain_delay: reader.time("limits.drain_delay"),
     }
 }
 
-fn log(reader: &mut Reader) -> Log {
-    let format = |text: &str| text.parse().map_err(|()| "needs to be json or text".to_owned());
-    let levels = ["error", "warn", "info", "debug", "trace"];
-    let level = |text: &str| {
-        let level = text.parse().ok().filter(|_| levels.contains(&text));
-        level.ok_or_else(|| format!("needs to be one of {}", levels.join(", ")))
-    };
-    Log {
-        format: reader.parsed("log.format", format).unwrap_or_default(),
-        level: reader.parsed("log.level", level).unwrap_or(Level::INFO),
-    }
-}
-
-/// Judges each secret alone and beside the others.
+/// Checks each secret alone and against the others.
 ///
-/// The same secret in two places means that one is misplaced: whoever holds the weaker side's secret could then
-/// sign for both.
+/// If two places have the same secret, one of them is misplaced, and one side could sign for the other.
 fn check_secrets(reader: &mut Reader, login: &Login, products: &[Section]) {
-    let allow_weak = reader.flag("allow_weak_secrets");
+    let allow_weak = reader.value("allow_weak_secrets");
     let (current, previous) = match &login.signature {
         Signature::Secret { current, previous } => (Some(current), previous.as_ref()),
         Signature::Published { .. } => (None, None),
@@ -381,8 +331,8 @@ fn check_secrets(reader: &mut Reader, login: &Login, products: &[Section]) {
     for (keys, secret) in own.into_iter().chain(products) {
         let Some((key, secret)) = reader.read_from(keys).zip(secret) else { continue };
         products::check_secret(reader, key, secret, allow_weak);
-        if let Some((twin, _)) = seen.iter().find(|(_, other)| other.is_same(secret)) {
-            let what = format!("is the same secret as {twin}; each has its own, so one of the two is misplaced");
+        if let Some((other, _)) = seen.iter().find(|(_, other)| other.is_same(secret)) {
+            let what = format!("is the same secret as {other}; each has its own, so one of the two is misplaced");
             reader.reject(key, what);
         }
         seen.push((key, secret));

@@ -3,7 +3,6 @@
 mod accept;
 mod access_log;
 pub mod admin;
-mod check;
 pub mod client_ip;
 pub mod credentials;
 mod document;
@@ -27,7 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Uri;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use tower::layer::util::Identity;
 use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -36,17 +35,17 @@ use utoipa_axum::routes;
 use crate::config::products::PRODUCTS;
 
 use error::{ApiError, Reason};
-use middleware::{support_sdk_middleware, token_checks, with_middleware};
+use middleware::{check_token_request, support_sdk_middleware, with_middleware};
 
 pub use live_router::LiveRouter;
 pub use state::AppState;
 
 fn router(state: Arc<AppState>) -> Router {
-    let checks = token_checks(&state, state.rate_limit.clone());
-    let pages = with_middleware(page_routes().into(), origin::cors(&state), checks, &state);
+    let checks = |rate_limit| from_fn_with_state((Arc::clone(&state), rate_limit), check_token_request);
+    let pages = with_middleware(page_routes().into(), origin::cors(&state), checks(state.rate_limit.clone()), &state);
     // No CORS: pages have no reason to call this route. No rate limit: Zendesk's servers ask for all players.
     let servers = support_sdk_middleware(server_routes().into());
-    let servers = with_middleware(servers, CorsLayer::new(), token_checks(&state, None), &state);
+    let servers = with_middleware(servers, CorsLayer::new(), checks(None), &state);
     // The fallback is here, without checks, so that a request for an unknown path does not count for the rate limit.
     let open = Router::from(open_routes()).fallback(not_found);
     let open = with_middleware(open, origin::cors(&state), Identity::new(), &state);

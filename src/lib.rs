@@ -1,8 +1,6 @@
 //! A login token comes in, is verified, becomes an identity, and leaves as a Zendesk token.
 //!
-//! The modules stand in the order of that sentence, between what all of them need (metrics, calls to
-//! others, log, settings) and the edges (HTTP, sockets, commands). A module names only modules that stand above it
-//! here; `tests/architecture.rs` holds them to it.
+//! The modules are in the order of dependency: each uses only modules above it. `tests/architecture.rs` checks that.
 
 pub mod telemetry;
 
@@ -21,5 +19,13 @@ pub mod exchange;
 pub mod http;
 
 pub mod server;
+
+mod terminal;
+
+#[cfg(feature = "desk")]
+pub mod desk;
+
+#[cfg(feature = "demo")]
+mod demo;
 
 pub mod cli;

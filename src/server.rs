@@ -6,6 +6,7 @@ mod protocol;
 mod task;
 pub mod listener;
 pub(crate) mod reload;
+pub(crate) mod service;
 pub(crate) mod tls;
 
 use std::future::Future;

@@ -9,9 +9,6 @@ mod name;
 pub mod rules;
 pub mod signing_key;
 mod support_sdk;
-pub mod desk_api;
-pub mod conversations;
-pub mod visitors;
 
 use std::time::Duration;
 

@@ -55,7 +55,7 @@ impl App {
     pub fn of(settings: &[(&str, &str)]) -> Self {
         let config = load(None, settings).unwrap();
         let log = Log::default();
-        let dispatch = log.dispatch(config.log.level);
+        let dispatch = log.dispatch();
         // Every task runs on a thread of the runtime, so that its events reach this log and no other.
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -120,11 +120,11 @@ async fn read(response: Response) -> Answer {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// A subscriber that writes to this log in the service's JSON format.
-    fn dispatch(&self, level: tracing::Level) -> Dispatch {
+    /// A subscriber that writes to this log as the service does by default.
+    fn dispatch(&self) -> Dispatch {
         let log = self.clone();
         let lines = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_span_list(false);
-        lines.with_target(false).with_max_level(level).with_writer(move || log.clone()).into()
+        lines.with_target(false).with_writer(move || log.clone()).into()
     }
 }
 

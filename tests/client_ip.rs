@@ -108,13 +108,13 @@ fn wrong_networks_are_refused() {
     for (value, mend) in [
         ("0.0.0.0/0", "trusts every address"),
         ("::/0", "trusts every address"),
-        ("::ffff:127.0.0.0/104", "IPv6's dress"),
-        ("::ffff:10.0.0.1", "IPv6's dress"),
-        ("10.0.0.0/33", "is no network"),
-        ("10.0.0", "is no network"),
-        ("localhost", "is no network"),
-        ("127.0.0.1:80", "is no network"),
-        ("10.0.0.0/8,x", "entry 2 is no network"),
+        ("::ffff:127.0.0.0/104", "IPv4-mapped IPv6 network"),
+        ("::ffff:10.0.0.1", "IPv4-mapped IPv6 network"),
+        ("10.0.0.0/33", "is not a network"),
+        ("10.0.0", "is not a network"),
+        ("localhost", "is not a network"),
+        ("127.0.0.1:80", "is not a network"),
+        ("10.0.0.0/8,x", "entry 2 is not a network"),
         ("", "needs a list"),
     ] {
         let told = problems(&[("proxy.trusted", value)]);

@@ -134,7 +134,7 @@ fn secret_prints_a_new_strong_secret() {
 fn every_command_has_help_and_a_version() {
     let version = format!("zendesk-token {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(stdout(&output(&["--version"], &[])), version);
-    for subcommand in ["serve", "demo", "check", "healthcheck", "secret"] {
+    for subcommand in ["serve", "demo", "check", "inspect", "healthcheck", "conflict", "visitor", "secret", "openapi"] {
         assert!(stdout(&output(&["--help"], &[])).contains(subcommand));
         let help = output(&[subcommand, "--help"], &[]);
         assert_eq!(help.status.code(), Some(0));

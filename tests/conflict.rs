@@ -1,4 +1,4 @@
-//! `conflict find` and `conflict show`: who has the email.
+//! `conflict find` and `conflict show`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::inspect::CommandOutput;
 use crate::reload::Folder;
 use crate::stub::Reply;
 
-/// Runs a command with an API's settings, in a folder, with nothing on standard input.
+/// Runs a command in a folder, with the API's settings and an empty standard input.
 pub fn run(api: &DeskApi, folder: &Path, arguments: &[&str], changes: &[(&str, &str)]) -> CommandOutput {
     let mut settings = api.settings();
     settings.retain(|(key, _)| changes.iter().all(|(changed, _)| changed != key));
@@ -34,10 +34,10 @@ pub fn users_path(rest: &str) -> String {
 }
 
 #[test]
-fn find_says_who_has_the_email_and_whether_that_is_a_conflict() {
+fn find_lists_the_users_with_the_email_and_says_whether_that_is_a_conflict() {
     let api = DeskApi::start();
-    let told = conflict(&api, &["find", "--email", EMAIL]);
-    assert_eq!(told.status, Some(0), "{}", told.err);
+    let output = conflict(&api, &["find", "--email", EMAIL]);
+    assert_eq!(output.status, Some(0), "{}", output.err);
     for line in [
         "One user of Messaging has the email sue@example.org:",
         &format!("id           {USER}\n"),
@@ -45,47 +45,48 @@ fn find_says_who_has_the_email_and_whether_that_is_a_conflict() {
         "signed up    2025-02-03T19:10:08.152Z\n",
         "brand        9477922990333\n",
         "email        sue@example.org (verification: sso)\n",
-        "--expect SUB says which",
+        "--expect SUB compares the two",
     ] {
-        assert!(told.out.contains(line), "{line}\n{}", told.out);
+        assert!(output.out.contains(line), "{line}\n{}", output.out);
     }
     assert_eq!(api.asked(), [format!("GET {}", users_path("?filter%5Bidentities.email%5D=sue%40example.org"))]);
 
-    let told = conflict(&api, &["find", "--email", EMAIL, "--expect", "new-login-id"]);
-    assert_eq!(told.status, Some(0), "users were found, conflict or not");
+    let output = conflict(&api, &["find", "--email", EMAIL, "--expect", "new-login-id"]);
+    assert_eq!(output.status, Some(0), "users were found, conflict or not");
     assert!(
-        told.out.contains("Conflict: the email is your-own-id's") && told.out.contains("refuses new-login-id with 409")
+        output.out.contains("Conflict: the email belongs to your-own-id")
+            && output.out.contains("refuses new-login-id with 409")
     );
     for remedy in ["--forget-email", "--delete-user"] {
-        assert!(told.out.contains(&format!("zendesk-token conflict resolve {USER} {remedy}\n")), "{}", told.out);
+        assert!(output.out.contains(&format!("zendesk-token conflict resolve {USER} {remedy}\n")), "{}", output.out);
     }
     let folder = Folder::new();
     let file = folder.write("it's mine.toml", "");
     let arguments = ["find", "--email", EMAIL, "--expect", "new-login-id", "--config", file.to_str().unwrap()];
     let command =
         format!("resolve {USER} --config '{}' --forget-email\n", file.to_str().unwrap().replace('\'', r"'\''"));
-    let told = conflict(&api, &arguments).out;
-    assert!(told.contains(&command), "{command}: {told}");
-    let told = conflict(&api, &["find", "--email", EMAIL, "--expect", EXTERNAL_ID]);
-    assert_eq!(told.status, Some(0));
-    assert!(told.out.contains("No conflict: no other login id than your-own-id"), "{}", told.out);
+    let output = conflict(&api, &arguments).out;
+    assert!(output.contains(&command), "{command}: {output}");
+    let output = conflict(&api, &["find", "--email", EMAIL, "--expect", EXTERNAL_ID]);
+    assert_eq!(output.status, Some(0));
+    assert!(output.out.contains("No conflict: no other login id than your-own-id"), "{}", output.out);
 
-    let told = conflict(&api, &["find", "--email", "nobody@example.org", "--expect", "new-login-id"]);
-    assert_eq!(told.status, Some(1));
+    let output = conflict(&api, &["find", "--email", "nobody@example.org", "--expect", "new-login-id"]);
+    assert_eq!(output.status, Some(1));
     assert_eq!(
-        told.out,
-        "No user of Messaging has the email nobody@example.org; where users are kept apart by brand, conversations.brand_id has to be the user's.\n"
+        output.out,
+        "No user of Messaging has the email nobody@example.org; if users are separated by brand, set conversations.brand_id to the user's brand.\n"
     );
 }
 
 #[test]
-fn find_offers_nobody_who_does_not_have_the_email() {
+fn find_offers_only_users_that_have_the_email() {
     let api = DeskApi::start();
     let has = |email: &str| json!({"id": "8", "externalId": "x", "identities": [{"type": "email", "value": email}]});
     for (user, status) in [(has("Sue@Example.org"), 0), (has("stranger@example.org"), 3), (json!({"id": "8"}), 3)] {
         api.then([Step::Say(Reply::Answer(200, json!({"users": [user]}).to_string()))]);
-        let told = conflict(&api, &["find", "--email", EMAIL, "--expect", "y"]);
-        assert_eq!((told.status, told.out.is_empty()), (Some(status), status == 3), "{}", told.out);
+        let output = conflict(&api, &["find", "--email", EMAIL, "--expect", "y"]);
+        assert_eq!((output.status, output.out.is_empty()), (Some(status), status == 3), "{}", output.out);
     }
 }
 
@@ -110,52 +111,52 @@ fn find_as_json_has_the_verdict_and_the_users() {
         let arguments = ["find", "--email", EMAIL, "--json"].into_iter();
         let arguments: Vec<&str> =
             arguments.chain(expect.into_iter().flat_map(|expect| ["--expect", expect])).collect();
-        let told = conflict(&api, &arguments);
-        let json: Value = serde_json::from_str(&told.out).unwrap();
+        let output = conflict(&api, &arguments);
+        let json: Value = serde_json::from_str(&output.out).unwrap();
         let users = json!([user, anonymous]);
         let expected =
             json!({"email": EMAIL, "expect": expect, "conflict": verdict, "in_the_way": in_the_way, "users": users});
-        assert_eq!((json, told.status, told.err.as_str()), (expected, Some(0), ""));
+        assert_eq!((json, output.status, output.err.as_str()), (expected, Some(0), ""));
     }
-    let told = conflict(&api, &["find", "--email", "nobody@example.org", "--json"]);
+    let output = conflict(&api, &["find", "--email", "nobody@example.org", "--json"]);
     let expected =
         json!({"email": "nobody@example.org", "expect": null, "conflict": null, "in_the_way": [], "users": []});
-    assert_eq!((serde_json::from_str::<Value>(&told.out).unwrap(), told.status), (expected, Some(1)));
+    assert_eq!((serde_json::from_str::<Value>(&output.out).unwrap(), output.status), (expected, Some(1)));
 }
 
 #[test]
-fn show_takes_either_id_and_escapes_what_a_terminal_must_not_see() {
+fn show_takes_either_id_and_escapes_control_characters() {
     let api = DeskApi::start();
     for id in [USER, EXTERNAL_ID] {
-        let told = conflict(&api, &["show", id]);
-        assert_eq!((told.status, told.out.contains("2025-02-03")), (Some(0), true), "{}", told.err);
+        let output = conflict(&api, &["show", id]);
+        assert_eq!((output.status, output.out.contains("2025-02-03")), (Some(0), true), "{}", output.err);
         assert_eq!(serde_json::from_str::<Value>(&conflict(&api, &["show", id, "--json"]).out).unwrap()["id"], USER);
     }
     let odd = "a/b?c=%2F d#é\u{1b}[2J\n.";
     api.add(json!({"id": "7", "externalId": odd, "identities": [{"type": "\u{1b}[H\n", "value": "v"}]}));
-    let told = conflict(&api, &["show", odd]);
-    assert_eq!(told.status, Some(0), "{}", told.err);
-    assert!(told.out.contains("external id    a/b?c=%2F d#é\\u{1b}[2J\\u{a}.\n"), "{}", told.out);
-    assert!(told.out.contains("\\u{1b}[H\\u{a}  v\n"), "{}", told.out);
-    let told = conflict(&api, &["show", "nobody"]);
-    assert_eq!((told.status, told.out.as_str()), (Some(1), ""));
+    let output = conflict(&api, &["show", odd]);
+    assert_eq!(output.status, Some(0), "{}", output.err);
+    assert!(output.out.contains("external id    a/b?c=%2F d#é\\u{1b}[2J\\u{a}.\n"), "{}", output.out);
+    assert!(output.out.contains("\\u{1b}[H\\u{a}  v\n"), "{}", output.out);
+    let output = conflict(&api, &["show", "nobody"]);
+    assert_eq!((output.status, output.out.as_str()), (Some(1), ""));
     assert!(
-        told.err.contains("no user of Messaging has the id or external id nobody") && told.err.contains("brand_id")
+        output.err.contains("no user of Messaging has the id or external id nobody") && output.err.contains("brand_id")
     );
     for no_id in ["", ".", ".."] {
-        let told = conflict(&api, &["show", no_id]);
-        assert_eq!((told.status, told.err.as_str()), (Some(2), "USER: is no id: empty, '.' or '..'\n"));
+        let output = conflict(&api, &["show", no_id]);
+        assert_eq!((output.status, output.err.as_str()), (Some(2), "USER: is not an id (empty, '.' or '..')\n"));
     }
 }
 
 #[test]
-fn a_brand_goes_with_every_request() {
+fn every_request_names_the_brand() {
     let api = DeskApi::start();
     let folder = Folder::new();
     let brand = [("conversations.brand_id", "94 779")];
     run(&api, &folder.path(""), &["conflict", "find", "--email", EMAIL], &brand);
-    let told = run(&api, &folder.path(""), &["conflict", "resolve", USER, "--delete-user", "--yes"], &brand);
-    assert_eq!(told.status, Some(0), "{}", told.err);
+    let output = run(&api, &folder.path(""), &["conflict", "resolve", USER, "--delete-user", "--yes"], &brand);
+    assert_eq!(output.status, Some(0), "{}", output.err);
     assert!(
         api.asked().len() == 6 && api.asked().iter().all(|asked| asked.contains("brandId=94+779")),
         "{:?}",
@@ -164,15 +165,15 @@ fn a_brand_goes_with_every_request() {
 }
 
 #[test]
-fn it_runs_with_its_own_settings_alone_and_serve_without_them() {
+fn it_needs_only_its_own_settings_and_serve_does_not_need_them() {
     let api = DeskApi::start();
-    let told = run(
+    let output = run(
         &api,
         &std::env::temp_dir(),
         &["conflict", "show", USER],
         &[("listen", "nonsense"), ("chat_api.token", "")],
     );
-    assert_eq!(told.status, Some(0), "{}", told.err);
+    assert_eq!(output.status, Some(0), "{}", output.err);
     let broken = [
         ("conversations.base_url", "ftp://x"),
         ("conversations.key_secret_file", "/no/such/file"),

@@ -1,4 +1,4 @@
-//! The demo, as a newcomer runs it. Its page is tried in a browser, by `tests/outside/demo.py`.
+//! The demo. `tests/outside/demo.py` tests its page in a browser.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -40,11 +40,11 @@ fn the_printed_curl_line_gives_a_token_that_the_printed_secret_verifies() {
     assert_eq!(from_its_page.send().status, 200);
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0));
-    assert!(!greeting.contains("WARN") && !stopped.log.join("\n").contains("WARN"), "its settings are its own");
+    assert!(!greeting.contains("WARN") && !stopped.log.join("\n").contains("WARN"), "its settings cause no warnings");
 }
 
 #[test]
-fn each_start_has_secrets_of_its_own() {
+fn each_start_has_new_secrets() {
     let (first, second) = (demo(), demo());
     let login_token = between(&first.1, "--cookie 'token=", "'");
     assert_eq!(second.0.get("/generate/token").cookie(login_token).send().refusal(), "401 00-01");
@@ -62,28 +62,28 @@ fn it_reads_no_settings_and_finds_a_free_port() {
 }
 
 #[test]
-fn it_refuses_to_leave_loopback() {
+fn it_listens_only_on_loopback() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let refused = output(&["demo", "--listen", address], &[]);
         assert_eq!(refused.status.code(), Some(1));
-        assert!(String::from_utf8(refused.stderr).unwrap().contains("stays on loopback"));
+        assert!(String::from_utf8(refused.stderr).unwrap().contains("must be a loopback address"));
     }
 }
 
-/// The page of the shop.
+/// The shop's page.
 pub struct Shop {
     address: SocketAddr,
     /// The path, `/` at its end.
     home: String,
 }
 
-/// Where the greeting says that the shop is.
+/// The shop at the URL in the greeting.
 pub fn shop(greeting: &str) -> Shop {
     let (address, key) = between(greeting, "  http://", "/\n").split_once('/').unwrap();
     Shop { address: address.replace("localhost", "127.0.0.1").parse().unwrap(), home: format!("/{key}/") }
 }
 
-/// A form that the shop's page sends.
+/// Posts a form as the shop's page does.
 pub fn post(shop: &Shop, path: &str, form: &str) -> Answer {
     let request = Request::new(shop.address, "POST", &format!("{}{path}", shop.home));
     let request = request.header("Origin", format!("http://{}", shop.address));
@@ -95,7 +95,7 @@ fn get(shop: &Shop, path: &str) -> Answer {
 }
 
 #[test]
-fn the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere() {
+fn the_shop_is_only_below_a_random_path() {
     let (server, greeting) = demo();
     let shop = shop(&greeting);
     let is_random =
@@ -107,7 +107,7 @@ fn the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere() {
     server.get("/generate/token").cookie(&login_token).send();
     assert!(get(&shop, "known").body.contains(&login_token) && get(&shop, "wire/chat").body.contains(&login_token));
 
-    // The origin that is not allowed is the shop's other listener, with the same page.
+    // The foreign origin is the shop's second listener, with the same page.
     let foreign = get(&shop, "known").json()["foreign_origin"].as_str().unwrap().replace("http://", "");
     let listeners = [shop.address, foreign.parse().unwrap(), server.public, server.admin];
     let key = shop.home.trim_matches('/');
@@ -120,15 +120,15 @@ fn the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere() {
                 for method in ["GET", "POST", "HEAD"] {
                     let request = Request::new(address, method, &format!("{home}{path}"));
                     let answer = request.header("Origin", format!("http://{}", shop.address)).send();
-                    // The service itself limits a page.
+                    // The service limits requests of a page.
                     let is_limited = address == server.public && answer.status == 429;
-                    let is_nothing = (answer.status == 404 || is_limited) && !answer.body.contains(&login_token);
-                    assert!(is_nothing, "{method} {address} {home}{path}: {answer:?}");
+                    let is_empty = (answer.status == 404 || is_limited) && !answer.body.contains(&login_token);
+                    assert!(is_empty, "{method} {address} {home}{path}: {answer:?}");
                 }
             }
         }
     }
-    // Nor does the log, or any link, have it.
+    // The path is in no link and not in the log.
     for path in ["", "known"] {
         let answer = get(&shop, path);
         assert_eq!(answer.header("referrer-policy").as_deref(), Some("strict-origin"), "{path}");
@@ -138,7 +138,7 @@ fn the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere() {
 }
 
 #[test]
-fn the_shops_page_is_one_small_document_under_a_strict_policy() {
+fn the_page_is_one_small_document_with_a_strict_policy() {
     let (_server, greeting) = demo();
     let page = get(&shop(&greeting), "");
     let policy = page.header("content-security-policy").unwrap();
@@ -151,7 +151,7 @@ fn the_shops_page_is_one_small_document_under_a_strict_policy() {
 }
 
 #[test]
-fn the_shop_answers_its_own_page_and_nobody_else() {
+fn the_shop_answers_only_its_own_page() {
     let (_server, greeting) = demo();
     let shop = shop(&greeting);
     let (port, home) = (shop.address.port(), &shop.home);
@@ -176,7 +176,7 @@ fn the_shop_answers_its_own_page_and_nobody_else() {
 }
 
 #[test]
-fn a_player_signs_in_and_every_step_of_the_way_is_shown_as_it_went() {
+fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
     let (server, greeting) = demo();
     let shop = shop(&greeting);
     let signed_in = post(&shop, "sign-in", "name=Kay&email=kay%40example.com&next=run%2Fexpired%2Fchat");
@@ -187,17 +187,17 @@ fn a_player_signs_in_and_every_step_of_the_way_is_shown_as_it_went() {
         "{cookie}"
     );
     let login_token = between(&cookie, "token=", ";");
-    let asked =
+    let response =
         server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{}", shop.address)).send();
     let known: Value = get(&shop, "known").json();
     let secret = known["products"][0]["secret"].as_str().unwrap();
-    assert_eq!(open(&asked.token(), secret).1["email"], "kay@example.com");
-    let told: Value = get(&shop, "wire/chat").json();
-    let [exchanged] = &told.as_array().unwrap()[..] else { panic!("{told}") };
-    assert!(exchanged["request"].as_str().unwrap().starts_with("GET /generate/token HTTP/1.1\r\nHost: "));
-    assert!(exchanged["request"].as_str().unwrap().contains(&format!("Cookie: token={login_token}\r\n")));
-    assert!(exchanged["answer"].as_str().unwrap().ends_with(&asked.body));
-    let steps = exchanged["steps"].as_array().unwrap();
+    assert_eq!(open(&response.token(), secret).1["email"], "kay@example.com");
+    let exchanges: Value = get(&shop, "wire/chat").json();
+    let [exchange] = &exchanges.as_array().unwrap()[..] else { panic!("{exchanges}") };
+    assert!(exchange["request"].as_str().unwrap().starts_with("GET /generate/token HTTP/1.1\r\nHost: "));
+    assert!(exchange["request"].as_str().unwrap().contains(&format!("Cookie: token={login_token}\r\n")));
+    assert!(exchange["answer"].as_str().unwrap().ends_with(&response.body));
+    let steps = exchange["steps"].as_array().unwrap();
     let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["origin", "cookie", "verify", "identity", "sign"]);
     assert!(steps.iter().all(|step| step["refusal"].is_null() && step["microseconds"].as_f64().unwrap() >= 0.0));
@@ -207,13 +207,13 @@ fn a_player_signs_in_and_every_step_of_the_way_is_shown_as_it_went() {
     assert_eq!(expired.header("location"), Some(format!("http://{}{}#", shop.address, shop.home)));
     let cookie = expired.header("set-cookie").unwrap();
     assert_eq!(server.get("/generate/token").cookie(between(&cookie, "token=", ";")).send().refusal(), "401 00-01");
-    let told: Value = get(&shop, "wire/chat?after=1").json();
-    let last = told[0]["steps"].as_array().unwrap().last().unwrap();
+    let exchanges: Value = get(&shop, "wire/chat?after=1").json();
+    let last = exchanges[0]["steps"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["name"], &last["refusal"]), (&"verify".into(), &"00-01".into()));
 }
 
 #[test]
-fn a_cut_wire_answers_nobody_until_it_is_mended() {
+fn the_service_is_unreachable_while_the_proxy_is_cut() {
     let (server, greeting) = demo();
     let shop = shop(&greeting);
     assert_eq!(server.get("/generate/token").send().status, 401);
@@ -225,7 +225,7 @@ fn a_cut_wire_answers_nobody_until_it_is_mended() {
 }
 
 #[test]
-fn with_a_real_secret_it_takes_pasted_logins_and_makes_none() {
+fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
     let folder = Folder::new();
     let file = folder.write("secret", LOGIN_SECRET);
     let (server, greeting) =
@@ -235,42 +235,45 @@ fn with_a_real_secret_it_takes_pasted_logins_and_makes_none() {
     let known = get(&shop, "known");
     assert_eq!((&known.json()["can_mint"], known.body.contains(LOGIN_SECRET)), (&false.into(), false));
     for (form, problem) in [
-        ("name=Jane+Doe&email=jane%40example.com".to_owned(), "there is no login token; paste one"),
-        ("login_token=a.b%3Bc".to_owned(), "that has letters that no login token has; paste the token alone"),
-        ("login_token=%01".to_owned(), "that has letters that no login token has; paste the token alone"),
-        (format!("login_token={}", "x".repeat(4092)), "that is longer than browsers keep a cookie"),
+        ("name=Jane+Doe&email=jane%40example.com".to_owned(), "the form has no login token; paste one"),
+        (
+            "login_token=a.b%3Bc".to_owned(),
+            "the text has characters that a login token can't have; paste only the token",
+        ),
+        ("login_token=%01".to_owned(), "the text has characters that a login token can't have; paste only the token"),
+        (format!("login_token={}", "x".repeat(4092)), "the token is too long for a cookie"),
     ] {
         let refused = post(&shop, "sign-in", &form);
         assert_eq!((refused.status, refused.header("set-cookie")), (303, None), "{form}");
-        let told = get(&shop, "known").json()["session"]["problem"].as_str().unwrap().to_owned();
-        assert!(told.starts_with(problem), "{told}");
+        let shown = get(&shop, "known").json()["session"]["problem"].as_str().unwrap().to_owned();
+        assert!(shown.starts_with(problem), "{shown}");
     }
     let token = LoginToken::valid().mint();
     let pasted = post(&shop, "sign-in", &format!("login_token=+Bearer+{}%0A{}+", &token[..50], &token[50..]));
     assert!(pasted.header("set-cookie").unwrap().starts_with(&format!("token={token};")));
-    let asked = server.get("/generate/token").cookie(&token).header("Origin", "https://shop.example.com").send();
-    assert_eq!(asked.status, 200);
+    let response = server.get("/generate/token").cookie(&token).header("Origin", "https://shop.example.com").send();
+    assert_eq!(response.status, 200);
     fs::write(&file, "short").unwrap();
-    for (arguments, told) in [
+    for (arguments, message) in [
         (["--login-secret-file", file.to_str().unwrap()], "login.secret_file"),
         (["--login-secret-file", "/no/such/file"], "login.secret_file"),
         (["--origin", "shop.example.com"], "--origin: does not start with https://"),
     ] {
         let refused = output(&[&["demo", "--listen", "127.0.0.1:0"], &arguments[..]].concat(), &[]);
         assert!(!refused.status.success());
-        assert!(String::from_utf8(refused.stderr).unwrap().contains(told), "{told}");
+        assert!(String::from_utf8(refused.stderr).unwrap().contains(message), "{message}");
     }
 }
 
 #[test]
-fn across_sites_the_shop_has_another_host_than_the_service() {
+fn cross_site_gives_shop_and_service_different_hosts() {
     let (server, greeting) = demo_with(&["--cross-site"]);
     assert!(greeting.contains("  http://localhost:"), "{greeting}");
     assert!(greeting.contains(&format!("http://{}/generate/token", server.public)));
 }
 
 #[test]
-fn nothing_of_it_is_there_when_the_service_serves() {
+fn serve_has_no_routes_of_the_demo() {
     let server = Server::with_all_products(&[]);
     for path in ["/", "/known", "/sign-in", "/sign-out", "/wire/chat", "/zendesk", "/service/down", "/service/up"] {
         for method in ["GET", "POST"] {
@@ -281,7 +284,7 @@ fn nothing_of_it_is_there_when_the_service_serves() {
 }
 
 #[test]
-fn more_connections_than_a_browser_has_are_closed_and_the_demo_goes_on() {
+fn too_many_connections_are_closed_and_the_demo_goes_on() {
     let (server, greeting) = demo();
     let held: Vec<_> = (0..200).map(|_| crate::client::connect(server.public)).collect();
     assert_eq!(get(&shop(&greeting), "known").status, 200);

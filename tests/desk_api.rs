@@ -1,5 +1,5 @@
-//! The support desk's APIs on loopback. Each request is held against the Sunshine Conversations API's own description
-//! (`fixtures/sunshine-conversations-users.json`, of `zendesk/sunshine-conversations-api-spec` 17.12.1), whose examples it answers with.
+//! A stub of the support desk's APIs. It checks each request against the Sunshine Conversations API's own description
+//! (`fixtures/sunshine-conversations-users.json`, of `zendesk/sunshine-conversations-api-spec` 17.12.1), and answers with its examples.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -22,26 +22,26 @@ pub const USER: &str = "67a11490f0305f4a391e9f8a";
 pub const EXTERNAL_ID: &str = "your-own-id";
 pub const EMAIL: &str = "sue@example.org";
 
-/// An API that knows the user of the examples.
+/// An API with the user of the examples.
 pub struct DeskApi {
     stub: Stub,
     state: Arc<State>,
 }
 
-/// What becomes of one request.
+/// How the API handles one request.
 pub enum Step {
-    /// What was asked for is done, and said as described.
+    /// Does what the request asks for, and answers as described.
     Do,
-    /// Nothing is done, and this is said.
+    /// Does nothing, and answers with this.
     Say(Reply),
-    /// What was asked for is done, and then this is said.
+    /// Does what the request asks for, and answers with this.
     DoAndSay(Reply),
 }
 
 struct State {
     description: Value,
     users: Mutex<Vec<Value>>,
-    /// What becomes of the next requests, before all is as described again.
+    /// For the next requests; later ones are handled as described.
     steps: Mutex<VecDeque<Step>>,
     asked: Mutex<Vec<ReceivedRequest>>,
     breaches: Mutex<Vec<String>>,
@@ -65,7 +65,7 @@ impl DeskApi {
         Self { stub, state }
     }
 
-    /// The settings that lead to it.
+    /// The settings for this API.
     pub fn settings(&self) -> Vec<(String, String)> {
         let settings = [
             ("conversations.base_url", format!("{}/sc", self.stub.url())),
@@ -116,7 +116,7 @@ impl Drop for DeskApi {
     }
 }
 
-/// Takes the percent-encoding off; None where it makes no UTF-8.
+/// Decodes percent-encoding; `None` if the result is not UTF-8.
 pub fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
@@ -146,7 +146,7 @@ impl State {
         if let Step::DoAndSay(said) = step { said } else { reply }
     }
 
-    /// Holds a request against the description, and does what it asks for.
+    /// Checks a request against the description, and does what it asks for.
     fn described(&self, asked: &ReceivedRequest) -> Result<Reply, &'static str> {
         let login = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
         if asked.header("authorization") != Some(format!("Basic {login}").as_str()) {
@@ -227,7 +227,7 @@ impl State {
     }
 }
 
-/// The visitor that the Chat API's pages show.
+/// The visitor in the Chat API's documentation.
 fn visitor(asked: &ReceivedRequest) -> Result<Reply, &'static str> {
     if asked.header("authorization") != Some(format!("Bearer {CHAT_TOKEN}").as_str()) {
         return Ok(Reply::Answer(401, json!({"error": "invalid_token"}).to_string()));

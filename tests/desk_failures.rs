@@ -1,4 +1,4 @@
-//! What the support desk's APIs may do instead of answering.
+//! The desk's commands when an API fails.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,39 +26,37 @@ pub fn say(status: u16) -> Step {
 }
 
 #[test]
-fn what_is_no_answer_is_told_in_words_with_the_mend() {
+fn failures_are_explained_with_a_fix() {
     let elsewhere = DeskApi::start();
-    for (reply, told) in [
+    let unexpected = |body: &str| (Reply::Answer(200, body.to_owned()), "does not match its description");
+    for (reply, message) in [
         (
             Reply::Answer(401, refusal("unauthorized", "Authorization is required")),
-            "answered with status 401 (unauthorized: Authorization is required); are conversations.key_id and conversations.key_secret right, and not revoked?",
+            "answered with status 401 (unauthorized: Authorization is required); check conversations.key_id and conversations.key_secret, and that the key was not revoked",
         ),
         (
             Reply::Answer(403, refusal("forbidden", "No\u{1b}[31m")),
-            "status 403 (forbidden: No\\u{1b}[31m); does that key have the right to this?",
+            "status 403 (forbidden: No\\u{1b}[31m); check the permissions of the API key",
         ),
         (
             Reply::Answer(404, refusal("app_not_found", "App not found")),
-            "status 404 (app_not_found: App not found); is conversations.subdomain",
+            "status 404 (app_not_found: App not found); check conversations.subdomain",
         ),
-        (Reply::Answer(404, "<html>".to_owned()), "status 404; is conversations.subdomain"),
+        (Reply::Answer(404, "<html>".to_owned()), "status 404; check conversations.subdomain"),
         (Reply::Answer(409, refusal("conflict", "In use")), "status 409 (conflict: In use)\n"),
         (Reply::Answer(400, "x".repeat(2 << 20)), "status 400\n"),
-        (Reply::Answer(200, "x".repeat(2 << 20)), "is over 1 MiB; is conversations.subdomain"),
+        (Reply::Answer(200, "x".repeat(2 << 20)), "is over 1 MiB; check conversations.subdomain"),
         (Reply::Huge, "is over 1 MiB"),
         (
             Reply::Redirect(format!("{}/sc/v2/apps/{APP}/users", elsewhere.url())),
-            "status 302, which would lead elsewhere",
+            "status 302, a redirect, which is not followed",
         ),
-        (Reply::Answer(200, "<html>".to_owned()), "is not what its description says"),
-        (Reply::Answer(200, "{}".to_owned()), "is not what its description says"),
-        (Reply::Answer(200, r#"{"users":{}}"#.to_owned()), "is not what its description says"),
-        (Reply::Answer(200, r#"{"users":[{"id":7}]}"#.to_owned()), "is not what its description says"),
-        (
-            Reply::Answer(200, r#"{"users":[{"id":"7","identities":[{"type":1}]}]}"#.to_owned()),
-            "is not what its description says",
-        ),
-        (Reply::Answer(204, String::new()), "is not what its description says"),
+        unexpected("<html>"),
+        unexpected("{}"),
+        unexpected(r#"{"users":{}}"#),
+        unexpected(r#"{"users":[{"id":7}]}"#),
+        unexpected(r#"{"users":[{"id":"7","identities":[{"type":1}]}]}"#),
+        (Reply::Answer(204, String::new()), "does not match its description"),
         (
             Reply::With(429, "Retry-After: 3600\r\n".to_owned(), refusal("too_many_requests", "Slow down")),
             "status 429 (too_many_requests: Slow down); try again in 3600 s",
@@ -73,7 +71,7 @@ fn what_is_no_answer_is_told_in_words_with_the_mend() {
             "{reply:?}: {}",
             failed.err
         );
-        assert!(failed.err.contains(told) && failed.err.lines().count() == 1, "{told}: {}", failed.err);
+        assert!(failed.err.contains(message) && failed.err.lines().count() == 1, "{message}: {}", failed.err);
     }
     assert!(elsewhere.asked().is_empty(), "no redirect is followed");
     let api = DeskApi::start();
@@ -87,21 +85,25 @@ fn what_is_no_answer_is_told_in_words_with_the_mend() {
 }
 
 #[test]
-fn a_key_that_the_api_repeats_is_not_repeated() {
+fn a_key_in_an_error_message_is_not_printed() {
     let both = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
-    for told in [KEY_SECRET, KEY_ID, &both] {
+    for secret in [KEY_SECRET, KEY_ID, &both] {
         let api = DeskApi::start();
         api.then([Step::Say(Reply::Answer(
             401,
-            refusal("unauthorized", &format!("{} {told} is wrong", "x".repeat(190))),
+            refusal("unauthorized", &format!("{} {secret} is wrong", "x".repeat(190))),
         ))]);
         let failed = find(&api);
-        assert!(failed.err.contains("status 401 (unauthorized); are") && !failed.err.contains("xxx"), "{}", failed.err);
+        assert!(
+            failed.err.contains("status 401 (unauthorized); check") && !failed.err.contains("xxx"),
+            "{}",
+            failed.err
+        );
     }
 }
 
 #[test]
-fn what_passes_is_asked_again_with_growing_pauses() {
+fn temporary_failures_are_retried_with_growing_delays() {
     let api = DeskApi::start();
     api.then([
         say(500),
@@ -111,8 +113,12 @@ fn what_passes_is_asked_again_with_growing_pauses() {
     ]);
     let started = Instant::now();
     let found = find(&api);
-    assert_eq!((found.status, api.asked().len(), found.err.as_str()), (Some(0), 5, ""), "a log needs no progress");
-    // 0.5, 1, 2 and 4 s, and up to as much again.
+    assert_eq!(
+        (found.status, api.asked().len(), found.err.as_str()),
+        (Some(0), 5, ""),
+        "without a terminal, retries are not reported"
+    );
+    // 0.5, 1, 2 and 4 s, and jitter of up to as much again.
     assert!(started.elapsed().as_millis() >= 7400, "{:?}", started.elapsed());
     let api = DeskApi::start();
     api.then((0..9).map(|_| say(503)));
@@ -126,7 +132,7 @@ fn what_passes_is_asked_again_with_growing_pauses() {
 }
 
 #[test]
-fn an_api_that_says_when_is_asked_then() {
+fn retries_respect_retry_after() {
     for (when, shortest, tries) in [
         ("Retry-After: 3\r\n", 3000, 2),
         ("Retry-After: 0\r\n", 500, 2),
@@ -146,19 +152,19 @@ fn an_api_that_says_when_is_asked_then() {
 }
 
 #[test]
-fn a_silent_api_is_given_up_within_a_minute() {
+fn an_api_that_does_not_answer_fails_within_a_minute() {
     let api = DeskApi::start();
     api.then((0..9).map(|_| Step::Say(Reply::Late(Duration::from_secs(70), 200, String::new()))));
     let started = Instant::now();
     let failed = find(&api);
     assert_eq!(failed.status, Some(3));
-    assert!(failed.err.contains("gave no answer within 10 s"), "{}", failed.err);
+    assert!(failed.err.contains("did not answer within 10 s"), "{}", failed.err);
     assert!((30..180).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     assert!((3..=5).contains(&api.asked().len()), "{:?}", api.asked());
 }
 
 #[test]
-fn pauses_are_told_on_a_terminal() {
+fn retries_are_reported_on_a_terminal() {
     if Command::new("script").arg("--version").output().is_err() {
         return skip("script (util-linux) gives no terminal here");
     }
@@ -169,7 +175,10 @@ fn pauses_are_told_on_a_terminal() {
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
     script.envs(api.settings().iter().map(|(key, value)| (crate::harness::variable(key), value.clone())));
-    let told = String::from_utf8(script.output().unwrap().stdout).unwrap();
-    assert!(told.contains("answered with status 503 (internal_error: Something broke); again in "), "{told}");
-    assert!(told.contains(" s (try 2 of 5)"), "{told}");
+    let output = String::from_utf8(script.output().unwrap().stdout).unwrap();
+    assert!(
+        output.contains("answered with status 503 (internal_error: Something broke); trying again in "),
+        "{output}"
+    );
+    assert!(output.contains(" s (attempt 2 of 5)"), "{output}");
 }

@@ -15,6 +15,7 @@ use zendesk_token::config::origin::OriginPattern;
 use zendesk_token::config::problem::ConfigError;
 use zendesk_token::config::products::Product;
 use zendesk_token::config::secret::Secret;
+use zendesk_token::desk::{User, Visitor};
 use zendesk_token::exchange::Exchange;
 use zendesk_token::http::client_ip::client_ip;
 use zendesk_token::http::credentials;
@@ -23,9 +24,7 @@ use zendesk_token::login::strict_json::Members;
 use zendesk_token::login::token::LoginToken;
 use zendesk_token::login::verifier::Credentials;
 use zendesk_token::metrics::Metrics;
-use zendesk_token::zendesk::conversations::User;
 use zendesk_token::zendesk::signing_key::SigningKey;
-use zendesk_token::zendesk::visitors::Visitor;
 
 /// A time at which the tokens of the corpus are valid.
 const NOW: i64 = 1_800_000_000;

@@ -192,7 +192,7 @@ fn an_answer_of_the_desk_with_a_member_twice_is_not_as_described() {
         api.then([Step::Say(Reply::Answer(200, answer.to_owned()))]);
         let told = run(&api, &folder.path(""), &["conflict", "resolve", "7", "--delete-user", "--yes"], &[]);
         assert_eq!(told.status, Some(3), "{answer}");
-        assert!(told.err.contains("is not what its description says"), "{}", told.err);
+        assert!(told.err.contains("does not match its description"), "{}", told.err);
     }
     assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 0);
 }

@@ -1,6 +1,6 @@
 //! Which pages may ask, and what the browser is answered.
 
-use zendesk_token::config::origin::{OriginPattern, may_be_called};
+use zendesk_token::config::origin::{OriginPattern, is_safe_to_call};
 
 use crate::app::App;
 use crate::client::Answer;
@@ -203,11 +203,11 @@ fn without_origins_pages_of_the_own_host_and_apps_get_tokens_and_nobody_else() {
 #[test]
 fn a_service_with_secrets_of_ours_is_never_called_by_the_scheme_of_an_app() {
     for url in ["https://login.example.com", "http://127.0.0.1:8080"] {
-        assert!(may_be_called(url), "{url}");
+        assert!(is_safe_to_call(url), "{url}");
     }
     for url in ["app://login.example.com", "capacitor://localhost", "http://login.example.com", "https://*.example.com"]
     {
-        assert!(!may_be_called(url), "{url}");
+        assert!(!is_safe_to_call(url), "{url}");
     }
 }
 
@@ -352,7 +352,7 @@ fn origins_as_browsers_write_them_are_taken() {
     ];
     for origin in right {
         let pattern = OriginPattern::parse(origin).unwrap();
-        assert!(!pattern.is_open_to_the_wire());
+        assert!(!pattern.is_unencrypted());
         assert_eq!(pattern.allows(origin.as_bytes()), !origin.contains('*'), "{origin}");
         assert_eq!(pattern.is_exact(), !origin.contains('*'));
     }
@@ -370,6 +370,6 @@ fn a_plain_http_origin_elsewhere_is_warned_of() {
     ] {
         let config = load(None, &usual(&[("cors.origins", origin)])).unwrap();
         let warnings = format!("{:?}", config.warnings);
-        assert_eq!(warnings.contains("anyone on the wire"), warned, "{origin}: {warnings}");
+        assert_eq!(warnings.contains("anyone on the network"), warned, "{origin}: {warnings}");
     }
 }

@@ -49,7 +49,7 @@ fn whatever_the_login_claims_an_issued_token_keeps_its_products_rules() {
         let candidates = Credentials { bearer: None, cookies: vec![token::LoginToken::new(login.as_bytes())] };
         for ((rule, exchange), product) in exchanges.iter().flat_map(|one| PRODUCTS.map(|product| (one, product))) {
             let Ok(token) = exchange.run(product, &candidates, NOW).now_or_never().unwrap() else { continue };
-            *issued.borrow_mut().entry((*rule, product.word())).or_default() += 1;
+            *issued.borrow_mut().entry((*rule, product.as_str())).or_default() += 1;
             let (header, claims) = open(token.token.as_str(), secret(product));
             let object = |json: &Value| serde_json::from_value::<Object>(json.clone()).unwrap();
             assert_eq!(rules::violations(product, &object(&header), &object(&claims), Some(KEY_ID), NOW), []);

@@ -121,7 +121,7 @@ fn wrong_limits_are_refused() {
     }
     let told = problems(&[("rate_limit.burst", "5")]);
     assert!(
-        told.starts_with("rate_limit.burst (") && told.contains("of no use without rate_limit.per_second"),
+        told.starts_with("rate_limit.burst (") && told.contains("has no effect without rate_limit.per_second"),
         "{told}"
     );
     let limit = load(None, &usual(&[("rate_limit.per_second", "7")])).unwrap().rate_limit.unwrap();

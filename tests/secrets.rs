@@ -1,4 +1,4 @@
-//! What may serve as a secret.
+//! Which bytes are accepted as a secret.
 
 use std::fs;
 
@@ -67,7 +67,7 @@ fn empty_short_and_placeholder_secrets_are_refused() {
     }
 }
 
-/// An RSA modulus of so many bytes: the highest bit is set, and the number is odd.
+/// An RSA modulus with this many bytes: an odd number with the highest bit set.
 fn modulus(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|index| u8::try_from((index * 167 + 0xb1) % 251).unwrap() | 0x81).collect()
 }
@@ -80,7 +80,7 @@ fn assert_all_are(kind: Weakness, values: &[impl AsRef<[u8]>]) {
 }
 
 #[test]
-fn what_others_can_read_is_no_secret() {
+fn what_others_can_read_is_not_a_secret() {
     let id = PROJECT;
     assert_all_are(Weakness::Uuid, &[id, &id.to_uppercase(), &format!("{{{id}}}"), &format!("urn:uuid:{id}")]);
     assert_all_are(Weakness::Uuid, &[format!("({id})")]);
@@ -110,7 +110,7 @@ fn what_others_can_read_is_no_secret() {
 }
 
 #[test]
-fn where_a_secret_is_kept_is_no_secret() {
+fn the_place_of_a_secret_is_not_a_secret() {
     assert_all_are(
         Weakness::Url,
         &["https://login.xsolla.com/api/projects/keys", "postgres://u:p@db.example.com/login"],
@@ -135,7 +135,7 @@ fn where_a_secret_is_kept_is_no_secret() {
 }
 
 #[test]
-fn a_reference_that_nothing_has_replaced_is_no_secret() {
+fn a_reference_that_nothing_has_replaced_is_not_a_secret() {
     assert_all_are(
         Weakness::Reference,
         &[
@@ -184,7 +184,7 @@ fn a_reference_that_nothing_has_replaced_is_no_secret() {
 }
 
 #[test]
-fn a_damaged_or_repeated_text_is_no_secret() {
+fn a_damaged_or_repeated_text_is_not_a_secret() {
     let secret = LOGIN_SECRET;
     assert_all_are(Weakness::Damaged, &[format!("{secret}\u{a0}"), format!("\u{200b}{secret}")]);
     assert_all_are(Weakness::Damaged, &[format!("{secret}\u{feff}"), secret.replacen('a', "a\u{200b}", 1)]);
@@ -199,7 +199,7 @@ fn a_damaged_or_repeated_text_is_no_secret() {
             "********************************",
         ],
     );
-    // What nobody sees, and forms of plain characters that documents and keyboards put in their place.
+    // Invisible characters, and typographic forms of plain ones.
     for letter in [
         '\0', '\u{1b}', '\u{7f}', '\u{85}', '´', '\u{34f}', '\u{1680}', '\u{180e}', '\u{2800}', '\u{3164}', '\u{fe0f}',
         '\u{ff02}', '７', 'Ａ',
@@ -231,7 +231,7 @@ fn a_damaged_or_repeated_text_is_no_secret() {
 }
 
 #[test]
-fn generated_secrets_are_taken_in_every_usual_notation() {
+fn generated_secrets_are_accepted_in_every_usual_notation() {
     for number in 0..500_u32 {
         let bytes = Sha512::digest(number.to_le_bytes());
         for length in [32, 48, 64] {
@@ -249,7 +249,7 @@ fn generated_secrets_are_taken_in_every_usual_notation() {
 }
 
 #[test]
-fn a_random_secret_is_taken_whatever_it_begins_and_ends_with() {
+fn a_random_secret_is_accepted_with_any_start_and_end() {
     let starts =
         ["", "${", "$(", "{{", "op:", "arn:", "/", "./", "~/", "X:/", "{", "[", "<", "`", "projects/", "vault:"];
     for number in 0..500_u32 {
@@ -257,7 +257,7 @@ fn a_random_secret_is_taken_whatever_it_begins_and_ends_with() {
             (0..3_u8).flat_map(|part| Sha512::digest([&number.to_le_bytes()[..], &[part]].concat())).collect();
         let printable: String = random.iter().map(|byte| char::from(b'!' + byte % 94)).collect();
         let whole = [32, 40, 64].map(|length| printable[..length].to_owned());
-        // A start alone makes no reference, path or document of it.
+        // The start alone does not make it a reference, path or document.
         let begun = starts.map(|start| format!("{start}{}x", whole[0]));
         let enclosed = [("{", "}"), ("[", "]")].map(|(before, after)| format!("{before}{}{after}", whole[0]));
         for secret in whole.iter().chain(&begun).chain(&enclosed) {
@@ -273,18 +273,18 @@ fn a_random_secret_is_taken_whatever_it_begins_and_ends_with() {
 }
 
 #[test]
-fn letters_that_no_generator_makes_are_warned_of() {
+fn characters_that_no_generator_makes_are_warned_of() {
     let (before, after) = LOGIN_SECRET.split_at(20);
     for odd in ["é", "ß", "ж", " ", "\n"] {
         let report = output(&["check"], &recommended(&[("login.secret", &format!("{before}{odd}{after}"))]));
-        let told = String::from_utf8(report.stdout).unwrap();
-        assert!(told.contains("has characters that no generator of secrets makes; copy it again"), "{odd:?}: {told}");
-        assert!(told.ends_with("No errors, 1 warning(s).\n"), "{told}");
+        let text = String::from_utf8(report.stdout).unwrap();
+        assert!(text.contains("has characters that no generator of secrets makes; copy it again"), "{odd:?}: {text}");
+        assert!(text.ends_with("No errors, 1 warning(s).\n"), "{text}");
     }
 }
 
 #[test]
-fn a_secret_is_4_kib_at_most_wherever_it_stands() {
+fn a_secret_is_at_most_4_kib_in_every_source() {
     let long = "q7RkP2vX9mZt4LwY8sBn3HcD6fGj1K5+".repeat(129);
     let file = SettingsFile::new(&long);
     let path = file.path().to_str().unwrap();
@@ -293,27 +293,27 @@ fn a_secret_is_4_kib_at_most_wherever_it_stands() {
     without.retain(|(key, _)| *key != "login.secret");
     let from_file = load(None, &[&*without, &[("login.secret_file", path)]].concat()).unwrap_err().to_string();
     let from_settings = load(Some(&in_settings), &without).unwrap_err().to_string();
-    for told in [problems(&[("login.secret", &long)]), from_file, from_settings] {
-        assert!(told.starts_with("login.secret") && told.lines().count() == 1, "{told}");
-        assert!(told.ends_with("is larger than 4 KiB; is it a secret?"), "{told}");
+    for text in [problems(&[("login.secret", &long)]), from_file, from_settings] {
+        assert!(text.starts_with("login.secret") && text.lines().count() == 1, "{text}");
+        assert!(text.ends_with("is larger than 4 KiB; is it a secret?"), "{text}");
     }
 }
 
 #[test]
-fn what_may_be_a_secret_after_all_is_allowed_with_a_warning_and_nothing_else_is() {
+fn only_weak_secrets_that_may_be_real_are_allowed_with_a_warning() {
     let path = "/run/secrets/production/login_secret";
     for (secret, error) in [(PROJECT, "is a UUID"), (&*hex::encode(modulus(256)), "RSA modulus"), (path, "is a path")] {
-        let told = problems(&[("login.secret", secret)]);
-        assert!(told.starts_with("login.secret (ZENDESK_TOKEN_LOGIN__SECRET): ") && told.contains(error), "{told}");
-        assert!(told.contains("allow_weak_secrets") && !told.contains(secret), "{told}");
+        let text = problems(&[("login.secret", secret)]);
+        assert!(text.starts_with("login.secret (ZENDESK_TOKEN_LOGIN__SECRET): ") && text.contains(error), "{text}");
+        assert!(text.contains("allow_weak_secrets") && !text.contains(secret), "{text}");
         let config = load(None, &usual(&[("login.secret", secret), ("allow_weak_secrets", "true")])).unwrap();
         assert!(config.warnings.iter().any(|warning| warning.what.contains("WEAK SECRET")), "{:?}", config.warnings);
     }
     let token = LoginToken::valid().mint();
     let damaged = format!("{LOGIN_SECRET}\u{200b}");
     for secret in ["${XSOLLA_LOGIN_SECRET}", "https://login.xsolla.com/secret", &token, &damaged] {
-        let told = problems(&[("login.secret", secret), ("allow_weak_secrets", "true")]);
-        assert!(told.starts_with("login.secret (") && told.lines().count() == 1, "{told}");
+        let text = problems(&[("login.secret", secret), ("allow_weak_secrets", "true")]);
+        assert!(text.starts_with("login.secret (") && text.lines().count() == 1, "{text}");
     }
 }
 
@@ -330,7 +330,7 @@ fn a_byte_order_mark_before_a_secret_is_dropped() {
 }
 
 #[test]
-fn strong_secrets_are_taken_whatever_their_bytes() {
+fn strong_secrets_are_accepted_with_any_bytes() {
     for secret in [
         LOGIN_SECRET,
         CHAT_SECRET,
@@ -348,19 +348,19 @@ fn strong_secrets_are_taken_whatever_their_bytes() {
 }
 
 #[test]
-fn what_is_weak_is_an_error_with_the_mend_or_a_warning_where_allowed() {
+fn a_weak_secret_is_an_error_with_the_fix_or_a_warning_where_allowed() {
     let short = "q7RkP2vX9mZt4LwY8sBn";
-    for (secret, told) in [(short, "is 20 bytes and needs 32"), ("changeme", "known placeholder")] {
+    for (secret, text) in [(short, "is 20 bytes and needs 32"), ("changeme", "known placeholder")] {
         let refused = output(&["check"], &usual(&[("login.secret", secret)]));
         let error = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(2));
-        assert!(error.contains("login.secret (ZENDESK_TOKEN_LOGIN__SECRET)") && error.contains(told), "{error}");
+        assert!(error.contains("login.secret (ZENDESK_TOKEN_LOGIN__SECRET)") && error.contains(text), "{error}");
         assert!(error.contains("; copy ") && error.contains("allow_weak_secrets"), "{error}");
 
         let allowed = output(&["check"], &usual(&[("login.secret", secret), ("allow_weak_secrets", "true")]));
         let report = String::from_utf8(allowed.stdout).unwrap();
         assert_eq!(allowed.status.code(), Some(0));
-        assert!(report.contains("WEAK SECRET") && report.contains(told), "{report}");
+        assert!(report.contains("WEAK SECRET") && report.contains(text), "{report}");
     }
     for secret in ["", "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"] {
         let refused = output(&["check"], &usual(&[("chat.secret", secret), ("allow_weak_secrets", "true")]));
@@ -373,9 +373,9 @@ fn white_space_and_quotes_around_a_secret_are_warned_of() {
     for (before, after) in [("\"", "\""), ("'", "'"), ("`", "`"), ("", " "), ("\t", "")] {
         let wrapped = format!("{before}{LOGIN_SECRET}{after}");
         let report = output(&["check"], &recommended(&[("login.secret", &wrapped)]));
-        let told = String::from_utf8(report.stdout).unwrap();
-        assert!(told.contains("white space or quotes around it"), "{told}");
-        assert!(told.ends_with("No errors, 1 warning(s).\n"), "{told}");
+        let text = String::from_utf8(report.stdout).unwrap();
+        assert!(text.contains("white space or quotes around it"), "{text}");
+        assert!(text.ends_with("No errors, 1 warning(s).\n"), "{text}");
     }
 }
 
@@ -396,7 +396,7 @@ fn one_secret_in_two_places_is_refused() {
 }
 
 #[test]
-fn one_trailing_newline_of_a_secret_file_is_dropped_and_nothing_else() {
+fn only_one_trailing_newline_of_a_secret_file_is_dropped() {
     let path = std::env::temp_dir().join(format!("zendesk-token-secret-{}", std::process::id()));
     for (written, read) in [
         ("a-secret", "a-secret"),

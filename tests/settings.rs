@@ -1,4 +1,4 @@
-//! Settings from file and environment, and what is said of wrong ones.
+//! Loads settings from file and environment, and reports wrong ones.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -10,13 +10,13 @@ use std::time::Duration;
 use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
 use zendesk_token::config::products::ClaimSet;
-use zendesk_token::config::settings::{self, FILE_VARIABLE, SETTINGS};
+use zendesk_token::config::settings::{FILE_VARIABLE, SETTINGS};
 use zendesk_token::telemetry::Format;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, OTHER_PRODUCTS, output, recommended, usual, variable};
 use crate::published_keys::rs256;
 
-/// A settings file that is gone when dropped.
+/// A settings file that is deleted on drop.
 pub struct SettingsFile(PathBuf);
 
 impl SettingsFile {
@@ -45,7 +45,7 @@ pub fn load(file: Option<&SettingsFile>, settings: &[(&str, &str)]) -> Result<Co
     Config::load(file.map(SettingsFile::path), environment)
 }
 
-/// What is wrong, a line each, with the usual settings and some changed.
+/// The problems of the usual settings with some changed, a line each.
 pub fn problems(changes: &[(&str, &str)]) -> String {
     load(None, &usual(changes)).expect_err("taken").to_string()
 }
@@ -82,11 +82,11 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_each_with_key_source_and_mend() {
+fn all_problems_are_reported_at_once_each_with_key_source_and_fix() {
     let file =
         SettingsFile::new("listen = 8001\n[login]\nsecret = \"short\"\nleewai = \"1s\"\n[chat]\nlifetime = \"8m\"\n");
     let error = load(Some(&file), &[("limits.connections", "many"), ("log.level", "loud")]).unwrap_err();
-    let told = error.to_string();
+    let text = error.to_string();
     let path = file.path().display();
     for line in [
         format!("listen ({path}:1): is a number and needs text in quotes"),
@@ -97,9 +97,9 @@ fn everything_wrong_is_told_at_once_each_with_key_source_and_mend() {
         "limits.connections (ZENDESK_TOKEN_LIMITS__CONNECTIONS): needs a whole number".to_owned(),
         "log.level (ZENDESK_TOKEN_LOG__LEVEL): needs to be one of".to_owned(),
     ] {
-        assert!(told.lines().any(|told| told.starts_with(&line)), "{line}\n{told}");
+        assert!(text.lines().any(|text| text.starts_with(&line)), "{line}\n{text}");
     }
-    assert_eq!(told.lines().count(), 7, "{told}");
+    assert_eq!(text.lines().count(), 7, "{text}");
 
     let result = output(&["serve", "--config", file.path().to_str().unwrap()], &[]);
     assert_eq!(result.status.code(), Some(2));
@@ -132,9 +132,9 @@ fn values_out_of_range_are_refused() {
         ("allow_weak_secrets", vec!["", "1", "yes", "TRUE"]),
     ] {
         for value in wrong {
-            let told = problems(&[(key, value)]);
-            assert!(told.starts_with(&format!("{key} ({}): ", variable(key))), "{key}={value}: {told}");
-            assert_eq!(told.lines().count(), 1, "{told}");
+            let text = problems(&[(key, value)]);
+            assert!(text.starts_with(&format!("{key} ({}): ", variable(key))), "{key}={value}: {text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
         }
     }
 }
@@ -161,8 +161,8 @@ fn values_in_range_are_taken() {
 }
 
 #[test]
-fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
-    for (line, told) in [
+fn a_value_of_the_wrong_type_in_the_file_is_refused() {
+    for (line, text) in [
         ("[limits]\nconnections = \"4096\"", "needs a whole number"),
         ("[limits]\nconnections = 4096.0", "needs a whole number"),
         ("[limits]\nconnections = 0x10", "needs a whole number"),
@@ -174,8 +174,8 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
         ("\"log.level\" = 'warn'", "is not a setting"),
         ("[limits]\ndrain = 8", "needs text in quotes, as in \"8s\""),
     ] {
-        let told_now = load(Some(&minimal_file(line)), &[]).unwrap_err().to_string();
-        assert!(told_now.contains(told) && told_now.lines().count() == 1, "{line}\n{told_now}");
+        let message = load(Some(&minimal_file(line)), &[]).unwrap_err().to_string();
+        assert!(message.contains(text) && message.lines().count() == 1, "{line}\n{message}");
     }
     let dotted = load(Some(&SettingsFile::new("\"log.level\" = 'warn'")), &usual(&[])).unwrap_err().to_string();
     assert!(dotted.contains("is not a setting; did you mean log.level?"), "{dotted}");
@@ -192,49 +192,49 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused_and_never_guessed() {
 
 #[test]
 fn no_other_setting_may_have_the_value_of_a_secret() {
-    let others = SETTINGS.iter().map(|setting| setting.key).filter(|key| !settings::is_secret(key));
+    let others = SETTINGS.iter().filter(|setting| !setting.is_secret()).map(|setting| setting.key);
     for key in others {
-        let told = problems(&[(key, LOGIN_SECRET)]);
+        let text = problems(&[(key, LOGIN_SECRET)]);
         let expected = format!(
             "{key} ({}): has the value of login.secret (ZENDESK_TOKEN_LOGIN__SECRET), which must stay secret",
             variable(key)
         );
-        assert!(told.lines().any(|line| line.starts_with(&expected)), "{key}: {told}");
-        assert!(!told.contains(LOGIN_SECRET), "{key}: {told}");
+        assert!(text.lines().any(|line| line.starts_with(&expected)), "{key}: {text}");
+        assert!(!text.contains(LOGIN_SECRET), "{key}: {text}");
     }
-    // White space, hyphens and case make no other value of it, nor do its neighbours in a list.
+    // White space, hyphens, case and other entries of a list do not hide it.
     let spread = format!(" {}-{} ", LOGIN_SECRET[..20].to_uppercase(), &LOGIN_SECRET[20..]);
     for (key, value) in [("login.project_id", &*spread), ("messaging.name_from", &format!("name,{LOGIN_SECRET},email"))]
     {
-        let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
-        assert!(told.contains(&format!("{key} (")) && told.contains("has the value of login.secret ("), "{told}");
+        let text = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+        assert!(text.contains(&format!("{key} (")) && text.contains("has the value of login.secret ("), "{text}");
     }
-    // Nor is it another value with more around it.
+    // Nor does text around it.
     for (key, value) in [
         ("messaging.key_id", format!("app_{LOGIN_SECRET}")),
         ("login.issuer", format!("https://login.example.com/{}/x", LOGIN_SECRET.to_uppercase())),
         ("messaging.name_from", format!("name,x{LOGIN_SECRET},email")),
     ] {
-        let told = problems(&[&OTHER_PRODUCTS[..], &[(key, &value)]].concat());
-        assert!(told.starts_with(&format!("{key} (")) && told.contains("has the value of login.secret ("), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let text = problems(&[&OTHER_PRODUCTS[..], &[(key, &value)]].concat());
+        assert!(text.starts_with(&format!("{key} (")) && text.contains("has the value of login.secret ("), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
     }
     let short =
         [("login.secret", "xsolla"), ("login.issuer", "https://login.xsolla.com"), ("allow_weak_secrets", "true")];
-    assert!(load(None, &usual(&short)).is_ok(), "a short one may stand in a value by chance");
+    assert!(load(None, &usual(&short)).is_ok(), "a short one may be part of a value by chance");
     let list = minimal_file(&format!("[messaging]\nname_from = ['name', '{LOGIN_SECRET}']\n"));
-    let told = load(Some(&list), &OTHER_PRODUCTS).unwrap_err().to_string();
+    let text = load(Some(&list), &OTHER_PRODUCTS).unwrap_err().to_string();
     let expected = format!("messaging.name_from ({}:8): has the value of login.secret (", list.path().display());
-    assert!(told.starts_with(&expected), "{told}");
+    assert!(text.starts_with(&expected), "{text}");
 }
 
 #[test]
 fn a_secret_that_is_a_default_is_refused_itself() {
     for (secret, key) in [("token", "login.cookie"), ("name,username,email", "messaging.name_from")] {
-        let told = problems(&[("login.secret", secret), ("allow_weak_secrets", "true")]);
+        let text = problems(&[("login.secret", secret), ("allow_weak_secrets", "true")]);
         let expected =
             format!("login.secret (ZENDESK_TOKEN_LOGIN__SECRET): is the default of {key}, which everybody knows");
-        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{told}");
+        assert!(text.starts_with(&expected) && text.lines().count() == 1, "{text}");
     }
 }
 
@@ -243,7 +243,7 @@ fn no_setting_may_have_the_value_of_any_secret_that_is_set() {
     let value = "c0ffee5e7c1b4d0e8a436f1f4f0e9a770d5f2d5e7c1b4d0e8a436f1f4f0e9a77";
     let file = SettingsFile::new(format!("{value}\n"));
     let path = file.path().to_str().unwrap();
-    for key in SETTINGS.iter().map(|setting| setting.key).filter(|key| settings::is_secret(key)) {
+    for key in SETTINGS.iter().filter(|setting| setting.is_secret()).map(|setting| setting.key) {
         let file_key = format!("{key}_file");
         for (from, given) in [(key, value), (&*file_key, path)] {
             for key_id in [value, &value.to_uppercase()] {
@@ -252,27 +252,27 @@ fn no_setting_may_have_the_value_of_any_secret_that_is_set() {
                 let mut settings = usual(&changes);
                 settings.retain(|(set, _)| *set != key);
                 settings.push((from, given));
-                let told = load(None, &settings).unwrap_err().to_string();
+                let text = load(None, &settings).unwrap_err().to_string();
                 let expected = format!(
                     "messaging.key_id (ZENDESK_TOKEN_MESSAGING__KEY_ID): has the value of {from} ({}), which must stay",
                     variable(from)
                 );
-                assert!(told.starts_with(&expected) && told.lines().count() == 1, "{told}");
+                assert!(text.starts_with(&expected) && text.lines().count() == 1, "{text}");
             }
         }
     }
-    // A secret that RS256 has no use for is one all the same.
+    // This includes secrets that RS256 does not use.
     let settings =
         [&rs256("https://login.xsolla.com", &[("login.issuer", value)])[..], &[("login.previous_secret_file", path)]];
-    let told = load(None, &settings.concat()).unwrap_err().to_string();
+    let text = load(None, &settings.concat()).unwrap_err().to_string();
     assert!(
-        told.contains("login.issuer (") && told.contains("has the value of login.previous_secret_file ("),
-        "{told}"
+        text.contains("login.issuer (") && text.contains("has the value of login.previous_secret_file ("),
+        "{text}"
     );
 }
 
 #[test]
 fn the_two_listeners_need_two_addresses() {
-    let told = problems(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:8001")]);
-    assert!(told.starts_with("admin.listen (ZENDESK_TOKEN_ADMIN__LISTEN): is the same as listen"), "{told}");
+    let text = problems(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:8001")]);
+    assert!(text.starts_with("admin.listen (ZENDESK_TOKEN_ADMIN__LISTEN): is the same as listen"), "{text}");
 }

@@ -28,11 +28,11 @@ fn conversations(changes: &[(&str, &str)]) -> Result<String, ConfigError> {
         !by_url && changes.iter().all(|(changed, _)| changed != key)
     });
     let settings: Vec<_> = usual.chain(changes.iter().copied()).collect();
-    Config::load_conversations(None, environment(&settings)).map(|settings| settings.place.url)
+    Config::load_conversations(None, environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
 fn chat_api(settings: &[(&str, &str)]) -> Result<String, ConfigError> {
-    Config::load_chat_api(None, environment(settings)).map(|settings| settings.place.url)
+    Config::load_chat_api(None, environment(settings)).map(|settings| settings.endpoint.url)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn an_api_is_configured_by_subdomain_or_base_url() {
 
 #[test]
 fn each_problem_is_reported_with_key_source_and_fix() {
-    let url = "needs https, host and path and no more";
+    let url = "needs https, host and path, without query";
     for (key, value, fix) in [
         ("conversations.subdomain", "acme.zendesk.com", "give only acme"),
         ("conversations.subdomain", "https://acme.zendesk.com", "give only acme"),
@@ -82,12 +82,12 @@ fn each_problem_is_reported_with_key_source_and_fix() {
         ("conversations.base_url", "https://*.zendesk.com", url),
         ("conversations.base_url", "acme.zendesk.com", url),
         ("conversations.base_url", "ftp://acme.zendesk.com", url),
-        ("conversations.app_id", "a/b", "is no id"),
-        ("conversations.key_id", "a:b", "is no id"),
-        ("conversations.key_secret", "a b", "has white space or letters that no key has"),
+        ("conversations.app_id", "a/b", "is not an id"),
+        ("conversations.key_id", "a:b", "is not an id"),
+        ("conversations.key_secret", "a b", "has white space, quotes or characters that no key has"),
         ("conversations.key_secret", "a\n", "has white space"),
         ("conversations.key_secret", "", "is empty"),
-        ("conversations.key_secret", "\"k3yS3cr3t\"", "or quotes around it"),
+        ("conversations.key_secret", "\"k3yS3cr3t\"", "has white space, quotes"),
         ("conversations.key_secret", "“k3yS3cr3t”", "invisible or typographic character"),
         ("conversations.key_secret", "${KEY_SECRET}", "is a reference"),
         ("conversations.key_secret", "op://desk/zendesk/key", "is a reference"),
@@ -96,7 +96,7 @@ fn each_problem_is_reported_with_key_source_and_fix() {
         ("conversations.brand_id", "\"brand\"", "has quotes"),
         ("conversations.key_secret_file", "/no/such/file", "is set"),
         ("conversations.ca_file", "/no/such/file", "names a file that"),
-        ("conversations.ca_file", "/dev/null", "is no certificate"),
+        ("conversations.ca_file", "/dev/null", "is not a certificate"),
     ] {
         let error = conversations(&[(key, value)]).expect_err(value).to_string();
         assert!(

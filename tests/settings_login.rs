@@ -1,4 +1,4 @@
-//! Settings of the login side, and what is said of wrong ones.
+//! Settings of the login side, and the problems with wrong ones.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::login_tokens::PROJECT;
 use crate::published_keys::rs256;
 use crate::settings::{load, problems};
 
-/// Warnings, a line each, with the usual settings and some changed.
+/// The warnings, a line each.
 fn warnings(settings: &[(&str, &str)]) -> String {
     load(None, settings).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// What is wrong with settings for RS256 and some changed.
+/// The problems of settings for RS256 with some changed.
 fn rs256_problems(changes: &[(&str, &str)]) -> String {
     load(None, &rs256("https://login.xsolla.com", changes)).expect_err("taken").to_string()
 }
@@ -30,38 +30,38 @@ fn rs256_needs_a_project_and_no_secret() {
 
     let mut without = rs256("https://login.xsolla.com", &[]);
     without.retain(|(key, _)| *key != "login.project_id");
-    let told = load(None, &without).unwrap_err().to_string();
-    assert!(told.starts_with("login.project_id (ZENDESK_TOKEN_LOGIN__PROJECT_ID, not set): is needed"), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let text = load(None, &without).unwrap_err().to_string();
+    assert!(text.starts_with("login.project_id (ZENDESK_TOKEN_LOGIN__PROJECT_ID, not set): is needed"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 
     let settings = [rs256("https://login.xsolla.com", &[]), vec![("login.secret", LOGIN_SECRET)]].concat();
     let with_secret = warnings(&settings);
     assert!(with_secret.contains("login.secret") && with_secret.contains("is not used"), "{with_secret}");
     for odd in ["../..", "a/b", "a?b", "a b", "ä", "%2e"] {
-        assert!(rs256_problems(&[("login.project_id", odd)]).contains("is no UUID"), "{odd}");
+        assert!(rs256_problems(&[("login.project_id", odd)]).contains("is not a UUID"), "{odd}");
     }
 }
 
 #[test]
-fn a_missing_secret_is_told_with_the_other_way_and_a_wrong_algorithm_alone() {
+fn a_missing_secret_is_reported_with_the_alternative_and_a_wrong_algorithm_alone() {
     let mut settings = usual(&[]);
     settings.retain(|(key, _)| *key != "login.secret");
-    let told = load(None, &settings).unwrap_err().to_string();
-    assert!(told.contains("is needed; give it, or in login.secret_file") && told.contains("RS256"), "{told}");
+    let text = load(None, &settings).unwrap_err().to_string();
+    assert!(text.contains("is needed; give it, or in login.secret_file") && text.contains("RS256"), "{text}");
     settings.push(("login.algorithm", "rs256"));
-    let told = load(None, &settings).unwrap_err().to_string();
-    assert!(told.starts_with("login.algorithm") && told.lines().count() == 1, "{told}");
+    let text = load(None, &settings).unwrap_err().to_string();
+    assert!(text.starts_with("login.algorithm") && text.lines().count() == 1, "{text}");
     for algorithm in ["none", "HS384", "RS512", "hs256", "HS256,RS256", ""] {
         assert!(problems(&[("login.algorithm", algorithm)]).starts_with("login.algorithm"), "{algorithm}");
     }
 }
 
 #[test]
-fn a_project_id_that_is_no_uuid_is_told() {
+fn a_project_id_that_is_not_a_uuid_is_reported() {
     assert!(warnings(&recommended(&[])).is_empty());
     let upper = PROJECT.to_uppercase();
     for odd in ["abc", &PROJECT[1..], upper.as_str(), &PROJECT.replace('-', "")] {
-        assert!(warnings(&recommended(&[("login.project_id", odd)])).contains("is no UUID"), "{odd}");
+        assert!(warnings(&recommended(&[("login.project_id", odd)])).contains("is not a UUID"), "{odd}");
     }
 }
 
@@ -89,7 +89,7 @@ fn the_login_api_is_asked_over_https_or_on_loopback() {
 }
 
 #[test]
-fn times_of_keys_and_answers_have_their_bounds() {
+fn times_of_keys_and_answers_have_limits() {
     for (key, wrong) in [
         ("login.keys_max_age", "0s"),
         ("login.keys_max_age", "25h"),

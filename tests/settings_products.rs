@@ -1,4 +1,4 @@
-//! Which products are served, and what is said of their settings.
+//! Which products are served, and the problems with their settings.
 
 use std::time::Duration;
 
@@ -48,10 +48,10 @@ fn a_product_is_served_when_it_has_a_secret() {
             let expected = if served.contains(&product) { "401 00-00" } else { "404 00-08" };
             assert_eq!(answer.refusal(), expected, "{path}");
             assert_eq!(report.contains(path), served.contains(&product), "{path}\n{report}");
-            let is_told = report.contains("identify a player by the email alone");
-            assert_eq!(is_told, served.contains(&Product::HelpCenter) || served.contains(&Product::SupportSdk));
-            let is_told = report.contains("Chat shows agents the email as the player's name, with a check mark");
-            assert_eq!(is_told, served.contains(&Product::Chat), "{report}");
+            let is_shown = report.contains("identify a player by the email alone");
+            assert_eq!(is_shown, served.contains(&Product::HelpCenter) || served.contains(&Product::SupportSdk));
+            let is_shown = report.contains("Chat shows agents the email as the player's name, with a check mark");
+            assert_eq!(is_shown, served.contains(&Product::Chat), "{report}");
             // A product that is not there has no methods to tell of either.
             let other = server.request("DELETE", path).cookie(LoginToken::valid().mint()).send();
             assert_eq!(other.status, if served.contains(&product) { 405 } else { 404 });
@@ -63,19 +63,19 @@ fn a_product_is_served_when_it_has_a_secret() {
 
 #[test]
 fn check_says_that_chat_shows_the_email_only_where_it_does() {
-    for (name_from, is_told) in [("email", true), ("email,name", true), ("name,username,email", false)] {
+    for (name_from, is_shown) in [("email", true), ("email,name", true), ("name,username,email", false)] {
         let report = String::from_utf8(output(&["check"], &usual(&[("chat.name_from", name_from)])).stdout).unwrap();
         let advice = r#"To show the name instead: chat.name_from = ["name", "username", "email"]"#;
-        assert_eq!(report.contains(advice), is_told, "{name_from}: {report}");
+        assert_eq!(report.contains(advice), is_shown, "{name_from}: {report}");
     }
 }
 
 #[test]
 fn one_product_is_needed() {
-    let told = load(None, &without_chat(&[])).unwrap_err().to_string();
+    let text = load(None, &without_chat(&[])).unwrap_err().to_string();
     let needed =
         "chat.secret (ZENDESK_TOKEN_CHAT__SECRET, not set): is needed, or that of another product: messaging.secret, ";
-    assert!(told.starts_with(needed) && told.lines().count() == 1, "{told}");
+    assert!(text.starts_with(needed) && text.lines().count() == 1, "{text}");
 }
 
 #[test]
@@ -86,28 +86,28 @@ fn a_product_that_something_is_set_of_needs_its_secret() {
         ("help_center.name_from", "name", "help_center.secret"),
         ("support_sdk.fallback_email_domain", "players.example.com", "support_sdk.secret"),
     ] {
-        let told = problems(&[(key, value)]);
+        let text = problems(&[(key, value)]);
         let variable = crate::harness::variable(key);
-        assert!(told.contains(&format!("{needed} (ZENDESK_TOKEN_")), "{told}");
-        assert!(told.contains(&format!("is needed, since {key} ({variable}) is set")), "{told}");
+        assert!(text.contains(&format!("{needed} (ZENDESK_TOKEN_")), "{text}");
+        assert!(text.contains(&format!("is needed, since {key} ({variable}) is set")), "{text}");
     }
-    let told = problems(&[("messaging.secret", MESSAGING_SECRET)]);
-    assert!(told.starts_with("messaging.key_id (") && told.contains("since messaging.secret ("), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let text = problems(&[("messaging.secret", MESSAGING_SECRET)]);
+    assert!(text.starts_with("messaging.key_id (") && text.contains("since messaging.secret ("), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 }
 
 #[test]
 fn one_secret_in_two_products_is_refused() {
     let keys = PRODUCTS.map(|product| product.secret_keys()[0]);
     for (first, key) in keys.iter().enumerate() {
-        for twin in &keys[first + 1..] {
-            let shared = [(*key, SHARED), (*twin, SHARED)];
-            let told = problems(&[&OTHER_PRODUCTS[..], &shared].concat());
-            assert!(told.starts_with(&format!("{twin} (")) && told.lines().count() == 1, "{told}");
-            assert!(told.contains(&format!("is the same secret as {key}; each has its own")), "{told}");
+        for other in &keys[first + 1..] {
+            let shared = [(*key, SHARED), (*other, SHARED)];
+            let text = problems(&[&OTHER_PRODUCTS[..], &shared].concat());
+            assert!(text.starts_with(&format!("{other} (")) && text.lines().count() == 1, "{text}");
+            assert!(text.contains(&format!("is the same secret as {key}; each has its own")), "{text}");
         }
-        let told = problems(&[&OTHER_PRODUCTS[..], &[(*key, LOGIN_SECRET)]].concat());
-        assert!(told.starts_with(&format!("{key} (")) && told.contains("is the same secret as login.secret"), "{told}");
+        let text = problems(&[&OTHER_PRODUCTS[..], &[(*key, LOGIN_SECRET)]].concat());
+        assert!(text.starts_with(&format!("{key} (")) && text.contains("is the same secret as login.secret"), "{text}");
     }
 }
 
@@ -142,9 +142,9 @@ fn values_out_of_range_are_refused() {
         ("support_sdk.fallback_email_domain", vec!["", "1.2.3.4"]),
     ] {
         for value in wrong {
-            let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
-            assert!(told.starts_with(&format!("{key} (")), "{key}={value}: {told}");
-            assert_eq!(told.lines().count(), 1, "{told}");
+            let text = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+            assert!(text.starts_with(&format!("{key} (")), "{key}={value}: {text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
         }
     }
     let taken = [("messaging.lifetime", "24h"), ("messaging.lifetime", "1s"), ("messaging.key_id", "act_5f~!")];
@@ -170,15 +170,15 @@ fn the_defaults_are_those_of_the_table() {
 }
 
 #[test]
-fn vouching_for_emails_is_warned_of() {
+fn confirming_every_email_is_warned_of() {
     let config = load(None, &recommended(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")]].concat())).unwrap();
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
-    assert!(warning.to_string().contains("vouches for every email"), "{warning}");
+    assert!(warning.to_string().contains("confirms every email"), "{warning}");
     assert!(warning.to_string().contains(r#"messaging.verified_types = ["email"]"#), "{warning}");
 }
 
 #[test]
-fn vouching_may_be_limited_to_types_of_login_and_is_warned_of_where_one_proves_nothing() {
+fn confirming_is_limited_to_types_of_login_with_a_warning_if_one_proves_nothing() {
     let with = |more: &[(&'static str, &'static str)]| [&OTHER_PRODUCTS[..], more].concat();
     let verified = ("messaging.email", "verified");
     let proven = load(None, &recommended(&with(&[verified, ("messaging.verified_types", "email")]))).unwrap();
@@ -189,13 +189,13 @@ fn vouching_may_be_limited_to_types_of_login_and_is_warned_of_where_one_proves_n
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
     assert!(warning.to_string().starts_with("messaging.verified_types ("), "{warning}");
     assert!(
-        warning.to_string().contains("vouches for logins of type social, emial, which does not prove"),
+        warning.to_string().contains("confirms the email of logins of type social, emial, which does not prove"),
         "{warning}"
     );
     for email in ["unverified", "omit"] {
-        let told = problems(&with(&[("messaging.email", email), ("messaging.verified_types", "email")]));
-        assert!(told.starts_with("messaging.verified_types (ZENDESK_TOKEN_"), "{told}");
-        assert!(told.contains("needs messaging.email = \"verified\"") && told.lines().count() == 1, "{told}");
+        let text = problems(&with(&[("messaging.email", email), ("messaging.verified_types", "email")]));
+        assert!(text.starts_with("messaging.verified_types (ZENDESK_TOKEN_"), "{text}");
+        assert!(text.contains("needs messaging.email = \"verified\"") && text.lines().count() == 1, "{text}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where settings come from: files, secret files, the environment, and the example.
+//! The sources of settings: files, secret files, the environment, and the example.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -19,7 +19,7 @@ use crate::reload::Folder;
 use crate::settings::{SettingsFile, load, problems};
 
 #[test]
-fn a_secret_and_its_file_together_are_refused_with_both_places() {
+fn a_secret_and_its_file_together_are_refused_with_both_sources() {
     let secret_file = SettingsFile::new(format!("{LOGIN_SECRET}\n"));
     let path = secret_file.path().to_str().unwrap();
     let both = problems(&[("login.secret_file", path)]);
@@ -32,16 +32,16 @@ fn a_secret_and_its_file_together_are_refused_with_both_places() {
     assert_eq!(current.bytes(), LOGIN_SECRET.as_bytes());
     settings.retain(|(key, _)| *key != "login.secret_file");
     settings.push(("login.secret_file", "/nowhere/at/all"));
-    let told = load(None, &settings).unwrap_err().to_string();
+    let text = load(None, &settings).unwrap_err().to_string();
     assert!(
-        told.contains("login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can't be read"),
-        "{told}"
+        text.contains("login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can't be read"),
+        "{text}"
     );
-    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 }
 
 #[test]
-fn strange_variables_are_not_read() {
+fn other_variables_are_not_read() {
     let strays = [
         ("ZENDESK_TOKEN_SERVICE_HOST", "10.0.0.1"),
         ("ZENDESK_TOKEN_PORT_8001_TCP", "tcp://10.0.0.1:8001"),
@@ -55,16 +55,16 @@ fn strange_variables_are_not_read() {
 }
 
 #[test]
-fn a_variable_that_looks_like_a_setting_and_is_none_is_told() {
+fn an_unknown_variable_that_looks_like_a_setting_is_reported() {
     let check = |name: &str| {
         let mut command = command(&["check"], &recommended(&[]));
         let output = command.env(name, "true").output().unwrap();
         assert_eq!(output.status.code(), Some(0));
         String::from_utf8(output.stdout).unwrap()
     };
-    let told = check("ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON");
+    let text = check("ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON");
     let warning = "Warning: environment (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean ZENDESK_TOKEN_LOGIN__CHECK_REVOCATION?";
-    assert!(told.contains(warning) && told.ends_with("1 warning(s).\n"), "{told}");
+    assert!(text.contains(warning) && text.ends_with("1 warning(s).\n"), "{text}");
     assert!(check("ZENDESK_TOKEN_XYZ__QQQ").contains("(ZENDESK_TOKEN_XYZ__QQQ): is not a setting; drop it"));
     for stray in ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST", "OTHER__THING", "zendesk_token_a__b"] {
         assert!(check(stray).ends_with(" 0 warning(s).\n"), "{stray}");
@@ -73,7 +73,7 @@ fn a_variable_that_looks_like_a_setting_and_is_none_is_told() {
     assert!(odd.contains("environment (a variable): is not a setting"), "{odd}");
 }
 
-/// Settings with this environment variable in addition.
+/// Loads settings with one more environment variable.
 fn load_with(
     file: Option<&SettingsFile>,
     settings: &[(&str, &str)],
@@ -86,7 +86,7 @@ fn load_with(
 }
 
 #[test]
-fn port_is_followed_where_listen_is_not_set() {
+fn port_is_used_when_listen_is_not_set() {
     let mut settings = recommended(&[("admin.listen", "127.0.0.1:9001")]);
     let set = settings.clone();
     settings.retain(|(key, _)| *key != "listen");
@@ -100,10 +100,10 @@ fn port_is_followed_where_listen_is_not_set() {
     let wrong = ["", "0", " 8080", "+8080", "-1", "65536", "8080/tcp", "tcp://10.0.0.1:80", "0x50", "eighty"]
         .map(OsString::from);
     for port in wrong.into_iter().chain([broken]) {
-        let told = load_with(None, &settings, "PORT", port.clone()).unwrap_err();
-        assert!(told.starts_with("listen (PORT): is not a port number; give one"), "{port:?}: {told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
-        // Where listen is set, in the environment or in the file, nobody looks at it.
+        let text = load_with(None, &settings, "PORT", port.clone()).unwrap_err();
+        assert!(text.starts_with("listen (PORT): is not a port number; give one"), "{port:?}: {text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        // It is ignored when the environment or the file sets listen.
         assert_eq!(load_with(None, &set, "PORT", port.clone()).unwrap().listen.to_string(), "127.0.0.1:0");
         let file = SettingsFile::new("listen = \"127.0.0.1:8123\"\n");
         assert_eq!(load_with(Some(&file), &settings, "PORT", port).unwrap().listen.to_string(), "127.0.0.1:8123");
@@ -115,23 +115,23 @@ fn port_is_followed_where_listen_is_not_set() {
     assert!(report.contains("http://0.0.0.0:8080/generate/token") && report.contains(" 0 warning(s)"), "{report}");
     // The health check asks the admin listener, which has an address of its own.
     let mut health = command(&["healthcheck"], &[("admin.listen", "127.0.0.1:1")]);
-    let told = String::from_utf8(health.env("PORT", "none").output().unwrap().stderr).unwrap();
-    assert!(told.contains("no answer from 127.0.0.1:1"), "{told}");
+    let text = String::from_utf8(health.env("PORT", "none").output().unwrap().stderr).unwrap();
+    assert!(text.contains("no answer from 127.0.0.1:1"), "{text}");
 }
 
 #[test]
 fn a_variable_that_is_not_utf8_is_refused_by_name() {
     let broken = (OsString::from(variable("login.cookie")), OsString::from_vec(vec![0xff, 0xfe]));
     let known = usual(&[]).into_iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
-    let told = Config::load(None, known.chain([broken])).unwrap_err().to_string();
-    assert!(told.starts_with("login.cookie (ZENDESK_TOKEN_LOGIN__COOKIE): is not UTF-8"), "{told}");
+    let text = Config::load(None, known.chain([broken])).unwrap_err().to_string();
+    assert!(text.starts_with("login.cookie (ZENDESK_TOKEN_LOGIN__COOKIE): is not UTF-8"), "{text}");
 }
 
 #[test]
-fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
+fn a_file_that_is_not_a_settings_file_is_refused_with_path_and_line() {
     let missing = Config::load(Some(Path::new("/nowhere/zendesk-token.toml")), []).unwrap_err().to_string();
     assert!(missing.contains("config file (/nowhere/zendesk-token.toml): can't be read"), "{missing}");
-    for (bytes, told) in [
+    for (bytes, text) in [
         (b"[login\nsecret = 1".to_vec(), ":1): is not TOML here"),
         (b"[login]\n\nsecret = abc".to_vec(), ":3): is not TOML here"),
         (b"[login]\ncookie = 'a'\ncookie = 'b'".to_vec(), ":3): is not TOML here"),
@@ -143,10 +143,10 @@ fn a_file_that_is_no_settings_file_is_refused_with_its_place() {
         (vec![b' '; (1 << 20) + 1], "): is larger than 1 MiB"),
     ] {
         let error = load(Some(&SettingsFile::new(bytes)), &usual(&[])).unwrap_err().to_string();
-        assert!(error.lines().next().unwrap().contains(told), "{told}\n{error}");
+        assert!(error.lines().next().unwrap().contains(text), "{text}\n{error}");
     }
     assert!(Config::load(Some(Path::new("/")), []).is_err());
-    // What the environment has wrong is told beside it; what a half-read file seems to lack is not.
+    // Problems of the environment are reported too, but not what an incomplete file seems to lack.
     let broken = SettingsFile::new("[login\nsecret = 1");
     let both = load(Some(&broken), &[("log.level", "loud")]).unwrap_err().to_string();
     assert!(both.contains(":1): is not TOML here") && both.contains("ZENDESK_TOKEN_LOG__LEVEL"), "{both}");
@@ -187,14 +187,14 @@ fn quotes_and_invisible_characters_around_a_text_are_refused() {
         ("login.project_id", "0d5f2d5e-7c1b-4d0e\u{ad}-8a43-6f1f4f0e9a77"),
         ("messaging.name_from", "name,na\u{feff}me"),
     ] {
-        let told = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+        let text = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
         let expected =
             format!("{key} ({}): has quotes, white space or an invisible character around it", variable(key));
-        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{key}={value}: {told}");
+        assert!(text.starts_with(&expected) && text.lines().count() == 1, "{key}={value}: {text}");
     }
     let file = SettingsFile::new("[chat]\nname_from = ['name', \"'email'\"]\n[login]\nissuer = \"'x'\"\n");
-    let told = load(Some(&file), &usual(&[])).unwrap_err().to_string();
-    assert_eq!(told.matches("has quotes, white space").count(), 2, "{told}");
+    let text = load(Some(&file), &usual(&[])).unwrap_err().to_string();
+    assert_eq!(text.matches("has quotes, white space").count(), 2, "{text}");
 }
 
 #[test]
@@ -205,14 +205,14 @@ fn a_list_of_toml_in_the_environment_is_refused() {
         ("chat.name_from", "[name,email]"),
         ("cors.origins", r#"["https://shop.example.com"]"#),
     ] {
-        let told = problems(&[(key, value)]);
+        let text = problems(&[(key, value)]);
         let expected =
             format!("{key} ({}): is a list in brackets; write it without brackets and quotes", variable(key));
-        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{key}={value}: {told}");
+        assert!(text.starts_with(&expected) && text.lines().count() == 1, "{key}={value}: {text}");
     }
 }
 
-/// The service's settings with a login secret from a file of this mode, behind a link.
+/// The warnings about a login secret in a file with this mode, behind a link.
 fn warnings_of(mode: u32) -> String {
     let folder = Folder::new();
     let (secret, link) = (folder.write("secret", LOGIN_SECRET), folder.path("link"));
@@ -233,11 +233,11 @@ fn a_secret_file_that_others_can_read_or_change_is_warned_of() {
         assert_eq!(warnings_of(mode), "", "{mode:o}");
     }
     for (mode, does) in [(0o604, "read"), (0o444, "read"), (0o602, "changed"), (0o666, "changed")] {
-        let told = warnings_of(mode);
+        let text = warnings_of(mode);
         let expected = format!(
             "login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can be {does} by every user of this machine"
         );
-        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{mode:o}: {told}");
+        assert!(text.starts_with(&expected) && text.lines().count() == 1, "{mode:o}: {text}");
     }
 }
 
@@ -256,15 +256,15 @@ fn a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_
     ] {
         let file = SettingsFile::new(text);
         fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
-        let told = lines(&load(Some(&file), &recommended(&[])).unwrap());
+        let text = lines(&load(Some(&file), &recommended(&[])).unwrap());
         let expected = does.map(|does| format!("config file ({}): can be {does} by every user", file.path().display()));
-        assert!(told.starts_with(&expected.clone().unwrap_or_default()), "{mode:o}: {told}");
-        assert_eq!(told.lines().count(), usize::from(expected.is_some()), "{mode:o}: {told}");
+        assert!(text.starts_with(&expected.clone().unwrap_or_default()), "{mode:o}: {text}");
+        assert_eq!(text.lines().count(), usize::from(expected.is_some()), "{mode:o}: {text}");
     }
 }
 
 #[test]
-fn secret_files_of_the_support_desk_are_looked_at_too() {
+fn secret_files_of_the_support_desk_are_checked_too() {
     let folder = Folder::new();
     let key = folder.write("key", "k3yS3cr3t");
     fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
@@ -323,12 +323,12 @@ fn the_example_file_shows_every_setting_with_its_default() {
         load(None, &[usual(&[]), vec![("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")]].concat());
     let shown = |config: Config| config.effective.into_iter().map(|row| (row.key, row.value)).collect::<Vec<_>>();
 
-    // As it stands it needs the two secrets and the origins.
+    // Unchanged, it needs the two secrets and the origins.
     let needed = [("login.secret", LOGIN_SECRET), ("chat.secret", CHAT_SECRET), ("cors.origins", ORIGIN)];
     let as_it_stands = load(Some(&SettingsFile::new(&example)), &needed).unwrap();
     assert_eq!(shown(as_it_stands), shown(defaults.unwrap()));
 
-    // With every comment sign before a setting taken away, every setting is there.
+    // Without the comment signs, it has every setting.
     let uncommented: Vec<&str> = example
         .lines()
         .map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with(' ')).unwrap_or(line))

@@ -145,12 +145,12 @@ const THREATS: [(&str, &[&str]); 42] = [
     (
         "a value that others can read, or that somebody invented, as a secret: a token, a URL, a path, an unreplaced reference, a modulus",
         &[
-            "what_others_can_read_is_no_secret",
-            "where_a_secret_is_kept_is_no_secret",
-            "a_damaged_or_repeated_text_is_no_secret",
-            "a_reference_that_nothing_has_replaced_is_no_secret",
-            "a_random_secret_is_taken_whatever_it_begins_and_ends_with",
-            "generated_secrets_are_taken_in_every_usual_notation",
+            "what_others_can_read_is_not_a_secret",
+            "the_place_of_a_secret_is_not_a_secret",
+            "a_damaged_or_repeated_text_is_not_a_secret",
+            "a_reference_that_nothing_has_replaced_is_not_a_secret",
+            "a_random_secret_is_accepted_with_any_start_and_end",
+            "generated_secrets_are_accepted_in_every_usual_notation",
         ],
     ),
     (

@@ -1,4 +1,4 @@
-//! `visitor show`: whom Chat takes a visitor for.
+//! `visitor show`.
 
 use serde_json::{Value, json};
 
@@ -18,8 +18,8 @@ fn show(api: &DeskApi, arguments: &[&str]) -> CommandOutput {
 fn a_visitor_is_shown_by_either_id_with_its_link() {
     let api = DeskApi::start();
     for id in [ID, "9855790-xjj3ukxyIhn6j3"] {
-        let told = show(&api, &[id, "--expect", SUB]);
-        assert_eq!(told.status, Some(0), "{}", told.err);
+        let output = show(&api, &[id, "--expect", SUB]);
+        assert_eq!(output.status, Some(0), "{}", output.err);
         let fields = [
             format!("id           {ID}\n"),
             format!("external id  {SUB}\n"),
@@ -27,14 +27,14 @@ fn a_visitor_is_shown_by_either_id_with_its_link() {
             "email        sue@example.org\n".to_owned(),
             "created      2020-04-15T11:35:54Z\n".to_owned(),
             "banned       no\n".to_owned(),
-            format!("\nLinked: it is the player {SUB}.\n"),
+            format!("\nLinked: the visitor is the player {SUB}.\n"),
         ];
-        assert_eq!(told.out, fields.concat());
+        assert_eq!(output.out, fields.concat());
     }
     assert_eq!(api.asked(), ["GET /api/v2/chat/visitors/9855790-xjj3ukxyIhn6j3"; 2]);
     let other = show(&api, &[ID, "--expect", "another"]);
     assert_eq!(other.status, Some(1));
-    assert!(other.out.ends_with(&format!("\nNot linked: it is {SUB}, and not another.\n")), "{}", other.out);
+    assert!(other.out.ends_with(&format!("\nNot linked: the visitor is {SUB}, not another.\n")), "{}", other.out);
     let unasked = show(&api, &[ID]);
     assert!(unasked.status == Some(0) && !unasked.out.contains("inked"), "{}", unasked.out);
     let nobody = show(&api, &["1.a"]);
@@ -42,14 +42,14 @@ fn a_visitor_is_shown_by_either_id_with_its_link() {
         (nobody.status, nobody.out.as_str(), nobody.err.as_str()),
         (Some(1), "", "no visitor of Chat has the id 1.a\n")
     );
-    assert_eq!(show(&api, &[".."]).status, Some(1), "a dash takes the dot's place");
-    assert_eq!(show(&api, &[""]).err, "ID: is no id: empty, '.' or '..'\n");
+    assert_eq!(show(&api, &[".."]).status, Some(1), "a dash replaces the dot");
+    assert_eq!(show(&api, &[""]).err, "ID: is not an id (empty, '.' or '..')\n");
 }
 
 #[test]
 fn as_json_it_has_the_fields_and_the_verdict() {
     let api = DeskApi::start();
-    let json = |told: &CommandOutput| serde_json::from_str::<Value>(&told.out).unwrap();
+    let json = |output: &CommandOutput| serde_json::from_str::<Value>(&output.out).unwrap();
     let expected = json!({
         "id": ID, "external_id": SUB, "name": "Sue", "email": "sue@example.org", "phone": "", "created": "2020-04-15T11:35:54Z",
         "banned": false, "notes": "", "expect": null, "linked": null
@@ -80,46 +80,42 @@ fn both_forms_of_id_and_created_are_read_and_fields_may_be_missing() {
         (json!({"id": "9.a", "created": null, "external_id": null, "banned": null}), "9.a", json!(null), json!(null)),
     ] {
         api.then([Step::Say(Reply::Answer(200, visitor.to_string()))]);
-        let told = show(&api, &["9.a", "--json", "--expect", SUB]);
-        let json: Value = serde_json::from_str(&told.out).unwrap();
+        let output = show(&api, &["9.a", "--json", "--expect", SUB]);
+        let json: Value = serde_json::from_str(&output.out).unwrap();
         assert_eq!(
             (&json["id"], &json["created"], &json["external_id"]),
             (&json!(id), &created, &external_id),
             "{visitor}"
         );
-        assert_eq!(told.status, Some(i32::from(external_id != SUB)));
+        assert_eq!(output.status, Some(i32::from(external_id != SUB)));
     }
     api.then([Step::Say(Reply::Answer(200, json!({"id": "9.a"}).to_string()))]);
-    let told = show(&api, &["9.a", "--expect", SUB]);
-    assert!(told.out.ends_with(&format!("\nNot linked: it never signed in, as {SUB} or anybody.\n")), "{}", told.out);
+    let output = show(&api, &["9.a", "--expect", SUB]);
+    assert!(
+        output.out.ends_with(&format!("\nNot linked: the visitor never signed in, as {SUB} or anyone else.\n")),
+        "{}",
+        output.out
+    );
     api.then([Step::Say(Reply::Answer(200, json!({"id": "9.a", "notes": "one\u{1b}[2J\ntwo"}).to_string()))]);
     assert!(show(&api, &["9.a"]).out.contains("notes        one\\u{1b}[2J\\u{a}two\n"));
 }
 
 #[test]
-fn what_fails_is_told_in_words() {
+fn failures_are_explained() {
     let api = DeskApi::start();
-    for (reply, told) in [
-        (
-            Reply::Answer(401, json!({"error": "invalid_token"}).to_string()),
-            "the Chat API answered with status 401 (invalid_token); is",
-        ),
-        (Reply::Answer(404, "<html>".to_owned()), "status 404; is chat_api.subdomain"),
-        (Reply::Answer(200, json!({"id": [], "name": "x"}).to_string()), "is not what its description says"),
-        (Reply::Answer(200, json!({"id": ID, "banned": "no"}).to_string()), "is not what its description says"),
-        (
-            Reply::Answer(200, json!({"id": "1.other", "external_id": SUB}).to_string()),
-            "is not what its description says",
-        ),
-        (Reply::Answer(200, json!({"id": 1, "external_id": SUB}).to_string()), "is not what its description says"),
-        (
-            Reply::Answer(404, json!({"error": "InvalidEndpoint"}).to_string()),
-            "status 404 (InvalidEndpoint); is chat_api.subdomain",
-        ),
+    let unexpected = "does not match its description";
+    for (status, body, message) in [
+        (401, json!({"error": "invalid_token"}), "status 401 (invalid_token); check chat_api.token, and"),
+        (404, json!("not an error object"), "the Chat API answered with status 404; check chat_api.subdomain"),
+        (200, json!({"id": [], "name": "x"}), unexpected),
+        (200, json!({"id": ID, "banned": "no"}), unexpected),
+        (200, json!({"id": "1.other", "external_id": SUB}), unexpected),
+        (200, json!({"id": 1, "external_id": SUB}), unexpected),
+        (404, json!({"error": "InvalidEndpoint"}), "status 404 (InvalidEndpoint); check chat_api.subdomain"),
     ] {
-        api.then([Step::Say(reply)]);
+        api.then([Step::Say(Reply::Answer(status, body.to_string()))]);
         let failed = show(&api, &[ID]);
         assert_eq!((failed.status, failed.out.as_str()), (Some(3), ""));
-        assert!(failed.err.contains(told), "{}", failed.err);
+        assert!(failed.err.contains(message), "{}", failed.err);
     }
 }

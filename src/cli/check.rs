@@ -20,8 +20,7 @@ use crate::login::api::{ApiError, LoginApi};
 use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 
-use super::words::printable;
-use super::{block_on, print};
+use crate::terminal::{block_on, print, printable};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

@@ -25,11 +25,9 @@ use crate::login::keys::VerifiedBy;
 use crate::login::token::LoginToken;
 use crate::login::verifier::Credentials;
 use crate::metrics::Metrics;
+use crate::terminal::{block_on, json, print};
 use crate::zendesk::rules::{self, Finding};
 use crate::zendesk::signing_key::is_signed_with;
-
-use super::words::json;
-use super::{block_on, print};
 
 use decoded_token::DecodedToken;
 use explanation::{Explanation, Verdict};
@@ -65,7 +63,7 @@ impl ValueEnum for Product {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.word()))
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 
@@ -158,7 +156,7 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
         let cause = "is not a token: expected three base64url parts, with a JSON object in the first two";
         findings.push(Finding::new(cause, decoded.format_fix()));
     }
-    let mut explanation = Explanation::new(product.word(), decoded, now);
+    let mut explanation = Explanation::new(product.as_str(), decoded, now);
     explanation.verdict = if findings.is_empty() { Verdict::Accepted } else { Verdict::Refused };
     (explanation.findings, explanation.signed_with) = (findings, signed_with);
     explanation.wrap(pasted.taken_off, pasted.defect);

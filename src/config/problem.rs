@@ -1,4 +1,4 @@
-//! What is wrong with the settings, and where.
+//! Problems with the settings: key, source, and what is wrong.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,37 +8,37 @@ use thiserror::Error;
 use super::settings;
 use super::watched::WatchedFiles;
 
-/// Where a value stands.
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody set it.
+    /// The table of settings.
     Default,
-    /// A file, with the line when it is known.
+    /// A file, and the line if it is known.
     File(PathBuf, Option<usize>),
     /// An environment variable.
     Variable(String),
-    /// Nowhere: it is missing.
+    /// Nowhere: it is not set.
     Missing,
 }
 
-/// One thing wrong with the settings. Never holds a value: it may be a secret in the wrong place.
+/// One problem with the settings. It never holds a value, which may be a secret in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The setting's key.
     pub key: String,
-    /// Where the value stands.
+    /// Where the value comes from.
     pub source: Source,
     /// What is wrong, and the fix.
     pub what: String,
 }
 
-/// All that is wrong with the settings, a line each.
+/// All problems with the settings, a line each.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError {
-    /// What is wrong.
+    /// At least one.
     pub problems: Vec<Problem>,
-    /// The files that were read on the way: a change of one may be the fix.
+    /// The files that were read: a change of one may fix the problem.
     pub files: WatchedFiles,
 }
 

@@ -4,78 +4,65 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU16;
-use std::ops::RangeInclusive;
+use std::io::Read;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Problem, Source};
-use super::secret::{self, MIN_BYTES, Secret, is_damage, without_bom};
-use super::settings::{self, FILE_VARIABLE, LISTEN, PORT_VARIABLE, PREFIX, SETTINGS};
+use super::secret::{self, MIN_BYTES, Secret, TOO_LARGE, is_damage, without_bom};
+use super::settings::{self, FILE_VARIABLE, Kind, PORT_VARIABLE, PREFIX, SETTINGS, Setting};
 use super::watched::WatchedFiles;
 use super::{Effective, Variables};
 
 /// Most bytes read from a settings file, or from a file that a setting names.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The library's own words stay out of errors: they may quote the text, which may be a secret.
-const NOT_TOML: &str = "is not TOML here, or names a key twice; text goes in quotes";
-
-/// What is wrong with a text that `is_wrapped`.
 const WRAPPED: &str = "has quotes, white space or an invisible character around it, or an invisible one inside; remove \
                        them (Docker keeps the quotes of an env file)";
 
-/// What is wrong with a secret of more than [`secret::MAX_BYTES`].
-const TOO_LARGE: &str = "is larger than 4 KiB; is it a secret?";
-
-/// Permission bits of a file's mode, by which users who are neither its owner nor of its group write or read it. The
-/// group's are left alone: Kubernetes' `fsGroup` sets them.
+/// Permission bits of a file's mode for users other than owner and group. The group may have access: Kubernetes'
+/// `fsGroup` gives it.
 const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_READ_OR_WRITE: u32 = 0o006;
 
-/// What a problem with the file itself goes under, in place of a setting's key.
-pub(super) const PROBLEM_KEY: &str = "config file";
+/// The key of problems with the settings file itself.
+pub(super) const FILE_KEY: &str = "config file";
 
-/// Reads typed values, and collects every problem on the way: what is wrong is reported at the end, and a
-/// stand-in is read in its place.
+/// Reads typed values and collects every problem: a value that is wrong or missing is replaced by a stand-in, and
+/// [`Reader::finish`] reports the problems.
 #[derive(Default)]
 pub(super) struct Reader {
-    /// The value that wins, under its key.
-    found: BTreeMap<&'static str, (Written, Source)>,
+    values: BTreeMap<&'static str, Value>,
     /// Each secret that was read, under the key that gave it.
     secrets: BTreeMap<&'static str, Secret>,
     /// Files that were read besides the settings file.
     pub(super) files: WatchedFiles,
-    /// What is wrong so far.
-    pub(super) problems: Vec<Problem>,
-    /// What a person should know and may leave as it is.
+    problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
 }
 
-/// A value as written. Text is wiped on drop, since any may hold a secret; the parser's own copies are not.
-enum Written {
-    /// In the environment or the table of defaults, where the key decides the type.
-    Untyped(Zeroizing<String>),
-    /// In quotes, in the file.
-    Text(Zeroizing<String>),
-    /// A whole number in base ten, in the file.
-    Number(Zeroizing<String>),
-    /// `true` or `false`, in the file.
-    Flag(Zeroizing<String>),
-    /// A list of texts, in the file.
-    List(Vec<String>),
-    /// Something that no setting takes, as a person calls it.
-    Other(&'static str),
+/// A value as written. Texts are wiped on drop, since any may hold a secret; the parser's own copies are not.
+struct Value {
+    /// Its type in the file; nothing for the environment and defaults, where the setting decides the type.
+    form: Option<&'static str>,
+    /// One text, or those of a list.
+    texts: Zeroizing<Vec<String>>,
+    source: Source,
 }
 
+const TEXT: &str = "text";
+const NUMBER: &str = "a number";
+const FLAG: &str = "true or false";
+const LIST: &str = "a list";
+
 impl Reader {
-    /// Lays defaults, file and environment over each other.
+    /// Merges defaults, file and environment.
     ///
     /// The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none.
     pub(super) fn new(file: Option<&Path>, environment: impl Variables) -> Self {
@@ -86,240 +73,160 @@ impl Reader {
             }
         }
         let mut environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
-        let named = environment.get(&OsString::from(FILE_VARIABLE)).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(file) = file.map(Path::to_path_buf).or(named) {
             reader.read_file(&file);
         }
         for setting in SETTINGS {
             let name = setting.variable();
-            let Some(value) = environment.remove(&OsString::from(&name)) else { continue };
-            let source = Source::Variable(name);
+            let Some(value) = environment.remove(OsStr::new(&name)) else { continue };
             match value.into_string() {
-                Ok(text) => drop(reader.found.insert(setting.key, (Written::Untyped(text.into()), source))),
-                Err(_) => reader.blame(setting.key, source, "is not UTF-8; give it in a file instead"),
+                Ok(text) => reader.set(setting.key, text, Source::Variable(name)),
+                Err(_) => reader.add(setting.key, Source::Variable(name), "is not UTF-8; give it in a file instead"),
             }
         }
-        if let Some(port) = environment.remove(&OsString::from(PORT_VARIABLE))
-            && reader.source(LISTEN) == Source::Default
+        if let Some(port) = environment.remove(OsStr::new(PORT_VARIABLE))
+            && reader.source("listen") == Source::Default
         {
-            reader.follow_port(&port);
+            reader.set_port(&port);
         }
-        reader.warn_of_strangers(environment.keys());
+        reader.warn_of_unknown_variables(environment.keys());
         reader
     }
 
-    /// Takes `text` as the default of `key`.
+    /// Sets a default.
     pub(super) fn assume(&mut self, key: &'static str, text: String) {
-        self.found.insert(key, (Written::Untyped(text.into()), Source::Default));
+        self.set(key, text, Source::Default);
     }
 
-    /// Sets `listen` to every address, with the port that the platform names.
-    fn follow_port(&mut self, port: &OsStr) {
+    fn set(&mut self, key: &'static str, text: String, source: Source) {
+        self.values.insert(key, Value { form: None, texts: vec![text].into(), source });
+    }
+
+    fn set_port(&mut self, port: &OsStr) {
         let source = Source::Variable(PORT_VARIABLE.to_owned());
-        match port.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse::<NonZeroU16>)
-        {
-            Some(Ok(port)) => {
-                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.get())).to_string();
-                self.found.insert(LISTEN, (Written::Untyped(address.into()), source));
-            }
-            Some(Err(_)) | None => {
-                self.blame(LISTEN, source, "is not a port number; give one from 1 to 65535, or set listen");
-            }
+        let address = port.to_str().map(|port| format!("0.0.0.0:{port}"));
+        match address.filter(|text| text.parse().is_ok_and(|address: SocketAddr| address.port() != 0)) {
+            Some(address) => self.set("listen", address, source),
+            None => self.add("listen", source, "is not a port number; give one from 1 to 65535, or set listen"),
         }
     }
 
     fn read_file(&mut self, path: &Path) {
+        let source = |line| Source::File(path.to_owned(), line);
         let text = match read_capped(path) {
             Ok(text) => text,
-            Err(what) => return self.blame(PROBLEM_KEY, Source::File(path.to_owned(), None), what),
+            Err(what) => return self.add(FILE_KEY, source(None), what),
         };
         let line = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
         let (table, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
-            let line = error.span().map(|span| line(span.start));
-            self.blame(PROBLEM_KEY, Source::File(path.to_owned(), line), NOT_TOML);
+            // The library's messages are left out: they may quote the text, which may be a secret.
+            let what = "is not TOML here, or sets a key twice; text goes in quotes";
+            self.add(FILE_KEY, source(error.span().map(|span| line(span.start))), what);
         }
         flatten("", table.get_ref(), &mut |key, value, offset| {
-            let source = Source::File(path.to_owned(), Some(line(offset)));
+            let source = source(Some(line(offset)));
             match settings::find(&key) {
-                Some(setting) => drop(self.found.insert(setting.key, (Written::from(value), source))),
-                None => self.blame_unknown(&key, source),
+                Some(setting) => drop(self.values.insert(setting.key, Value::new(value, source))),
+                None => self.add_unknown(&key, source),
             }
         });
-        let holds_secret =
-            self.found.iter().any(|(key, (_, source))| settings::is_secret(key) && matches!(source, Source::File(..)));
-        let bits = if holds_secret { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE };
-        if let Some(what) = access_by_others(path, bits) {
-            let source = Source::File(path.to_owned(), None);
-            self.warnings.push(Problem { key: PROBLEM_KEY.to_owned(), source, what });
+        let is_in_file = |setting: &Setting| matches!(self.source(setting.key), Source::File(..));
+        let holds_secret = SETTINGS.iter().any(|setting| setting.is_secret() && is_in_file(setting));
+        if let Some(what) = access_by_others(path, if holds_secret { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE }) {
+            self.warnings.push(Problem { key: FILE_KEY.to_owned(), source: source(None), what });
         }
     }
 
-    fn blame_unknown(&mut self, key: &str, source: Source) {
-        // A secret that slipped into a name's place has 32 bytes or more, and is not shown.
-        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'"');
-        let is_plain = key.split('.').all(|name| name.len() < MIN_BYTES && name.bytes().all(is_letter));
-        let fix = match (key, settings::nearest(&key.to_lowercase())) {
-            ("proxy.header", _) => "drop it: X-Forwarded-For is what is read".to_owned(),
-            (_, Some(near)) => format!("did you mean {}?", near.key),
-            (_, None) => "drop it".to_owned(),
+    fn add_unknown(&mut self, key: &str, source: Source) {
+        let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'"');
+        let fix = match settings::nearest(&key.to_lowercase()) {
+            _ if key == "proxy.header" => "drop it: X-Forwarded-For is what is read".to_owned(),
+            Some(near) => format!("did you mean {}?", near.key),
+            None => "drop it".to_owned(),
         };
-        self.blame(if is_plain { key } else { "a key" }, source, format!("is not a setting; {fix}"));
+        let key = if may_be_shown(key.split('.'), is_right) { key } else { "a key" };
+        self.add(key, source, format!("is not a setting; {fix}"));
     }
 
-    /// Warns of variables that are written as only settings are: Kubernetes puts strays under any prefix,
-    /// but none with two underscores together.
-    fn warn_of_strangers<'a>(&mut self, left: impl Iterator<Item = &'a OsString>) {
-        for name in left.filter_map(|name| name.to_str()) {
+    /// Warns of unknown variables with our prefix and two underscores in a row, as only settings have: Kubernetes sets
+    /// variables of its own under any prefix, but none with two.
+    fn warn_of_unknown_variables<'a>(&mut self, names: impl Iterator<Item = &'a OsString>) {
+        for name in names.filter_map(|name| name.to_str()) {
             let Some(key) = name.strip_prefix(PREFIX).filter(|key| key.contains("__")) else { continue };
             let near = settings::nearest(&key.replace("__", ".").to_lowercase());
             let fix = near.map_or("drop it".to_owned(), |near| format!("did you mean {}?", near.variable()));
-            let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-                && key.split("__").all(|part| part.len() < MIN_BYTES);
-            let source = Source::Variable(if is_plain { name.to_owned() } else { "a variable".to_owned() });
-            let what = format!("is not a setting; {fix}");
-            self.warnings.push(Problem { key: "environment".to_owned(), source, what });
+            let is_right = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            let name = if may_be_shown(key.split("__"), is_right) { name } else { "a variable" };
+            let (key, source) = ("environment".to_owned(), Source::Variable(name.to_owned()));
+            self.warnings.push(Problem { key, source, what: format!("is not a setting; {fix}") });
         }
     }
 
-    /// What was made of it, when nothing is wrong in the file itself or in what `is_own` says is the command's.
+    /// Returns `read` if there is no problem with the settings file nor one that `is_own` selects for the command.
     ///
     /// # Errors
-    /// All that was wrong.
+    /// Those problems.
     pub(super) fn finish<T>(self, read: T, is_own: impl Fn(&Problem) -> bool) -> Result<T, ConfigError> {
         let Self { mut problems, files, .. } = self;
-        let is_of_file = |problem: &Problem| problem.key == PROBLEM_KEY;
-        // What was read of a broken file, and what was not, would only add problems that nobody has.
+        let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
+        // A broken file was read in part: only what is wrong in the environment is certain then.
         let is_broken = problems.iter().any(is_of_file);
-        let is_real = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
-        problems.retain(|problem| is_of_file(problem) || is_real(problem) && is_own(problem));
+        let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
+        problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
         if problems.is_empty() { Ok(read) } else { Err(ConfigError { problems, files }) }
     }
 
-    fn blame(&mut self, key: &str, source: Source, what: impl Into<String>) {
+    fn add(&mut self, key: &str, source: Source, what: impl Into<String>) {
         self.problems.push(Problem { key: key.to_owned(), source, what: what.into() });
     }
 
-    /// Notes a problem with the value of `key`, wherever it stands.
+    /// Notes a problem with the value of `key`.
     pub(super) fn reject(&mut self, key: &str, what: impl Into<String>) {
-        self.blame(key, self.source(key), what);
+        self.add(key, self.source(key), what);
     }
 
-    /// Notes what a person should know about the value of `key`.
+    /// Notes a warning about the value of `key`.
     pub(super) fn warn(&mut self, key: &str, what: impl Into<String>) {
         self.warnings.push(Problem { key: key.to_owned(), source: self.source(key), what: what.into() });
     }
 
-    /// Whether anybody set `key`, or it has a default.
+    /// Whether `key` is set or has a default.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.found.contains_key(key)
+        self.values.contains_key(key)
     }
 
-    /// Where the value of `key` stands.
+    /// Where the value of `key` comes from.
     pub(super) fn source(&self, key: &str) -> Source {
-        self.found.get(key).map_or(Source::Missing, |(_, source)| source.clone())
+        self.values.get(key).map_or(Source::Missing, |value| value.source.clone())
     }
 
-    fn written(&self, key: &str) -> Option<&Written> {
-        self.found.get(key).map(|(written, _)| written)
+    /// Reads the value of `key`, which its row of the table checks; nothing when it is unset or wrong.
+    pub(super) fn get<T: FromStr>(&mut self, key: &str) -> Option<T> {
+        let setting = settings::find(key)?;
+        let text = self.values.get(key)?.checked(setting).map(str::parse);
+        text.map_err(|what| self.reject(key, what)).ok()?.ok()
     }
 
-    /// Reads text and lets `parse` make sense of it; nothing when unset or wrong.
-    pub(super) fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let result = match self.written(key)?.text() {
-            Ok("") => Err("is empty; give a value, or drop the setting".to_owned()),
-            Ok(text) if is_wrapped(text) => Err(WRAPPED.to_owned()),
-            Ok(text) => parse(text),
-            Err(kind) => {
-                let default = settings::find(key).and_then(|setting| setting.default);
-                let example = default.map_or(String::new(), |default| format!(", as in \"{default}\""));
-                Err(format!("is {kind} and needs text in quotes{example}"))
-            }
-        };
-        result.map_err(|what| self.reject(key, what)).ok()
+    /// The same, with the default of its type when it is unset or wrong.
+    pub(super) fn value<T: FromStr + Default>(&mut self, key: &str) -> T {
+        self.get(key).unwrap_or_default()
     }
 
-    /// Reads text; nothing when unset or wrong.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.parsed(key, |text| Ok(text.to_owned()))
+    /// Reads a duration; zero when it is unset or wrong.
+    pub(super) fn time(&mut self, key: &str) -> Duration {
+        humantime::parse_duration(&self.value::<String>(key)).unwrap_or_default()
     }
 
-    /// Reads text that `is_right`; `needs` says what that means.
-    pub(super) fn checked(
-        &mut self,
-        key: &'static str,
-        needs: &str,
-        is_right: impl FnOnce(&str) -> bool,
-    ) -> Option<String> {
-        self.parsed(key, |text| if is_right(text) { Ok(text.to_owned()) } else { Err(needs.to_owned()) })
+    /// Reads a list of texts, comma-separated in the environment; empty when it is unset or wrong.
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
+        let Some(list) = self.values.get(key).map(Value::list) else { return Vec::new() };
+        list.map_err(|what| self.reject(key, what)).unwrap_or_default()
     }
 
-    /// Reads a whole number within `range`; the range's start when it is wrong.
-    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<usize>) -> usize {
-        if let Some(Written::Untyped(digits) | Written::Number(digits)) = self.written(key)
-            && let Ok(number) = digits.parse()
-            && range.contains(&number)
-        {
-            return number;
-        }
-        self.reject(key, format!("needs a whole number from {} to {}, without quotes", range.start(), range.end()));
-        *range.start()
-    }
-
-    /// Reads `true` or `false`; false when it is wrong.
-    pub(super) fn flag(&mut self, key: &'static str) -> bool {
-        if let Some(Written::Untyped(text) | Written::Flag(text)) = self.written(key)
-            && let Ok(flag) = text.parse()
-        {
-            return flag;
-        }
-        self.reject(key, "needs true or false, without quotes");
-        false
-    }
-
-    /// Reads a duration as people write it (`90s`, `5m`) within `range`; zero when it is wrong.
-    pub(super) fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Duration {
-        let [least, most] = [*range.start(), *range.end()].map(humantime::format_duration);
-        let needs = format!("needs a time from {least} to {most}, with its unit: 90s, 5m");
-        let in_range = |text: &str| humantime::parse_duration(text).ok().filter(|duration| range.contains(duration));
-        self.parsed(key, |text| in_range(text).ok_or(needs)).unwrap_or_default()
-    }
-
-    /// Reads a duration without a fraction of a second: what claims are measured in.
-    pub(super) fn seconds(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Duration {
-        let duration = self.duration(key, range);
-        if duration.subsec_nanos() != 0 {
-            self.reject(key, "needs whole seconds, which is what claims are measured in");
-        }
-        duration
-    }
-
-    /// Reads a list of texts, comma-separated in the environment; empty when unset or wrong.
-    pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
-        let is_quoted = matches!(self.written(key), Some(Written::Untyped(text)) if is_wrapped(text.trim()));
-        let items: Vec<String> = match self.written(key) {
-            None => return Vec::new(),
-            Some(Written::Untyped(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
-            Some(Written::List(items)) => items.clone(),
-            Some(Written::Text(_) | Written::Number(_) | Written::Flag(_) | Written::Other(_)) => Vec::new(),
-        };
-        if matches!(self.written(key), Some(Written::Untyped(text)) if text.trim_start().starts_with('[')) {
-            self.reject(key, "is a list in brackets; write it without brackets and quotes: name,email");
-            return Vec::new();
-        }
-        if items.is_empty() || items.iter().any(String::is_empty) {
-            self.reject(key, "needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment");
-            return Vec::new();
-        }
-        if is_quoted || items.iter().any(|item| is_wrapped(item)) {
-            self.reject(key, WRAPPED);
-            return Vec::new();
-        }
-        items
-    }
-
-    /// Reads a list whose entries `parse` makes sense of; entries that are wrong are left out.
-    pub(super) fn entries<T, E: Display>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, E>) -> Vec<T> {
+    /// Reads a list and parses its entries; entries that are wrong are left out.
+    pub(super) fn entries<T, E: Display>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Vec<T> {
         let mut entries = Vec::new();
         for (index, text) in self.list(key).iter().enumerate() {
             match parse(text) {
@@ -330,194 +237,202 @@ impl Reader {
         entries
     }
 
-    /// Whether anybody set a secret, or names a file that holds it.
-    pub(super) fn has_secret(&self, keys: [&str; 2]) -> bool {
-        keys.into_iter().any(|key| self.has(key))
-    }
-
     /// Reads a secret from `key`, or from the file that `file_key` names; both is an error.
     pub(super) fn secret(&mut self, [key, file_key]: [&'static str; 2]) -> Option<Secret> {
-        if self.is_set_twice(key, file_key) {
+        if self.has_both(key, file_key) {
             return None;
         }
-        let (from, secret) = match self.written(key).map(Written::text) {
-            Some(Ok(text)) => (key, inline_secret(text).ok_or_else(|| TOO_LARGE.to_owned())),
-            Some(Err(kind)) => (key, Err(format!("is {kind} and needs text in quotes"))),
-            None => {
-                let told = |error: io::Error| {
-                    if error.kind() == io::ErrorKind::FileTooLarge {
-                        return format!("names a file that {TOO_LARGE}");
-                    }
-                    format!("names a file that can't be read: {error}; is it mounted, and may this user read it?")
-                };
-                (file_key, Secret::from_file(&self.path(file_key)?).map_err(told))
-            }
+        let (from, secret) = if let Some(value) = self.values.get(key) {
+            (key, value.text().and_then(|text| inline_secret(text).ok_or_else(|| TOO_LARGE.to_owned())))
+        } else {
+            let secret = Secret::from_file(&self.path(file_key)?);
+            (file_key, secret.map_err(|what| format!("names a file that {what}")))
         };
         let secret = secret.map_err(|what| self.reject(from, what)).ok()?;
-        self.secrets.insert(from, Secret::new(secret.bytes().to_vec()));
+        self.secrets.insert(from, secret.clone());
         Some(secret)
     }
 
-    /// Reads a secret that must be there; an empty one when it is not, or is wrong. `since` says why a missing one
-    /// is needed, and `otherwise` what else a person could do.
+    /// Reads a secret that must be set; an empty one when it is unset or wrong. `since` says why it is needed, and
+    /// `otherwise` what else can be done.
     pub(super) fn required_secret(&mut self, keys: [&'static str; 2], since: &str, otherwise: &str) -> Secret {
         let [key, file_key] = keys;
-        if !self.has_secret(keys) {
+        if !self.has(key) && !self.has(file_key) {
             let file = format!("in {file_key} the path of a file that holds it");
             self.reject(key, format!("is needed{since}; give it, or {file}{otherwise}"));
         }
         self.secret(keys).unwrap_or_default()
     }
 
-    /// Which of the two keys a secret came out of.
+    /// Which of the two keys a secret was read from.
     pub(super) fn read_from(&self, keys: [&'static str; 2]) -> Option<&'static str> {
         keys.into_iter().find(|key| self.secrets.contains_key(key))
     }
 
-    /// Refuses every setting that is no secret and has the value of one, or contains it: it is shown, logged or
-    /// published, as `messaging.key_id` is in each token. A secret that is the default of another setting is refused
-    /// itself.
+    /// Refuses every other setting that has the value of a secret or contains it: such values are logged or published,
+    /// as `messaging.key_id` is in each token. A secret that is the default of a setting is refused itself.
     pub(super) fn refuse_shown_secrets(&mut self) {
-        let keys = SETTINGS.iter().map(|setting| setting.key);
-        let (secret_keys, others): (Vec<_>, Vec<_>) = keys.partition(|key| settings::is_secret(key));
-        for (from, secret) in secret_keys.into_iter().filter_map(|key| self.any_secret(key)).collect::<Vec<_>>() {
-            let shows = |key: &&&str| self.written(key).is_some_and(|written| written.shows(&secret));
-            let showing = others.iter().filter(shows);
+        let (secrets, others): (Vec<&Setting>, Vec<_>) = SETTINGS.iter().partition(|setting| setting.is_secret());
+        let secrets: Vec<_> = secrets.into_iter().filter_map(|setting| self.any_secret(setting.key)).collect();
+        for (from, secret) in secrets {
+            let shows = |key: &&str| self.values.get(key).is_some_and(|value| value.shows(&secret));
+            let showing = others.iter().map(|setting| setting.key).filter(shows);
             let (defaults, set): (Vec<&str>, Vec<&str>) = showing.partition(|key| self.source(key) == Source::Default);
             if let Some(key) = defaults.first() {
                 self.reject(from, format!("is the default of {key}, which everybody knows; give the secret itself"));
             }
             for key in set {
-                let source = self.source(from);
                 let what = "which must stay secret; one of the two is misplaced";
-                self.reject(key, format!("has the value of {from} ({source}), {what}"));
+                self.reject(key, format!("has the value of {from} ({}), {what}", self.source(from)));
             }
         }
     }
 
-    /// A secret that is set, whether or not it was read for use, with the setting that gives it.
+    /// A secret that is set, even if no command has read it, and the key that gives it.
     fn any_secret(&self, key: &'static str) -> Option<(&'static str, Secret)> {
         let file_key = settings::find(&format!("{key}_file"))?.key;
         if let Some(from) = self.read_from([key, file_key]) {
-            return Some((from, Secret::new(self.secrets.get(from)?.bytes().to_vec())));
+            return Some((from, self.secrets.get(from)?.clone()));
         }
-        if let Some(text) = self.written(key) {
-            return Some((key, inline_secret(text.text().ok()?)?));
+        if let Some(value) = self.values.get(key) {
+            return Some((key, inline_secret(value.text().ok()?)?));
         }
-        let path = Path::new(self.written(file_key)?.text().ok()?);
+        let path = Path::new(self.values.get(file_key)?.text().ok()?);
         // Opening a pipe would wait for its writer.
         let secret = fs::metadata(path).ok()?.is_file().then(|| Secret::from_file(path))?;
         Some((file_key, secret.ok()?))
     }
 
-    /// Warns of every file named here that others can change, or read though it holds a secret.
+    /// Warns of every named file that all users can change, or read though it holds a secret.
     pub(super) fn warn_of_open_files(&mut self) {
-        for key in SETTINGS.iter().map(|setting| setting.key).filter(|key| settings::names_file(key)) {
-            let Some(Ok(path)) = self.written(key).map(Written::text) else { continue };
-            let is_public = key.ends_with("ca_file") || key == "tls.certificate";
-            let bits = if is_public { OTHERS_WRITE } else { OTHERS_READ_OR_WRITE };
+        for setting in SETTINGS.iter().filter(|setting| matches!(setting.kind, Kind::SecretFile | Kind::PublicFile)) {
+            let bits = if matches!(setting.kind, Kind::SecretFile) { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE };
+            let Some(Ok(path)) = self.values.get(setting.key).map(Value::text) else { continue };
             if let Some(what) = access_by_others(Path::new(path), bits) {
-                self.warn(key, format!("names a file that {what}"));
+                self.warn(setting.key, format!("names a file that {what}"));
             }
         }
     }
 
-    /// Whether both of two settings are there that exclude each other, which is then noted as a problem.
-    pub(super) fn is_set_twice(&mut self, key: &str, other: &str) -> bool {
-        let is_set_twice = self.has(key) && self.has(other);
-        if is_set_twice {
+    /// Whether two settings that exclude each other are both set, which is noted as a problem.
+    pub(super) fn has_both(&mut self, key: &str, other: &str) -> bool {
+        let has_both = self.has(key) && self.has(other);
+        if has_both {
             self.reject(key, format!("is set and so is {other} ({}); keep one of the two", self.source(other)));
         }
-        is_set_twice
+        has_both
     }
 
-    /// Reads the file that `key` names; nothing when unset or unreadable.
-    pub(super) fn file(&mut self, key: &'static str) -> Option<Vec<u8>> {
+    /// Reads the file that `key` names; nothing when it is unset or unreadable.
+    pub(super) fn file(&mut self, key: &str) -> Option<Vec<u8>> {
         let text = read_capped(&self.path(key)?);
         let text = text.map_err(|what| self.reject(key, format!("names a file that {what}"))).ok()?;
         Some(text.as_bytes().to_vec())
     }
 
-    /// Reads a path, and notes that the settings depend on what the file holds.
-    fn path(&mut self, key: &'static str) -> Option<PathBuf> {
-        let path = self.parsed(key, |path| Ok(PathBuf::from(path)))?;
+    fn path(&mut self, key: &str) -> Option<PathBuf> {
+        let path: PathBuf = self.get(key)?;
         self.files.add(path.clone());
         Some(path)
     }
 
-    /// Every setting as it came out, for a person; secrets as their length.
+    /// Every setting with its value, for a report; of secrets the length.
     pub(super) fn effective(&self) -> Vec<Effective> {
-        let row = |key| Effective { key, value: self.shown(key), source: self.source(key) };
-        SETTINGS.iter().map(|setting| row(setting.key)).collect()
-    }
-
-    fn shown(&self, key: &str) -> String {
-        let Some(written) = self.written(key) else { return "not set".to_owned() };
-        let bytes = self.secrets.get(key).map(|secret| secret.bytes().len());
-        if !settings::is_of_service(key) {
-            // Nobody has judged what may well be a secret in the wrong place.
-            return "set".to_owned();
-        }
-        if settings::is_secret(key) {
-            return bytes.map_or("not shown".to_owned(), |bytes| format!("{bytes} bytes"));
-        }
-        let text = match written {
-            Written::Untyped(text) | Written::Text(text) | Written::Number(text) | Written::Flag(text) => {
-                text.to_string()
-            }
-            Written::List(items) => items.join(","),
-            Written::Other(kind) => (*kind).to_owned(),
+        let row = |setting: &Setting| Effective {
+            key: setting.key,
+            value: self.values.get(setting.key).map_or("not set".to_owned(), |value| self.shown(setting, value)),
+            source: self.source(setting.key),
         };
-        bytes.map_or(text.clone(), |bytes| format!("{text} ({bytes} bytes)"))
-    }
-}
-
-impl Written {
-    /// The text, or what a person calls a value that is not text.
-    fn text(&self) -> Result<&str, &'static str> {
-        match self {
-            Self::Untyped(text) | Self::Text(text) => Ok(text),
-            Self::Number(_) => Err("a number"),
-            Self::Flag(_) => Err("true or false"),
-            Self::List(_) => Err("a list"),
-            Self::Other(kind) => Err(kind),
-        }
+        SETTINGS.iter().map(row).collect()
     }
 
-    /// Whether the text, or one of a list, is a secret.
-    fn shows(&self, secret: &Secret) -> bool {
-        match self {
-            Self::Untyped(text) => secret.is_shown_by(text) || text.split(',').any(|item| secret.is_shown_by(item)),
-            Self::Text(text) | Self::Number(text) | Self::Flag(text) => secret.is_shown_by(text),
-            Self::List(items) => items.iter().any(|item| secret.is_shown_by(item)),
-            Self::Other(_) => false,
+    fn shown(&self, setting: &Setting, value: &Value) -> String {
+        let bytes = self.secrets.get(setting.key).map(|secret| secret.bytes().len());
+        match bytes {
+            // Nothing has checked these values: one may be a secret in the wrong place.
+            _ if !setting.is_of_service() => "set".to_owned(),
+            Some(bytes) if setting.is_secret() => format!("{bytes} bytes"),
+            None if setting.is_secret() => "not shown".to_owned(),
+            Some(bytes) => format!("{} ({bytes} bytes)", value.texts.join(",")),
+            None => value.texts.join(","),
         }
     }
 }
 
-impl From<&DeValue<'_>> for Written {
-    fn from(value: &DeValue<'_>) -> Self {
-        match value {
-            DeValue::String(text) => Self::Text(text.to_string().into()),
-            DeValue::Integer(digits) if digits.radix() == 10 => Self::Number(digits.as_str().to_owned().into()),
-            DeValue::Integer(_) => Self::Other("a number in another base"),
-            DeValue::Boolean(flag) => Self::Flag(flag.to_string().into()),
+impl Value {
+    fn new(value: &DeValue<'_>, source: Source) -> Self {
+        let (form, texts) = match value {
+            DeValue::String(text) => (TEXT, vec![text.to_string()]),
+            DeValue::Integer(digits) if digits.radix() == 10 => (NUMBER, vec![digits.as_str().to_owned()]),
+            DeValue::Boolean(flag) => (FLAG, vec![flag.to_string()]),
             DeValue::Array(items) => {
-                let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
-                texts.collect::<Option<_>>().map_or(Self::Other("a list of other things than text"), Self::List)
+                match items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect() {
+                    Some(texts) => (LIST, texts),
+                    None => ("a list with other things than text", Vec::new()),
+                }
             }
-            DeValue::Float(_) => Self::Other("a number with a fraction"),
-            DeValue::Datetime(_) => Self::Other("a date"),
-            DeValue::Table(_) => Self::Other("a table"),
+            DeValue::Integer(_) => ("a number in another base", Vec::new()),
+            DeValue::Float(_) => ("a number with a fraction", Vec::new()),
+            DeValue::Datetime(_) => ("a date", Vec::new()),
+            DeValue::Table(_) => ("a table", Vec::new()),
+        };
+        Self { form: Some(form), texts: texts.into(), source }
+    }
+
+    /// The text of a value that may have this type, or else its type.
+    fn as_form(&self, form: &str) -> Result<&str, &'static str> {
+        let own = self.form.filter(|own| *own != form);
+        own.map_or_else(|| Ok(self.texts.first().map_or("", String::as_str)), Err)
+    }
+
+    fn text(&self) -> Result<&str, String> {
+        self.as_form(TEXT).map_err(|form| format!("is {form} and needs text in quotes"))
+    }
+
+    /// The value as text, as the setting wants it.
+    fn checked(&self, setting: &Setting) -> Result<&str, String> {
+        let text = if matches!(setting.kind, Kind::Number(..) | Kind::Flag) {
+            let form = if matches!(setting.kind, Kind::Flag) { FLAG } else { NUMBER };
+            // The check refuses the empty text that a value of another type becomes.
+            self.as_form(form).unwrap_or_default()
+        } else {
+            let example = setting.default.map_or(String::new(), |default| format!(", as in \"{default}\""));
+            match self.text().map_err(|what| what + &example)? {
+                "" => return Err("is empty; give a value, or drop the setting".to_owned()),
+                text if is_wrapped(text) => return Err(WRAPPED.to_owned()),
+                text => text,
+            }
+        };
+        setting.kind.check(text).map(|()| text)
+    }
+
+    fn list(&self) -> Result<Vec<String>, String> {
+        let items = match (self.form, self.texts.first()) {
+            (None, Some(text)) if text.trim_start().starts_with('[') => {
+                return Err("is a list in brackets; write it without brackets and quotes: name,email".to_owned());
+            }
+            (None, Some(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+            (Some(LIST), _) => self.texts.to_vec(),
+            _ => Vec::new(),
+        };
+        if items.is_empty() || items.iter().any(String::is_empty) {
+            return Err("needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment".to_owned());
         }
+        if items.iter().any(|item| is_wrapped(item)) { Err(WRAPPED.to_owned()) } else { Ok(items) }
+    }
+
+    /// Whether the text, or one of a list, gives a secret away.
+    fn shows(&self, secret: &Secret) -> bool {
+        let shows_item = |text: &str| self.form.is_none() && text.split(',').any(|item| secret.is_shown_by(item));
+        self.texts.iter().any(|text| secret.is_shown_by(text) || shows_item(text))
     }
 }
 
-/// Hands each value that is no table to `keep`, with its full key and its offset in bytes.
+/// Calls `keep` with each value that is not a table, its full key and its offset in bytes.
 fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeValue<'_>, usize)) {
     for (name, value) in table {
         let dot = if section.is_empty() { "" } else { "." };
-        // A dot inside a quoted name is not one between names: it must not pass for another setting.
+        // A dot inside a quoted name does not separate names: it must not pass for another setting.
         let quote = if name.get_ref().contains('.') { "\"" } else { "" };
         let key = format!("{section}{dot}{quote}{}{quote}", name.get_ref());
         if let DeValue::Table(inner) = value.get_ref() {
@@ -528,31 +443,36 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
     }
 }
 
-/// Whether quotes or white space stand at an end of a text, or a character that copying added is in it.
+/// Whether an unknown name may be shown. A secret in a name's place may not; it has [`MIN_BYTES`] or more.
+fn may_be_shown<'a>(mut parts: impl Iterator<Item = &'a str>, is_right: impl Fn(u8) -> bool) -> bool {
+    parts.all(|part| part.len() < MIN_BYTES && part.bytes().all(&is_right))
+}
+
+/// Whether there are quotes or white space at an end of a text, or a character that copying added anywhere.
 fn is_wrapped(text: &str) -> bool {
-    let is_around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');
+    let is_around = |character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`');
     text.starts_with(is_around) || text.ends_with(is_around) || text.contains(is_damage)
 }
 
-/// A secret that stands in the settings themselves, unless it is too long for one.
+/// A secret from the settings themselves, unless it is too long.
 fn inline_secret(text: &str) -> Option<Secret> {
     let bytes = without_bom(text.as_bytes());
     (bytes.len() <= secret::MAX_BYTES).then(|| Secret::new(bytes.to_vec()))
 }
 
-/// What users other than owner and group may do with a file, where its mode has any of `bits`, and the fix.
+/// What every user may do with a file whose mode has one of `bits`, and the fix.
 fn access_by_others(path: &Path, bits: u32) -> Option<String> {
     let mode = fs::metadata(path).ok()?.permissions().mode() & bits;
-    let does = if mode & OTHERS_WRITE != 0 { "changed" } else { "read" };
+    let access = if mode & OTHERS_WRITE != 0 { "changed" } else { "read" };
     let fix = if bits == OTHERS_WRITE { "chmod o-w it" } else { "make its mode 0400, or 0440 for a group" };
-    (mode != 0).then(|| format!("can be {does} by every user of this machine; {fix}"))
+    (mode != 0).then(|| format!("can be {access} by every user of this machine; {fix}"))
 }
 
 /// Reads a text file of at most 1 MiB.
 fn read_capped(path: &Path) -> Result<Zeroizing<String>, String> {
     let mut bytes = Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| {
-        // Growing would leave copies behind that nobody wipes.
+        // Growing would leave copies in memory that are never wiped.
         bytes.reserve(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or_default() + 1);
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
     });

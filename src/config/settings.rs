@@ -1,215 +1,265 @@
-//! The table of all settings.
-//!
-//! The reader goes by it, `--help` prints it, and tests hold the README and `config/example.toml` against it.
+//! The table of all settings. `--help`, the documents and the example file are compared with it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::desk::{is_base_url, is_subdomain};
+use super::login::is_cookie_name;
+use super::origin::is_safe_to_call;
+use super::products::{CHAT_MAX_LIFETIME, is_fallback_domain, is_key_id};
+
+use Kind::{Checked, Choice, Flag, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its name in the file, section first: `login.secret`.
     pub key: &'static str,
-    /// What holds when nobody sets it, written as in an environment variable.
+    /// Which values are right.
+    pub kind: Kind,
+    /// The value when it is not set, written as in an environment variable.
     pub default: Option<&'static str>,
     /// What it means, in one sentence without a full stop.
     pub help: &'static str,
+    /// Whether a change takes effect only after a restart: sockets, open connections, and the log.
+    pub needs_restart: bool,
+}
+
+/// Which values of a setting are right.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Text that the check accepts, and what to say of any other.
+    Checked(fn(&str) -> bool, &'static str),
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A whole number, the least and the most.
+    Number(usize, usize),
+    /// A duration with its unit, the least and the most.
+    Time(Duration, Duration),
+    /// The same without a fraction of a second.
+    Seconds(Duration, Duration),
+    /// Texts, separated by commas in the environment.
+    List,
+    /// A secret. The setting with `_file` after its key names a file that holds it.
+    Secret,
+    /// The path of a file with a secret in it.
+    SecretFile,
+    /// The path of a file that everyone may read.
+    PublicFile,
+}
+
+/// What every environment variable of ours starts with.
+pub(super) const PREFIX: &str = "ZENDESK_TOKEN_";
+
+/// The environment variable that names the settings file.
+pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
+
+/// The environment variable by which platforms give the port of the public listener.
+pub(super) const PORT_VARIABLE: &str = "PORT";
+
+/// Every setting, in the order in which they are shown.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting("listen", ADDRESS, "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
+    setting("admin.listen", ADDRESS, "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
+
+    setting("login.cookie", COOKIE_NAME, "token", "name of the cookie that holds the login token"),
+    setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
+    setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256"),
+    setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more"),
+    setting("login.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
+    setting("login.previous_secret", Secret, "", "the secret before a reset, which still verifies until its last tokens have expired"),
+    setting("login.previous_secret_file", SecretFile, "", "a file with the secret, instead of it"),
+    setting("login.project_id", Text, "", "the login project's id, compared with xsolla_login_project_id if set; needed for RS256"),
+    setting("login.issuer", Text, "", "compared with iss if set; Xsolla's is https://login.xsolla.com"),
+    setting("login.leeway", Seconds(Duration::ZERO, MAX_LEEWAY), "60s", "how far clocks may differ: 0s to 5m, for exp, nbf and iat"),
+    setting("login.max_lifetime", Seconds(SECOND, Duration::from_hours(24 * 365)), "", "longest exp - iat of a login token; not checked unless set"),
+    setting("login.check_revocation", Flag, "false", "true asks the Login API whether a login token was revoked"),
+    setting("login.revocation_cache", Time(Duration::ZERO, MAX_REVOCATION_CACHE), "30s", "how long its answer is cached: 0s to 10m"),
+    setting("login.api_url", LOGIN_API_URL, "https://login.xsolla.com", "the Login API; https, or http on loopback"),
+    setting("login.ca_file", PublicFile, "", "CA bundle (PEM) to verify the Login API with, instead of the public authorities"),
+    setting("login.keys_max_age", KEY_AGE, "10m", "RS256: age at which the published keys are fetched again"),
+    setting("login.keys_max_stale", KEY_AGE, "1h", "RS256: age up to which they are used while the Login API is down"),
+    setting("login.keys_cooldown", WAIT, "30s", "RS256: least time between two fetches caused by unknown key ids"),
+
+    setting("cors.origins", List, "", "origins of the shop's pages and apps, exact or https://*.example.com for one label; not needed for pages of the service's own host"),
+
+    setting("chat.secret", Secret, "", "Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
+    setting("chat.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
+    setting("chat.lifetime", Seconds(SECOND, CHAT_MAX_LIFETIME), "5m", "how long a Chat token lives, at most 7m"),
+    setting("chat.name_from", List, "email", "login claims to take the name from, first non-empty one; the email when there is none"),
+    setting("chat.fallback_email_domain", EMAIL_DOMAIN, "", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
+
+    setting("messaging.secret", Secret, "", "secret of a Messaging key, of Admin Center > End user authentication"),
+    setting("messaging.secret_file", SecretFile, "", "a file with the secret, instead of it"),
+    setting("messaging.key_id", KEY_ID, "", "needed with the secret: the id of that key, which is sent in the header as kid"),
+    setting("messaging.lifetime", Seconds(SECOND, MESSAGING_MAX_LIFETIME), "15m", "how long a Messaging token lives, at most 24h"),
+    setting("messaging.name_from", List, "name,username,email", "login claims to take the name from; no name when there is none"),
+    setting("messaging.email", Choice(&["unverified", "verified", "omit"]), "unverified", "verified adds email_verified, which the shop must be sure of; omit sends no email, also not as a name"),
+    setting("messaging.verified_types", List, "", "with email = verified: adds email_verified only for logins of these types (claim type), such as email, a code sent to the address; for all unless set"),
+
+    setting("help_center.secret", Secret, "", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
+    setting("help_center.secret_file", SecretFile, "", "a file with the secret, instead of it"),
+    setting("help_center.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
+    setting("help_center.fallback_email_domain", EMAIL_DOMAIN, "", "as chat.fallback_email_domain"),
+
+    setting("support_sdk.secret", Secret, "", "shared secret of the Mobile SDK app's settings"),
+    setting("support_sdk.secret_file", SecretFile, "", "a file with the secret, instead of it"),
+    setting("support_sdk.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
+    setting("support_sdk.fallback_email_domain", EMAIL_DOMAIN, "", "as chat.fallback_email_domain"),
+
+    setting("conversations.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
+    setting("conversations.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
+    setting("conversations.app_id", APP_ID, "", "needed for conflict: id of the app of Messaging"),
+    setting("conversations.key_id", API_KEY_ID, "", "needed for conflict: id of an API key of that app; it begins with app_"),
+    setting("conversations.key_secret", Secret, "", "needed for conflict: the API key's secret"),
+    setting("conversations.key_secret_file", SecretFile, "", "a file with the secret, instead of it"),
+    setting("conversations.brand_id", Text, "", "brand whose users are meant, if users are separated by brand"),
+    setting("conversations.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
+
+    setting("chat_api.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
+    setting("chat_api.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://www.zopim.com"),
+    setting("chat_api.token", Secret, "", "needed for visitor: an OAuth access token of Chat with the scope read"),
+    setting("chat_api.token_file", SecretFile, "", "a file with the token, instead of it"),
+    setting("chat_api.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
+
+    setting("tls.certificate", PublicFile, "", "file with the certificate chain in PEM; the public listener then speaks TLS"),
+    setting("tls.key", SecretFile, "", "file with its private key in PEM"),
+
+    setting("proxy.trusted", List, "", "networks of the trusted reverse proxies: 10.0.7.0/24, or one address"),
+
+    setting("rate_limit.per_second", COUNT, "", "requests for tokens that one client may send per second; no limit unless set"),
+    setting("rate_limit.burst", COUNT, "", "requests that it may send at once; as many as per_second unless set"),
+
+    setting("limits.connections", COUNT, "4096", "connections open at once; more are closed immediately").at_start(),
+    setting("limits.connections_per_client", COUNT, "256", "connections of one client; loopback and proxy.trusted are not counted").at_start(),
+    setting("limits.requests_in_flight", COUNT, "1024", "requests answered at once; more get 503 00-11"),
+    setting("limits.header_bytes", Number(8192, 1 << 20), "32768", "most bytes of request line and headers; more get 431").at_start(),
+    setting("limits.header_timeout", WAIT, "10s", "time to send the headers, from accept for the first request; with TLS from the handshake, which has the same limit").at_start(),
+    setting("limits.idle_timeout", WAIT, "75s", "time between two requests; longer than the proxy's").at_start(),
+    setting("limits.request_timeout", WAIT, "10s", "time for an answer; then 503 00-12"),
+    setting("limits.drain", Time(Duration::ZERO, HOUR), "8s", "time to finish requests after SIGTERM or SIGINT").at_start(),
+    setting("limits.drain_delay", Time(Duration::ZERO, HOUR), "0s", "time of still accepting while /ready already fails, before the drain").at_start(),
+
+    setting("log.format", Choice(&["json", "text"]), "json", "json or text; on standard output").at_start(),
+    setting("log.level", LEVELS, "info", "error, warn, info, debug or trace").at_start(),
+
+    setting("allow_weak_secrets", Flag, "false", "true accepts short, placeholder, UUID, path and modulus-like secrets with a warning"),
+];
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Limit for counts: more than a million of anything is no limit.
+const MILLION: usize = 1_000_000;
+
+/// Longest leeway. With clocks further apart, an expired login would be valid for too long.
+const MAX_LEEWAY: Duration = Duration::from_mins(5);
+
+/// Longest time for which an answer about revocation is cached: for so long a revoked login still works.
+const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
+
+/// Longest life of a Messaging token. Zendesk sets no limit; a login lives for a day by default, and whoever finds the
+/// token can pose as the player for that long.
+const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
+
+const ADDRESS: Kind = Checked(
+    |text| text.parse::<SocketAddr>().is_ok(),
+    "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001",
+);
+const LOGIN_API_URL: Kind = Checked(
+    is_safe_to_call,
+    "needs https, host and port, without a path: https://login.xsolla.com (http only on loopback)",
+);
+const DESK_API_URL: Kind = Checked(
+    is_base_url,
+    "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)",
+);
+const COOKIE_NAME: Kind = Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'");
+const EMAIL_DOMAIN: Kind =
+    Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com");
+const KEY_ID: Kind =
+    Checked(is_key_id, "needs the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567");
+const SUBDOMAIN: Kind = Checked(
+    is_subdomain,
+    "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com",
+);
+const APP_ID: Kind = Checked(
+    |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+    "is not an id; copy it again",
+);
+/// The user name of HTTP's Basic scheme, which ends at a colon (RFC 7617 §2).
+const API_KEY_ID: Kind =
+    Checked(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'), "is not an id; copy it again");
+const COUNT: Kind = Number(1, MILLION);
+const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
+const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
+const LEVELS: Kind = Choice(&["error", "warn", "info", "debug", "trace"]);
+
+const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    let default = if default.is_empty() { None } else { Some(default) };
+    Setting { key, kind, default, help, needs_restart: false }
 }
 
 impl Setting {
+    const fn at_start(self) -> Self {
+        Self { needs_restart: true, ..self }
+    }
+
     /// The environment variable that sets it: `ZENDESK_TOKEN_LOGIN__SECRET`.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.key.replace('.', "__").to_uppercase())
     }
+
+    /// Whether its value must never be shown.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.kind, Secret)
+    }
+
+    /// Whether the service reads it. The others are read, and checked, by one command alone.
+    pub(super) fn is_of_service(&self) -> bool {
+        !self.key.starts_with("conversations.") && !self.key.starts_with("chat_api.")
+    }
 }
 
-/// What every environment variable of ours starts with.
-pub const PREFIX: &str = "ZENDESK_TOKEN_";
-
-/// The environment variable that names the settings file.
-pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
-
-/// The setting of the public listener's address.
-pub const LISTEN: &str = "listen";
-
-/// The environment variable by which platforms name the one port that they send requests to; followed where [`LISTEN`]
-/// is not set.
-pub const PORT_VARIABLE: &str = "PORT";
-
-/// A setting without a default.
-const fn setting(key: &'static str, help: &'static str) -> Setting {
-    Setting { key, default: None, help }
-}
-
-/// A setting that has a default.
-const fn preset(key: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { key, default: Some(default), help }
-}
-
-/// Every setting, in the order in which they are shown.
-pub const SETTINGS: &[Setting] = &[
-    preset(
-        LISTEN,
-        "127.0.0.1:8001",
-        "address and port of the public listener; 0.0.0.0 and the port in PORT where only that is set, as in the image",
-    ),
-    preset("admin.listen", "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics"),
-    preset("login.cookie", "token", "name of the cookie that holds the login token"),
-    preset("login.bearer", "false", "true takes the login token from Authorization: Bearer too"),
-    preset("login.algorithm", "HS256", "what the login project signs with: HS256 or RS256"),
-    setting("login.secret", "needed for HS256: the login project's secret key, 32 bytes or more"),
-    setting(
-        "login.secret_file",
-        "instead of it a file that holds it; a byte order mark and one trailing newline are dropped",
-    ),
-    setting("login.previous_secret", "the secret before a reset; it still verifies while the reset spreads"),
-    setting("login.previous_secret_file", "instead of it a file that holds it"),
-    setting(
-        "login.project_id",
-        "the login project's id, checked against xsolla_login_project_id when set; needed for RS256",
-    ),
-    setting("login.issuer", "checked against iss when set; Xsolla's is https://login.xsolla.com"),
-    preset("login.leeway", "60s", "how far clocks may differ: 0s to 5m, on exp, nbf and iat"),
-    setting("login.max_lifetime", "longest exp - iat of a login token; not checked unless set"),
-    preset("login.check_revocation", "false", "true asks the Login API whether a login token was revoked"),
-    preset("login.revocation_cache", "30s", "how long its answer is remembered: 0s to 10m"),
-    preset("login.api_url", "https://login.xsolla.com", "the Login API; https, or http on loopback"),
-    setting("login.ca_file", "certificates in PEM that the Login API is checked against, not the public ones"),
-    preset("login.keys_max_age", "10m", "RS256: age by which the published keys are fetched again"),
-    preset("login.keys_max_stale", "1h", "RS256: age up to which they serve while the Login API is down"),
-    preset("login.keys_cooldown", "30s", "RS256: least time between two fetches caused by unknown key ids"),
-    setting(
-        "cors.origins",
-        "origins of the shop's pages and apps, exact or https://*.example.com for one label; pages of the service's \
-         own host need none",
-    ),
-    setting("chat.secret", "Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
-    setting(
-        "chat.secret_file",
-        "instead of it a file that holds it; a byte order mark and one trailing newline are dropped",
-    ),
-    preset("chat.lifetime", "5m", "how long a Chat token lives, at most 7m"),
-    preset(
-        "chat.name_from",
-        "email",
-        "login claims to take the name from, first non-empty one; the email when there is none",
-    ),
-    setting("chat.fallback_email_domain", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
-    setting("messaging.secret", "secret of a Messaging key, of Admin Center > End user authentication"),
-    setting("messaging.secret_file", "instead of it a file that holds it"),
-    setting("messaging.key_id", "needed beside the secret: the id of that key, which goes into the header as kid"),
-    preset("messaging.lifetime", "15m", "how long a Messaging token lives, at most 24h"),
-    preset(
-        "messaging.name_from",
-        "name,username,email",
-        "login claims to take the name from; no name when there is none",
-    ),
-    preset(
-        "messaging.email",
-        "unverified",
-        "verified adds email_verified, for which the shop vouches; omit keeps the email back, as a name too",
-    ),
-    setting(
-        "messaging.verified_types",
-        "with email = verified: vouches only for logins of these types (claim type), such as email, a code sent to the \
-         address; all unless set",
-    ),
-    setting("help_center.secret", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
-    setting("help_center.secret_file", "instead of it a file that holds it"),
-    preset(
-        "help_center.name_from",
-        "name,username,email",
-        "login claims to take the name from; the email when there is none",
-    ),
-    setting("help_center.fallback_email_domain", "as chat.fallback_email_domain"),
-    setting("support_sdk.secret", "shared secret of the Mobile SDK app's settings"),
-    setting("support_sdk.secret_file", "instead of it a file that holds it"),
-    preset(
-        "support_sdk.name_from",
-        "name,username,email",
-        "login claims to take the name from; the email when there is none",
-    ),
-    setting("support_sdk.fallback_email_domain", "as chat.fallback_email_domain"),
-    setting("conversations.subdomain", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
-    setting(
-        "conversations.base_url",
-        "instead of it the API itself, as https://api.smooch.io for legacy Sunshine Conversations",
-    ),
-    setting("conversations.app_id", "needed for conflict: id of the app of Messaging"),
-    setting("conversations.key_id", "needed for conflict: id of an API key of that app; it begins with app_"),
-    setting("conversations.key_secret", "needed for conflict: the API key's secret"),
-    setting("conversations.key_secret_file", "instead of it a file that holds it"),
-    setting("conversations.brand_id", "brand whose users are meant, where users are kept apart by brand"),
-    setting("conversations.ca_file", "certificate authorities (PEM) to believe instead of the public ones"),
-    setting("chat_api.subdomain", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
-    setting("chat_api.base_url", "instead of it the API itself, as https://www.zopim.com"),
-    setting("chat_api.token", "needed for visitor: an OAuth access token of Chat with the scope read"),
-    setting("chat_api.token_file", "instead of it a file that holds it"),
-    setting("chat_api.ca_file", "certificate authorities (PEM) to believe instead of the public ones"),
-    setting("tls.certificate", "file with the certificate chain in PEM; the public listener then speaks TLS"),
-    setting("tls.key", "file with its private key in PEM"),
-    setting("proxy.trusted", "networks of the reverse proxies that are believed: 10.0.7.0/24, or one address"),
-    setting("rate_limit.per_second", "requests a second that one client may ask for tokens; no limit unless set"),
-    setting("rate_limit.burst", "requests that it may ask for at once; as many as per_second unless set"),
-    preset("limits.connections", "4096", "connections open at once; more are closed at once"),
-    preset(
-        "limits.connections_per_client",
-        "256",
-        "of them one client's at most; loopback and proxy.trusted are not counted",
-    ),
-    preset("limits.requests_in_flight", "1024", "requests answered at once; more get 503 00-11"),
-    preset("limits.header_bytes", "32768", "most bytes of request line and headers; 431 beyond"),
-    preset(
-        "limits.header_timeout",
-        "10s",
-        "to the end of the headers, from accept for the first request; with TLS from the handshake, which has as long",
-    ),
-    preset("limits.idle_timeout", "75s", "between two requests; longer than the proxy's"),
-    preset("limits.request_timeout", "10s", "for an answer; 503 00-12 beyond"),
-    preset("limits.drain", "8s", "to finish what is in flight after SIGTERM or SIGINT"),
-    preset("limits.drain_delay", "0s", "still accepting while /ready already says no, before the drain"),
-    preset("log.format", "json", "json or text; on standard output"),
-    preset("log.level", "info", "error, warn, info, debug or trace"),
-    preset(
-        "allow_weak_secrets",
-        "false",
-        "true lets short, placeholder, UUID, path and modulus-like secrets pass with a warning",
-    ),
-];
-
-/// Whether a changed value counts from the next start only: sockets, connections that are open, and the log.
-#[must_use]
-pub fn needs_restart(key: &str) -> bool {
-    let by_reload = ["limits.requests_in_flight", "limits.request_timeout"];
-    let is_of_process = ["limits.", "log."].iter().any(|section| key.starts_with(section));
-    matches!(key, LISTEN | "admin.listen") || is_of_process && !by_reload.contains(&key)
-}
-
-/// Whether its value must never be shown.
-#[must_use]
-pub fn is_secret(key: &str) -> bool {
-    key.ends_with("secret") || key == "chat_api.token"
-}
-
-/// Whether its value is the path of a file.
-#[must_use]
-pub fn names_file(key: &str) -> bool {
-    key.ends_with("_file") || matches!(key, "tls.certificate" | "tls.key")
-}
-
-/// Whether the service reads it; the others are read, and judged, by one command alone.
-#[must_use]
-pub fn is_of_service(key: &str) -> bool {
-    !key.starts_with("conversations.") && !key.starts_with("chat_api.")
+impl Kind {
+    /// Says what is wrong with a text, if anything.
+    pub(super) fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Checked(is_right, needs) if !is_right(text) => Err(needs.to_owned()),
+            Choice(words) if !words.contains(&text) => Err(format!("needs to be one of {}", words.join(", "))),
+            Flag if !matches!(text, "true" | "false") => Err("needs true or false, without quotes".to_owned()),
+            Number(least, most) if !text.parse().is_ok_and(|number| (least..=most).contains(&number)) => {
+                Err(format!("needs a whole number from {least} to {most}, without quotes"))
+            }
+            Time(least, most) | Seconds(least, most) => {
+                let time = humantime::parse_duration(text).ok().filter(|time| (least..=most).contains(time));
+                let Some(time) = time else {
+                    let [least, most] = [least, most].map(humantime::format_duration);
+                    return Err(format!("needs a time from {least} to {most}, with its unit: 90s, 5m"));
+                };
+                let is_whole = time.subsec_nanos() == 0 || matches!(self, Time(..));
+                if is_whole { Ok(()) } else { Err("needs whole seconds, the unit of claims".to_owned()) }
+            }
+            Text | Checked(..) | Choice(_) | Flag | Number(..) | List | Secret | SecretFile | PublicFile => Ok(()),
+        }
+    }
 }
 
 /// The row of a key.
-#[must_use]
-pub fn find(key: &str) -> Option<&'static Setting> {
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// The setting whose key is most like an unknown one, when it is like enough to be a slip.
-#[must_use]
-pub fn nearest(key: &str) -> Option<&'static Setting> {
+/// The setting whose key is most like an unknown one, if it is like enough to be a typing error.
+pub(super) fn nearest(key: &str) -> Option<&'static Setting> {
     let likeness = |setting: &Setting| strsim::jaro_winkler(key, setting.key);
     let near = SETTINGS.iter().map(|setting| (likeness(setting), setting)).filter(|(likeness, _)| *likeness > 0.8);
     near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, setting)| setting)

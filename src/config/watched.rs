@@ -1,19 +1,19 @@
-//! The files that the settings depend on: whether one has changed, and in which folders that shows.
+//! The files that settings name: whether one has changed, and which folders to watch for it.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Most links that are followed from one file, as many as the kernel follows (`path_resolution(7)`).
+/// Most links that are followed from one file, as in the kernel (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// Files as they were when they were last looked at.
+/// Files, and their state when they were last checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WatchedFiles(Vec<(PathBuf, Option<Stamp>)>);
 
-/// What tells one state of a file from the next: which file it is, and when its content, owner or
-/// permissions last changed. That time can't be set to another, as the time of writing can.
+/// The state of a file: which file it is, and when its content, owner or permissions last changed. Unlike the time of
+/// writing, that time can't be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     file: (u64, u64),
@@ -21,29 +21,26 @@ struct Stamp {
 }
 
 impl WatchedFiles {
-    /// Adds a file that is about to be read: a change from here on is one.
+    /// Adds a file. Call this before reading it, so that no change is missed.
     pub fn add(&mut self, path: PathBuf) {
         let stamp = stamp(&path);
         self.0.push((path, stamp));
     }
 
-    /// These, and others as they were when they were looked at later.
-    #[must_use]
-    pub fn and(mut self, later: Self) -> Self {
+    /// These files and others that were checked later.
+    pub(crate) fn and(mut self, later: Self) -> Self {
         self.0.retain(|(path, _)| later.0.iter().all(|(other, _)| other != path));
         self.0.extend(later.0);
         self
     }
 
-    /// The same files as they are now.
-    #[must_use]
-    pub fn as_they_are(&self) -> Self {
+    /// The same files in their current state.
+    pub(crate) fn as_they_are(&self) -> Self {
         Self(self.0.iter().map(|(path, _)| (path.clone(), stamp(path))).collect())
     }
 
-    /// Every folder in which a change of one of the files would show: those of the files and of each
-    /// link on the way. Kubernetes changes a link beside the file's own and leaves the file alone;
-    /// editors and `mv` put another file in the place.
+    /// The folders of the files and of every symbolic link on the way to them. Kubernetes changes such a link and not
+    /// the file; editors and `mv` replace the file.
     #[must_use]
     pub fn folders(&self) -> BTreeSet<PathBuf> {
         let mut folders = BTreeSet::new();

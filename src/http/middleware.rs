@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use tower::{Layer, Service, ServiceBuilder};
@@ -21,13 +22,12 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::exchange::ExchangeError;
 
-use super::access_log::{AccessLogLayer, Client};
-use super::check::{CheckLayer, check};
+use super::access_log::{Client, access_log};
 use super::document::CROSS_ORIGIN_RESOURCE_POLICY;
 use super::error::{ApiError, Reason};
 use super::rate_limit::RateLimit;
 use super::request_id::{self, RandomId};
-use super::state::{AppState, Permit};
+use super::state::AppState;
 use super::{health, origin, support_sdk, token};
 
 /// The status of `TimeoutLayer`'s response; no handler responds with it.
@@ -63,13 +63,13 @@ where
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
         .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.takes_bearer())))
         // Outside of everything that refuses, so that every refusal is logged and counted.
-        .layer(AccessLogLayer::new(state))
+        .layer(from_fn_with_state(Arc::clone(state), access_log))
         // Outside of everything that refuses, so that a page can read every refusal, panics and timeouts included.
         .layer(cors)
         // Around all handlers and checks, so that a panic fails one request and not its connection.
         .layer(CatchPanicLayer::custom(panicked))
         // Before anything that waits, since it limits how many requests wait.
-        .layer(limit_in_flight(state))
+        .layer(from_fn_with_state(Arc::clone(state), limit_in_flight))
         .map_response(timed_out)
         .layer(TimeoutLayer::with_status_code(TIMED_OUT, state.request_timeout))
         .layer(checks);
@@ -88,38 +88,37 @@ pub fn support_sdk_middleware<S: Clone + Send + Sync + 'static>(routes: Router<S
 }
 
 /// Checks a request for a token before its login token is read.
-pub(super) fn token_checks(
-    state: &Arc<AppState>,
-    rate_limit: Option<Arc<RateLimit>>,
-) -> CheckLayer<impl Fn(&Request) -> Result<(), ApiError> + Clone + use<>> {
-    let state = Arc::clone(state);
-    check(move |request| {
-        // First, so that a foreign page can't use up the player's rate limit. `CorsLayer` would issue the token and only
-        // hide the response from the page.
-        origin::allowed_origin(request.headers(), &state.origins)?;
-        origin::not_embedded(request.headers())?;
-        if let Some(limit) = &rate_limit {
-            limit.check(Client::of(request)).map_err(Reason::TooManyRequests)?;
-        }
-        // Here and not in the handler: a product that is not configured is a 404 for every method.
-        match request.extensions().get().and_then(token::product) {
-            Some(product) if !state.exchange.serves(product) => Err(ExchangeError::NotServed.into()),
-            Some(_) | None => Ok(()),
-        }
-    })
+pub(super) async fn check_token_request(
+    State((state, rate_limit)): State<(Arc<AppState>, Option<Arc<RateLimit>>)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    // First, so that a foreign page can't use up the player's rate limit. `CorsLayer` would issue the token and only hide the
+    // response from the page.
+    origin::allowed_origin(request.headers(), &state.origins)?;
+    origin::not_embedded(request.headers())?;
+    if let Some(limit) = rate_limit {
+        limit.check(Client::of(&request)).map_err(Reason::TooManyRequests)?;
+    }
+    // Here and not in the handler: a product that is not configured is a 404 for every method.
+    if request.extensions().get().and_then(token::product).is_some_and(|product| !state.exchange.serves(product)) {
+        return Err(ExchangeError::NotServed.into());
+    }
+    Ok(next.run(request).await)
 }
 
 /// Limits concurrent requests, except health probes: a platform would restart a busy service.
-fn limit_in_flight(
-    state: &Arc<AppState>,
-) -> CheckLayer<impl Fn(&Request) -> Result<Option<Permit>, ApiError> + Clone + use<>> {
-    let (in_flight, max) = (Arc::clone(&state.shared.in_flight), state.requests_in_flight);
-    check(move |request| {
-        if request.extensions().get().is_some_and(|route: &MatchedPath| route.as_str() == health::PATH) {
-            return Ok(None);
-        }
-        in_flight.try_acquire(max).map(Some).ok_or(Reason::TooManyInFlight.into())
-    })
+async fn limit_in_flight(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let is_probe = request.extensions().get().is_some_and(|route: &MatchedPath| route.as_str() == health::PATH);
+    let permit = state.shared.in_flight.try_acquire(state.requests_in_flight);
+    if permit.is_none() && !is_probe {
+        return Err(Reason::TooManyInFlight.into());
+    }
+    Ok(next.run(request).await)
 }
 
 /// `WWW-Authenticate`, which RFC 9110 §11.6.1 requires of a 401. The login cookie has no registered scheme.

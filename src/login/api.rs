@@ -86,14 +86,14 @@ impl LoginApi {
     /// Builds a client. It trusts the CA bundle of the settings, or else the public CAs.
     pub(crate) fn new(api: &Api) -> Result<Self, ClientError> {
         Url::parse(&api.url).map_err(|_| ClientError::Url)?;
-        let client = http_client::client(api.authorities.as_deref(), CALL_LIMIT);
+        let client = http_client::client(api.ca_bundle.as_deref(), CALL_LIMIT);
         let client = client.map_err(|_| ClientError::CaBundle)?;
         Ok(Self { client, url: api.url.clone(), wait_slots: Arc::new(Semaphore::new(api.most_waiting)) })
     }
 
     /// Checks that a client can be built, also when none is needed yet.
     pub(crate) fn check(api: &Api) -> Result<(), ClientError> {
-        if api.authorities.is_some() {
+        if api.ca_bundle.is_some() {
             return Self::new(api).map(drop);
         }
         Url::parse(&api.url).map(drop).map_err(|_| ClientError::Url)

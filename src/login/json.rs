@@ -33,11 +33,6 @@ pub enum Json {
 }
 
 impl Json {
-    /// A member of an object.
-    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
-        if let Self::Object(members) = self { members.get(name) } else { None }
-    }
-
     /// The text, if this is a string.
     pub(crate) fn as_str(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }

@@ -58,7 +58,7 @@ impl Revocation {
         old: Option<&Arc<Self>>,
     ) -> Result<Option<Arc<Self>>, ClientError> {
         let Some(cache_time) = login.revocation_cache else { return Ok(None) };
-        let is_same_api = |old: &Api| old.url == login.api.url && old.authorities == login.api.authorities;
+        let is_same_api = |old: &Api| old.url == login.api.url && old.ca_bundle == login.api.ca_bundle;
         let old = old.filter(|old| old.cache_time == cache_time && is_same_api(&old.settings));
         if let Some(old) = old.filter(|old| old.settings == login.api) {
             return Ok(Some(Arc::clone(old)));

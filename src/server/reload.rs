@@ -216,7 +216,7 @@ fn log_warnings(started: &Config, config: &Config) {
         tracing::warn!(setting = "tls.certificate", "turning TLS on or off takes effect after a restart");
     }
     for (old, new) in started.effective.iter().zip(&config.effective) {
-        if old.value != new.value && settings::needs_restart(new.key) {
+        if old.value != new.value && settings::find(new.key).is_some_and(|setting| setting.needs_restart) {
             tracing::warn!(setting = new.key, "the setting has changed; it takes effect after a restart");
         }
     }

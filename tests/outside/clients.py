@@ -1,7 +1,6 @@
-"""Clients of all kinds, for hours: good ones, whose every request has to be answered with a token, bad ones and slow ones."""
+"""Clients for load tests: good ones, which must get a token for every request, bad ones and slow ones."""
 
 import http.client
-import json
 import random
 import socket
 import ssl
@@ -12,11 +11,9 @@ from collections import Counter
 import jwt
 
 from proxy import OWN_HOST
+from service import PATIENCE, exchange
 
-# Longest that a client waits for anything, in seconds.
-PATIENCE = 20
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-# What nobody may get a token for.
+# Input that must never get a token.
 RUBBISH = [
     b"GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token=rubbish\r\n\r\n",
     b"GET /generate/token HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\nCookie: token=a.b.c\r\n\r\n",
@@ -28,10 +25,10 @@ RUBBISH = [
 ]
 
 
-class Place:
-    """Where a service is reached, and from which address. `down` has the time until which connections may have been cut: by a proxy that
-    was restarted, say. `kept` are the numbers of requests after which a good client leaves, `refusals` the codes that it has to bear, and
-    `skew` is how far the service's clock may be off, in seconds."""
+class Endpoint:
+    """An address of the service, and the rules for its clients. Until the time in `down`, connections may be cut, for example by a proxy
+    that restarts. A good client closes its connection after one of `kept` numbers of requests, and accepts the error codes in `refusals`.
+    `source` is the clients' address, and `skew` the largest difference of the service's clock in seconds."""
 
     def __init__(self, address, is_tls=False, down=None, source="", kept=(1, 5, 100), refusals=(), skew=0):
         self.address, self.is_tls, self.down, self.source = address, is_tls, down, source
@@ -41,100 +38,90 @@ class Place:
         host, port = self.address.rsplit(":", 1)
         return socket.create_connection((host, int(port)), PATIENCE, (self.source, 0) if self.source else None)
 
-    def spoken(self):
-        """A socket that the service's HTTP is spoken on."""
+    def open(self):
+        """A socket that is ready for HTTP."""
         if not self.is_tls:
             return self.raw()
-        # Who it is that answers is asked by other tests: here the certificate changes every few seconds.
+        # Other tests verify the certificate. Here it changes every few seconds.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context.wrap_socket(self.raw(), server_hostname=OWN_HOST)
 
     def any(self):
-        """The same, but for one in eight who doesn't even speak TLS where it should."""
-        return self.spoken() if random.random() < 0.875 else self.raw()
+        """The same, but one in eight does not use TLS where it should."""
+        return self.open() if random.random() < 0.875 else self.raw()
 
     def connect(self):
         connection = http.client.HTTPConnection(OWN_HOST)
-        connection.sock = self.spoken()
+        connection.sock = self.open()
         return connection
 
     def was_down_since(self, begun):
         return self.down is not None and self.down.value >= begun - 1
 
 
-def good(place, tokens, secrets, over, tally):
-    """Asks for tokens over connections that last for one request or for many; counts what was no token."""
+def good(endpoint, tokens, secrets, over, tally):
+    """Requests tokens, and counts all other responses."""
     while not over.is_set():
-        begun, kept = time.time(), random.choice(place.kept)
+        begun, kept = time.time(), random.choice(endpoint.kept)
         try:
-            connection = place.connect()
+            connection = endpoint.connect()
             for _ in range(kept):
                 begun, product = time.time(), random.choice(list(secrets))
-                status, body = ask(connection, product, random.choice(tokens))
-                if status != 200 and (code := json.loads(body)["code"]) in place.refusals:
-                    tally["refused"][code] += 1
-                elif status != 200:
-                    tally["failed"].append(f"{place.address} {product} {status} {body[:100]!r}")
+                status, body = exchange(connection, product, random.choice(tokens), Origin="https://shop.example.com")
+                if status == 200:
+                    check(body, secrets[product], endpoint.skew)
+                    tally["good"][f"{endpoint.address} {product}"] += 1
+                elif body["code"] in endpoint.refusals:
+                    tally["refused"][body["code"]] += 1
                 else:
-                    check(body, secrets[product], place.skew)
-                    tally["good"][f"{place.address} {product}"] += 1
-                # A post is its connection's last request.
+                    tally["failed"].append(f"{endpoint.address} {product} {status} {body}")
+                # The service closes the connection after a POST.
                 if over.wait(random.random() * 0.02) or connection.sock is None:
                     break
             connection.close()
         except (OSError, http.client.HTTPException) as error:
-            # Whoever's proxy is stopped has to ask again; nothing excuses an answer that is no token.
-            if place.was_down_since(begun):
+            # While its proxy restarts, a client may lose its connection, but it never gets a response without a token.
+            if endpoint.was_down_since(begun):
                 tally["cut"] += 1
                 time.sleep(0.1)
             else:
-                tally["failed"].append(f"{place.address} {error!r}")
+                tally["failed"].append(f"{endpoint.address} {error!r}")
         except Exception as error:
-            tally["failed"].append(f"{place.address} no token: {error!r}")
+            tally["failed"].append(f"{endpoint.address} without a token: {error!r}")
 
 
-def ask(connection, product, token):
-    if product == "support_sdk":
-        connection.request("POST", "/support-sdk/token", f"user_token={token}", FORM)
-    else:
-        path = {"chat": "/generate/token", "messaging": "/messaging/token", "help_center": "/help-center/token"}[product]
-        connection.request("GET", path, headers={"Cookie": f"a=b; token={token}", "Origin": "https://shop.example.com"})
-    answer = connection.getresponse()
-    return answer.status, answer.read()
-
-
-def check(body, secret, skew=0):
-    """Fails unless it is signed as it should be, which is looked at now and then: that costs more than the request does."""
-    [token] = json.loads(body).values()
+def check(body, secret, skew):
+    [token] = body.values()
     assert token.count(".") == 2, token
+    # Only some signatures: to verify one costs more than the request.
     if random.random() < 0.02:
         jwt.decode(token, secret, ["HS256"], leeway=skew)
 
 
-def bad(place, over, tally):
-    """Sends rubbish, and hangs up at any time; a token in answer is a failure."""
+def bad(endpoint, over, tally):
+    """Sends rubbish, and closes the connection at any time; a token in the response is a failure."""
     while not over.wait(0.02):
         try:
-            with place.any() as raw:
+            with endpoint.any() as raw:
                 raw.settimeout(2)
                 raw.sendall(random.choice(RUBBISH))
                 if random.random() < 0.7 and b'":"ey' in raw.recv(4096):
-                    tally["failed"].append(f"{place.address} gave rubbish a token")
+                    tally["failed"].append(f"{endpoint.address} issued a token for rubbish")
         except OSError:
             pass
         tally["bad"] += 1
 
 
-def slow(place, over, tally):
-    """Sends a byte at a time, or nothing, or never reads; until the service has had enough."""
+def slow(endpoint, over, tally):
+    """Sends one byte at a time, or nothing, or never reads, until the service closes the connection."""
     while not over.is_set():
         try:
-            with place.any() as raw:
-                kind = random.choice(["header", "idle", "half", "deaf"])
-                if kind == "half":
+            with endpoint.any() as raw:
+                kind = random.choice(["header", "idle", "half-closed", "not reading"])
+                if kind == "half-closed":
                     raw.shutdown(socket.SHUT_WR)
-                elif kind == "deaf":
+                elif kind == "not reading":
                     raw.sendall(b"GET /jwt_fn.js HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
                 end = time.monotonic() + random.uniform(5, 30)
                 while time.monotonic() < end and not over.wait(0.5):
@@ -146,15 +133,14 @@ def slow(place, over, tally):
 
 
 def new_tally():
-    """Of what happened to clients."""
     return {"good": Counter(), "refused": Counter(), "cut": 0, "bad": 0, "slow": 0, "failed": []}
 
 
-def run(places, tokens, secrets, seconds, counts, results):
-    """A process of clients: so many of each kind at each place. Puts the tally into `results`."""
-    over, told, threads = threading.Event(), new_tally(), []
-    for place in places:
-        kinds = [(good, (place, tokens, secrets, over, told)), (bad, (place, over, told)), (slow, (place, over, told))]
+def run(endpoints, tokens, secrets, seconds, counts, results):
+    """Main function of a process: runs so many clients of each kind at each endpoint, and puts the tally into `results`."""
+    over, tally, threads = threading.Event(), new_tally(), []
+    for endpoint in endpoints:
+        kinds = [(good, (endpoint, tokens, secrets, over, tally)), (bad, (endpoint, over, tally)), (slow, (endpoint, over, tally))]
         for (kind, arguments), count in zip(kinds, counts):
             threads += [threading.Thread(target=kind, args=arguments, daemon=True) for _ in range(count)]
     for thread in threads:
@@ -164,5 +150,5 @@ def run(places, tokens, secrets, seconds, counts, results):
     for thread in threads:
         thread.join(2 * PATIENCE)
         if thread.is_alive():
-            told["failed"].append("a client waits for ever")
-    results.put(told)
+            tally["failed"].append("a client waits forever")
+    results.put(tally)

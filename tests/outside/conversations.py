@@ -1,4 +1,4 @@
-"""Asks for a deletion with Zendesk's own client: conversations.py BASE APP KEY_ID KEY_SECRET METHOD USER."""
+"""Deletes a user with Zendesk's own client, to compare its requests with ours: conversations.py BASE APP KEY_ID KEY_SECRET METHOD USER."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""A crowd: hundreds or thousands of clients that keep a service waiting, in a process of their own.
+"""A crowd: hundreds or thousands of clients that occupy connections, in a process of their own.
 
-A client is a connection that stays until the service closes it; then it comes again, until the crowd is sent away. Each kind of client
-is a function that counts the statuses it was answered with, and ends when the service closes.
+A client keeps its connection until the service closes it, and then connects again. Each kind of client is a function in KINDS that
+counts the statuses of the responses and returns when the service closes the connection.
 """
 
 import asyncio
@@ -9,15 +9,15 @@ import itertools
 import multiprocessing
 import resource
 import socket
-import time
 from collections import Counter
+from functools import partial
 
-from service import PATIENCE
+from service import PATIENCE, wait_until
 
 CONTEXT = multiprocessing.get_context("spawn")
-# Pause between two bytes of a slow client, and before a client comes again, in seconds.
+# Seconds between two bytes of a slow client, and before a client connects again.
 BYTE, AGAIN = 0.2, 0.5
-# Between two requests of a client that stays.
+# Seconds between two requests on a connection.
 GAP = 5
 POST = b"POST /support-sdk/token HTTP/1.1\r\nHost: x\r\n"
 ASK = b"GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token=rubbish\r\n\r\n"
@@ -32,18 +32,18 @@ async def send(raw, data):
 
 
 def count(answers, answer):
-    """An answer comes in one piece, unless it is long."""
+    # A response that is not long arrives in one piece.
     if answer.startswith(b"HTTP/1.1 "):
         answers[answer[9:12].decode()] += 1
 
 
-async def until_closed(raw, answers):
+async def until_closed(raw, answers, *_):
     while part := await receive(raw):
         count(answers, part)
 
 
-async def trickle(raw, answers, head, piece):
-    """Sends the head at once, and then one piece after another for ever."""
+async def trickle(raw, answers, _, head, piece):
+    """Sends the head at once, and then one piece after another."""
     await send(raw, head)
     while True:
         try:
@@ -57,7 +57,7 @@ async def trickle(raw, answers, head, piece):
 
 
 async def ask(raw, answers, request):
-    """Whether there was a whole answer."""
+    """Returns whether a complete response came."""
     await send(raw, request)
     answer = b""
     while b"\r\n\r\n" not in answer or len(answer) < length(answer):
@@ -74,87 +74,65 @@ def length(answer):
     return len(head) + 4 + int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
 
 
-async def silent(raw, answers, _):
-    await until_closed(raw, answers)
-
-
-async def slow_headers(raw, answers, _):
-    await trickle(raw, answers, b"GET /generate/token HTTP/1.1\r\nX-Slow: ", b"x")
-
-
-async def slow_body(raw, answers, _):
-    await trickle(raw, answers, POST + b"Content-Length: 1000\r\n\r\n", b"x")
-
-
-async def endless_body(raw, answers, _):
-    await trickle(raw, answers, POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
-
-
 async def idle(raw, answers, requests):
-    """Has nothing more to ask after its first request."""
+    """Sends one request and keeps the connection."""
     if await ask(raw, answers, next(requests)):
         await until_closed(raw, answers)
 
 
 async def staying(raw, answers, requests):
-    """Asks again and again."""
     while await ask(raw, answers, next(requests)):
         await asyncio.sleep(GAP)
 
 
-async def half(raw, answers, said):
-    """Sends no more after this, but listens."""
-    await send(raw, said)
+async def half_closed(raw, answers, requests, data=None):
+    """Sends this data, or a request, and closes its sending half."""
+    await send(raw, next(requests) if data is None else data)
     raw.shutdown(socket.SHUT_WR)
     await until_closed(raw, answers)
 
 
-async def half_before(raw, answers, _):
-    await half(raw, answers, b"")
-
-
-async def half_in_headers(raw, answers, _):
-    await half(raw, answers, ASK[:30])
-
-
-async def half_in_body(raw, answers, _):
-    await half(raw, answers, POST + b"Content-Length: 1000\r\n\r\nuser_token=")
-
-
-async def half_after(raw, answers, requests):
-    await half(raw, answers, next(requests))
-
-
-async def deaf(raw, _, requests):
-    """Asks for ever, and never reads."""
+async def not_reading(raw, _, requests):
+    """Sends requests and never reads."""
     while True:
         await send(raw, next(requests) * 100)
-        # The others have to get their turn, or the service takes them for silent.
+        # Let the other clients send too, so that the service does not time them out.
         await asyncio.sleep(BYTE / 10)
 
 
-async def client(kind, address, source, requests, tally, entered):
+KINDS = {
+    "silent": until_closed, "idle": idle, "staying": staying, "not reading": not_reading,
+    "slow headers": partial(trickle, head=b"GET /generate/token HTTP/1.1\r\nX-Slow: ", piece=b"x"),
+    "slow body": partial(trickle, head=POST + b"Content-Length: 1000\r\n\r\n", piece=b"x"),
+    "endless body": partial(trickle, head=POST + b"Transfer-Encoding: chunked\r\n\r\n", piece=b"1\r\nx\r\n"),
+    "half-closed at once": partial(half_closed, data=b""),
+    "half-closed in headers": partial(half_closed, data=ASK[:30]),
+    "half-closed in body": partial(half_closed, data=POST + b"Content-Length: 1000\r\n\r\nuser_token="),
+    "half-closed after request": half_closed,
+}
+
+
+async def client(kind, address, source, requests, tally, connected):
     loop, is_first = asyncio.get_running_loop(), True
     while True:
         with socket.socket() as raw:
             raw.setblocking(False)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-            # The port is chosen with the connection, so that it is free unless one to the same service has it: chosen before, it would have
-            # to be free of what earlier crowds left in TIME_WAIT, and there are not so many.
+            # Choose the port when connecting: a port chosen earlier must not be in TIME_WAIT, and earlier crowds leave many of those.
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
             raw.bind((source, 0))
             try:
                 await loop.sock_connect(raw, address)
             except OSError:
-                tally["not let in"] += 1
+                tally["not connected"] += 1
                 await asyncio.sleep(AGAIN)
                 continue
             begun = loop.time()
             if is_first:
                 is_first = False
-                entered.value += 1
+                connected.value += 1
             try:
-                await kind(raw, tally["answers"], requests)
+                await KINDS[kind](raw, tally["answers"], requests)
             except OSError:
                 pass
             except asyncio.CancelledError:
@@ -164,15 +142,15 @@ async def client(kind, address, source, requests, tally, entered):
         await asyncio.sleep(AGAIN)
 
 
-async def gather(kind, address, count, sources, requests, entered, over):
-    requests, tally = itertools.cycle(requests), {"answers": Counter(), "closed": [], "open": [], "not let in": 0}
+async def gather(kind, address, count, sources, requests, connected, over):
+    requests, tally = itertools.cycle(requests), {"answers": Counter(), "closed": [], "open": [], "not connected": 0}
     members = [
-        asyncio.create_task(client(kind, address, sources[number % len(sources)], requests, tally, entered)) for number in range(count)
+        asyncio.create_task(client(kind, address, sources[number % len(sources)], requests, tally, connected)) for number in range(count)
     ]
     while not over.is_set() and not any(member.done() for member in members):
         await asyncio.sleep(0.1)
     failed, left = [repr(member.exception()) for member in members if member.done()], set(members)
-    # Once is not enough: a member that has just waited for long enough does not notice.
+    # Repeated, because a task whose timeout ends at the same moment misses the cancellation.
     while left:
         for member in left:
             member.cancel()
@@ -187,22 +165,21 @@ def run(results, *arguments):
 
 
 class Crowd:
-    """So many clients of a kind, from one address or in turn from several; they go with the `with` block, and what became of them is told
-    afterwards: how long the connections lasted that the service closed, and those that it had not, in seconds, and all answers."""
+    """Clients of one kind, from one or more addresses, until the end of the `with` block. Then `closed` has the durations in seconds of the
+    connections that the service closed, `open` those of the others, and `answers` the number of responses by status."""
 
     def __init__(self, kind, address, count, sources=("127.0.0.3",), requests=(ASK,)):
         host, port = address.rsplit(":", 1)
-        self.name, self.count = kind.__name__.replace("_", " "), count
-        self.entered, self.over, self.results = CONTEXT.Value("i", 0), CONTEXT.Event(), CONTEXT.Queue()
-        arguments = kind, (host, int(port)), count, sources, list(requests), self.entered, self.over
+        self.name, self.count = kind, count
+        self.connected, self.over, self.results = CONTEXT.Value("i", 0), CONTEXT.Event(), CONTEXT.Queue()
+        arguments = kind, (host, int(port)), count, sources, list(requests), self.connected, self.over
         self.process = CONTEXT.Process(target=run, args=(self.results, *arguments), daemon=True)
 
     def __enter__(self):
         self.process.start()
-        end = time.monotonic() + 3 * PATIENCE
-        while self.entered.value < self.count:
-            assert time.monotonic() < end and self.process.is_alive(), f"{self.entered.value} of {self.count} {self.name} came in"
-            time.sleep(0.05)
+        what = lambda: f"{self.count} clients ({self.name}) connected, not only {self.connected.value}"
+        wait_until(lambda: self.connected.value >= self.count or not self.process.is_alive(), what, 3 * PATIENCE)
+        assert self.process.is_alive(), what()
         return self
 
     def __exit__(self, *error):
@@ -218,4 +195,4 @@ class Crowd:
     def __str__(self):
         answers = "".join(f", {count:,} of {status}" for status, count in sorted(self.answers.items()))
         closed = f", each after {min(self.closed):.1f} to {max(self.closed):.1f} s" if self.closed else ""
-        return f"{self.count:,} {self.name}: {len(self.closed):,} closed by the service{closed}{answers}"
+        return f"{self.count:,} clients ({self.name}): {len(self.closed):,} connections closed by the service{closed}{answers}"

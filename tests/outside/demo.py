@@ -1,6 +1,6 @@
-"""Does the demo's page show every step and every failure, to every eye and by every means?
+"""Tests the demo's page: every step and problem, by mouse and keyboard, in every layout.
 
-demo.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: the demo in a real browser, with AXE (npm's axe-core) looking for what shuts people out.
+demo.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: runs the demo in a real browser, and checks accessibility with AXE (npm's axe-core).
 """
 
 import os
@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from jwt_fn import browser
 from service import BINARY, PATIENCE
 
-# Collects what no page should do, from its first moment on and over the pages that follow.
+# Records errors and policy violations of every page.
 WATCH = """
 const note = (text) => sessionStorage.setItem("noted", JSON.stringify([...JSON.parse(sessionStorage.getItem("noted") ?? "[]"), text]));
 document.addEventListener("securitypolicyviolation", (event) => note(event.violatedDirective + " " + event.blockedURI));
@@ -26,24 +26,24 @@ addEventListener("error", (event) => note(event.message));
 addEventListener("unhandledrejection", (event) => note(String(event.reason)));
 """
 
-# What can be tried of Chat: what goes over the wire, which step fails, and words of why.
-TROUBLES = {
+# Problems with Chat: the response, the failed step, and a part of the cause.
+PROBLEMS = {
     "no-cookie": ("401 00-00", "cookie", "The player is signed out"),
-    "expired": ("401 00-01", "verify", "The login token ended an hour ago"),
+    "expired": ("401 00-01", "verify", "The login token expired an hour ago"),
     "another-secret": ("401 00-01", "verify", "secret of another login project"),
-    "no-email": ("422 00-03", "identity", "A social login without an email"),
-    "two-cookies": ("401 00-01", "verify", "A second cookie of the same name"),
+    "no-email": ("422 00-03", "identity", "The social login has no email"),
+    "two-cookies": ("401 00-01", "verify", "A second cookie with the same name"),
     "foreign-origin": ("403 00-05", "page", "not in cors.origins"),
     "no-credentials": ("401 00-00", "cookie", "sends no cookie to another origin"),
-    "too-many": ("429 00-06", "page", "asked 40 times at once"),
-    "down": ("", "page", "nothing came back over the wire"),
+    "too-many": ("429 00-06", "page", "sent 40 requests at once"),
+    "down": ("", "page", "there is no response"),
 }
-# Those that the page shows without going anywhere.
+# Problems that do not load the page again.
 IN_PLACE = ["no-credentials", "too-many", "down"]
 
 
 class Demo:
-    """The demo on free ports; ends with its `with` block."""
+    """The demo on free ports, stopped at the end of its `with` block."""
 
     def __init__(self, *arguments):
         command = [BINARY, "demo", "--listen", "127.0.0.1:0", *arguments]
@@ -69,7 +69,7 @@ class Demo:
 
 
 class Page:
-    """The page as a person has it before them."""
+    """The page in the browser."""
 
     def __init__(self, driver, shop):
         self.driver, self.shop = driver, shop
@@ -89,7 +89,7 @@ class Page:
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def after(self, act):
-        """Does something that leads to a new page, and waits for that."""
+        """Runs `act`, which loads a new page, and waits for that page."""
         self.driver.execute_script("delete document.documentElement.dataset.ready; window.isOld = true")
         act()
         WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return window.isOld"))
@@ -102,29 +102,29 @@ class Page:
             element.send_keys(value)
         return self.after(lambda: self.click("#sign-in .main"))
 
-    def asked(self, act):
-        """Does something that has the widget ask, and waits until the page tells of it."""
-        before = self.text("asked")
+    def requested(self, act):
+        """Runs `act`, which makes the widget send requests, and waits for the result."""
+        before = self.text("count")
         act()
-        WebDriverWait(self.driver, PATIENCE).until(lambda _: self.text("asked") != before and self.text("told"))
+        WebDriverWait(self.driver, PATIENCE).until(lambda _: self.text("count") != before and self.text("result"))
         return self
 
     def open(self, product="chat"):
         self.click(f"#products input[value={product}]")
-        assert self.text("agent") == "Nobody has asked yet" or self.text("told"), "nothing of another product is left"
-        return self.asked(lambda: self.click("#open"))
+        assert self.text("agent") == "No request yet" or self.text("result"), "the results of another product are cleared"
+        return self.requested(lambda: self.click("#open"))
 
-    def way(self):
-        """What became of each step: done, failed or nothing."""
-        return {step.find_element(By.TAG_NAME, "strong").text.split()[0]: step.get_attribute("class") for step in self.driver.find_elements(By.CSS_SELECTOR, "#way li")}
+    def steps(self):
+        """The outcome of each step: done, failed or empty."""
+        return {step.find_element(By.TAG_NAME, "strong").text.split()[0]: step.get_attribute("class") for step in self.driver.find_elements(By.CSS_SELECTOR, "#steps li")}
 
     def failed(self):
-        return [name for name, outcome in self.way().items() if outcome == "failed"]
+        return [name for name, outcome in self.steps().items() if outcome == "failed"]
 
-    def wire(self):
-        """The status and code that stand in the answer."""
+    def outcome(self):
+        """The status and error code of the response."""
         answer = self.text("answer")
-        if answer == "No answer.":
+        if answer == "No response.":
             return ""
         code = re.search('"code":"([^"]+)"', answer)
         return " ".join([answer.split(" ")[1], *(code.groups() if code else [])])
@@ -133,20 +133,20 @@ class Page:
         noted = self.driver.execute_script("return sessionStorage.getItem('noted')")
         assert noted is None, noted
 
-    def attempt(self, trouble):
-        """Presses one of the buttons, and waits for what becomes of it."""
-        press = lambda: self.click(f"[data-trouble={trouble}]")
+    def attempt(self, problem):
+        """Presses the button of a problem, and waits for the result."""
+        press = lambda: self.click(f"[data-problem={problem}]")
         for _ in range(3):
-            self.asked(press) if trouble in IN_PLACE else self.after(press)
-            # On a busy machine a second may have passed, and one more request is allowed by then.
-            if trouble != "too-many" or self.wire() != "200":
+            self.requested(press) if problem in IN_PLACE else self.after(press)
+            # On a busy machine the flood may take a second, so that one more request is allowed.
+            if problem != "too-many" or self.outcome() != "200":
                 break
         return self
 
     def console(self):
-        """What the console says, but for answers that are refused on purpose."""
-        said = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [line for line in said if "Failed to load resource" not in line and "CORS policy" not in line]
+        """Console messages, except those about refused responses."""
+        messages = [entry["message"] for entry in self.driver.get_log("browser")]
+        return [line for line in messages if "Failed to load resource" not in line and "CORS policy" not in line]
 
 
 def signed_in(page):
@@ -163,75 +163,75 @@ def signed_in(page):
     ]:
         page.open(product)
         assert page.text("agent").split("\n") == agent, (product, page.text("agent"))
-        assert set(page.way().values()) == {"done"}, page.way()
-        assert page.text("signature").startswith("✓ The signature is right") and '"alg": "HS256"' in page.text("token")
+        assert set(page.steps().values()) == {"done"}, page.steps()
+        assert page.text("signature").startswith("✓ The signature is valid") and '"alg": "HS256"' in page.text("token")
         assert page.text("request").startswith(f"{method} {path}") and "token=eyJ" in page.text("request")
-        assert page.shop.rpartition("/")[2] not in page.text("request"), "no Referer has the page's path"
+        assert page.shop.rpartition("/")[2] not in page.text("request"), "no Referer contains the page's path"
         assert page.text("answer").startswith("HTTP/1.1 200 OK") and snippet in page.text("snippet")
     page.click("#products input[value=chat]")
     tokens = set()
     for _ in range(3):
-        page.asked(lambda: page.click("#again"))
+        page.requested(lambda: page.click("#again"))
         tokens.add(page.text("answer"))
-    assert len(tokens) == 3 and page.text("asked").startswith("It has asked 11 times"), "a fresh one each time"
-    times = [float(time.text.split()[0]) for time in page.driver.find_elements(By.CSS_SELECTOR, "#way .time") if time.text]
+    assert len(tokens) == 3 and page.text("count").startswith("11 requests"), "each token is new"
+    times = [float(time.text.split()[0]) for time in page.driver.find_elements(By.CSS_SELECTOR, "#steps .time") if time.text]
     assert len(times) == 6 and all(time >= 0 for time in times), times
     assert page.console() == []
     page.is_clean()
     print("signed in: four products, every step with its time, signatures checked in the browser")
 
 
-def troubles(page):
-    for trouble, (wire, step, why) in TROUBLES.items():
+def problems(page):
+    for problem, (outcome, step, cause) in PROBLEMS.items():
         page.visit().sign_in()
-        page.attempt(trouble)
-        assert (page.wire(), page.failed()) == (wire, [step]), (trouble, page.wire(), page.way())
+        page.attempt(problem)
+        assert (page.outcome(), page.failed()) == (outcome, [step]), (problem, page.outcome(), page.steps())
         assert page.text("agent") == "Anonymous visitor" and page.text("signature") == "No token was issued."
-        told = page.text("told")
-        assert all(name in told for name in ["What happens", "Why", "The mend", why, wire]), told
-        if trouble not in IN_PLACE:
-            assert page.driver.switch_to.active_element.get_attribute("id") == "told", "the focus is where it goes on"
+        result = page.text("result")
+        assert all(name in result for name in ["Result", "Cause", "Fix", cause, outcome]), result
+        if problem not in IN_PLACE:
+            assert page.driver.switch_to.active_element.get_attribute("id") == "result", "the result has the focus"
         page.is_clean()
-        if trouble == "foreign-origin":
-            assert "the page sees a network error" in told and "not in cors.origins" in page.driver.find_element(By.TAG_NAME, "header").text
-            page.asked(lambda: page.click("[data-trouble=foreign-origin]"))
-            assert page.wire() == "403 00-05", "once more, from there"
+        if problem == "foreign-origin":
+            assert "the page sees a network error" in result and "not in cors.origins" in page.driver.find_element(By.TAG_NAME, "header").text
+            page.requested(lambda: page.click("[data-problem=foreign-origin]"))
+            assert page.outcome() == "403 00-05", "again, from the foreign origin"
             page.attempt("expired")
-            assert page.wire() == "401 00-01" and page.driver.current_url.startswith(page.shop), "back in the shop"
-        if trouble == "down":
-            page.asked(lambda: page.click("#again"))
-            assert page.wire() == "200", "there again"
+            assert page.outcome() == "401 00-01" and page.driver.current_url.startswith(page.shop), "back in the shop"
+        if problem == "down":
+            page.requested(lambda: page.click("#again"))
+            assert page.outcome() == "200", "available again"
     page.visit().sign_in("Ann", "ann@example.com")
     page.attempt("previous-secret")
-    assert page.wire() == "200" and "previous secret" in page.text("way") and "so nobody is signed out by a reset" in page.text("told")
-    assert page.text("who") == "Ann is signed in as ann@example.com.", "still the same player"
-    assert page.console() == [], "but for what was refused"
-    print(f"{len(TROUBLES) + 1} attempts, each with what happens, why and the mend")
+    assert page.outcome() == "200" and "previous secret" in page.text("steps") and "a reset does not sign players out" in page.text("result")
+    assert page.text("who") == "Ann is signed in as ann@example.com.", "the same player"
+    assert page.console() == []
+    print(f"{len(PROBLEMS) + 1} problems, each with result, cause and fix")
 
 
 def other_products(page):
-    """What an attempt says fits the product and what went over the wire."""
+    """The explanation fits the product and the actual response."""
     page.visit().sign_in()
     page.click("#products input[value=messaging]")
     page.attempt("no-email")
-    assert page.wire() == "200" and "collect emails" not in page.text("told") and "no email" in page.text("agent"), page.text("told")
+    assert page.outcome() == "200" and "collect emails" not in page.text("result") and "no email" in page.text("agent"), page.text("result")
     page.visit().sign_in()
     page.open("support-sdk")
-    assert page.wire() == "200"
+    assert page.outcome() == "200"
     page.click("#products input[value=chat]")
-    assert (page.text("agent"), page.text("answer"), page.text("told")) == ("Nobody has asked yet", "none yet", "")
+    assert (page.text("agent"), page.text("answer"), page.text("result")) == ("No request yet", "none yet", "")
     page.click("#products input[value=support-sdk]")
-    disabled = {button.get_attribute("data-trouble") for button in page.driver.find_elements(By.CSS_SELECTOR, "[data-trouble]:disabled")}
+    disabled = {button.get_attribute("data-problem") for button in page.driver.find_elements(By.CSS_SELECTOR, "[data-problem]:disabled")}
     assert disabled == {"two-cookies", "foreign-origin", "no-credentials", "too-many"}, disabled
     page.attempt("no-cookie")
-    assert (page.wire(), page.failed()) == ("401 00-00", ["cookie"]) and "an app no login token" in page.text("told")
+    assert (page.outcome(), page.failed()) == ("401 00-00", ["cookie"]) and "an app no login token" in page.text("result")
     page.click("#products input[value=help-center]")
     page.attempt("expired")
-    assert (page.wire(), page.failed()) == ("401 00-01", ["verify"])
+    assert (page.outcome(), page.failed()) == ("401 00-01", ["verify"])
     page.is_clean()
     page.visit().sign_in()
     page.sign_in("N" * 5000)
-    assert page.text("who").startswith("Nothing has changed: that is longer than browsers keep a cookie") and "Jane Doe is signed in" in page.text("who")
+    assert page.text("who").startswith("Sign-in failed: the token is too long for a cookie") and "Jane Doe is signed in" in page.text("who")
     page.visit()
     page.driver.execute_script("const open = document.getElementById('open'); open.click(); open.click(); open.click()")
     WebDriverWait(page.driver, PATIENCE).until(lambda _: page.text("agent").startswith("✓"))
@@ -240,25 +240,25 @@ def other_products(page):
         page.driver.get(f"{page.shop}/#{odd}")
         page.ready()
     page.is_clean()
-    print("what is shown fits the product, and rubbish changes nothing")
+    print("explanations fit the product, and invalid input changes nothing")
 
 
-def ended(driver):
-    """A demo that has ended says so, and the next one takes nothing of it for its own."""
+def stopped(driver):
+    """The page of a stopped demo says so, and the next demo ignores its state."""
     with Demo() as demo:
         page = Page(driver, demo.shop)
         page.visit().sign_in()
         page.open()
         demo.stop()
         page.click("#again")
-        WebDriverWait(driver, PATIENCE).until(lambda _: "The demo has ended" in page.text("who"))
-        assert page.text("agent") == "The demo has ended" and page.text("answer") == "none yet"
+        WebDriverWait(driver, PATIENCE).until(lambda _: "The demo has stopped" in page.text("who"))
+        assert page.text("agent") == "The demo has stopped" and page.text("answer") == "none yet"
     with Demo() as demo:
         page = Page(driver, demo.shop)
         page.visit()
         page.open()
-        assert (page.text("who"), page.wire()) == ("Nobody is signed in.", "401 00-00")
-    print("an ended demo says so, and the next begins anew")
+        assert (page.text("who"), page.outcome()) == ("Nobody is signed in.", "401 00-00")
+    print("a stopped demo says so, and the next one starts fresh")
 
 
 def by_keyboard(page):
@@ -269,25 +269,25 @@ def by_keyboard(page):
     for _ in range(40):
         page.driver.switch_to.active_element.send_keys(Keys.TAB)
         element = active()
-        seen.append(element.get_attribute("id") or element.get_attribute("data-trouble") or element.get_attribute("value") or element.text)
+        seen.append(element.get_attribute("id") or element.get_attribute("data-problem") or element.get_attribute("value") or element.text)
         outline = element.value_of_css_property("outline-style")
-        assert outline != "none", f"{seen[-1]} does not show that it has the focus"
+        assert outline != "none", f"{seen[-1]} has no visible focus"
         if element.get_attribute("id") == "open":
             break
     assert seen[-1] == "open" and {"name", "email", "no-email", "Sign in", "sign-out", "cookie", "chat"} <= set(seen), seen
-    page.asked(lambda: press(Keys.ENTER))
+    page.requested(lambda: press(Keys.ENTER))
     assert "kay@example.com" in page.text("agent")
     for _ in range(20):
         press(Keys.TAB)
-        if active().get_attribute("data-trouble") == "expired":
+        if active().get_attribute("data-problem") == "expired":
             break
     page.after(lambda: press(Keys.ENTER))
     assert page.failed() == ["verify"]
-    print("by keyboard alone, with the focus in sight")
+    print("by keyboard, with visible focus")
 
 
-def for_every_eye(page, axe, screenshots):
-    """Light and dark, wide and narrow: nothing overflows, and axe-core finds nothing serious."""
+def layouts(page, axe, screenshots):
+    """In light and dark, wide and narrow layouts nothing overflows, and axe-core finds nothing serious."""
     page.visit().sign_in()
     page.open()
     grounds = set()
@@ -299,9 +299,9 @@ def for_every_eye(page, axe, screenshots):
         for width, height in [(1280, 1500), (360, 800)]:
             metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360}
             page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            for trouble in [None, "no-credentials"]:
-                if trouble:
-                    page.asked(lambda: page.click(f"[data-trouble={trouble}]"))
+            for problem in [None, "no-credentials"]:
+                if problem:
+                    page.requested(lambda: page.click(f"[data-problem={problem}]"))
                 else:
                     page.open()
                 wide = page.driver.execute_script("return document.documentElement.scrollWidth")
@@ -314,7 +314,7 @@ def for_every_eye(page, axe, screenshots):
                 assert serious == [], (scheme, width, serious)
                 if screenshots:
                     page.driver.execute_script("scrollTo(0, 0)")
-                    page.driver.save_screenshot(f"{screenshots}/{scheme}-{width}{'-' + trouble if trouble else ''}.png")
+                    page.driver.save_screenshot(f"{screenshots}/{scheme}-{width}{'-' + problem if problem else ''}.png")
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert len(grounds) == 2, grounds
@@ -323,24 +323,24 @@ def for_every_eye(page, axe, screenshots):
     print("light and dark, 1280 and 360 px wide, and axe-core finds nothing serious")
 
 
-def across_sites(driver):
+def cross_site(driver):
     with Demo("--cross-site") as demo:
         page = Page(driver, demo.shop)
         assert "//localhost:" in demo.shop
         page.visit()
         page.open()
-        assert page.wire() == "401 00-00" and "SameSite" not in page.text("told"), "there is no cookie"
+        assert page.outcome() == "401 00-00" and "SameSite" not in page.text("result"), "there is no cookie"
         page.sign_in()
         page.open()
-        assert (page.wire(), page.failed()) == ("401 00-00", ["cookie"]), page.way()
-        assert "SameSite=Lax" in page.text("told")
-        for trouble in ["expired", "previous-secret", "no-email", "two-cookies"]:
-            page.attempt(trouble)
-            assert page.wire() == "401 00-00" and "SameSite=Lax" in page.text("told"), page.text("told")
+        assert (page.outcome(), page.failed()) == ("401 00-00", ["cookie"]), page.steps()
+        assert "SameSite=Lax" in page.text("result")
+        for problem in ["expired", "previous-secret", "no-email", "two-cookies"]:
+            page.attempt(problem)
+            assert page.outcome() == "401 00-00" and "SameSite=Lax" in page.text("result"), page.text("result")
         page.open("support-sdk")
-        assert page.wire() == "200", "no browser is in between"
+        assert page.outcome() == "200", "no browser is involved"
         page.is_clean()
-    print("across sites SameSite keeps the cookie back, and the page says so")
+    print("across sites SameSite blocks the cookie, and the page says so")
 
 
 def pasted(driver):
@@ -358,14 +358,14 @@ def pasted(driver):
             shown = {name: page.driver.find_element(By.ID, name).is_displayed() for name in ["name", "login-token"]}
             assert shown == {"name": False, "login-token": True}
             own = jwt.encode(jwt.decode(token, options={"verify_signature": False}), secret, "HS256")
-            for text, wire in [(token, "401 00-01"), (f"  Bearer {own[:40]}\n{own[40:]}\n", "200"), ("x" * 5000, "200")]:
+            for text, outcome in [(token, "401 00-01"), (f"  Bearer {own[:40]}\n{own[40:]}\n", "200"), ("x" * 5000, "200")]:
                 page.driver.find_element(By.ID, "login-token").send_keys(text)
                 page.after(lambda: page.click("#sign-in .main"))
                 page.open()
-                assert page.wire() == wire, page.text("way")
-            assert "longer than browsers keep" in page.text("who"), "what can't be a cookie changes nothing"
+                assert page.outcome() == outcome, page.text("steps")
+            assert "too long for a cookie" in page.text("who"), "a token that is too long changes nothing"
             page.is_clean()
-    print("a real login token, pasted, is tried with its project's secret")
+    print("a pasted login token is verified with its project's secret")
 
 
 def main(chromium, chromedriver, axe, screenshots=None):
@@ -375,13 +375,13 @@ def main(chromium, chromedriver, axe, screenshots=None):
         with Demo() as demo:
             page = Page(driver, demo.shop)
             signed_in(page)
-            troubles(page)
+            problems(page)
             other_products(page)
             by_keyboard(page)
         with Demo() as demo:
-            for_every_eye(Page(driver, demo.shop), axe, screenshots)
-        across_sites(driver)
-        ended(driver)
+            layouts(Page(driver, demo.shop), axe, screenshots)
+        cross_site(driver)
+        stopped(driver)
         pasted(driver)
     finally:
         driver.quit()

@@ -1,7 +1,7 @@
-"""Are the deployments under config/ what Kubernetes, Compose, systemd and the service itself take?
+"""Tests the deployments in config/: the Kubernetes manifests, compose.yaml and the systemd unit.
 
-The manifests against the API's own schemas, against each other, and their settings against the service; the composition by Compose and
-by the service; the unit against systemd's judgement of how exposed it is.
+The manifests must match the schemas of the API and each other, Compose must accept compose.yaml, systemd must rate the unit as little
+exposed, and the service must accept the settings of all three.
 """
 
 import glob
@@ -18,17 +18,17 @@ import yaml
 from proxy import CONFIG
 from service import BINARY
 
-# The oldest release that the project of Kubernetes still keeps up, and the newest that the schemas know.
+# The oldest supported release of Kubernetes, and the newest that kubernetes_validate has schemas for.
 RELEASES = ["1.34", kubernetes_validate.latest_version()]
-# Exposure that systemd may find, of 10.
+# Highest exposure level that systemd may report, from 0 to 10.
 MOST_EXPOSURE = 2
-# Of the files with secrets: for the service and its group alone.
+# Readable only for the owner and the group of the service.
 SECRET_MODE = 0o440
 PROJECT = "0f6a7c5e-3b1d-4e0a-9a51-1f0c6f7d2b90"
 
 
 def manifests():
-    """Every object, under its kind and name, the kustomization that puts them together, and the keys of the Secret that it asks for."""
+    """The kustomization, every object by its kind and name, and the keys that the Secret must have."""
     objects, files = {}, {}
     for path in glob.glob(f"{CONFIG}/kubernetes/*.yaml"):
         with open(path) as file:
@@ -36,7 +36,7 @@ def manifests():
     kustomization = files.pop("kustomization.yaml")[0]
     with open(f"{CONFIG}/kubernetes/kustomization.yaml") as file:
         secret = re.findall(r"--from-(?:file|literal)=(\w+)=", file.read())
-    assert sorted(kustomization["resources"]) == sorted(files), "each file is named, and is there"
+    assert sorted(kustomization["resources"]) == sorted(files), "each file is listed and exists"
     for document in (document for documents in files.values() for document in documents):
         key = document["kind"], document["metadata"]["name"]
         assert key not in objects, key
@@ -46,13 +46,13 @@ def manifests():
 
 def check_schemas(objects):
     for (kind, _), document in objects.items():
-        if kind != "ServiceMonitor":  # the operator's own
+        if kind != "ServiceMonitor":  # a custom resource
             for release in RELEASES:
                 kubernetes_validate.validate(document, release, strict=True)
 
 
 def check_pod(kustomization, objects):
-    """The pod is what it should be, and everything that points at it points at it."""
+    """The pod has the right settings, and all selectors select it. Returns its container and where its volumes are mounted."""
     name = {"app.kubernetes.io/name": "zendesk-token"}
     deployment = objects["Deployment", "zendesk-token"]["spec"]
     template = deployment["template"]
@@ -72,12 +72,12 @@ def check_pod(kustomization, objects):
         spec = objects["Service", service]["spec"]
         assert spec["selector"] == name and spec["ports"][0]["targetPort"] in ports
     public = objects["Service", "zendesk-token"]["spec"]["ports"]
-    assert [port["targetPort"] for port in public] == ["http"], "the admin listener is nobody's but Prometheus'"
+    assert [port["targetPort"] for port in public] == ["http"], "only Prometheus reaches the admin listener"
     assert objects["PodDisruptionBudget", "zendesk-token"]["spec"]["selector"]["matchLabels"] == name
     policy = objects["NetworkPolicy", "zendesk-token"]["spec"]
     assert policy["podSelector"]["matchLabels"] == name and set(policy["policyTypes"]) == {"Ingress", "Egress"}
     assert all(rule["from"] and rule["ports"][0]["port"] in ports for rule in policy["ingress"])
-    assert policy["egress"] == [], "with HS256 it calls nobody"
+    assert policy["egress"] == [], "with HS256 the service makes no calls"
     target = objects["HorizontalPodAutoscaler", "zendesk-token"]["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", "zendesk-token")
     monitor = objects["ServiceMonitor", "zendesk-token"]["spec"]
@@ -91,7 +91,7 @@ def check_pod(kustomization, objects):
 
 
 def check_login_api_policy():
-    """The rules that the network policy has as a comment let the service reach names and the Login API, and nothing in the cluster."""
+    """The rules in the comment of the network policy allow DNS and the Login API, and no address inside the cluster."""
     with open(f"{CONFIG}/kubernetes/networkpolicy.yaml") as file:
         policy = yaml.safe_load(re.sub(r"^  #(?=egress:|  )", "  ", file.read().replace("  egress: []\n", ""), flags=re.MULTILINE))
     check_schemas({("NetworkPolicy", ""): policy})
@@ -105,10 +105,10 @@ def check_login_api_policy():
 
 
 def check_settings(container, mounts, keys):
-    """The service itself takes the settings, with the Secret's keys as the pod has them."""
+    """The service accepts the settings, with secrets as the pod has them."""
     with tempfile.TemporaryDirectory() as folder, open(f"{CONFIG}/kubernetes/settings.toml") as file:
         settings = file.read().replace(mounts["secrets"], folder)
-        assert folder in settings, "secrets are read where they are mounted"
+        assert folder in settings, "secrets are read from the folder where they are mounted"
         secret = {key: PROJECT if key == "project_id" else os.urandom(32).hex() for key in keys}
         for key, value in secret.items():
             with open(f"{folder}/{key}", "w") as file:
@@ -122,14 +122,20 @@ def check_settings(container, mounts, keys):
         environment |= {name: secret[reference["key"]] for name, reference in references.items()}
         assert os.path.dirname(environment["ZENDESK_TOKEN_CONFIG"]) == mounts["settings"]
         environment["ZENDESK_TOKEN_CONFIG"] = f"{folder}/settings.toml"
-        checked = subprocess.run([BINARY, "check"], env=environment, capture_output=True, text=True)
-        assert checked.returncode == 0, checked.stderr
-        assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
-        assert f"{PROJECT} " in checked.stdout and "No errors, 0 warning(s)." in checked.stdout, checked.stdout
+        output = check_by_service(environment)
+        assert f"{PROJECT} " in output and "No errors, 0 warning(s)." in output, output
+
+
+def check_by_service(environment):
+    """The output of `zendesk-token check`, which must accept the settings."""
+    result = subprocess.run([BINARY, "check"], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "http://0.0.0.0:8001/generate/token" in result.stdout and "http://0.0.0.0:9001/live" in result.stdout
+    return result.stdout
 
 
 def check_compose():
-    """Compose takes the file, the service takes its settings, and Caddy is told of all the services and believed by them."""
+    """Compose accepts the file, the services accept their settings and trust Caddy, and Caddy knows all services."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ["compose.yaml", "Caddyfile"]:
             os.makedirs(f"{folder}/config", exist_ok=True)
@@ -137,44 +143,42 @@ def check_compose():
         with open(f"{folder}/zendesk-token.env", "w") as file:
             file.write(f"ZENDESK_TOKEN_LOGIN__SECRET={os.urandom(32).hex()}\nZENDESK_TOKEN_CHAT__SECRET={os.urandom(32).hex()}\n"
                        "ZENDESK_TOKEN_LOGIN__PROJECT_ID=p\n")
-        plugin = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0 if shutil.which("docker") else False
+        plugin = shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
         command = [*(["docker", "compose"] if plugin else ["docker-compose"]), "--file", f"{folder}/config/compose.yaml", "config"]
         environment = {"PATH": os.environ["PATH"], "HOME": folder, "ZENDESK_TOKEN_SITE": "shop.example.com", "ZENDESK_TOKEN_SHOP": "10.0.0.5:8080"}
         composed = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert composed.returncode == 0, composed.stderr
-    composition = yaml.safe_load(composed.stdout)
-    services = composition["services"]
+    composed = yaml.safe_load(composed.stdout)
+    services = composed["services"]
     for name, service in services.items():
         assert service["logging"]["driver"] == "json-file" and {"max-size", "max-file"} <= set(service["logging"]["options"]), name
     caddy = services.pop("caddy")
     assert caddy["environment"]["ZENDESK_TOKEN_SHOP"] == "10.0.0.5:8080"
     assert caddy["environment"]["ZENDESK_TOKEN_UPSTREAMS"].split() == [f"{name}:8001" for name in services]
-    network = composition["networks"]["pages"]["ipam"]["config"][0]
+    network = composed["networks"]["pages"]["ipam"]["config"][0]
     address = ipaddress.ip_address(caddy["networks"]["pages"]["ipv4_address"])
     assert address in ipaddress.ip_network(network["subnet"]) and address not in ipaddress.ip_network(network["ip_range"])
     for name, service in services.items():
         assert "ports" not in service and service["read_only"] and service["cap_drop"] == ["ALL"], name
         settings = service["environment"]
         assert settings["ZENDESK_TOKEN_PROXY__TRUSTED"] == str(address)
-        assert settings["ZENDESK_TOKEN_LOGIN__PROJECT_ID"] == "p", "the file of README.md"
+        assert settings["ZENDESK_TOKEN_LOGIN__PROJECT_ID"] == "p", "from zendesk-token.env"
         with open(f"{CONFIG}/../Dockerfile") as file:
             settings |= dict(re.findall(r"^ENV (\w+)=(\S+)$", file.read(), re.MULTILINE))
-        checked = subprocess.run([BINARY, "check"], env=settings, capture_output=True, text=True)
-        assert checked.returncode == 0, checked.stderr
-        assert "http://0.0.0.0:8001/generate/token" in checked.stdout and "http://0.0.0.0:9001/live" in checked.stdout
+        check_by_service(settings)
 
 
 def check_unit():
-    """The secrets are read where systemd puts them, and it finds little that the service could do to the machine."""
+    """The settings read the secrets from where systemd puts them, and systemd rates the unit. Returns the rating."""
     unit = f"{CONFIG}/zendesk-token.service"
     with open(unit) as file, open(f"{CONFIG}/zendesk-token.toml") as settings:
         credentials = re.findall(r"^LoadCredential=(\w+):/etc/zendesk-token/\1$", file.read(), re.MULTILINE)
         read = re.findall(r"/run/credentials/zendesk-token\.service/(\w+)", settings.read())
     assert credentials == read and len(read) == 2, read
     command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE * 10}", unit]
-    judged = subprocess.run(command, capture_output=True, text=True)
-    assert judged.returncode == 0, judged.stdout + judged.stderr
-    return judged.stdout.strip().splitlines()[-1].lstrip("→ ")
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout.strip().splitlines()[-1].lstrip("→ ")
 
 
 def main():
@@ -183,12 +187,12 @@ def main():
     check_login_api_policy()
     container, mounts = check_pod(kustomization, objects)
     check_settings(container, mounts, secret)
-    print(f"{len(objects)} objects keep the schemas of Kubernetes {' and '.join(RELEASES)}, and fit together")
+    print(f"{len(objects)} objects match the schemas of Kubernetes {' and '.join(RELEASES)}, and each other")
     if shutil.which("kubectl"):
         built = subprocess.run(["kubectl", "kustomize", f"{CONFIG}/kubernetes"], capture_output=True, text=True, check=True).stdout
-        assert len(list(yaml.safe_load_all(built))) == len(objects) + 1, "and the settings"
+        assert len(list(yaml.safe_load_all(built))) == len(objects) + 1, "plus the settings"
     check_compose()
-    print("Compose and the service take the composition")
+    print("Compose and the service accept compose.yaml")
     print(check_unit())
 
 

@@ -1,18 +1,17 @@
-"""Does a page of a Chromium extension get a token once its origin is in cors.origins?
+"""extension.py CHROMIUM CHROMEDRIVER: tests that a page of a Chromium extension gets a token if its origin is in cors.origins.
 
-extension.py CHROMIUM CHROMEDRIVER: an extension without permissions and one with, the service on loopback.
+Two extensions, one with and one without a permission for the service's host.
 """
 
 import base64
 import hashlib
-import http.server
 import json
 import os
 import sys
 import tempfile
-import threading
 
 from jwt_fn import browser, verify
+from server import Server
 from service import Service, login_token
 
 FETCH = """
@@ -21,22 +20,8 @@ fetch(url, { headers }).then(async (answer) => done([answer.status, await answer
 """
 
 
-class Echo(http.server.BaseHTTPRequestHandler):
-    """Answers with the Origin that it was sent."""
-
-    def do_GET(self):
-        origin = self.headers["Origin"]
-        self.send_response(200)
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.end_headers()
-        self.wfile.write(json.dumps(origin).encode())
-
-    def log_message(self, *_):
-        pass
-
-
 def extension(folder, **more):
-    """An extension of one page. Its id is made of its key, as Chromium does it: half a SHA-256 in the letters a to p."""
+    """Makes an extension of one page and returns its ID, which Chromium derives from its key: half a SHA-256 in the letters a to p."""
     os.mkdir(folder)
     key = os.urandom(294)
     manifest = {"manifest_version": 3, "name": "Shop", "version": "1", "key": base64.b64encode(key).decode(), **more}
@@ -47,18 +32,17 @@ def extension(folder, **more):
 
 
 def main(chromium, chromedriver):
-    echo = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    threading.Thread(target=echo.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         folders = [f"{folder}/plain", f"{folder}/permitted"]
         origin = f"chrome-extension://{extension(folders[0])}"
         permitted = f"chrome-extension://{extension(folders[1], host_permissions=['http://127.0.0.1/*'])}"
-        driver = browser(chromium, chromedriver, f"--load-extension={','.join(folders)}")
-        try:
+        # Answers with the Origin that it was sent.
+        echo = Server(lambda method, path, body, headers: (200, json.dumps(headers["Origin"]).encode(), {"Access-Control-Allow-Origin": "*"}))
+        with echo, browser(chromium, chromedriver, f"--load-extension={','.join(folders)}") as driver:
             driver.get(f"{origin}/page.html")
             assert driver.title == "Shop", driver.page_source
             ask = lambda url, **headers: driver.execute_async_script(FETCH, url, headers)
-            sent = ask(f"http://127.0.0.1:{echo.server_port}/")
+            sent = ask(echo.url)
             assert sent == [200, json.dumps(origin)], sent
             bearer = {"Authorization": f"Bearer {login_token()}", "Accept": "text/plain", "traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}
             with Service(origins=origin, login__bearer="true") as service:
@@ -67,16 +51,13 @@ def main(chromium, chromedriver):
                 verify("messaging", token)
             with Service(login__bearer="true") as service:
                 status, error = ask(f"http://{service.public}/messaging/token", **bearer)
-                assert status == 0, "it is not listed"
+                assert status == 0, "its origin is not in cors.origins"
                 driver.get(f"{permitted}/page.html")
-                sent = ask(f"http://127.0.0.1:{echo.server_port}/")
+                sent = ask(echo.url)
                 assert sent == [200, "null"], f"with a permission for the host there is no Origin: {sent}"
                 status, token = ask(f"http://{service.public}/messaging/token", **bearer)
                 assert status == 200, (status, token)
-        finally:
-            driver.quit()
-    echo.shutdown()
-    print("a page of an extension: it gets a token where its origin is listed, or where it may call the host and so sends none")
+    print("an extension's page gets a token if its origin is allowed, or if it may call the host and so sends no Origin")
 
 
 if __name__ == "__main__":

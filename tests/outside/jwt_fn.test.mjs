@@ -1,6 +1,6 @@
-// Does jwt_fn.js call back with a token or not at all, whatever the service answers?
+// Tests in Node that jwt_fn.js calls back with a token, or not at all, for every response of the service.
 //
-// node --test tests/outside/jwt_fn.test.mjs: the script as it is served, in a window of stubs.
+// node --test tests/outside/jwt_fn.test.mjs: runs the script in a window of stubs.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -17,15 +17,15 @@ const token = (text = TOKEN) => answer(200, JSON.stringify({ token: text }));
 const refusal = (status, code, headers) => answer(status, JSON.stringify({ code, description: `about ${code}` }), headers);
 const network = async () => { throw new TypeError("Failed to fetch"); };
 const cutOff = async () => ({ ok: true, status: 200, headers: new Headers(), text: async () => { throw new TypeError("cut off"); } });
-// Never answers; ends when it is given up.
+// Never answers; rejects when the request is aborted.
 const hang = (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
 
 class HTMLScriptElement {}
 
-// What a browser reads of fetch's options and of an event's, inherited or not.
+// The values that a browser would read from the options, own or inherited.
 const read = (dictionary, ...names) => names.map((name) => dictionary[name]);
 
-/** A window in which the script has run; `answers` come one a request, the last for ever. `before` is run first. */
+/** A window in which the script has run. Each request gets the next of `answers`, then always the last. `before` runs first. */
 function page(answers, src = SRC, element = new HTMLScriptElement(), before = "") {
   const seen = { requests: [], pauses: [], events: [], warnings: [], errors: [] };
   const globals = {
@@ -33,13 +33,13 @@ function page(answers, src = SRC, element = new HTMLScriptElement(), before = ""
     document: { currentScript: src === null ? null : Object.assign(element, { src }) },
     CustomEvent: class { constructor(type, init) { Object.assign(this, { type, init, detail: init.detail }); } },
     dispatchEvent: (event) => seen.events.push(event),
-    console: { warn: (...words) => seen.warnings.push(words.join(" ")), error: (...words) => seen.errors.push(words.join(" ")) },
+    console: { warn: (...parts) => seen.warnings.push(parts.join(" ")), error: (...parts) => seen.errors.push(parts.join(" ")) },
     fetch: (url, options) => {
       const next = answers[Math.min(seen.requests.length, answers.length - 1)];
       seen.requests.push({ url, options });
       return next(options.signal);
     },
-    // Time passes at once: a pause is over, and whoever is silent has been silent for too long.
+    // Makes time short: a pause ends at once, a timeout after 20 ms.
     setTimeout: (done, milliseconds) => {
       if (milliseconds !== PATIENCE) seen.pauses.push(milliseconds);
       return setTimeout(done, milliseconds === PATIENCE ? 20 : 0);
@@ -51,7 +51,7 @@ function page(answers, src = SRC, element = new HTMLScriptElement(), before = ""
   return { ...seen, zendeskToken: globals.zendeskToken };
 }
 
-/** Asks once, and tells what the widget was called back with. */
+/** Asks for one token, and returns the arguments of all callbacks too. */
 async function ask(answers, name = "jwtFn") {
   const seen = page(answers);
   const calls = [];
@@ -72,7 +72,7 @@ function checkGivenUp({ calls, events, warnings, requests }, { product = "chat",
   assert.ok(warnings[0].includes(detail.description) && (!code || warnings[0].includes(`${status} ${code}`)), warnings[0]);
 }
 
-test("a token is handed on, once, and fetched with credentials and past every cache", async () => {
+test("a token is passed on once, and is fetched with credentials and without caches", async () => {
   for (const [name, path] of [["jwtFn", "generate/token"], ["helpCenterJwtFn", "help-center/token"]]) {
     const { calls, requests, events, warnings } = await ask([token()], name);
     assert.deepEqual(calls, [[TOKEN]]);
@@ -86,14 +86,14 @@ test("a token is handed on, once, and fetched with credentials and past every ca
   }
 });
 
-test("each time it asks anew", async () => {
+test("each call fetches a new token", async () => {
   const seen = page([token("a.b.1"), token("a.b.2"), token("a.b.3")]);
   const calls = [];
   for (let time = 0; time < 3; time++) await seen.zendeskToken.jwtFn((text) => calls.push(text));
   assert.deepEqual(calls, ["a.b.1", "a.b.2", "a.b.3"]);
 });
 
-test("the base URL is the script's own, whatever stands before and behind its name", async () => {
+test("the base URL is the script's own, with any path and query", async () => {
   for (const [src, url] of [
     ["https://shop.example.com/support/jwt_fn.js?v=1#x", "https://shop.example.com/support/generate/token"],
     ["http://127.0.0.1:8001/jwt_fn.js", "http://127.0.0.1:8001/generate/token"],
@@ -104,21 +104,21 @@ test("the base URL is the script's own, whatever stands before and behind its na
   }
 });
 
-test("a 4xx is given up at once, and the page is told why", async () => {
+test("a 4xx is not retried, and the page gets the reason", async () => {
   for (const status of [400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 431, 451]) {
     checkGivenUp(await ask([refusal(status, "00-03"), token()]), { status, code: "00-03", tries: 1 });
   }
   checkGivenUp(await ask([refusal(500, "00-14"), token()]), { status: 500, code: "00-14", tries: 1 });
   const bare = await ask([answer(431, "")]);
   checkGivenUp(bare, { status: 431, code: "", tries: 1 });
-  // Nothing that comes back may keep the page from being told.
+  // Odd values in the body must not prevent the event.
   for (const odd of [{ toString: null, valueOf: null }, 7, null, ["00-01"]]) {
     const hostile = answer(401, JSON.stringify({ code: odd, description: odd }));
     checkGivenUp(await ask([hostile]), { status: 401, code: "", tries: 1 });
   }
 });
 
-test("a network failure and a 503 are tried again, with longer and longer pauses", async () => {
+test("a network failure and a 503 are retried, with longer and longer pauses", async () => {
   for (const bad of [network, refusal(503, "00-07"), answer(502, "<html>"), answer(504, ""), hang, cutOff]) {
     const saved = await ask([bad, bad, bad, token()]);
     assert.deepEqual(saved.calls, [[TOKEN]]);
@@ -132,27 +132,27 @@ test("a network failure and a 503 are tried again, with longer and longer pauses
   checkGivenUp(await ask([refusal(503, "00-11"), refusal(401, "00-01"), token()]), { status: 401, code: "00-01", tries: 2 });
 });
 
-test("Retry-After is honoured, within reason", async () => {
+test("Retry-After is honoured, up to a limit", async () => {
   const pauses = async (retryAfter) => (await ask([refusal(503, "00-07", { "Retry-After": retryAfter }), token()])).pauses[0];
   for (let time = 0; time < 20; time++) {
     const pause = await pauses("4");
-    assert.ok(pause >= 4250 && pause <= 4750, "and not all pages at once");
+    assert.ok(pause >= 4250 && pause <= 4750, "with jitter, so that pages do not retry at the same time");
   }
   assert.equal(await pauses("86400"), 10000);
   for (const odd of ["0", "-5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"]) assert.ok(await pauses(odd) <= 750, odd);
 });
 
-test("a 200 without a token is no token", async () => {
+test("a 200 without a token gives no callback", async () => {
   const odd = ["", "null", "[]", "{}", "7", '"a.b.c"', "<html>", TOKEN, '{"token":null}', '{"token":""}', '{"token":7}',
     '{"token":{}}', '{"token":["a.b.c"]}', '{"jwt":"a.b.c"}'];
   for (const body of odd) checkGivenUp(await ask([answer(200, body), token()]), { status: 200, code: "", tries: 1 });
 });
 
-test("whatever comes, the widget is called back with a token once or never, and never with undefined", async () => {
+test("for all responses, the callback gets a token once or is never called, and never gets undefined", async () => {
   const again = [network, hang, cutOff, refusal(503, "00-07"), answer(502, ""), answer(504, "<html>")];
   const last = [...again, token(), refusal(401, "00-00"), answer(200, ""), answer(200, "null"), answer(200, '{"token":""}'),
     answer(204, null), answer(302, ""), answer(500, "{}"), refusal(429, "00-06", { "Retry-After": "1" })];
-  // Up to three that are tried again, in every order, and then anything.
+  // Up to three responses that are retried, in many orders, and then any response.
   const prefixes = [[], ...again.map((one) => [one]), ...again.flatMap((one) => again.map((two) => [one, two, one]))];
   const cases = prefixes.flatMap((prefix) => last.map((end) => [...prefix, end]));
   const askOf = {
@@ -165,21 +165,21 @@ test("whatever comes, the widget is called back with a token once or never, and 
       const seen = page(answers);
       const calls = [];
       await ask(seen.zendeskToken, (...args) => calls.push(args));
-      assert.equal(calls.length + seen.events.length, 1, "either a token or a reason");
+      assert.equal(calls.length + seen.events.length, 1, "either a token or an event");
       const isGood = answers[answers.length - 1] === last[again.length];
       assert.deepEqual(calls, isGood ? [[TOKEN]] : []);
     }));
   }
 });
 
-test("a callback that throws is the page's own, and nothing is fetched again", async () => {
+test("an error of the callback reaches the page, and nothing is fetched again", async () => {
   const seen = page([token()]);
-  await assert.rejects(seen.zendeskToken.jwtFn(() => { throw new Error("of the page"); }), /of the page/);
+  await assert.rejects(seen.zendeskToken.jwtFn(() => { throw new Error("from the page"); }), /from the page/);
   assert.equal(seen.requests.length, 1);
   assert.deepEqual(seen.events, []);
 });
 
-test("loginUser gives Messaging a token whenever it asks, and reports a login that failed", async () => {
+test("loginUser gives Messaging a token each time it asks, and reports a failed login", async () => {
   const seen = page([token("a.b.1"), token("a.b.2"), refusal(401, "00-01")]);
   const commands = [];
   seen.zendeskToken.loginUser((...args) => commands.push(args));
@@ -199,14 +199,14 @@ test("loginUser gives Messaging a token whenever it asks, and reports a login th
   assert.match(seen.warnings[1], /messaging: Conflict: the email belongs to another user/);
 });
 
-test("no token is ever told to the console or in an event", async () => {
+test("the console and the events never contain a token", async () => {
   const seen = page([token("SECRET.SECRET.SECRET"), answer(503, '{"token":"SECRET"}'), answer(401, '{"token":"SECRET"}')]);
   for (let time = 0; time < 2; time++) await seen.zendeskToken.jwtFn(() => {});
   assert.equal(seen.requests.length, 3);
   assert.ok(!JSON.stringify([seen.warnings, seen.errors, seen.events]).includes("SECRET"));
 });
 
-test("a polluted Object.prototype gives no token, changes no request and explains nothing", async () => {
+test("a polluted Object.prototype adds no token, changes no request and no event", async () => {
   const fields = ["token", "code", "description", "status", "tries", "why", "retry", "retryAfter", "reason", "message", "product"];
   const ofFetch = ["method", "body", "mode", "integrity", "keepalive", "priority", "referrer", "referrerPolicy", "window", "duplex"];
   const ofEvent = ["bubbles", "cancelable", "composed"];
@@ -220,7 +220,7 @@ test("a polluted Object.prototype gives no token, changes no request and explain
     await seen.zendeskToken.jwtFn((...args) => calls.push(args));
     assert.deepEqual([calls.length, seen.events.length], [0, 1]);
     const [{ init, detail }] = seen.events;
-    assert.deepEqual(Object.keys(detail).sort(), ["code", "description", "product", "status", "tries"], "own, whatever is inherited");
+    assert.deepEqual(Object.keys(detail).sort(), ["code", "description", "product", "status", "tries"], "own properties only");
     assert.ok(!Object.values(detail).includes("POLLUTED") && !seen.warnings.join().includes("POLLUTED"), seen.warnings);
     assert.deepEqual(read(init, ...ofEvent), ofEvent.map(() => undefined));
     for (const { options } of seen.requests) {
@@ -228,7 +228,7 @@ test("a polluted Object.prototype gives no token, changes no request and explain
       assert.deepEqual(read(options.headers, "Authorization", Symbol.iterator), [undefined, undefined]);
     }
   }
-  // A good token still comes through, and Zendesk's own refusal is told in its own words.
+  // A valid token is still passed on, and Zendesk's refusal is reported with its own text.
   const seen = polluted([network, token()]), calls = [];
   await seen.zendeskToken.jwtFn((...args) => calls.push(args));
   assert.deepEqual([calls, seen.requests.length], [[[TOKEN]], 2]);
@@ -236,15 +236,15 @@ test("a polluted Object.prototype gives no token, changes no request and explain
   assert.deepEqual(seen.events.map(({ detail }) => [detail.product, detail.description, detail.status]), [["messaging", "", undefined], ["messaging", "Conflict", undefined]]);
 });
 
-test("a script that can't know where it came from says so", () => {
-  // The last is an image that takes the name: <img name="currentScript" src="…">.
+test("a script that cannot find its own URL reports an error", () => {
+  // The last one is an image with the script's name: <img name="currentScript" src="…">.
   for (const seen of [page([token()], null), page([token()], ""), page([token()], "https://evil.example/", {})]) {
     assert.equal(seen.zendeskToken, undefined);
     assert.match(seen.errors[0], /load jwt_fn.js by <script src>/);
   }
 });
 
-test("the page can't be tricked into other functions", () => {
+test("the object is frozen and has only the documented functions", () => {
   const { zendeskToken } = page([token()]);
   assert.ok(Object.isFrozen(zendeskToken));
   assert.deepEqual(Object.keys(zendeskToken).sort(), ["helpCenterJwtFn", "jwtFn", "loginUser"]);

@@ -1,7 +1,4 @@
-"""Does the service do what its OpenAPI document says, whatever it is asked?
-
-openapi.py SCHEMATHESIS: the document against the standard, and the live service against the document.
-"""
+"""openapi.py SCHEMATHESIS: validates the OpenAPI document, and tests a running service against it with schemathesis."""
 
 import copy
 import json
@@ -13,12 +10,12 @@ from openapi_spec_validator import validate
 
 from service import BINARY, Service, login_token
 
-# Cases for each operation and phase, and the seed that makes a failure come again.
+# Cases for each operation and phase, and a seed that makes a failure reproducible.
 EXAMPLES, SEED = "40", "4"
 
 
 def schemathesis(program, document, address, *arguments, is_signed_in=False):
-    """Runs every check of schemathesis against an address; what it finds ends the test."""
+    """Runs all checks of schemathesis against an address, and exits if one fails."""
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/openapi.json", "w") as file:
             json.dump(document, file)
@@ -26,11 +23,11 @@ def schemathesis(program, document, address, *arguments, is_signed_in=False):
             program, "run", "openapi.json", "--url", f"http://{address}", "--checks", "all", "--max-examples", EXAMPLES, "--seed", SEED,
             "--generation-database", "none", "--request-timeout", "10", "--continue-on-failure", *arguments,
         ]
-        # It leaves a folder of its own where it runs.
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        # In this folder, because it leaves files.
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
     if result.returncode != 0:
         raise SystemExit(result.stdout + result.stderr)
-    # Where a good login is given, each operation has to have had a good answer among those that were held against the document.
+    # With a valid login token, each operation must have been tested with a success too.
     assert "returned only" not in result.stdout or not is_signed_in, result.stdout
     return next(line.strip() for line in result.stdout.splitlines() if "generated," in line)
 
@@ -42,7 +39,7 @@ def main(program):
     with Service() as service:
         token = login_token()
         print("signed in:", schemathesis(program, with_login(document, token), service.public, *public, "-H", f"Cookie: token={token}", is_signed_in=True))
-        # schemathesis takes every 422 of a request that fits the document for a fault; here it is the login that is at fault.
+        # schemathesis reports every 422 for a request that matches the document. Here the login token causes the 422.
         token, tolerant = login_token(sub=None), ["--exclude-checks", "positive_data_acceptance"]
         print("without an id:", schemathesis(program, with_login(document, token), service.public, *public, *tolerant, "-H", f"Cookie: token={token}"))
         print("signed out:", schemathesis(program, with_login(document, ""), service.public, *public))
@@ -50,15 +47,14 @@ def main(program):
         service.stop()
     with Service(chat__secret=None, login__bearer="true") as service:
         token = login_token()
-        # A cookie that does not verify counts for nothing beside a header that does, and a product that is not there has no methods.
+        # The generated cookie is ignored if the header's token is valid, and a product without settings answers 404 to every method.
         tolerant = ["--exclude-checks", "ignored_auth,unsupported_method", "-H", f"Authorization: Bearer {token}"]
         print("by header, without Chat:", schemathesis(program, with_login(document, token), service.public, *public, *tolerant))
         service.stop()
 
 
 def with_login(document, token):
-    """The document with a login as the example of a body, so that answers to it are among those that are held against it. It is also
-    the only one: no pattern says what is a login token, and what is none is malformed."""
+    """The document with this login token as the only value for a body. The generated ones would all be malformed."""
     document = copy.deepcopy(document)
     document["components"]["schemas"]["UserToken"]["properties"]["user_token"] = {"type": "string", "enum": [token]}
     for body in document["paths"]["/support-sdk/token"]["post"]["requestBody"]["content"].values():

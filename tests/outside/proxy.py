@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback, set up as config/ has it, with a certificate made for the day."""
+"""Runs a reverse proxy on loopback, with its configuration from config/ and a new certificate."""
 
 import http.client
 import os
@@ -7,10 +7,11 @@ import socket
 import ssl
 import subprocess
 import time
+from contextlib import AbstractContextManager
 
-from service import PATIENCE, Service
+from service import PATIENCE, Service, wait_until
 
-# OpenSSL without the minimum that the distribution sets, so that a configuration has to set its own.
+# OpenSSL without the distribution's minimum TLS version, so that the proxy's configuration must set one.
 OPENSSL = """openssl_conf = all
 [all]
 ssl_conf = ssl
@@ -21,9 +22,9 @@ MinProtocol = TLSv1
 CipherString = DEFAULT:@SECLEVEL=0
 """
 CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../config")
-# The shop's host, the path of it that is the service's, and the fallback: a host for the service alone.
+# The shop's host, the service's path there, and the alternative: a host for the service alone.
 SITE, PREFIX, OWN_HOST = "shop.example.com", "/support-token", "support-token.example.com"
-# Where the browser is, and a CDN; the proxy is on 127.0.0.1, and believed.
+# Addresses of the browser and of a CDN. The proxy is on 127.0.0.1, which the service trusts.
 CLIENT, CDN = "127.0.0.2", "127.0.0.4"
 HOSTS = ["127.0.0.1", "127.0.0.3"]
 
@@ -35,15 +36,15 @@ def free_port():
 
 
 def certificate(folder):
-    """A new certificate of both hosts in cert.pem, and its key under a name that HAProxy looks for."""
+    """Makes a certificate for both hosts in cert.pem, and its key in cert.pem.key, where HAProxy expects it."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "cert.pem.key", "-out", "cert.pem", "-days", "2",
          "-subj", f"/CN={SITE}", "-addext", f"subjectAltName=DNS:{SITE},DNS:{OWN_HOST},IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"],
         cwd=folder, check=True, capture_output=True)
 
 
-class Upstreams:
-    """Two services, each on an address of its own, as on two machines; they end with the `with` block."""
+class Upstreams(AbstractContextManager):
+    """Two services on two addresses, as on two machines, until the end of the `with` block."""
 
     def __init__(self, **settings):
         self.settings = settings
@@ -59,16 +60,13 @@ class Upstreams:
         time.sleep(0.3)
         self.services[index] = self.start(index)
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *_):
         for service in self.services:
             service.__exit__()
 
 
 def changed(name, changes):
-    """A file of config/ with the few changes that a test needs; each has to be possible in one place alone."""
+    """A file of config/ with the changes that a test needs. Each old text must be in the file exactly once."""
     with open(f"{CONFIG}/{name}") as file:
         text = file.read()
     for old, new in changes:
@@ -85,7 +83,7 @@ def nginx(proxy, upstreams):
         ("/etc/ssl/shop.key", f"{proxy.folder}/cert.pem.key"), ("127.0.0.1:8080", str(proxy.shop)),
         ("#set_real_ip_from 203.0.113.0/24", f"set_real_ip_from {CDN}"), ("#real_ip_header", "real_ip_header"),
         ("#real_ip_recursive", "real_ip_recursive"),
-        # Temporary files and logs of a process that is not the machine's own.
+        # Temporary files and logs in the test's folder.
         ("http {", f"pid {proxy.folder}/nginx.pid;\ndaemon off;\nhttp {{\n    access_log off;\n{temporary}"),
     ])
     if not proxy.shop:
@@ -99,7 +97,7 @@ def caddy(proxy, upstreams):
         "ZENDESK_TOKEN_SITE": f"{SITE}:{proxy.port}", "ZENDESK_TOKEN_UPSTREAMS": " ".join(upstreams.addresses),
         "ZENDESK_TOKEN_ADMIN_PORT": str(upstreams.admin_port), "ZENDESK_TOKEN_SHOP": str(proxy.shop),
     }
-    # No certificate from outside, and no listener but the one.
+    # No certificate from outside, and only one listener.
     offline = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tdefault_bind 127.0.0.1\n\tservers {"
     tls = f"\ttls {proxy.folder}/cert.pem {proxy.folder}/cert.pem.key {{"
     text = changed("Caddyfile", [
@@ -107,7 +105,7 @@ def caddy(proxy, upstreams):
     ])
     if not proxy.shop:
         before, _, rest = text.partition("{$ZENDESK_TOKEN_SITE")
-        alone = re.sub("^#", "", rest.partition("# The fallback")[2].partition("\n")[2], flags=re.MULTILINE)
+        alone = re.sub("^#", "", rest.partition("# Alternative")[2].partition("\n")[2], flags=re.MULTILINE)
         text = before + alone.replace(" {\n", f":{proxy.port} {{\n{tls}\n\t}}\n")
     return text
 
@@ -125,9 +123,9 @@ def haproxy(proxy, upstreams):
 KINDS = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 
 
-class Proxy:
-    """A program before two upstreams, at the host of the shop at this address, or at a host for the service alone; ends with its `with`
-    block."""
+class Proxy(AbstractContextManager):
+    """A proxy in front of two upstreams, until the end of the `with` block: at the shop's host if `shop` is the shop's address, else at a
+    host for the service alone."""
 
     def __init__(self, program, folder, upstreams, shop=None):
         self.name, self.shop, self.host = os.path.basename(program), shop, SITE if shop else OWN_HOST
@@ -152,38 +150,28 @@ class Proxy:
     def start(self):
         with open(f"{self.folder}/output", "a") as output:
             self.process = subprocess.Popen(self.command, env=self.environment, stdout=output, stderr=output)
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                assert time.monotonic() < end and self.process.poll() is None, f"{self.name} did not start: {self.said()}"
-                time.sleep(0.05)
+
+        def is_listening():
+            assert self.process.poll() is None, self.output()
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_until(is_listening, lambda: f"{self.name} listens: {self.output()}")
 
     def stop(self):
         self.process.terminate()
         self.process.wait(PATIENCE)
 
-    def said(self):
+    def output(self):
         with open(f"{self.folder}/output") as output:
             return re.sub(r"\s+", " ", output.read())[-2000:]
 
     def connect(self, client=CLIENT, context=None):
-        """A connection as the browser makes it."""
+        """A TLS connection from the browser's address."""
         raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(client, 0))
         connection = http.client.HTTPConnection(f"{self.host}:{self.port}")
         connection.sock = (context or self.context).wrap_socket(raw, server_hostname=self.host)
         return connection
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *_):
         self.stop()
-
-
-def ask(connection, path=f"{PREFIX}/generate/token", method="GET", body=None, **headers):
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-    answer = connection.getresponse()
-    return answer.status, answer.headers, answer.read().decode()

@@ -1,6 +1,5 @@
-"""A reader of README.md: the machine that it is read on, and what is put in place of what it leaves open."""
+"""The machine of a reader of README.md and docs/, and the values for their placeholders."""
 
-import http.client
 import json
 import os
 import pty
@@ -11,17 +10,17 @@ import time
 
 from proxy import PREFIX, SITE, certificate
 from server import Server
-from service import BINARY, PATIENCE, SECRETS, Service, login_token
+from service import BINARY, PATIENCE, SECRETS, Service, ask, login_token
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(f"{HERE}/../..")
 PROJECT = "0f6a7c5e-3b1d-4e0a-9a51-1f0c6f7d2b90"
 OLD_USER = "67a11490f0305f4a391e9f8a"
 API_KEY, API_SECRET = "a1b2c3d4", "e5f6a7b8c9d0"
-# An image is built for minutes, where there is an engine to build it.
+# Seconds for building an image, if there is a Docker engine.
 BUILD_PATIENCE = 1800
-# What a reader puts in place of what README.md has. Hosts stay as they are: curl and the browser are told where these are. Two more changes
-# stand in readme.py, where they are made: a free port for the published one, and the API on loopback for Zendesk's.
+# The values for the placeholders in the documents. Hosts stay: curl and the browser map them to loopback. readme.py makes two more changes:
+# a free port instead of the published one, and the API on loopback instead of Zendesk's.
 PLACEHOLDERS = {
     "<the login token>": lambda: login_token(xsolla_login_project_id=PROJECT),
     "'__Host-token=…'": lambda: f"'__Host-token={login_token()}'",
@@ -39,11 +38,11 @@ PLACEHOLDERS = {
 
 
 def filled(text):
-    """A text of README.md as a reader fills it in; nothing may be left to fill in."""
+    """A text of the documents with values for all placeholders."""
     for placeholder, value in PLACEHOLDERS.items():
         text = re.sub(f"{re.escape(placeholder)}(?![A-Z-])", lambda _: value(), text)
     code = re.sub(r"^#.*|\s#.*|//.*", "", text, flags=re.MULTILINE)
-    assert "…" not in code and "<the" not in code, f"nothing here knows what to put in: {code}"
+    assert "…" not in code and "<the" not in code, f"a placeholder without a value: {code}"
     return text
 
 
@@ -65,57 +64,56 @@ class Reader:
         with open(f"{HERE}/../fixtures/sunshine-conversations-users.json") as file:
             self.users = json.load(file)["components"]["examples"]["listUsers"]["value"]["users"]
         assert self.users[0]["id"] == OLD_USER
-        # The one thing that a reader's curl knows otherwise: where the hosts of README.md are, and who vouches for them.
-        self.site = self.shop.url.removeprefix("https://")
+        # The only difference for curl: where the documented hosts are, and their CA.
+        self.site = f"127.0.0.1:{self.shop.port}"
         with open(f"{self.home}/.curlrc", "w") as file:
             file.write(f'silent\nshow-error\ncacert = "{tls[0]}"\nconnect-to = "{SITE}:443:{self.site}"\n')
-        # Building an image takes minutes and replaces one of that name, so the real Docker is for machines that are there for tests.
+        # Building an image takes minutes and replaces an image with the same name, so the real Docker is used only in CI.
         has_engine = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
         self.docker = "Docker" if has_engine and os.environ.get("CI") == "true" else "a stand-in for Docker"
         self.cookie = self.tag = self.container = self.driver = None
         self.settings = {}
 
     def shell(self, text, folder=None, with_engine=False, patience=PATIENCE, **more):
-        """What bash prints for a text, once all of it has ended well; it has nothing of this process but what it is given."""
+        """The output of a bash script, which must succeed, in a new environment."""
         environment = self.environment(with_engine) | more
-        ran = subprocess.run(
+        result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text], cwd=folder or self.checkout, env=environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=patience)
-        assert ran.returncode == 0, f"{text} ended with status {ran.returncode}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
-        return ran.stdout
+        assert result.returncode == 0, f"{text} ended with status {result.returncode}: {result.stdout[-2000:]}{result.stderr[-2000:]}"
+        return result.stdout
 
     def environment(self, with_engine=False):
-        """What a shell is given. Docker is the real one only where that is asked for, and there."""
+        """The environment of a shell, with the real Docker only `with_engine`, if there is one."""
         stand_in = [] if with_engine and self.docker == "Docker" else [f"{HERE}/stand-ins"]
         path = ":".join([*stand_in, self.bin, os.environ["PATH"]])
         return {"PATH": path, "HOME": self.home, "STAND_IN_FOLDER": self.bin, "STAND_IN_PROGRAM": os.path.realpath(BINARY)}
 
     def terminal(self, text, question=None):
-        """The same at a terminal in the support lead's folder, where the question is answered with yes."""
+        """The same, but at a terminal in the support lead's folder; answers the question with yes."""
         mine, theirs = pty.openpty()
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", text], cwd=self.desk, env=self.environment(), stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True)
         os.close(theirs)
-        said, end = b"", time.monotonic() + PATIENCE
+        output, end = b"", time.monotonic() + PATIENCE
         os.set_blocking(mine, False)
         while True:
-            assert time.monotonic() < end, said
+            assert time.monotonic() < end, output
             try:
-                read = os.read(mine, 65536)
-                said += read
-                if question and said.endswith(question.encode()):
+                output += os.read(mine, 65536)
+                if question and output.endswith(question.encode()):
                     os.write(mine, b"yes\n")
             except BlockingIOError:
                 time.sleep(0.02)
-            except OSError:  # how Linux says that nobody holds the other side any more
+            except OSError:  # on Linux: the process has closed the terminal
                 break
         os.close(mine)
-        assert process.wait(PATIENCE) == 0, said.decode()
-        return said.decode().replace("\r\n", "\n")
+        assert process.wait(PATIENCE) == 0, output.decode()
+        return output.decode().replace("\r\n", "\n")
 
     def page(self, method, path, body, headers):
-        """The shop: /in and /out sign the player in and out with the cookie of README.md, the service has its path, and others are pages."""
+        """The shop: /in and /out sign the player in and out with the documented cookie; the service has its path; the rest are pages."""
         if path.startswith(f"{PREFIX}/"):
             return self.ask_service(method, path.removeprefix(PREFIX), body, headers)
         out = self.cookie and re.sub(r"token=[^;]+", "token=", self.cookie) + "; Max-Age=0"
@@ -124,48 +122,45 @@ class Reader:
         return 200, html.encode(), {"Content-Type": "text/html; charset=utf-8"} | cookie
 
     def ask_service(self, method, path, body, headers):
-        """As a reverse proxy does; proxies.py tries the real ones."""
-        connection = http.client.HTTPConnection(self.service.public, timeout=PATIENCE)
-        connection.request(method, path, body or None, dict(headers))
-        answer = connection.getresponse()
-        text = answer.read()
+        """Passes a request on to the service, like a reverse proxy."""
+        status, received, text = ask(self.service.public, path, method, body or None, **headers)
         own = {"content-length", "date", "server"}
-        return answer.status, text, {name: value for name, value in answer.getheaders() if name.lower() not in own}
+        return status, text.encode(), {name: value for name, value in received.items() if name.lower() not in own}
 
     def desk_api(self, method, path, body, headers):
-        """The support desk's APIs, as far as the commands of README.md ask them; and the Login API, which says the time."""
-        says = lambda status, value: (status, json.dumps(value).encode())
+        """The support desk's APIs that the documented commands need. All other paths are 404, which is enough for `check --online`."""
+        respond = lambda status, value: (status, json.dumps(value).encode())
         if path.startswith("/api/v2/chat/visitors/"):
             id, sub = re.search(r"visitor show (\S+) .*--expect (\S+)", self.visitor).groups()
             assert path.endswith(f"/{id.replace('.', '-')}"), path
             about = {"name": "Jane", "email": "", "phone": "", "created": 1_586_950_554, "banned": False, "notes": ""}
-            return says(200, {"id": id, "external_id": sub, **about})
+            return respond(200, {"id": id, "external_id": sub, **about})
         if not path.startswith("/sc/v2/apps/"):
             return 404
         assert path.startswith(f"/sc/v2/apps/{API_KEY}/users"), path
         rest = path.partition("/users")[2].strip("/").split("/")
         if rest[0].startswith("?"):
-            return says(200, {"users": [user for user in self.users if user["identities"]]})
+            return respond(200, {"users": [user for user in self.users if user["identities"]]})
         found = [user for user in self.users if user["id"] == rest[0]]
         if not found:
-            return says(404, {"errors": [{"code": "user_not_found", "title": "User not found"}]})
+            return respond(404, {"errors": [{"code": "user_not_found", "title": "User not found"}]})
         if method == "DELETE" and rest[1:] == ["personalinformation"]:
             found[0] |= {"identities": [], "profile": {}}
         elif method == "DELETE":
             self.users.remove(found[0])
-        return says(200, {"user": found[0]})
+        return respond(200, {"user": found[0]})
 
     def open(self, block, setup="", cookie="/in"):
-        """The page with the script's tag, what stands for the widget, and the block, in the real browser."""
+        """Opens a page with the script's tag, a stub for the widget, and the block, in the real browser."""
         self.driver.get(f"https://{SITE}{cookie}")
         self.pages["/page"] = f"<script>window.seen = [];\n{setup}</script>\n{self.tag}\n<script>\n{block}</script>"
         self.driver.get_log("browser")
         self.driver.get(f"https://{SITE}/page")
 
     def token(self, expression):
-        """What a function of the page calls back with; it has to be called once, with a token."""
-        ask = f"({expression})((...called) => seen.push(called)).then(() => arguments[0](seen), (error) => arguments[0](String(error)))"
-        seen = self.driver.execute_async_script(ask)
+        """The token that a function of the page calls back with; there must be exactly one call."""
+        script = f"({expression})((...called) => seen.push(called)).then(() => arguments[0](seen), (error) => arguments[0](String(error)))"
+        seen = self.driver.execute_async_script(script)
         assert len(seen) == 1 and len(seen[0]) == 1 and isinstance(seen[0][0], str), (seen, self.driver.get_log("browser"))
         self.driver.execute_script("seen.length = 0")
         return seen[0][0]

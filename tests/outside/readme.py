@@ -234,7 +234,7 @@ def resolve(reader, text):
     before = json.dumps(reader.users)
     output = reader.terminal(reader.function_text + rehearsed)
     assert json.dumps(reader.users) == before and f"{OLD_USER}/personalinformation" in output, output
-    output = reader.terminal(reader.function_text + real, "Type yes to go on: ")
+    output = reader.terminal(reader.function_text + real, "Type yes to continue: ")
     [record] = [name for name in os.listdir(reader.desk) if re.fullmatch(r"zendesk-user-.+\.json", name)]
     with open(f"{reader.desk}/{record}") as file:
         assert json.load(file) == json.loads(before)[0]

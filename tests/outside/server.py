@@ -1,13 +1,14 @@
-"""What the service and its pages ask, for its tests."""
+"""An HTTP or HTTPS server on loopback whose responses are made by a function: replaces the shop, the Login API and others in tests."""
 
 import http.server
 import ssl
 import threading
+from contextlib import AbstractContextManager
 
 
-class Server:
-    """Answers with the status that `answer` makes of method, path, body and headers, or a status, a body and headers if any, on loopback,
-    and by TLS with a certificate and its key; ends with its `with` block."""
+class Server(AbstractContextManager):
+    """Runs until the end of its `with` block. `answer` gets method, path, body and headers, and returns a status, or a tuple of status,
+    body and perhaps headers. With the files of a certificate and its key, it uses TLS."""
 
     def __init__(self, answer, *certificate):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -29,19 +30,17 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        class Crowded(http.server.ThreadingHTTPServer):
+        class ManyClients(http.server.ThreadingHTTPServer):
             request_queue_size = 512
 
-        self.server = Crowded(("127.0.0.1", 0), Handler)
+        self.server = ManyClients(("127.0.0.1", 0), Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server.server_port}"
+        self.port = self.server.server_port
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.server.shutdown()

@@ -1,31 +1,46 @@
-"""A running service for tests outside of Rust: its binary, its secrets, and login tokens for it."""
+"""Starts the service with new secrets, makes login tokens for it, and sends requests to it."""
 
+import http.client
 import json
 import os
 import subprocess
 import threading
 import time
+from contextlib import AbstractContextManager
 
 import jwt
 
 BINARY = os.path.join(os.path.dirname(__file__), "../../target/debug/zendesk-token")
 SUB = "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11"
 KEY_ID = "app_5f0d1a7b3c11"
-# Each start of a test has secrets of its own.
-SECRETS = {name: os.urandom(32).hex() for name in ("login", "chat", "messaging", "help_center", "support_sdk")}
-# Longest that any single step waits, in seconds.
+PATHS = {
+    "chat": "/generate/token", "messaging": "/messaging/token", "help_center": "/help-center/token", "support_sdk": "/support-sdk/token",
+}
+# New for each run.
+SECRETS = {name: os.urandom(32).hex() for name in ("login", *PATHS)}
+FORM = {"Content_Type": "application/x-www-form-urlencoded"}
+# Seconds until a step that has not finished is a failure.
 PATIENCE = 20
 
 
 def write(path, text):
-    """Swaps a file in whole, as those who rotate secrets should."""
+    """Replaces a file atomically, as a rotation of secrets should."""
     with open(f"{path}.new", "w") as file:
         file.write(text)
     os.rename(f"{path}.new", path)
 
 
+def wait_until(condition, what, patience=PATIENCE):
+    """Returns the first true value of the condition; fails after `patience` seconds. `what` is a text, or a function that makes one."""
+    end = time.monotonic() + patience
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {patience} s: {what() if callable(what) else what}"
+        time.sleep(0.05)
+    return value
+
+
 def login_token(**changes):
-    """A login token of a player signed in a minute ago; a claim set to None is left out."""
+    """A login token of a player who signed in a minute ago; a claim set to None is left out."""
     now = int(time.time())
     claims = {
         "sub": SUB, "email": "jane@example.com", "username": "Jane Doe", "iss": "https://login.xsolla.com",
@@ -34,9 +49,29 @@ def login_token(**changes):
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, SECRETS["login"], "HS256")
 
 
-class Service:
-    """All four products on loopback; ends with its `with` block. `before` is a command that starts it, `log` a file for its standard
-    output; otherwise that is read here, unless it is told not to be."""
+def ask(server, path="/generate/token", method="GET", body=None, **headers):
+    """Status, headers and text of a response. `server` is an HTTPConnection, or the address for a new one."""
+    connection = http.client.HTTPConnection(server, timeout=PATIENCE) if isinstance(server, str) else server
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    if connection is not server:
+        connection.close()
+    return answer.status, answer.headers, text
+
+
+def exchange(server, product, token, cookie="token", **headers):
+    """Status and decoded body of the response to a login token."""
+    if product == "support_sdk":
+        status, _, text = ask(server, PATHS[product], "POST", f"user_token={token}", **FORM, **headers)
+    else:
+        status, _, text = ask(server, PATHS[product], Cookie=f"a=b; {cookie}={token}", **headers)
+    return status, json.loads(text)
+
+
+class Service(AbstractContextManager):
+    """All four products on loopback; stops at the end of its `with` block. `before` is a command to start it with, `log` a file for its
+    standard output, which otherwise goes to `self.log`, but only after `read_on()` if `is_read` is false."""
 
     def __init__(
         self, origins="https://shop.example.com", listen="127.0.0.1:0", environment=None, before=(), log=None, is_read=True, **more
@@ -60,7 +95,7 @@ class Service:
             self.read_on()
 
     def follow(self):
-        """The lines of a file that is still written."""
+        """The lines of the log file, including those to come."""
         with open(self.file) as file:
             while self.process.poll() is None:
                 if line := file.readline():
@@ -69,7 +104,7 @@ class Service:
                     time.sleep(0.02)
 
     def lines(self):
-        """What it has logged, in a file or to us."""
+        """All log lines until now."""
         if self.file:
             with open(self.file) as file:
                 return file.readlines()
@@ -80,15 +115,12 @@ class Service:
         self.reader.start()
 
     def stop(self):
-        """Ends it as an orchestrator does, and sees it end well."""
+        """Sends SIGTERM; the exit status must be 0."""
         self.process.terminate()
         if self.process.wait(PATIENCE) != 0:
-            raise SystemExit("the service did not end well")
+            raise SystemExit("the service did not stop with status 0")
         if self.reader:
             self.reader.join(PATIENCE)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         if self.process.poll() is None:

@@ -1,7 +1,6 @@
-"""Does the service hold out: good, bad and slow clients, reloads and restarts of the proxies, all at once and for minutes?
+"""soak.py BINARY MINUTES PROXY…: runs the service under load, with good, bad and slow clients, reloads and restarts of the proxies.
 
-soak.py BINARY MINUTES PROXY…: two services behind each proxy, and one that speaks TLS itself. Fails when a good request fails, when
-memory grows, or when descriptors are left over.
+Two services behind each proxy, and one with TLS of its own. Fails if a good request fails, if memory grows, or if descriptors leak.
 """
 
 import multiprocessing
@@ -17,22 +16,21 @@ import clients
 import service
 from proxy import Proxy, Upstreams, certificate
 from server import Server
-from service import SECRETS, Service, login_token, write
+from service import PATHS, SECRETS, Service, login_token, write
 from watched import Watched
 
-# Every so many seconds.
+# Seconds between two reloads, and between two restarts of a proxy.
 RELOAD, RESTART = 3, 20
-# How long there are more clients than ever after, in seconds.
+# Seconds at the start in which there are the most clients.
 STORM = 45
-# How far the last minute's memory may be from the second's, which has caches and threads as they will be.
+# Largest relative difference of memory between the second and the last minute. After one minute, caches and threads have their size.
 GROWTH = 0.05
-PRODUCTS = ["chat", "messaging", "help_center", "support_sdk"]
-# The secret that the login's own takes turns with.
+# The login secret that is used in turn with SECRETS["login"].
 OTHER = os.urandom(32).hex()
 
 
 def reload(folder, watched, turn):
-    """Secrets swap places, the certificate is another, and once in a while the settings are wrong."""
+    """Swaps the secrets and replaces the certificate, or makes the settings invalid every fifth time."""
     if turn % 5 == 4:
         write(f"{folder}/login", "short")
     else:
@@ -41,8 +39,8 @@ def reload(folder, watched, turn):
         write(f"{folder}/previous", values[previous])
         write(f"{folder}/login", values[current])
         certificate(f"{folder}/tls")
-    for service_ in watched:
-        service_.running.process.send_signal(signal.SIGHUP)
+    for instance in watched:
+        instance.running.process.send_signal(signal.SIGHUP)
 
 
 def restart(proxies, downs):
@@ -65,39 +63,38 @@ def soak(folder, minutes, programs):
     tls = {"tls__certificate": f"{folder}/tls/cert.pem", "tls__key": f"{folder}/tls/cert.pem.key"}
     with Server(lambda *_: 204) as login_api:
         settings["login__api_url"] = login_api.url
-        with Upstreams(**settings) as upstreams, Service(**settings, **tls) as speaking_tls:
-            watched = [Watched(running) for running in [*upstreams.services, speaking_tls]]
+        with Upstreams(**settings) as upstreams, Service(**settings, **tls) as with_tls:
+            watched = [Watched(running) for running in [*upstreams.services, with_tls]]
             proxies = [Proxy(program, folder, upstreams) for program in programs]
             try:
-                tallies, places = under_load(folder, minutes * 60, watched, proxies)
+                tallies, names = under_load(folder, minutes * 60, watched, proxies)
             finally:
                 for proxy in proxies:
                     proxy.stop()
-            judge(minutes * 60, watched, tallies, places)
+            judge(minutes * 60, watched, tallies, names)
 
 
 def under_load(folder, seconds, watched, proxies):
     context = multiprocessing.get_context("spawn")
     downs = [context.Value("d", 0) for _ in proxies]
-    direct = [clients.Place(service_.running.public, is_tls) for service_, is_tls in zip(watched, [False, False, True])]
-    behind = [clients.Place(f"127.0.0.1:{proxy.port}", True, down) for proxy, down in zip(proxies, downs)]
+    direct = [clients.Endpoint(instance.running.public, is_tls) for instance, is_tls in zip(watched, [False, False, True])]
+    behind = [clients.Endpoint(f"127.0.0.1:{proxy.port}", True, down) for proxy, down in zip(proxies, downs)]
     tokens, results = [login_token(sub=f"player-{number}") for number in range(200)], context.Queue()
-    secrets = {product: SECRETS[product] for product in PRODUCTS}
-    # Good, bad and slow clients at each place. Never are there more than in the first minute: what grows after it is a leak, and not the
-    # room that a crowd takes.
+    secrets = {product: SECRETS[product] for product in PATHS}
+    # Numbers of good, bad and slow clients for each endpoint. Most of them are there in the first minute, so that growth after it is a leak.
     groups = [
         (direct, (4, 0, 0), seconds), (behind, (3, 0, 0), seconds), (direct + behind, (0, 2, 12), seconds),
         (direct + behind, (2, 4, 60), STORM),
     ]
     workers = [
-        context.Process(target=clients.run, args=(places, tokens, secrets, time_, counts, results)) for places, counts, time_ in groups
+        context.Process(target=clients.run, args=(endpoints, tokens, secrets, time_, counts, results)) for endpoints, counts, time_ in groups
     ]
     for worker in workers:
         worker.start()
     begun, reloads, restarts = time.monotonic(), 0, 0
     while (second := time.monotonic() - begun) < seconds:
-        for service_ in watched:
-            service_.look(second)
+        for instance in watched:
+            instance.look(second)
         if second > (reloads + 1) * RELOAD:
             reload(folder, watched, reloads)
             reloads += 1
@@ -108,30 +105,29 @@ def under_load(folder, seconds, watched, proxies):
     tallies = [results.get(timeout=10 * clients.PATIENCE) for _ in workers]
     for worker in workers:
         worker.join(clients.PATIENCE)
-    places = [f"{place.address} {product}" for place in direct + behind for product in PRODUCTS]
-    return tallies, places
+    return tallies, [f"{endpoint.address} {product}" for endpoint in direct + behind for product in PATHS]
 
 
-def judge(seconds, watched, tallies, places):
+def judge(seconds, watched, tallies, names):
     total = {name: sum(tally[name] for tally in tallies) for name in ["cut", "bad", "slow"]}
     good = sum((tally["good"] for tally in tallies), Counter())
     failed = [failure for tally in tallies for failure in tally["failed"]]
-    print(f"{good.total()} good requests, at least {min(good[place] for place in places)} of a product at a place, {len(failed)} failed; {total['bad']} bad ones, {total['slow']} slow clients; "
-          f"{total['cut']} connections cut by a proxy that was stopped", *failed[:10], sep="\n")
-    is_well = not failed and all(good[place] > seconds for place in places)
-    for service_ in watched:
-        second, last = service_.mean(60, 120), service_.mean(seconds - 60, seconds)
-        left = service_.descriptors_left_over(120)  # longer than limits.idle_timeout
-        reloads = [service_.metric(f'zendesk_token_reloads_total{{outcome="{outcome}"}}') for outcome in ("done", "failed")]
+    print(f"{good.total()} good requests, at least {min(good[name] for name in names)} for each product and endpoint, {len(failed)} failed; "
+          f"{total['bad']} bad requests, {total['slow']} slow clients; {total['cut']} connections cut by restarts of proxies", *failed[:10], sep="\n")
+    is_good = not failed and all(good[name] > seconds for name in names)
+    for instance in watched:
+        second, last = instance.mean(60, 120), instance.mean(seconds - 60, seconds)
+        left = instance.descriptors_left_over(120)  # longer than limits.idle_timeout
+        reloads = [instance.metric(f'zendesk_token_reloads_total{{outcome="{outcome}"}}') for outcome in ("done", "failed")]
         print(f"memory {second:.1f} MiB in the second minute, {last:.1f} in the last ({last / second - 1:+.1%}), "
-              f"most {max(held for _, held in service_.memory):.1f}; {left} descriptors left over; {reloads[0]:.0f} reloads, {reloads[1]:.0f} refused")
-        is_well &= abs(last / second - 1) <= GROWTH and left <= 0 and min(reloads) > 0
-        service_.running.stop()
-    sys.exit(0 if is_well else "the service did not hold out")
+              f"at most {max(mib for _, mib in instance.memory):.1f}; {left} descriptors left over; {reloads[0]:.0f} reloads, {reloads[1]:.0f} failed")
+        is_good &= abs(last / second - 1) <= GROWTH and left <= 0 and min(reloads) > 0
+        instance.running.stop()
+    sys.exit(0 if is_good else "the service did not pass")
 
 
 if __name__ == "__main__":
     service.BINARY = os.path.abspath(sys.argv[1])
-    with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o755)
-        soak(place, float(sys.argv[2]), sys.argv[3:])
+    with tempfile.TemporaryDirectory() as temporary:
+        os.chmod(temporary, 0o755)
+        soak(temporary, float(sys.argv[2]), sys.argv[3:])

@@ -4,12 +4,12 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use crate::cli::words::{date, printable, time_claim};
 use crate::config::products::Product;
 use crate::http::error::ErrorCode;
 use crate::login::Timestamp;
 use crate::login::claims::whole_seconds;
 use crate::login::json::{Json, Object};
+use crate::terminal::{date, printable, time_claim};
 use crate::zendesk::rules::Finding;
 
 use super::decoded_token::DecodedToken;
@@ -88,12 +88,12 @@ impl Explanation {
 
     /// Adds a product that accepts the login.
     pub(crate) fn accept(&mut self, product: Product, agent_sees: Object) {
-        self.products.push(ProductVerdict { product: product.word(), refusal: None, agent_sees: Some(agent_sees) });
+        self.products.push(ProductVerdict { product: product.as_str(), refusal: None, agent_sees: Some(agent_sees) });
     }
 
     /// Adds a product that refuses the login, or can't check it now.
     pub(crate) fn refuse(&mut self, product: Product, refusal: &'static str, is_unknown: bool, finding: Finding) {
-        self.products.push(ProductVerdict { product: product.word(), refusal: Some(refusal), agent_sees: None });
+        self.products.push(ProductVerdict { product: product.as_str(), refusal: Some(refusal), agent_sees: None });
         self.verdict = if is_unknown { Verdict::Unknown } else { Verdict::Refused };
         self.refusal = self.refusal.or(Some(refusal));
         if !self.findings.contains(&finding) {

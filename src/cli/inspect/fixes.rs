@@ -1,6 +1,5 @@
 //! Explains why a login token was refused, and how to fix it.
 
-use crate::cli::words::span;
 use crate::config::login::{Login, Signature};
 use crate::exchange::ExchangeError;
 use crate::login::claims::{ClaimsError, whole_seconds};
@@ -9,6 +8,7 @@ use crate::login::published::FindKeyError;
 use crate::login::revocation::RevocationError;
 use crate::login::token::{VerifyError, Wrapping};
 use crate::login::verifier::LoginError;
+use crate::terminal::span;
 use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
 use crate::zendesk::rules::Finding;

@@ -9,10 +9,10 @@ use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::login::json::Object;
 use crate::login::token::{Wrapping, value_of_pair};
+use crate::terminal::UsageError;
 use crate::zendesk::rules::Finding;
 
 use super::fixes;
-use crate::cli::UsageError;
 
 /// Layers removed at most; a token that was logged, copied and quoted has three or four.
 const MAX_LAYERS: usize = 8;

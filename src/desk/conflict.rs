@@ -1,4 +1,4 @@
-//! `conflict`: finds and mends what keeps a player out of Messaging, which is another user with the email.
+//! `conflict`: finds and resolves conflicts in Messaging, where another user has a player's email.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,36 +8,34 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::config::{Config, environment};
-use crate::zendesk::conversations::{Conversations, Record, User};
+use crate::terminal::{UsageError, block_on, json, print, printable};
 
-use super::desk::{self, BRAND, CONVERSATIONS, find_user, user_table};
-use super::words::{json, printable, shell_word};
-use super::{UsageError, block_on, print, resolve};
+use super::conversations::{Conversations, Record, User};
+use super::messages::{BRAND, CONVERSATIONS, find_user, user_table, warn};
+use super::resolve;
 
-/// What `conflict --help` says last.
-pub const AFTER_HELP: &str = "\
-A player's chat ends in a 409 when another user of Messaging has the player's email:
+pub(super) const AFTER_HELP: &str = "\
+Messaging refuses a player with 409 when another user has the player's email:
 
   zendesk-token conflict find --email jane@example.com --expect LOGIN-ID
   zendesk-token conflict resolve USER --forget-email
 
-Settings: [conversations] alone. Exit status: 0 done (find: users were found), 1 nothing found or declined,
-2 wrong arguments or settings, 3 the API failed, does not let us in, or has not done it yet.";
+Settings: only [conversations]. Exit status: 0 done (find: users were found), 1 nothing found or declined,
+2 wrong arguments or settings, 3 the API failed, refused the key, or has not deleted the data yet.";
 
-/// Arguments of `conflict`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// The users that are known by an email, and whether one of them keeps a player out
+    /// List the users that have an email, and say whether one of them conflicts with a player
     Find(Find),
-    /// One user, by its id or external id
+    /// Show one user, by its id or external id
     Show(Show),
-    /// Make a user let go of its email, after showing it and keeping its record in a file
+    /// Free a user's email, after showing the user, asking, and saving its record to a file
     Resolve(resolve::Arguments),
 }
 
@@ -47,7 +45,7 @@ struct Find {
     #[arg(long, value_name = "EMAIL")]
     email: String,
 
-    /// The player's login id (sub), which the email's user should have as its external id
+    /// The player's login id (sub), which should be the external id of the email's user
     #[arg(long, value_name = "SUB")]
     expect: Option<String>,
 
@@ -67,26 +65,22 @@ struct Show {
     json: bool,
 }
 
-/// What `conflict find --json` prints.
+/// The output of `conflict find --json`.
 #[derive(Serialize)]
 struct Found<'a> {
     email: &'a str,
     expect: Option<&'a str>,
-    /// Whether one of the users keeps the expected one out; nothing when none is expected.
+    /// Whether a user conflicts with the expected one; `None` without an expected one.
     conflict: Option<bool>,
-    /// Ids of the users that do.
+    /// Ids of the users that conflict.
     in_the_way: Vec<&'a str>,
     users: &'a [User],
 }
 
-/// Runs one of the three.
-///
-/// # Errors
-/// Wrong arguments or settings, the API, or a closed standard output.
-pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let settings = Config::load_conversations(file, environment())?;
-    desk::warn(&settings.warnings);
-    let conversations = Conversations::new(&settings, |pause| CONVERSATIONS.tell(pause))?;
+    warn(&settings.warnings);
+    let conversations = Conversations::new(&settings, |retry| CONVERSATIONS.report_retry(retry))?;
     block_on(async {
         match &arguments.action {
             Action::Find(find) => find.run(&conversations, file).await,
@@ -100,28 +94,27 @@ impl Find {
     async fn run(&self, conversations: &Conversations, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         let email = self.email.trim();
         if !email.contains('@') {
-            return Err(UsageError("--email: is no email; give the player's whole email").into());
+            return Err(UsageError("--email: is not an email; give the player's whole email").into());
         }
         let users = conversations.find(email).await;
         let users = users.map_err(|error| CONVERSATIONS.failure(&error))?;
-        let in_the_way = self.in_the_way(&users);
-        let told = if self.json {
+        let conflicting = self.conflicting(&users);
+        print(if self.json {
             json(&Found {
                 email,
                 expect: self.expect.as_deref(),
-                conflict: self.expect.as_ref().map(|_| !in_the_way.is_empty()),
-                in_the_way: in_the_way.iter().map(|user| user.id.as_str()).collect(),
+                conflict: self.expect.as_ref().map(|_| !conflicting.is_empty()),
+                in_the_way: conflicting.iter().map(|user| user.id.as_str()).collect(),
                 users: &users,
             })?
         } else {
-            self.text(email, &users, &in_the_way, file)
-        };
-        print(told)?;
+            self.text(email, &users, &conflicting, file)
+        })?;
         Ok(if users.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// Those whose email is paired with another login id than the expected one.
-    fn in_the_way<'a>(&self, users: &'a [User]) -> Vec<&'a User> {
+    /// The users with another login id than the expected one.
+    fn conflicting<'a>(&self, users: &'a [User]) -> Vec<&'a User> {
         let is_another = |user: &&User| {
             let expected = self.expect.as_deref();
             expected.is_some() && user.external_id.is_some() && user.external_id.as_deref() != expected
@@ -129,7 +122,7 @@ impl Find {
         users.iter().filter(is_another).collect()
     }
 
-    fn text(&self, email: &str, users: &[User], in_the_way: &[&User], file: Option<&Path>) -> String {
+    fn text(&self, email: &str, users: &[User], conflicting: &[&User], file: Option<&Path>) -> String {
         let email = printable(email);
         let mut text = match users.len() {
             0 => return format!("No user of Messaging has the email {email}{BRAND}.\n"),
@@ -141,24 +134,23 @@ impl Find {
             text.push('\n');
         }
         let Some(expect) = self.expect.as_deref().map(printable) else {
-            text += "Is the player's login id (sub) the external id? If it is another, Messaging refuses the player with 409;\n\
-                     --expect SUB says which.\n";
+            text += "If the external id is not the player's login id (sub), Messaging refuses the player with 409.\n\
+                     --expect SUB compares the two.\n";
             return text;
         };
-        if in_the_way.is_empty() {
+        if conflicting.is_empty() {
             let _ = writeln!(text, "No conflict: no other login id than {expect} has this email.");
             return text;
         }
-        // Ready to be copied.
         let config = file.map_or(String::new(), |file| format!(" --config {}", shell_word(&file.to_string_lossy())));
-        for user in in_the_way {
+        for user in conflicting {
             let resolve = format!("zendesk-token conflict resolve {}{config}", shell_word(&user.id));
             let (id, other) = (printable(&user.id), printable(user.external_id.as_deref().unwrap_or_default()));
             let _ = write!(
                 text,
-                "Conflict: the email is {other}'s (user {id}), so Messaging refuses {expect} with 409. One of the two mends it:\n\n  \
-                 {resolve} --forget-email\n    frees the email; the conversations stay, the user's name and other personal information are lost\n  \
-                 {resolve} --delete-user\n    deletes the user and all its conversations, for good\n"
+                "Conflict: the email belongs to {other} (user {id}), so Messaging refuses {expect} with 409. To fix it, run one of:\n\n  \
+                 {resolve} --forget-email\n    frees the email; keeps the conversations, deletes the user's name and other personal information\n  \
+                 {resolve} --delete-user\n    permanently deletes the user and all its conversations\n"
             );
         }
         text
@@ -170,8 +162,14 @@ impl Show {
         let Some(Record { user, .. }) = find_user(conversations, &self.user).await? else {
             return Ok(ExitCode::FAILURE);
         };
-        let told = if self.json { json(&user)? } else { user_table(&user) };
-        print(told)?;
+        print(if self.json { json(&user)? } else { user_table(&user) })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Text quoted as one argument of a shell command to copy (POSIX shells; PowerShell if it has no quotes).
+fn shell_word(text: &str) -> String {
+    let text = printable(text);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

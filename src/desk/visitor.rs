@@ -7,29 +7,26 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::config::{Config, environment};
-use crate::zendesk::visitors::{Scalar, Visitor, Visitors};
+use crate::terminal::{block_on, date, json, print, printable};
 
-use super::desk::{self, CHAT_API, table};
-use super::words::{date, json, printable};
-use super::{block_on, print};
+use super::chat_api::{ChatApi, Scalar, Visitor};
+use super::messages::{CHAT_API, NEVER_SIGNED_IN, table, warn};
 
-/// What `visitor --help` says last.
-pub const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
   zendesk-token visitor show 9855790.xjj3ukxyIhn6j3 --expect LOGIN-ID
 
-Settings: [chat_api] alone. Exit status: 0 done, 1 no such visitor, or not linked to the expected login,
-2 wrong arguments or settings, 3 the API failed or does not let us in.";
+Settings: only [chat_api]. Exit status: 0 done, 1 no such visitor, or not linked to the expected login,
+2 wrong arguments or settings, 3 the API failed or refused the token.";
 
-/// Arguments of `visitor`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// A visitor's fields, and whether it is linked to a login
+    /// Show a visitor's fields, and whether it is linked to a login
     Show(Show),
 }
 
@@ -39,7 +36,7 @@ struct Show {
     #[arg(value_name = "ID")]
     id: String,
 
-    /// The player's login id (sub), which the visitor should have as its external id
+    /// The player's login id (sub), which should be the visitor's external id
     #[arg(long, value_name = "SUB")]
     expect: Option<String>,
 
@@ -48,7 +45,7 @@ struct Show {
     json: bool,
 }
 
-/// What `visitor show --json` prints.
+/// The output of `visitor show --json`.
 #[derive(Serialize)]
 struct Shown<'a> {
     id: String,
@@ -60,29 +57,25 @@ struct Shown<'a> {
     banned: Option<bool>,
     notes: Option<&'a str>,
     expect: Option<&'a str>,
-    /// Whether it is linked to the expected login; nothing when none is expected.
+    /// Whether the visitor is linked to the expected login; `None` without an expected one.
     linked: Option<bool>,
 }
 
-/// Shows the visitor.
-///
-/// # Errors
-/// Wrong arguments or settings, the API, or a closed standard output.
-pub fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
     let settings = Config::load_chat_api(file, environment())?;
-    desk::warn(&settings.warnings);
-    let visitors = Visitors::new(&settings, |pause| CHAT_API.tell(pause))?;
-    let shown = block_on(visitors.show(&show.id))?;
-    let missing = format!("no visitor of Chat has the id {}", printable(&show.id));
-    match CHAT_API.found(shown, "ID: is no id: empty, '.' or '..'", &missing)? {
-        Some(visitor) => show.tell(&visitor),
+    warn(&settings.warnings);
+    let api = ChatApi::new(&settings, |retry| CHAT_API.report_retry(retry))?;
+    let result = block_on(api.visitor(&show.id))?;
+    let not_found = format!("no visitor of Chat has the id {}", printable(&show.id));
+    match CHAT_API.found(result, "ID: is not an id (empty, '.' or '..')", &not_found)? {
+        Some(visitor) => show.print(&visitor),
         None => Ok(ExitCode::FAILURE),
     }
 }
 
 impl Show {
-    fn tell(&self, visitor: &Visitor) -> anyhow::Result<ExitCode> {
+    fn print(&self, visitor: &Visitor) -> anyhow::Result<ExitCode> {
         let external_id = visitor.external_id.as_ref().map(Scalar::to_string).filter(|id| !id.is_empty());
         let linked = self.expect.as_ref().map(|expect| external_id.as_ref() == Some(expect));
         let shown = Shown {
@@ -97,13 +90,12 @@ impl Show {
             expect: self.expect.as_deref(),
             linked,
         };
-        let told = if self.json { json(&shown)? } else { shown.text() };
-        print(told)?;
+        print(if self.json { json(&shown)? } else { shown.text() })?;
         Ok(if linked == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }
 
-/// Seconds since 1970 as a date; a text as it is.
+/// Formats seconds since 1970 as a date; keeps other values.
 fn time(created: &Scalar) -> String {
     let seconds = if let Scalar::Number(number) = created { number.as_i64() } else { None };
     seconds.and_then(date).unwrap_or_else(|| created.to_string())
@@ -111,23 +103,25 @@ fn time(created: &Scalar) -> String {
 
 impl Shown<'_> {
     fn text(&self) -> String {
-        let own = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        let non_empty = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let fields = table(&[
             ("id", Some(self.id.clone())),
-            ("external id", Some(self.external_id.clone().unwrap_or_else(|| "none: it never signed in".to_owned()))),
-            ("name", own(self.name)),
-            ("email", own(self.email)),
-            ("phone", own(self.phone)),
+            ("external id", Some(self.external_id.clone().unwrap_or_else(|| NEVER_SIGNED_IN.to_owned()))),
+            ("name", non_empty(self.name)),
+            ("email", non_empty(self.email)),
+            ("phone", non_empty(self.phone)),
             ("created", self.created.clone()),
             ("banned", self.banned.map(|banned| if banned { "yes" } else { "no" }.to_owned())),
-            ("notes", own(self.notes)),
+            ("notes", non_empty(self.notes)),
         ]);
         let expect = printable(self.expect.unwrap_or_default());
         let verdict = match (self.linked, &self.external_id) {
             (None, _) => String::new(),
-            (Some(true), _) => format!("\nLinked: it is the player {expect}.\n"),
-            (Some(false), None) => format!("\nNot linked: it never signed in, as {expect} or anybody.\n"),
-            (Some(false), Some(other)) => format!("\nNot linked: it is {}, and not {expect}.\n", printable(other)),
+            (Some(true), _) => format!("\nLinked: the visitor is the player {expect}.\n"),
+            (Some(false), None) => format!("\nNot linked: the visitor never signed in, as {expect} or anyone else.\n"),
+            (Some(false), Some(other)) => {
+                format!("\nNot linked: the visitor is {}, not {expect}.\n", printable(other))
+            }
         };
         fields + &verdict
     }

@@ -1,17 +1,17 @@
-"""Does a cookie `__Host-token` keep the pages of a subdomain from setting and reading the player's login, in a real browser?
+"""cookie_tossing.py CHROMIUM CHROMEDRIVER PROXY…: tests in a real browser that subdomains cannot set or read the cookie `__Host-token`.
 
-same_host.py CHROMIUM CHROMEDRIVER PROXY…: for each proxy the shop with the service under its path, as README.md deploys it, and an
-attacker at two subdomains next to it, of which one has no TLS.
+Behind each proxy, the shop with the service under its path. The attacker has two subdomains next to it, one of them without TLS.
 """
 
 import os
 import sys
 import tempfile
+from contextlib import AbstractContextManager
 
 from jwt_fn import browser, verify
 from proxy import PREFIX, SITE, Proxy, Upstreams, certificate
 from server import Server
-from service import PATIENCE, login_token
+from service import login_token
 
 COOKIE = "__Host-token"
 EVIL, EVIL_PLAIN = "evil.example.com", "plain.example.com"
@@ -19,7 +19,7 @@ SHOP_PAGE = f"""<!doctype html><html lang="en"><title>Shop</title><link rel="ico
 <script src="{PREFIX}/jwt_fn.js"></script></html>"""
 EVIL_PAGE = f"""<!doctype html><html lang="en"><title>Evil</title><link rel="icon" href="data:,">
 <script src="https://{SITE}{PREFIX}/jwt_fn.js"></script></html>"""
-# What a foreign page may try, and gets if it works: each ends with what could be read.
+# Ways in which a foreign page can try to read a token; each returns what it could read.
 THEFTS = {
     "fetch": "return fetch(url, { credentials: 'include' }).then((answer) => answer.text())",
     "fetch without CORS": "return fetch(url, { credentials: 'include', mode: 'no-cors' }).then((answer) => answer.text())",
@@ -36,18 +36,18 @@ THEFTS = {
 
 
 def tossed(token):
-    """The cookies by which a subdomain has passed off its own login for the player's: by the name, or by what some parser takes for it."""
+    """Cookies that a subdomain sets to replace the player's: with the same name, or with one that some parsers take for it."""
     names = [
         COOKIE, COOKIE.lower(), COOKIE.upper(), f" {COOKIE}", f"\t{COOKIE}", f"\u00a0{COOKIE}", f"\u2000{COOKIE}", f"\u3000{COOKIE}",
         f"={COOKIE}", f"=={COOKIE}", f"x,{COOKIE}", "%5f_Host-token", "token", "__Secure-token",
     ]
     named = [f"{name}={token}" for name in names]
-    # How cookies were quoted once: all that stands between the two quotes would be one value.
+    # Old quoting of cookies: a parser could read everything between the two quotes as one value.
     return [*named, f"$Version=1,{COOKIE}={token}", '$Version=1', 'a="b', f'z=";{COOKIE}={token}']
 
 
-class Sites:
-    """The shop and the attacker's pages; each remembers the cookies that it got."""
+class Sites(AbstractContextManager):
+    """The shop and the attacker's pages, which record the cookies that they get."""
 
     def __init__(self, folder):
         certificate(folder)
@@ -59,7 +59,7 @@ class Sites:
 
     def answer_shop(self, method, path, body, headers):
         self.seen["shop"].append(headers["Cookie"] or "")
-        # The last shows that a cookie with a Domain does get to the subdomains.
+        # /domain sets a cookie that the subdomains do get.
         cookie = {
             "/in": f"{COOKIE}={self.player}; Path=/; Secure; HttpOnly; SameSite=Lax",
             "/out": f"{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0",
@@ -70,13 +70,10 @@ class Sites:
 
     def answer_evil(self, method, path, body, headers):
         self.seen["evil"].append(headers["Cookie"] or "")
-        # One cookie a page.
+        # Each page sets one cookie.
         kind, _, number = path.strip("/").partition("-")
         cookie = {"Set-Cookie": as_header(attributes(tossed(self.attacker)[int(number)])[kind])} if number else {}
         return 200, EVIL_PAGE.encode(), {"Content-Type": "text/html; charset=utf-8", **cookie}
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         for server in [self.shop, self.evil, self.plain]:
@@ -84,7 +81,7 @@ class Sites:
 
 
 def attributes(cookie):
-    """A cookie for every subdomain: for all paths, for one that is sent first, and with TLS alone."""
+    """A cookie for every subdomain: for all paths, for a longer path (sent first), and only with TLS."""
     return {
         "all": f"{cookie}; Domain=example.com; Path=/", "first": f"{cookie}; Domain=example.com; Path={PREFIX}/generate",
         "secure": f"{cookie}; Domain=example.com; Path=/; Secure",
@@ -92,12 +89,12 @@ def attributes(cookie):
 
 
 def as_header(text):
-    """Python sends a header as Latin-1; this sends it as UTF-8."""
+    """Python encodes a header as Latin-1; this makes it UTF-8."""
     return text.encode().decode("latin-1")
 
 
 def toss(driver, sites):
-    """Sets all of them, by script and by header, from both subdomains."""
+    """Sets all these cookies, by script and by header, from both subdomains."""
     for site in [f"https://{EVIL}", f"http://{EVIL_PLAIN}"]:
         for number, cookie in enumerate(tossed(sites.attacker)):
             for kind, text in attributes(cookie).items():
@@ -106,7 +103,7 @@ def toss(driver, sites):
 
 
 def ask(driver):
-    """What the script of the shop's page calls back with, or the refusal that it reports."""
+    """The token that the script on the shop's page gets, or the error code."""
     driver.get(f"https://{SITE}/page")
     return driver.execute_async_script("""
         addEventListener("zendesk-token-refused", ({ detail }) => arguments[0](detail.code));
@@ -118,18 +115,18 @@ def run(driver, sites):
     verify("chat", ask(driver))
     toss(driver, sites)
     verify("chat", ask(driver))
-    got = sites.seen["shop"][-1]
-    assert got.count(f"{COOKIE}={sites.player}") == 1 and sites.attacker in got, got
-    print(f"{len(tossed('')) * 12} cookies of subdomains, {got.count(sites.attacker)} of them sent to the shop: the token is the player's")
+    sent = sites.seen["shop"][-1]
+    assert sent.count(f"{COOKIE}={sites.player}") == 1 and sites.attacker in sent, sent
+    print(f"{len(tossed('')) * 12} cookies of subdomains, {sent.count(sites.attacker)} of them sent to the shop: the token is the player's")
 
     driver.get(f"https://{SITE}/domain")
     sites.seen["evil"].clear()
     for site in [f"https://{EVIL}/", f"http://{EVIL_PLAIN}/"]:
         driver.get(site)
         assert sites.player.rpartition(".")[2] not in driver.execute_script("return document.cookie")
-    assert "player=here" in sites.seen["evil"][0], "a cookie with a Domain does get there"
+    assert "player=here" in sites.seen["evil"][0], "a cookie with a Domain gets there"
     assert not any(sites.player in cookie for cookie in sites.seen["evil"])
-    print("no subdomain gets the cookie, by script or by header")
+    print("no subdomain gets the cookie, neither by script nor by header")
 
     driver.get(f"https://{EVIL}/")
     for name, theft in THEFTS.items():
@@ -138,27 +135,24 @@ def run(driver, sites):
             const attempt = () => {{ {theft} }};
             attempt().then(arguments[0], () => arguments[0](""));""")
         assert stolen == "", (name, stolen)
-    print(f"a subdomain's page asks for the token by {', '.join(THEFTS)}: it reads nothing")
+    print(f"a subdomain's page tries to read the token ({', '.join(THEFTS)}): it reads nothing")
 
     driver.get(f"https://{SITE}/out")
     assert ask(driver) == "00-00"
-    print("signed out among the attacker's cookies: nobody")
+    print("signed out, with only the attacker's cookies: no token")
 
 
 def main(chromium, chromedriver, *programs):
     for program in programs:
         with tempfile.TemporaryDirectory() as folder, Sites(folder) as sites:
             os.chmod(folder, 0o755)
-            shop = sites.shop.url.removeprefix("http://")
-            with Upstreams(origins=None, login__cookie=COOKIE, proxy__trusted="127.0.0.1") as upstreams, Proxy(program, folder, upstreams, shop) as proxy:
-                places = {SITE: f"127.0.0.1:{proxy.port}", EVIL: sites.evil.url, EVIL_PLAIN: sites.plain.url}
-                hosts = ", ".join(f"MAP {host} {place.rpartition('/')[2]}" for host, place in places.items())
-                driver = browser(chromium, chromedriver, "--ignore-certificate-errors", hosts=hosts)
-                try:
+            settings = {"origins": None, "login__cookie": COOKIE, "proxy__trusted": "127.0.0.1"}
+            with Upstreams(**settings) as upstreams, Proxy(program, folder, upstreams, f"127.0.0.1:{sites.shop.port}") as proxy:
+                ports = {SITE: proxy.port, EVIL: sites.evil.port, EVIL_PLAIN: sites.plain.port}
+                hosts = ", ".join(f"MAP {host} 127.0.0.1:{port}" for host, port in ports.items())
+                with browser(chromium, chromedriver, "--ignore-certificate-errors", hosts=hosts) as driver:
                     print(f"behind {proxy.name}:")
                     run(driver, sites)
-                finally:
-                    driver.quit()
 
 
 if __name__ == "__main__":

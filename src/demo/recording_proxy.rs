@@ -1,6 +1,4 @@
-//! What goes over the wire between a page and the service?
-//!
-//! The demo stands between the two and hands every byte on as it came: what it shows was sent.
+//! A TCP proxy between pages and the service, which records every request and response unchanged.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,90 +15,84 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::listener::ACCEPT_PAUSE;
 
-/// Exchanges that are kept; a page asks for the last few.
-const KEPT: usize = 64;
+/// Most exchanges that are kept; a page shows only the last few.
+const MAX_EXCHANGES: usize = 64;
 
-/// Most bytes that are kept of a request or an answer.
+/// Most bytes that are kept of a request and of a response.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Connections at once: a browser has six.
-const CONNECTIONS: usize = 128;
+/// Most connections at the same time; a browser has six.
+const MAX_CONNECTIONS: usize = 128;
 
-/// Longest time that one lasts, idle or not.
-const LONGEST: Duration = Duration::from_mins(2);
+/// Longest time of a connection, idle or not.
+const MAX_LIFETIME: Duration = Duration::from_mins(2);
 
-/// A request and its answer, so far.
+/// A request and its response so far, with headers.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Exchanged {
-    /// Which one it is, counted from 1.
-    pub number: u64,
-    /// The request, byte for byte.
-    pub request: String,
-    /// The answer.
-    pub answer: String,
-    /// From the request's first byte to the answer's.
-    pub milliseconds: f64,
+pub(super) struct Exchange {
+    /// Counted from 1.
+    number: u64,
+    pub(super) request: String,
+    answer: String,
+    /// From the first byte of the request to the first byte of the response.
+    milliseconds: f64,
 }
 
-/// The wire.
-pub struct Wire {
+pub(super) struct RecordingProxy {
     service: SocketAddr,
-    seen: Mutex<VecDeque<Exchanged>>,
+    exchanges: Mutex<VecDeque<Exchange>>,
     is_cut: watch::Sender<bool>,
 }
 
-impl Wire {
-    /// To the service at an address.
-    #[must_use]
-    pub fn new(service: SocketAddr) -> Self {
-        Self { service, seen: Mutex::default(), is_cut: watch::Sender::new(false) }
+impl RecordingProxy {
+    pub(super) fn new(service: SocketAddr) -> Self {
+        Self { service, exchanges: Mutex::default(), is_cut: watch::Sender::new(false) }
     }
 
-    /// Cuts it, as if the service were not there, or mends it.
-    pub fn cut(&self, is_cut: bool) {
+    /// Cuts all connections, as if the service were down, or allows them again.
+    pub(super) fn cut(&self, is_cut: bool) {
         self.is_cut.send_replace(is_cut);
     }
 
     /// The exchanges after a number.
-    #[must_use]
-    pub fn after(&self, number: u64) -> Vec<Exchanged> {
-        self.seen().iter().filter(|exchanged| exchanged.number > number).cloned().collect()
+    pub(super) fn after(&self, number: u64) -> Vec<Exchange> {
+        self.exchanges().iter().filter(|exchange| exchange.number > number).cloned().collect()
     }
 
-    /// Carries what comes to a listener, for ever.
-    pub async fn carry(self: Arc<Self>, listener: TcpListener) -> Infallible {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+    /// Forwards the connections of a listener, until its task is aborted.
+    pub(super) async fn run(self: Arc<Self>, listener: TcpListener) -> Infallible {
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let Ok((page, _)) = listener.accept().await else {
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
             if *self.is_cut.borrow() {
                 continue;
             }
-            let (wire, mut is_cut) = (Arc::clone(&self), self.is_cut.subscribe());
+            let (proxy, mut is_cut) = (Arc::clone(&self), self.is_cut.subscribe());
             tokio::spawn(async move {
                 tokio::select! {
-                    _ = timeout(LONGEST, wire.connect(page)) => {}
+                    _ = timeout(MAX_LIFETIME, proxy.forward(page)) => {}
                     _ = is_cut.wait_for(|is_cut| *is_cut) => {}
                 }
-                drop(place);
+                drop(permit);
             });
         }
     }
 
-    async fn connect(&self, mut page: TcpStream) -> io::Result<()> {
+    async fn forward(&self, mut page: TcpStream) -> io::Result<()> {
         let mut service = TcpStream::connect(self.service).await?;
         page.set_nodelay(true)?;
         service.set_nodelay(true)?;
-        let (mut asked, mut answered) = (vec![0; MAX_BYTES], vec![0; MAX_BYTES]);
-        let mut current = Exchanged::default();
+        let (mut sent, mut received) = (vec![0; MAX_BYTES], vec![0; MAX_BYTES]);
+        let mut current = Exchange::default();
         let mut began = Instant::now();
         loop {
             tokio::select! {
-                read = page.read(&mut asked) => {
-                    let bytes = asked.get(..read?).unwrap_or_default();
+                read = page.read(&mut sent) => {
+                    let bytes = sent.get(..read?).unwrap_or_default();
                     if bytes.is_empty() {
                         service.shutdown().await?;
                         return tokio::io::copy(&mut service, &mut page).await.map(drop);
@@ -113,8 +105,8 @@ impl Wire {
                     self.keep(&current);
                     service.write_all(bytes).await?;
                 }
-                read = service.read(&mut answered) => {
-                    let bytes = answered.get(..read?).unwrap_or_default();
+                read = service.read(&mut received) => {
+                    let bytes = received.get(..read?).unwrap_or_default();
                     if bytes.is_empty() {
                         return Ok(());
                     }
@@ -129,16 +121,13 @@ impl Wire {
         }
     }
 
-    /// Posts a form over the wire, as a server does.
-    ///
-    /// # Errors
-    /// The service is not there.
-    pub async fn post(&self, path: &str, form: &str) -> io::Result<()> {
+    /// Posts a form to the service as Zendesk's servers do, and records it.
+    pub(super) async fn post(&self, path: &str, form: &str) -> io::Result<()> {
         if *self.is_cut.borrow() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Zendesk (pretended)\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Zendesk (pretend)\r\nContent-Type: application/x-www-form-urlencoded\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{form}",
             self.service,
             form.len()
@@ -156,29 +145,29 @@ impl Wire {
         Ok(())
     }
 
-    fn seen(&self) -> MutexGuard<'_, VecDeque<Exchanged>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn exchanges(&self) -> MutexGuard<'_, VecDeque<Exchange>> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self) -> Exchanged {
-        let mut seen = self.seen();
-        let number = seen.back().map_or(1, |last| last.number + 1);
-        let begun = Exchanged { number, ..Exchanged::default() };
-        seen.push_back(begun.clone());
-        if seen.len() > KEPT {
-            seen.pop_front();
+    fn begin(&self) -> Exchange {
+        let mut exchanges = self.exchanges();
+        let number = exchanges.back().map_or(1, |last| last.number + 1);
+        let exchange = Exchange { number, ..Exchange::default() };
+        exchanges.push_back(exchange.clone());
+        if exchanges.len() > MAX_EXCHANGES {
+            exchanges.pop_front();
         }
-        begun
+        exchange
     }
 
-    fn keep(&self, current: &Exchanged) {
-        if let Some(kept) = self.seen().iter_mut().find(|kept| kept.number == current.number) {
+    fn keep(&self, current: &Exchange) {
+        if let Some(kept) = self.exchanges().iter_mut().find(|kept| kept.number == current.number) {
             kept.clone_from(current);
         }
     }
 }
 
-/// Adds what there is room for, and says where more would be.
+/// Appends at most up to [`MAX_BYTES`]; marks where text is missing with `…`.
 fn append(text: &mut String, bytes: &[u8]) {
     let room = MAX_BYTES.saturating_sub(text.len());
     text.push_str(&String::from_utf8_lossy(bytes.get(..room).unwrap_or(bytes)));

@@ -1,16 +1,41 @@
-//! Text for people: times in words, and untrusted text made safe for a terminal.
+//! Output of commands: printing, times in words, and untrusted text made safe for a terminal.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
+use tokio::runtime::Runtime;
 
 use crate::login::Timestamp;
 use crate::login::claims::MAX_TIMESTAMP;
 
+/// Exit status for wrong arguments or settings; clap uses the same for wrong arguments.
+pub(crate) const EXIT_USAGE: u8 = 2;
+
+/// The arguments are valid, but an input or a value of theirs is not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) &'static str);
+
+/// Runs a future to its end, without waiting for DNS lookups that it left behind: they can't be cancelled.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Runtime::new()?;
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(output)
+}
+
+/// Prints to standard output.
+///
+/// # Errors
+/// Standard output is closed.
+pub(crate) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    Ok(io::stdout().write_all(text.as_ref())?)
+}
+
 /// A duration in its largest suitable unit: `3 hours`.
-#[must_use]
-pub fn span(seconds: i64) -> String {
+pub(crate) fn span(seconds: i64) -> String {
     let seconds = seconds.unsigned_abs();
     let (count, unit) = match seconds {
         0..120 => (seconds, "second"),
@@ -23,8 +48,7 @@ pub fn span(seconds: i64) -> String {
 }
 
 /// What a time claim means at `now`: `expired 3 hours ago`. `None` for other claims.
-#[must_use]
-pub fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
+pub(crate) fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
     let distance = span(at.saturating_sub(now));
     Some(match (name, at <= now) {
         ("exp", true) => format!("expired {distance} ago"),
@@ -38,8 +62,7 @@ pub fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<String> {
 }
 
 /// A time in RFC 3339 format, in UTC; `None` outside of the years 1970 to 9999.
-#[must_use]
-pub fn date(at: Timestamp) -> Option<String> {
+pub(crate) fn date(at: Timestamp) -> Option<String> {
     let since_1970 = u64::try_from(at).ok().filter(|_| at <= MAX_TIMESTAMP)?;
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(since_1970))?;
     Some(humantime::format_rfc3339_seconds(time).to_string())
@@ -47,18 +70,9 @@ pub fn date(at: Timestamp) -> Option<String> {
 
 /// Untrusted text, safe on a terminal: characters that are invisible, move the cursor, or change colours or
 /// the writing direction are escaped.
-#[must_use]
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let escape = |c: char| if is_invisible(c) { c.escape_unicode().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
-}
-
-/// Text quoted as one argument of a shell command to copy (POSIX shells; PowerShell if it has no quotes).
-#[must_use]
-pub fn shell_word(text: &str) -> String {
-    let text = printable(text);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Like [`printable`], with the escapes of JSON.
@@ -80,7 +94,7 @@ fn printable_json(json: &str) -> String {
 ///
 /// # Errors
 /// The value can't be serialized; input can't cause this.
-pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(printable_json(&serde_json::to_string_pretty(value)?) + "\n")
 }
 

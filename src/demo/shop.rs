@@ -1,8 +1,7 @@
-//! What does a pretend shop answer, whose page shows every step of the way?
+//! The routes of the pretend shop, whose page shows every step of a request.
 //!
-//! Only the demo serves it, on loopback. It shows secrets and tokens, a pasted login token too, so it answers pages of its own
-//! origins and nobody else: not another site's, no name that leads here by a trick (DNS rebinding), and no other user of this
-//! machine, who does not know the random path that all of it stands under.
+//! The shop shows secrets and tokens, also pasted ones. So it answers only its own origins and host names, which keeps
+//! out other sites and DNS rebinding, and only below a random path, which other users of this machine do not know.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,39 +24,38 @@ use crate::config::products::{PRODUCTS, Product};
 use crate::http::json::Json;
 use crate::http::token::path;
 
-use super::journey::{Journey, Step};
 use super::players::LoginSecrets;
+use super::recording_proxy::{Exchange, RecordingProxy};
 use super::session::{Session, SignIn, SignOut};
-use super::wire::{Exchanged, Wire};
+use super::trace::{Step, Trace};
 
-/// The page, with places for its style and its script.
-const PAGE: &str = include_str!("demo/page.html");
-const STYLE: &str = include_str!("demo/page.css");
-const SCRIPT: &str = include_str!("demo/page.js");
+/// The page, with placeholders for its style and its script.
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
 
-/// What the shop stands on.
-pub struct Shop {
-    /// The wire to the service.
-    pub wire: Arc<Wire>,
-    /// The service, step by step.
-    pub journey: Journey,
-    /// What login tokens are signed with; nothing where only real ones are tried.
-    pub login_secrets: Option<LoginSecrets>,
-    /// Each product's secret, for the page to check signatures with.
-    pub product_secrets: Vec<(Product, String)>,
-    /// Origins of the page, the usual one first. The last is none that the service allows.
-    pub origins: Vec<String>,
-    /// The path of the page, `/` at its end, which nobody can guess.
-    pub home: String,
-    /// Where the service is, for pages.
-    pub service: String,
-    /// Where the cookie is set: the shop, under the service's host.
-    pub cookie_home: String,
-    /// Who is signed in, and with what.
-    pub session: Mutex<Session>,
+/// The shop's state.
+pub(super) struct Shop {
+    pub(super) proxy: Arc<RecordingProxy>,
+    pub(super) trace: Trace,
+    /// For new login tokens; `None` if players paste real ones.
+    pub(super) login_secrets: Option<LoginSecrets>,
+    /// For the page, which verifies signatures.
+    pub(super) product_secrets: Vec<(Product, String)>,
+    /// Origins of the page: the first is allowed by the service, the last is not.
+    pub(super) origins: Vec<String>,
+    /// The random path of the page, with `/` at its end.
+    pub(super) home: String,
+    /// URL of the service.
+    pub(super) service: String,
+    /// URL of the shop under the service's host, where it sets the cookie.
+    pub(super) cookie_home: String,
+    pub(super) session: Mutex<Session>,
+    /// Finds the token in pasted text.
+    pub(super) pasted_token: fn(&str) -> String,
 }
 
-/// Everything that the page has to know.
+/// The state that the page reads.
 #[derive(Serialize)]
 struct Known {
     session: Session,
@@ -71,21 +69,20 @@ struct Known {
 
 #[derive(Serialize)]
 struct KnownProduct {
-    word: &'static str,
+    name: &'static str,
     path: &'static str,
     secret: String,
 }
 
 #[derive(Serialize)]
-struct Told {
+struct TracedExchange {
     #[serde(flatten)]
-    exchanged: Exchanged,
+    exchange: Exchange,
     steps: Vec<Step>,
 }
 
 impl Shop {
-    /// The routes.
-    pub fn routes(self) -> Router {
+    pub(super) fn router(self) -> Router {
         let shop = Arc::new(self);
         let at = |path: &str| format!("{}{path}", shop.home);
         Router::new()
@@ -93,15 +90,15 @@ impl Shop {
             .route(&at("known"), get(known))
             .route(&at("sign-in"), post(sign_in))
             .route(&at("sign-out"), post(sign_out))
-            .route(&at("wire/{product}"), get(wire))
+            .route(&at("wire/{product}"), get(exchanges))
             .route(&at("zendesk"), post(zendesk))
-            .route(&at("service/{state}"), post(cut_wire))
-            // Not around the 404 of other paths, which says nothing to anybody.
-            .route_layer(middleware::from_fn_with_state(Arc::clone(&shop), only_own))
+            .route(&at("service/{state}"), post(set_service_state))
+            // Not for the 404 of other paths, which reveals nothing.
+            .route_layer(middleware::from_fn_with_state(Arc::clone(&shop), require_own_origin))
             .with_state(shop)
     }
 
-    /// Whether a request is one of the page's: by a name of ours, and from no other site's page.
+    /// Whether a request comes from the shop's own page, and names one of the shop's hosts.
     fn is_own(&self, method: &Method, headers: &HeaderMap) -> bool {
         let of = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let mut own = self.origins.iter().chain([&self.cookie_home]);
@@ -113,15 +110,15 @@ impl Shop {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a session, sets its cookies, and goes back to the page.
-    fn answer(&self, session: Session, next: &str) -> Response {
+    /// Stores a session, sets its cookies, and redirects to the page.
+    fn start(&self, session: Session, next: &str) -> Response {
         let set = cookies(&session);
         *self.session() = session;
-        (set, self.back(next)).into_response()
+        (set, self.redirect(next)).into_response()
     }
 
-    /// Back to the page at its usual origin, which is to go on with `next`.
-    fn back(&self, next: &str) -> impl IntoResponse + use<> {
+    /// Redirects to the page at its allowed origin, with `next` as fragment.
+    fn redirect(&self, next: &str) -> impl IntoResponse + use<> {
         let origin = self.origins.first().map_or("", String::as_str);
         let is_plain = next.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/');
         (StatusCode::SEE_OTHER, [(LOCATION, format!("{origin}{}#{}", self.home, if is_plain { next } else { "" }))])
@@ -133,14 +130,13 @@ fn cookies(session: &Session) -> AppendHeaders<Vec<(HeaderName, HeaderValue)>> {
     AppendHeaders(set.collect())
 }
 
-/// Refuses every other host and origin.
-async fn only_own(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Response {
+async fn require_own_origin(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Response {
     if !shop.is_own(request.method(), request.headers()) {
         return (StatusCode::FORBIDDEN, "only for the demo's own page\n").into_response();
     }
     let mut response = next.run(request).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // No `Referer` has the path. With `no-referrer` the forms would have no `Origin`.
+    // Keeps the path out of `Referer`. With `no-referrer` the forms would send no `Origin`.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
@@ -157,15 +153,15 @@ async fn page(State(shop): State<Arc<Shop>>) -> Response {
         shop.origins.join(" ")
     );
     let page = PAGE.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT);
-    // A cookie of an earlier demo is nobody's.
-    let stale = if shop.session().login_token.is_none() { Session::out() } else { Session::default() };
+    // Deletes the cookies of an earlier demo.
+    let stale = if shop.session().login_token.is_none() { Session::signed_out() } else { Session::default() };
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (CONTENT_SECURITY_POLICY, policy)];
     (cookies(&stale), headers, page).into_response()
 }
 
 async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
     let products = shop.product_secrets.iter().map(|(product, secret)| KnownProduct {
-        word: product.word(),
+        name: product.as_str(),
         path: path(*product),
         secret: secret.clone(),
     });
@@ -182,17 +178,17 @@ async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
 
 async fn sign_in(State(shop): State<Arc<Shop>>, Form(form): Form<SignIn>) -> Response {
     let next = form.next.clone();
-    match Session::sign_in(form, shop.login_secrets.as_ref()) {
-        Ok(session) => shop.answer(session, &next),
+    match Session::sign_in(form, shop.login_secrets.as_ref(), shop.pasted_token) {
+        Ok(session) => shop.start(session, &next),
         Err(problem) => {
             shop.session().problem = Some(problem);
-            shop.back("").into_response()
+            shop.redirect("").into_response()
         }
     }
 }
 
 async fn sign_out(State(shop): State<Arc<Shop>>, Form(form): Form<SignOut>) -> Response {
-    shop.answer(Session::out(), &form.next)
+    shop.start(Session::signed_out(), &form.next)
 }
 
 #[derive(Deserialize)]
@@ -201,28 +197,28 @@ struct After {
     after: u64,
 }
 
-/// What went over the wire since, and how far each request came.
-async fn wire(
+/// The exchanges after a number, each with its trace.
+async fn exchanges(
     State(shop): State<Arc<Shop>>,
-    Path(word): Path<String>,
+    Path(name): Path<String>,
     Query(After { after }): Query<After>,
 ) -> Response {
-    let Some(product) = PRODUCTS.into_iter().find(|product| product.word() == word) else {
+    let Some(product) = PRODUCTS.into_iter().find(|product| product.as_str() == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let mut told = Vec::new();
-    for exchanged in shop.wire.after(after) {
-        let (headers, body) = read(&exchanged.request);
+    let mut traced = Vec::new();
+    for exchange in shop.proxy.after(after) {
+        let (headers, body) = parse(&exchange.request);
         let mut fields = form_urlencoded::parse(body.as_bytes());
         let user_token = fields.find(|(name, _)| name == "user_token").map(|(_, token)| token);
-        let steps = shop.journey.travel(product, &headers, user_token.as_deref()).await;
-        told.push(Told { exchanged, steps });
+        let steps = shop.trace.run(product, &headers, user_token.as_deref()).await;
+        traced.push(TracedExchange { exchange, steps });
     }
-    Json(told).into_response()
+    Json(traced).into_response()
 }
 
-/// The headers and the body of a request as it was sent.
-fn read(request: &str) -> (HeaderMap, &str) {
+/// The headers and the body of a recorded request.
+fn parse(request: &str) -> (HeaderMap, &str) {
     let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
     let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
     let headers = headers.filter_map(|(name, value)| {
@@ -237,18 +233,18 @@ fn read(request: &str) -> (HeaderMap, &str) {
     )
 }
 
-/// Asks as Zendesk's servers do for the player of an app.
+/// Requests a token as Zendesk's servers do for the player of an app.
 async fn zendesk(State(shop): State<Arc<Shop>>) -> Response {
     let token = shop.session().login_token.clone();
     let field = |token| form_urlencoded::Serializer::new(String::new()).append_pair("user_token", token).finish();
     let form = token.as_deref().map_or_else(String::new, field);
-    match shop.wire.post(path(Product::SupportSdk), &form).await {
+    match shop.proxy.post(path(Product::SupportSdk), &form).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),
     }
 }
 
-async fn cut_wire(State(shop): State<Arc<Shop>>, Path(state): Path<String>) -> StatusCode {
-    shop.wire.cut(state == "down");
+async fn set_service_state(State(shop): State<Arc<Shop>>, Path(state): Path<String>) -> StatusCode {
+    shop.proxy.cut(state == "down");
     StatusCode::NO_CONTENT
 }

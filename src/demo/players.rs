@@ -1,4 +1,4 @@
-//! Who signs in to the pretend shop, and with what kind of login token?
+//! The pretend shop's players and their login tokens.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,25 +7,22 @@ use crate::http::token::now;
 use crate::login::Timestamp;
 use crate::zendesk::signing_key::{SignError, SigningKey};
 
-/// How long a player stays signed in, in seconds: Xsolla Login's own default, a day.
-pub const LOGIN_LIFETIME: Timestamp = 86_400;
+/// Lifetime of a login token, in seconds: the default of Xsolla Login, a day.
+const LOGIN_LIFETIME: Timestamp = 86_400;
 
-/// A player as the shop's form has one.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Player {
-    /// What the player is called, if anything.
-    pub name: Option<String>,
-    /// The email; none, as with social logins.
-    pub email: Option<String>,
+pub(super) struct Player {
+    pub(super) name: Option<String>,
+    /// Social logins may have none.
+    pub(super) email: Option<String>,
 }
 
-/// What a login token is to be like.
+/// A kind of login token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub(super) enum Kind {
     /// As Xsolla Login issues it.
     Good,
-    /// Ended an hour ago.
+    /// Expired an hour ago.
     Expired,
     /// Signed with the secret before the last reset.
     PreviousSecret,
@@ -33,17 +30,16 @@ pub enum Kind {
     AnotherSecret,
 }
 
-/// The login project's secrets, and another's.
-pub struct LoginSecrets {
-    /// Signs now.
-    pub current: Secret,
-    /// Signed before the last reset.
-    pub previous: Secret,
-    /// Another project's.
-    pub another: Secret,
+/// The secrets of the login project and of another one.
+pub(super) struct LoginSecrets {
+    pub(super) current: Secret,
+    /// From before the last reset.
+    pub(super) previous: Secret,
+    /// Of another project.
+    another: Secret,
 }
 
-/// A login token as Xsolla Login issues it.
+/// The claims of a login token, as Xsolla Login issues it.
 #[derive(Serialize)]
 struct LoginClaims<'a> {
     sub: &'a str,
@@ -61,26 +57,18 @@ struct LoginClaims<'a> {
 const JANE: &str = "Jane Doe";
 const JANE_EMAIL: &str = "jane@example.com";
 
-/// The demo's first player.
-#[must_use]
-pub fn jane() -> Player {
+/// The demo's default player.
+pub(super) fn jane() -> Player {
     Player { name: Some(JANE.to_owned()), email: Some(JANE_EMAIL.to_owned()) }
 }
 
 impl LoginSecrets {
-    /// Fresh ones.
-    ///
-    /// # Errors
-    /// The operating system gave no random bytes.
-    pub fn generate() -> anyhow::Result<Self> {
+    pub(super) fn generate() -> anyhow::Result<Self> {
         Ok(Self { current: Secret::generate()?, previous: Secret::generate()?, another: Secret::generate()? })
     }
 
-    /// Signs a login token as the login project would. The type is a Zendesk token's, the claims are not.
-    ///
-    /// # Errors
-    /// See [`SigningKey::sign`].
-    pub fn mint(&self, player: &Player, kind: Kind) -> Result<String, SignError> {
+    /// Signs a login token as the login project would.
+    pub(super) fn mint(&self, player: &Player, kind: Kind) -> Result<String, SignError> {
         let (secret, age) = match kind {
             Kind::Good => (&self.current, 0),
             Kind::Expired => (&self.current, LOGIN_LIFETIME + 3600),
@@ -103,13 +91,13 @@ impl LoginSecrets {
 }
 
 impl Player {
-    /// The login id: the same player has the same, and Jane Doe that of the documents.
+    /// The login id: always the same for the same player; for Jane Doe the one of the documentation.
     fn sub(&self) -> String {
         if (self.name.as_deref(), self.email.as_deref()) == (Some(JANE), Some(JANE_EMAIL)) {
             return "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11".to_owned();
         }
-        let letters = self.name.iter().chain(&self.email).flat_map(|text| text.bytes());
-        let mixed = letters.fold(0x5f0d_1a7b_3c11_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let bytes = self.name.iter().chain(&self.email).flat_map(|text| text.bytes());
+        let mixed = bytes.fold(0x5f0d_1a7b_3c11_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
         format!("82cd5e0c-1d9c-4a2f-9d0a-{:012x}", mixed & 0xffff_ffff_ffff)
     }
 }

@@ -1,0 +1,317 @@
+"use strict";
+const $ = (id) => document.getElementById(id);
+const make = (tag, text, more = {}) => Object.assign(document.createElement(tag), { textContent: text }, more);
+
+const PRODUCTS = { "chat": "Chat", "help-center": "Help Center", "messaging": "Messaging", "support-sdk": "Support SDK (apps)" };
+const OPENERS = { "chat": "Open the chat", "help-center": "Open the Help Center's widget", "messaging": "Open Messaging", "support-sdk": "Request as Zendesk's servers do" };
+const STEPS = ["page", "cookie", "verify", "identity", "sign", "widget"];
+const state = { known: null, product: "chat", last: 0, isBusy: false };
+const stored = (name, value) => { if (value !== undefined) sessionStorage.setItem(name, JSON.stringify(value)); return JSON.parse(sessionStorage.getItem(name) ?? "null"); };
+
+// The meaning of each error code, and the fix.
+const CODES = {
+  "00-00": ["the request has no login token", "sign the player in, send the cookie (credentials: \"include\"), and serve the service from the shop's own site"],
+  "00-01": ["the login token is not valid", "see the failed step for the cause; zendesk-token inspect explains the token in detail"],
+  "00-02": ["the login token has no player id (sub)", "use a login token of Xsolla Login"],
+  "00-03": ["the login token has no email, and this product needs one", "let Xsolla Login collect it, or set fallback_email_domain"],
+  "00-04": ["Zendesk can't use a claim of the login token", "see the failed step for the cause"],
+  "00-05": ["the page's origin is not in cors.origins, so the browser does not let the page read the response", "add the origin, with scheme and port, to cors.origins"],
+  "00-06": ["this client sends more requests than rate_limit allows", "try again after Retry-After; behind a proxy, set proxy.trusted"],
+  "00-13": ["the request body is over 16 KiB", "check what the app sends: login tokens are shorter"],
+};
+
+// Problems to try: label, fields of the sign-in form and options of the request, expected result, cause, and fix. `forPages` means that
+// it can't happen to apps.
+const PROBLEMS = {
+  "no-cookie": ["No cookie", { out: true }, "401 00-00", "The player is signed out, so the browser has no cookie to send, and an app no login token.", "None needed: a player who is signed out is an anonymous visitor."],
+  "expired": ["Expired login", { kind: "expired" }, "401 00-01", "The login token expired an hour ago, but is still in the cookie.", "Renew the login token and the cookie together."],
+  "another-secret": ["Another project's secret", { kind: "another-secret" }, "401 00-01", "The login token is signed with the secret of another login project.", "Set login.secret to the secret of the shop's login project."],
+  "previous-secret": ["Previous secret", { kind: "previous-secret" }, "200", "The login secret was reset after this token was signed.", "None needed: login.previous_secret still verifies the token, so a reset does not sign players out."],
+  "no-email": ["No email", { email: "" }, "422 00-03", "The social login has no email. Only Messaging accepts a player without one.", "Let Xsolla Login collect emails, or set the product's fallback_email_domain."],
+  "two-cookies": ["Two cookies", { two: "true", forPages: true }, "401 00-01", "A second cookie with the same name and another path has another player's login token. An attacker who can set a cookie must not choose the player of the chat.", "Set the cookie in one place, with one Path and one Domain."],
+  "foreign-origin": ["Foreign origin", { foreign: true, forPages: true }, "403 00-05", "The page's origin is not in cors.origins. The page sees a network error; the response has the error code.", "Add the origin, with scheme and port, to cors.origins."],
+  "no-credentials": ["Missing credentials option", { credentials: "omit", forPages: true }, "401 00-00", "Without credentials: \"include\" the browser sends no cookie to another origin.", "fetch(url, { credentials: \"include\" }), or load jwt_fn.js, which does it."],
+  "down": ["Service down", { down: true }, "", "The service can't be reached, so there is no response.", "None needed for short outages: jwt_fn.js tries again for a while. Two instances behind a proxy restart without an outage."],
+  "too-many": ["Too many requests", { flood: 40, forPages: true }, "429 00-06", "One client sent 40 requests at once.", "The widget sends a few per visit. Try again after Retry-After."],
+};
+
+// A literal end tag would end this script.
+const S = "script";
+const SNIPPETS = {
+  "chat": (url) => `<${S} src="${url}/jwt_fn.js"></${S}>
+<${S}>
+  window.zESettings = { webWidget: { authenticate: {
+    chat: { jwtFn: zendeskToken.jwtFn },
+  } } };
+</${S}>`,
+  "help-center": (url) => `<${S} src="${url}/jwt_fn.js"></${S}>
+<${S}>
+  window.zESettings = { webWidget: { authenticate: {
+    jwtFn: zendeskToken.helpCenterJwtFn,
+  } } };
+</${S}>`,
+  "messaging": (url) => `<${S} src="${url}/jwt_fn.js"></${S}>
+<${"!"}-- then Messaging's own snippet, and for a signed-in player: -->
+<${S}>
+  zendeskToken.loginUser(zE);
+</${S}>`,
+  "support-sdk": (url) => `// The app passes the login token to Zendesk:
+Zendesk.INSTANCE.setIdentity(JwtIdentity(loginToken))
+// Zendesk's servers send it to the JWT URL in the Mobile SDK app's settings:
+${url}/support-sdk/token`,
+};
+
+// Like the README's function for pages without jwt_fn.js: calls back with a token, or not at all.
+const jwtFn = async (callback, seen, credentials = "include") => {
+  const response = state.product === "support-sdk"
+    ? await fetch("zendesk", { method: "POST" })
+    : await fetch(url(state.product), { credentials, cache: "no-store" });
+  Object.assign(seen, { status: response.status, id: response.headers.get("X-Request-Id") });
+  const { token } = response.status === 200 ? await response.json() : {};
+  if (token) callback(token);
+};
+
+const url = (product) => state.known.service + state.known.products.find(({ name }) => name === product).path;
+
+// Sends one request as the widget does, and returns its result.
+const request = async (credentials) => {
+  const seen = { status: 0, token: "" };
+  const start = performance.now();
+  await jwtFn((token) => { seen.token = token; }, seen, credentials).catch(() => {});
+  seen.milliseconds = performance.now() - start;
+  const all = await (await fetch(`wire/${state.product}?after=${state.last}`)).json();
+  state.last = all.at(-1)?.number ?? state.last;
+  const own = all.filter(({ request }) => !request.startsWith("OPTIONS"));
+  seen.exchange = own.findLast(({ answer }) => seen.id && answer.includes(seen.id)) ?? own.at(-1) ?? all.at(-1);
+  if (seen.exchange) {
+    let body = {};
+    try { body = JSON.parse(seen.exchange.answer.split("\r\n\r\n")[1] ?? ""); } catch {}
+    seen.code = body.code ?? "";
+    seen.outcome = `${seen.exchange.answer.split(" ")[1] ?? ""} ${seen.code}`.trim();
+    if (state.product === "support-sdk") seen.token = body.jwt ?? "";
+  }
+  stored("requests", (stored("requests") ?? 0) + 1);
+  return seen;
+};
+
+// Opens the widget, which sends its requests, and shows the result of the last one.
+const open = async ({ problem, times = 1 } = {}) => {
+  const [, options = {}] = PROBLEMS[problem] ?? [];
+  if (options.down) await fetch("service/down", { method: "POST" });
+  await Promise.all(Array.from({ length: options.flood ?? 0 }, () => fetch(url(state.product), { credentials: "include" }).catch(() => {})));
+  let seen = null;
+  for (let time = 0; time < times; time += 1) seen = await request(options.credentials);
+  if (options.down) await fetch("service/up", { method: "POST" });
+  await show(seen, problem);
+};
+
+// Runs one action at a time. If the demo has stopped, shows that.
+const guarded = (act) => async () => {
+  if (state.isBusy) return;
+  state.isBusy = true;
+  try {
+    await act();
+  } catch {
+    reset("The demo has stopped");
+    $("who").textContent = "The demo has stopped. Start it again in the terminal, and open the page that it prints.";
+  } finally {
+    state.isBusy = false;
+  }
+};
+
+const show = async (seen, problem) => {
+  await refresh();
+  $("request").textContent = seen.exchange?.request || "No request reached the service.";
+  $("answer").textContent = seen.exchange?.answer || "No response.";
+  showAgent(await showToken(seen.token));
+  showSteps(seen);
+  showResult(seen, problem);
+  const count = stored("requests");
+  $("count").textContent = `${count} request${count === 1 ? "" : "s"} in this session. Zendesk's widgets request a new token several times in a session.`;
+};
+
+// Shows that there was no request for this product yet.
+const reset = (agent = "No request yet") => {
+  for (const name of ["request", "answer", "token"]) $(name).textContent = "none yet";
+  $("signature").textContent = "";
+  $("result").replaceChildren();
+  $("agent").className = "agent";
+  $("agent").replaceChildren(make("strong", agent));
+  showSteps(null);
+};
+
+const part = (text) => JSON.parse(new TextDecoder().decode(bytes(text)));
+const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+
+const describeTime = (name, at) => {
+  const seconds = Math.round(at - Date.now() / 1000);
+  const duration = Math.abs(seconds) < 120 ? `${Math.abs(seconds)} seconds` : Math.abs(seconds) < 7200 ? `${Math.round(Math.abs(seconds) / 60)} minutes` : `${Math.round(Math.abs(seconds) / 3600)} hours`;
+  const when = seconds > 0 ? `in ${duration}` : `${duration} ago`;
+  return { iat: `issued ${when}`, exp: seconds > 0 ? `expires ${when}` : `expired ${when}` }[name];
+};
+
+const showToken = async (token) => {
+  if (!token) {
+    $("token").textContent = "none";
+    $("signature").textContent = "No token was issued.";
+    return null;
+  }
+  const [head, claims, signature] = token.split(".");
+  const { secret } = state.known.products.find(({ name }) => name === state.product);
+  const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
+  const isValid = await crypto.subtle.verify("HMAC", key, bytes(signature), new TextEncoder().encode(`${head}.${claims}`));
+  const decoded = part(claims);
+  const times = ["iat", "exp"].filter((name) => name in decoded).map((name) => `${name}: ${describeTime(name, decoded[name])}`);
+  $("signature").textContent = `${isValid ? "✓ The signature is valid" : "✗ The signature is not valid"}, verified in this browser with the product's secret. ${times.join(", ")}.`;
+  $("token").textContent = `${JSON.stringify(part(head), null, 2)}\n${JSON.stringify(decoded, null, 2)}`;
+  return isValid ? decoded : null;
+};
+
+const showAgent = (claims) => {
+  $("agent").className = `agent ${claims ? "known" : "anonymous"}`;
+  $("agent").replaceChildren(make("strong", claims ? `✓ ${claims.name ?? "no name"}` : "Anonymous visitor"));
+  if (!claims) return;
+  $("agent").append(make("div", claims.email ?? "no email"));
+  if (claims.external_id) $("agent").append(make("div", `external id ${claims.external_id}`, { className: "quiet" }));
+};
+
+const showSteps = (seen) => {
+  const all = seen?.exchange?.steps ?? [];
+  // If the service refused the request before it looked at the login, the request stopped at the page.
+  const isTraced = (all.find(({ refusal }) => refusal)?.refusal ?? "") === (seen?.code ?? "");
+  const steps = Object.fromEntries(all.map((step) => [step.name, step]));
+  const time = (microseconds) => microseconds < 1000 ? `${microseconds.toFixed(0)} µs` : `${(microseconds / 1000).toFixed(1)} ms`;
+  const result = (name) => {
+    if (!seen) return ["", "", null];
+    if (name === "page") {
+      if (!seen.exchange) return ["failed", "no response", seen.milliseconds * 1000];
+      if (!isTraced) return ["failed", CODES[seen.code]?.[0] ?? seen.outcome, seen.milliseconds * 1000];
+      return [steps.origin?.refusal ? "failed" : "done", steps.origin?.text ?? "sends the request", Math.max(seen.milliseconds - seen.exchange.milliseconds, 0) * 1000];
+    }
+    // From the call of the function to its callback.
+    if (name === "widget") return seen.token ? ["done", "receives the token", seen.milliseconds * 1000] : ["", "receives no token", null];
+    const step = isTraced ? steps[name] : null;
+    return step ? [step.refusal ? "failed" : "done", step.text, step.microseconds] : ["", "not reached", null];
+  };
+  $("steps").replaceChildren(...STEPS.map((name) => {
+    const [outcome, text, microseconds] = result(name);
+    const item = make("li", "", { className: outcome });
+    item.append(make("strong", name), make("div", text), make("div", microseconds === null ? "" : time(microseconds), { className: "time" }));
+    if (outcome === "failed") item.setAttribute("aria-current", "step");
+    return item;
+  }));
+};
+
+const showResult = (seen, problem) => {
+  const [label, , expected, cause, fix] = PROBLEMS[problem] ?? [];
+  const outcome = seen.outcome ?? "";
+  const isExpected = label && outcome === expected;
+  const { session, service } = state.known;
+  const isBlocked = seen.code === "00-00" && session.login_token && location.hostname !== new URL(service).hostname && state.product !== "support-sdk";
+  const [why, remedy] = isExpected ? [cause, fix]
+    : isBlocked ? ["The cookie is SameSite=Lax, and page and service are different sites, so the browser does not send the cookie.", "Serve the service from the shop's registrable domain, or send the login token in a header (login.bearer)."]
+    : !seen.exchange ? ["There was no response.", "Check that the service runs and that its address is right."]
+    : (Object.hasOwn(CODES, seen.code) ? CODES[seen.code] : ["", ""]);
+  const result = `${outcome || "No response"}: ${seen.token ? "the widget gets its token" : `the visitor stays anonymous${seen.status === 0 && seen.exchange ? ", and the page sees a network error" : ""}`}`;
+  const rows = [["Result", result], ["Cause", why], ["Fix", remedy]].filter(([, text]) => text);
+  const list = make("dl", "");
+  for (const [name, text] of rows) list.append(make("dt", name), make("dd", text));
+  $("result").replaceChildren(...(label ? [make("h3", label)] : []), list);
+};
+
+// Signs in or out with a form, as a real shop does. The shop redirects back to this page, which continues with `next`.
+const submit = (fields, next = "") => {
+  const { out, ...rest } = fields;
+  const form = make("form", "", { method: "post", action: `${state.known.cookie_home}${location.pathname}${out ? "sign-out" : "sign-in"}` });
+  for (const [name, value] of Object.entries({ ...rest, next })) form.append(make("input", "", { type: "hidden", name, value }));
+  document.body.append(form);
+  form.submit();
+};
+
+const attempt = async (problem) => {
+  const [, { forPages, ...options }] = PROBLEMS[problem];
+  const next = `run/${problem}/${state.product}`;
+  const isForeign = location.origin === state.known.foreign_origin;
+  if (options.foreign && !isForeign) location.href = `${state.known.foreign_origin}${location.pathname}#${next}`;
+  else if (options.foreign || options.credentials || options.down || options.flood) {
+    await open({ problem });
+    $("result").scrollIntoView({ block: "nearest" });
+  } else submit({ ...player(), ...options }, next);
+};
+
+// The form's player; each attempt signs it in again.
+const player = () => stored("player") ?? { name: "Jane Doe", email: "jane@example.com" };
+
+const choose = (product) => {
+  state.product = product;
+  for (const radio of document.querySelectorAll("#products input")) radio.checked = radio.value === product;
+  for (const button of document.querySelectorAll("[data-problem]")) button.disabled = product === "support-sdk" && Boolean(PROBLEMS[button.dataset.problem][1].forPages);
+  $("pages-only").hidden = product !== "support-sdk";
+  $("open").textContent = OPENERS[product];
+  $("snippet").textContent = SNIPPETS[product](state.known.service);
+  reset();
+};
+
+// Loads the current session, which another tab may have changed.
+const refresh = async () => {
+  state.known = await (await fetch("known")).json();
+  const { session, can_mint } = state.known;
+  const { name, email, login_token, set_cookies, problem } = session;
+  const who = !login_token ? "Nobody is signed in." : !can_mint ? "The pasted login token is in the cookie."
+    : `${name ?? "A player without a name"} is signed in${email ? ` as ${email}` : ", without an email"}.`;
+  $("who").textContent = problem ? `Sign-in failed: ${problem}. ${who}` : who;
+  $("cookie").textContent = set_cookies.filter((cookie) => !cookie.startsWith("token=;") || !login_token).map((cookie) => `Set-Cookie: ${cookie}`).join("\n\n") || "none yet";
+};
+
+const start = async () => {
+  await fetch("service/up", { method: "POST" });
+  await refresh();
+  const { can_mint, cookie_home, usual_origin, foreign_origin } = state.known;
+  $("foreign").hidden = location.origin !== foreign_origin;
+  $("home").href = `${usual_origin}${location.pathname}`;
+  for (const [id, isShown] of [["minted", can_mint], ["pasted", !can_mint]]) {
+    $(id).hidden = !isShown;
+    for (const field of $(id).querySelectorAll("input, textarea")) field.disabled = !isShown;
+  }
+  $("name").value = player().name;
+  $("email").value = player().email;
+  $("sign-in").action = `${cookie_home}${location.pathname}sign-in`;
+  $("sign-in").addEventListener("submit", () => {
+    if (can_mint) stored("player", { name: $("name").value, email: $("no-email").checked ? "" : $("email").value });
+    if ($("no-email").checked) $("email").value = "";
+  });
+  $("no-email").addEventListener("change", () => { $("email").disabled = $("no-email").checked; });
+  $("sign-out").addEventListener("click", () => submit({ out: true }));
+  for (const [product, title] of Object.entries(PRODUCTS)) {
+    const label = make("label", "");
+    const radio = make("input", "", { type: "radio", name: "product", value: product });
+    radio.addEventListener("change", () => choose(product));
+    label.append(radio, title);
+    $("products").append(label);
+  }
+  const isMinted = (options) => !options.out && !options.foreign && !options.credentials && !options.down && !options.flood;
+  for (const [problem, [label, options]] of Object.entries(PROBLEMS)) {
+    if (!can_mint && isMinted(options)) continue;
+    const button = make("button", label, { type: "button" });
+    button.dataset.problem = problem;
+    button.addEventListener("click", guarded(() => attempt(problem)));
+    $("problems").append(button);
+  }
+  $("open").addEventListener("click", guarded(() => open({ times: 2 })));
+  $("again").addEventListener("click", guarded(() => open()));
+  $("copy").addEventListener("click", async () => {
+    await navigator.clipboard.writeText($("snippet").textContent).then(() => { $("copied").textContent = "Copied"; }, () => { $("copied").textContent = "Select the code and copy it"; });
+  });
+  const all = await (await fetch("wire/chat?after=0")).json();
+  state.last = all.at(-1)?.number ?? 0;
+  const [, run, product] = location.hash.match(/^#run\/([a-z0-9-]+)\/([a-z-]+)$/) ?? [];
+  choose(Object.hasOwn(PRODUCTS, product ?? "") ? product : "chat");
+  if (Object.hasOwn(PROBLEMS, run ?? "")) {
+    history.replaceState(null, "", location.pathname);
+    await open({ problem: run });
+    // For keyboards and screen readers.
+    $("result").focus();
+  }
+  document.documentElement.dataset.ready = "true";
+};
+guarded(start)();

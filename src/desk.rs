@@ -1,0 +1,49 @@
+//! The support desk: commands that resolve conflicts of users in Messaging, and show visitors of Chat.
+
+mod api;
+mod chat_api;
+mod conflict;
+mod conversations;
+mod messages;
+mod resolve;
+mod visitor;
+
+pub use chat_api::{Scalar, Visitor};
+pub use conversations::{User, UserIdentity};
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::terminal::EXIT_USAGE;
+
+/// Exit status when an API failed or refused the key.
+const EXIT_API: u8 = 3;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find and fix what makes Messaging refuse a player with 409: another user with the player's email
+    #[command(after_help = conflict::AFTER_HELP, after_long_help = conflict::AFTER_HELP)]
+    Conflict(conflict::Arguments),
+    /// Show a visitor of Chat, and whether it is linked to a login
+    #[command(after_help = visitor::AFTER_HELP, after_long_help = visitor::AFTER_HELP)]
+    Visitor(visitor::Arguments),
+}
+
+/// Runs a command with the settings of a file and of the environment.
+pub(crate) fn run(command: &Command, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Conflict(arguments) => conflict::run(arguments, file),
+        Command::Visitor(arguments) => visitor::run(arguments, file),
+    }
+}
+
+/// The exit status of an error of this module; `None` for other errors.
+pub(crate) fn exit_status(error: &anyhow::Error) -> Option<u8> {
+    if error.is::<messages::ApiFailure>() {
+        Some(EXIT_API)
+    } else {
+        (error.is::<api::ClientError>() || error.is::<resolve::BackupError>()).then_some(EXIT_USAGE)
+    }
+}

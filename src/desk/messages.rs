@@ -1,0 +1,165 @@
+//! Messages of the desk's commands: failed API calls with a fix, and users as tables.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+
+use crate::config::problem::Problem;
+use crate::http_client::CallError;
+use crate::terminal::{UsageError, printable};
+
+use super::api::{ApiError, MAX_ATTEMPTS, Refusal, Retry};
+use super::conversations::{Conversations, Record, User};
+
+/// How messages name an API and its settings.
+pub(super) struct ApiNames {
+    name: &'static str,
+    credentials: &'static str,
+    endpoint: &'static str,
+    ca_file: &'static str,
+}
+
+pub(super) const CONVERSATIONS: ApiNames = ApiNames {
+    name: "the Sunshine Conversations API",
+    credentials: "conversations.key_id and conversations.key_secret",
+    endpoint: "conversations.subdomain (or base_url) and conversations.app_id",
+    ca_file: "conversations.ca_file",
+};
+
+pub(super) const CHAT_API: ApiNames = ApiNames {
+    name: "the Chat API",
+    credentials: "chat_api.token",
+    endpoint: "chat_api.subdomain (or base_url)",
+    ca_file: "chat_api.ca_file",
+};
+
+/// Why an existing user may not be found.
+pub(super) const BRAND: &str = "; if users are separated by brand, set conversations.brand_id to the user's brand";
+
+/// A failed API call.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct ApiFailure(pub(super) String);
+
+impl ApiNames {
+    /// Reports a retry to a person at a terminal; scripts and logs do not need it.
+    pub(super) fn report_retry(&self, retry: &Retry) {
+        if io::stderr().is_terminal() {
+            let (message, seconds) = (self.describe(&retry.cause), retry.delay.as_secs_f32());
+            let attempt = retry.attempt;
+            let _ = writeln!(
+                io::stderr(),
+                "{message}; trying again in {seconds:.1} s (attempt {attempt} of {MAX_ATTEMPTS})"
+            );
+        }
+    }
+
+    /// What was found. If there is nothing, prints `not_found`.
+    pub(super) fn found<T>(
+        &self,
+        result: Result<T, ApiError>,
+        invalid_id: &'static str,
+        not_found: &str,
+    ) -> anyhow::Result<Option<T>> {
+        match result {
+            Ok(found) => Ok(Some(found)),
+            Err(ApiError::InvalidId) => Err(UsageError(invalid_id).into()),
+            Err(ApiError::NotFound) => {
+                let _ = writeln!(io::stderr(), "{not_found}");
+                Ok(None)
+            }
+            Err(error) => Err(self.failure(&error).into()),
+        }
+    }
+
+    /// The cause and the fix.
+    pub(super) fn failure(&self, error: &ApiError) -> ApiFailure {
+        let Self { credentials, endpoint, ca_file, .. } = self;
+        let fix = match error {
+            ApiError::Call(CallError::Unreachable) => format!("; check {endpoint} and the network"),
+            ApiError::Call(CallError::Untrusted) => format!("; if its CA is private, set {ca_file}"),
+            ApiError::Call(CallError::TooLarge) | ApiError::InvalidId | ApiError::UnexpectedResponse => {
+                format!("; check {endpoint}")
+            }
+            ApiError::NotFound => String::new(),
+            ApiError::Call(CallError::TimedOut | CallError::Broken) => "; try again in a minute".to_owned(),
+            ApiError::Refused(Refusal { status, retry_after, .. }) => match status {
+                300..=399 => format!(", a redirect, which is not followed; check {endpoint}"),
+                401 => format!("; check {credentials}, and that the key was not revoked"),
+                403 => "; check the permissions of the API key".to_owned(),
+                404 => format!("; check {endpoint}"),
+                408 | 429 | 500.. => {
+                    let wait = retry_after.map_or("a minute".to_owned(), |wait| format!("{} s", wait.as_secs()));
+                    format!("; try again in {wait}")
+                }
+                _ => String::new(),
+            },
+        };
+        ApiFailure(self.describe(error) + &fix)
+    }
+
+    fn describe(&self, error: &ApiError) -> String {
+        let name = self.name;
+        match error {
+            ApiError::Call(CallError::Unreachable) => format!("{name} can't be reached"),
+            ApiError::Call(CallError::Untrusted) => {
+                format!("no TLS with {name}: its certificate is not trusted, or it does not speak TLS 1.2 or later")
+            }
+            ApiError::Call(CallError::TimedOut) => format!("{name} did not answer within 10 s"),
+            ApiError::Call(CallError::TooLarge) => format!("the response of {name} is over 1 MiB"),
+            ApiError::Call(CallError::Broken) => format!("the response of {name} is incomplete or not HTTP"),
+            ApiError::NotFound => format!("{name} does not have it"),
+            // An invalid id here comes from a response of the API.
+            ApiError::InvalidId | ApiError::UnexpectedResponse => {
+                format!("the response of {name} does not match its description")
+            }
+            ApiError::Refused(Refusal { status, code, title, .. }) => {
+                let details: Vec<String> = [code, title].into_iter().flatten().map(|text| printable(text)).collect();
+                let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(": ")) };
+                format!("{name} answered with status {status}{details}")
+            }
+        }
+    }
+}
+
+/// Prints the settings' warnings to standard error.
+pub(super) fn warn(warnings: &[Problem]) {
+    for warning in warnings {
+        let _ = writeln!(io::stderr(), "Warning: {warning}");
+    }
+}
+
+/// The user with an id or external id. If there is none, says so on standard error.
+pub(super) async fn find_user(conversations: &Conversations, id: &str) -> anyhow::Result<Option<Record>> {
+    let result = conversations.show(id).await;
+    let not_found = format!("no user of Messaging has the id or external id {}{BRAND}", printable(id));
+    CONVERSATIONS.found(result, "USER: is not an id (empty, '.' or '..')", &not_found)
+}
+
+/// What tables show for an external id that is missing.
+pub(super) const NEVER_SIGNED_IN: &str = "none: never signed in";
+
+pub(super) fn user_table(user: &User) -> String {
+    let mut rows = vec![
+        ("id", Some(user.id.clone())),
+        ("external id", Some(user.external_id.clone().unwrap_or_else(|| NEVER_SIGNED_IN.to_owned()))),
+        ("signed up", user.signed_up_at.clone()),
+        ("Zendesk id", user.zendesk_id.clone()),
+        ("brand", user.brand_id.clone()),
+    ];
+    for identity in &user.identities {
+        let by = identity.verification.as_ref().map_or(String::new(), |by| format!(" (verification: {by})"));
+        rows.push((identity.kind.as_str(), Some(identity.value.clone() + &by)));
+    }
+    table(&rows)
+}
+
+/// One line for each name that has a value. Both may be untrusted.
+pub(super) fn table(rows: &[(&str, Option<String>)]) -> String {
+    let rows = rows.iter().filter_map(|(name, value)| Some((printable(name), printable(value.as_ref()?))));
+    let rows: Vec<(String, String)> = rows.collect();
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    rows.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:width$}  {value}");
+        text
+    })
+}

@@ -1,0 +1,99 @@
+//! Runs the service on bound sockets: exchange, router, public and admin listener, reload.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use axum::Router;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::Signal;
+
+use crate::config::{Config, Limits};
+use crate::exchange::Exchange;
+use crate::http::LiveRouter;
+use crate::http::admin;
+use crate::http::per_client::PerClientLimit;
+use crate::http::support_sdk::MAX_READ;
+use crate::metrics::Metrics;
+use crate::telemetry;
+
+use super::listener::{Admit, BACKLOG, Listener, Permit};
+use super::reload::{Load, Reload};
+use super::tls::{CertifiedKey, Tls};
+
+/// Bound sockets.
+pub(crate) struct Sockets {
+    pub(crate) public: TcpListener,
+    /// The address of `public` for clients.
+    pub(crate) shown: SocketAddr,
+    pub(crate) admin: TcpListener,
+    /// Further listeners with their routers.
+    pub(crate) more: Vec<(TcpListener, Router)>,
+}
+
+/// Serves on bound sockets. `reload` loads the settings again on SIGHUP; without it, SIGHUP ends the process.
+pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
+    let Sockets { public, shown, admin, more } = sockets;
+    let metrics = Metrics::new();
+    let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
+    let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
+    let live = router.clone();
+    let stop = super::stop_signal()?;
+    let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
+    let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(
+        target: telemetry::ALWAYS,
+        listen = %shown,
+        admin_listen = %admin.local_addr()?,
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+    let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
+    let connections = super::fit_connections(config.limits.connections, calls, are_made);
+    if connections < config.limits.connections {
+        tracing::warn!(
+            connections,
+            "fewer connections than limits.connections: raise the limit of open files (ulimit -n)"
+        );
+    }
+    let limits = Limits { connections, ..config.limits };
+    let per_client = per_client(limits.connections_per_client, router.clone());
+    let public = Listener::new("public", public, router, limits, &metrics);
+    let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).with_tls(tls);
+    let admin_router = admin::router(live.clone(), metrics.clone());
+    let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
+    let _reloading = reload.map(|reload| reload.start(config, exchange));
+    let more = more.into_iter().map(|(socket, router)| Listener::internal("shop", socket, router, limits, &metrics));
+    let others = std::iter::once(admin).chain(more).collect();
+    super::run(public, others, stop, || live.drain()).await;
+    Ok(())
+}
+
+/// Limits the connections of each client, except for addresses that many clients share.
+fn per_client(most: usize, router: LiveRouter) -> Admit {
+    let clients = PerClientLimit::default();
+    Arc::new(move |peer| {
+        if router.is_many_clients(peer) {
+            return Some(Box::new(()));
+        }
+        clients.try_acquire(peer, most).map(|permit| -> Permit { Box::new(permit) })
+    })
+}
+
+/// Binds an address; `key` is the setting that it comes from.
+pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    bind(address)
+        .map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set a free address of this machine"))
+}
+
+/// Binds with a backlog of [`BACKLOG`], which `net.core.somaxconn` may reduce; tokio's own `bind` uses 128.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
