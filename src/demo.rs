@@ -49,8 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// Serve the shop and the service as two sites, to see the effect of `SameSite`
-    #[arg(long)]
+    #[arg(long, help = "Serve the shop and the service as two sites, to see the effect of SameSite")]
     cross_site: bool,
 
     /// Verify pasted login tokens with the secret of a real login project
