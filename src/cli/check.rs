@@ -12,11 +12,11 @@ use crate::config::problem::Source;
 use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
-use crate::http::token::{now, path};
+use crate::http::token::path;
 use crate::http::{health, openapi, script};
 use crate::http_client::CallError;
-use crate::login::Timestamp;
 use crate::login::api::{ApiError, LoginApi};
+use crate::login::{Timestamp, now};
 use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 

@@ -12,7 +12,7 @@ use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::http::origin::allowed_origin;
 use crate::http::support_sdk;
-use crate::http::token::now;
+use crate::login::now;
 use crate::login::verifier::LoginVerifier;
 use crate::metrics::Metrics;
 use crate::zendesk::Zendesk;

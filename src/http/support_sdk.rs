@@ -31,6 +31,7 @@ use crate::config::products::Product;
 use crate::exchange::{ExchangeError, Issued};
 use crate::login::claims::ClaimsError;
 use crate::login::keys::NoKeyError;
+use crate::login::now;
 use crate::login::published::FindKeyError;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
 use crate::login::token::{LoginToken, VerifyError};
@@ -43,7 +44,7 @@ use super::json::Json;
 use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
 use super::per_client::{ClientPermit, PerClientLimit};
 use super::state::{AppState, Permit, SharedLimit};
-use super::token::{SUPPORT_SDK_PATH, Token, now};
+use super::token::{SUPPORT_SDK_PATH, Token};
 
 /// Most bytes of a body: a login token has at most 8 KiB, and no character that a form escapes.
 const MAX_BYTES: usize = 16 * 1024;

@@ -21,7 +21,7 @@ use super::protocol::{Protocol, ProtocolWarnings};
 use super::tls::{Tls, handshake};
 
 /// Most connections of the admin listener, which serves a few probes.
-pub(super) const ADMIN_CONNECTIONS: usize = 64;
+pub(crate) const ADMIN_CONNECTIONS: usize = 64;
 
 /// Longest idle time of a connection of the admin listener: probes and scrapes open new ones.
 const ADMIN_IDLE: Duration = Duration::from_secs(5);

@@ -5,10 +5,11 @@ use std::future::Future;
 
 use tokio::task::AbortHandle;
 
+/// The handle of the task.
 pub(crate) struct Task(AbortHandle);
 
 impl Task {
-    pub(super) fn spawn(work: impl Future<Output = Infallible> + Send + 'static) -> Self {
+    pub(crate) fn spawn(work: impl Future<Output = Infallible> + Send + 'static) -> Self {
         Self(tokio::spawn(work).abort_handle())
     }
 }

@@ -85,7 +85,7 @@ impl Tls {
     }
 
     /// Replaces the certificate for new connections.
-    pub(super) fn swap(&self, certified: CertifiedKey) {
+    pub(crate) fn swap(&self, certified: CertifiedKey) {
         self.0.store(Arc::new(certified));
     }
 
@@ -94,7 +94,7 @@ impl Tls {
     }
 
     /// Sets the metric of the expiry, and logs an expiry that is soon.
-    pub(super) fn report(&self, metrics: &Metrics, now: Timestamp) {
+    pub(crate) fn report(&self, metrics: &Metrics, now: Timestamp) {
         let expires_at = self.0.load().expires_at;
         metrics.set_certificate_expiry(expires_at);
         let left = expires_at - now;

@@ -16,13 +16,13 @@ use crate::config::settings;
 use crate::config::watched::WatchedFiles;
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
-use crate::http::token::now;
+use crate::login::now;
 use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
+use crate::server::task::Task;
+use crate::server::tls::{CertifiedKey, Tls};
 
 use super::file_changes::until_changed;
-use super::task::Task;
-use super::tls::{CertifiedKey, Tls};
 
 /// Longest time for reading the settings, since a file on an unreachable network file system blocks forever.
 const LOAD_LIMIT: Duration = Duration::from_secs(5);
