@@ -69,7 +69,7 @@ impl Trace {
         let credentials = posted.unwrap_or_else(|| match product {
             Product::SupportSdk => Err(Reason::UserTokenMissing),
             Product::Chat | Product::Messaging | Product::HelpCenter => {
-                credentials::read(headers, self.exchange.login_cookie(), self.exchange.takes_bearer())
+                credentials::read(headers, self.exchange.login_cookie(), self.exchange.accepts_bearer())
             }
         });
         let credentials = step(steps, "cookie", start, credentials, |credentials| match credentials.count() {

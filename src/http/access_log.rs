@@ -187,7 +187,7 @@ impl<'a> Outcome<'a> {
 }
 
 /// Creates every series at the start, so that its first increment is visible.
-pub(super) fn expect_exchanges(metrics: &Metrics) {
+pub(super) fn init_exchanges(metrics: &Metrics) {
     let codes = ErrorCode::ALL.map(ErrorCode::code);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
     metrics.init_exchanges(&PRODUCTS.map(Product::as_str), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::as_str));

@@ -27,23 +27,23 @@ impl FromRequestParts<Arc<AppState>> for Credentials {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
-        Ok(read(&parts.headers, state.exchange.login_cookie(), state.exchange.takes_bearer())?)
+        Ok(read(&parts.headers, state.exchange.login_cookie(), state.exchange.accepts_bearer())?)
     }
 }
 
-/// Reads the cookies named `cookie` and, if `takes_bearer`, the bearer token. One of the two is enough.
+/// Reads the cookies named `cookie` and, if `accepts_bearer`, the bearer token. One of the two is enough.
 ///
 /// # Errors
 /// There is no token, there are too many cookies, a part of one is missing, or `Authorization` is malformed.
-pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Credentials, Reason> {
-    let bearer = if takes_bearer { bearer(headers)? } else { None };
+pub fn read(headers: &HeaderMap, cookie: &str, accepts_bearer: bool) -> Result<Credentials, Reason> {
+    let bearer = if accepts_bearer { bearer(headers)? } else { None };
     let (mut cookies, parts) = cookies(headers, cookie)?;
     match parts.missing() {
         // Also if there is a whole cookie: an attacker may have set it, and the parts may be the player's own login.
         Some(index) if bearer.is_none() => return Err(Reason::CookiePartMissing(index)),
         Some(_) | None => cookies.extend(parts.joined()),
     }
-    match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
+    match (cookies.is_empty() && bearer.is_none(), accepts_bearer) {
         (false, _) => Ok(Credentials { bearer, cookies }),
         (true, true) if headers.contains_key(AUTHORIZATION) => Err(Reason::SchemeIgnored),
         (true, true) => Err(Reason::LoginTokenMissing),

@@ -225,7 +225,7 @@ impl Reason {
                 ExchangeError::Identify(
                     IdentityError::TooLong(..)
                     | IdentityError::ControlCharacter
-                    | IdentityError::OuterSpace
+                    | IdentityError::OuterWhitespace
                     | IdentityError::SubNotLocalPart
                     | IdentityError::FallbackDomain
                     | IdentityError::EmailForm,

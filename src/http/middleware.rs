@@ -61,7 +61,7 @@ where
             HeaderValue::from_static("same-origin"),
         ))
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
-        .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.takes_bearer())))
+        .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.accepts_bearer())))
         // Outside of everything that refuses, so that every refusal is logged and counted.
         .layer(from_fn_with_state(Arc::clone(state), access_log))
         // Outside of everything that refuses, so that a page can read every refusal, panics and timeouts included.
@@ -122,8 +122,8 @@ async fn limit_in_flight(
 }
 
 /// `WWW-Authenticate`, which RFC 9110 §11.6.1 requires of a 401. The login cookie has no registered scheme.
-fn challenge<B>(takes_bearer: bool) -> impl Fn(&Response<B>) -> Option<HeaderValue> + Clone + use<B> {
-    let scheme = HeaderValue::from_static(if takes_bearer { "Bearer" } else { "LoginCookie" });
+fn challenge<B>(accepts_bearer: bool) -> impl Fn(&Response<B>) -> Option<HeaderValue> + Clone + use<B> {
+    let scheme = HeaderValue::from_static(if accepts_bearer { "Bearer" } else { "LoginCookie" });
     move |response| (response.status() == StatusCode::UNAUTHORIZED).then(|| scheme.clone())
 }
 

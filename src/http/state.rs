@@ -9,7 +9,7 @@ use crate::config::{Config, Proxy};
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
-use super::access_log::expect_exchanges;
+use super::access_log::init_exchanges;
 use super::health::Readiness;
 use super::rate_limit::RateLimit;
 use super::support_sdk::BodyLimits;
@@ -39,7 +39,7 @@ impl AppState {
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics, old: Option<&Self>) -> Arc<Self> {
         if old.is_none() {
-            expect_exchanges(metrics);
+            init_exchanges(metrics);
         }
         let old_limit = old.and_then(|old| old.rate_limit.clone());
         let rate_limit = config.rate_limit.map(|settings| {

@@ -177,7 +177,7 @@ fn refusal_reason(error: ExchangeError) -> Reason {
     match error {
         ExchangeError::Login(LoginError::Verify(
             VerifyError::Claims(ClaimsError::InFuture(..))
-            | VerifyError::NoKey(NoKeyError::Find(FindKeyError::NotAsked)),
+            | VerifyError::NoKey(NoKeyError::Find(FindKeyError::CoolingDown)),
         )) => Reason::Retryable(error),
         ExchangeError::NotServed | ExchangeError::Login(_) | ExchangeError::Identify(..) | ExchangeError::Issue(..) => {
             Reason::Exchange(error)

@@ -31,7 +31,7 @@ pub(crate) struct LoginApi {
     client: Client,
     url: String,
     /// Limits how many requests wait for the API. An attacker can invent any number of key ids; while the API is slow,
-    /// such requests would take all of the service's capacity, also from players whose keys are cached.
+    /// such requests would use up the service's capacity, although the players' keys are cached.
     wait_slots: Arc<Semaphore>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Clock {
     read_at: Instant,
 }
 
-/// A setting from which no client can be built.
+/// Why no client can be built from the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClientError {
     /// The file has no certificate, or one that can't be read.
@@ -91,7 +91,7 @@ impl LoginApi {
         Ok(Self { client, url: api.url.clone(), wait_slots: Arc::new(Semaphore::new(api.most_waiting)) })
     }
 
-    /// Checks that a client can be built, also when none is needed yet.
+    /// Checks that a client can be built, without keeping it.
     pub(crate) fn check(api: &Api) -> Result<(), ClientError> {
         if api.ca_bundle.is_some() {
             return Self::new(api).map(drop);
@@ -99,8 +99,8 @@ impl LoginApi {
         Url::parse(&api.url).map(drop).map_err(|_| ClientError::Url)
     }
 
-    /// Runs `calls`, which a request waits for, if a wait slot is free. They run in their own task: when this request's
-    /// client disconnects, other requests still wait for the result.
+    /// Runs `calls` if a wait slot is free, and waits for their result. They run in their own task, since other requests
+    /// may wait for the same result when this one's client disconnects.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         calls: impl Future<Output = T> + Send + 'static,
@@ -134,7 +134,7 @@ impl LoginApi {
         let response = call(request).instrument(spans::call("ask for revocation", "POST")).await?;
         match response.status() {
             StatusCode::NO_CONTENT => Ok(Validity::Valid),
-            // These two statuses say nothing about the token.
+            // Client errors, but not about the token.
             status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
                 Err(ApiError::Status(status.as_u16()))
             }
@@ -147,7 +147,7 @@ impl LoginApi {
         }
     }
 
-    /// Reads only the API's clock; every answer has it.
+    /// Reads only the API's clock, which every answer has.
     pub(crate) async fn clock(&self) -> Result<Option<Clock>, ApiError> {
         Ok(Clock::read(&call(self.client.get(&self.url)).await?))
     }

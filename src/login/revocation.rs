@@ -17,7 +17,7 @@ use super::Timestamp;
 use super::api::{ApiCode, ApiError, ClientError, LoginApi, TooManyWaiting, Validity};
 use super::claims::LoginClaims;
 
-/// Most cached answers, about 100 bytes each: more players than one machine sees in 30 seconds.
+/// Most cached answers, about 100 bytes each. One machine has fewer players in 30 seconds.
 const MAX_ANSWERS: u64 = 10_000;
 
 /// Asks the Login API about tokens and caches its answers.
@@ -50,8 +50,8 @@ struct Answer {
 }
 
 impl Revocation {
-    /// Builds the client; `None` if the settings turn revocation off. Keeps the cached answers of `old` if the API and the
-    /// cache time are the same.
+    /// Builds the check; `None` if the settings turn it off. Keeps the cached answers of `old` if the API and the cache time
+    /// are the same.
     pub(crate) fn new(
         login: &Login,
         metrics: &Metrics,
@@ -76,8 +76,8 @@ impl Revocation {
         })))
     }
 
-    /// Asks about `token`, whose claims are `login`, unless the answer is cached. An answer is cached no longer than the token
-    /// is valid. Requests with the same token at the same time share one call, and its failure.
+    /// Asks about `token`, which has the claims `login`, unless the answer is cached. An answer is cached at most as long as
+    /// the token is valid. Concurrent requests with the same token share one call and its result.
     pub(crate) async fn check(
         self: &Arc<Self>,
         token: &str,
@@ -126,7 +126,7 @@ impl Expiry<[u8; 32], Answer> for ExpireByAnswer {
         Some(answer.cache_time)
     }
 
-    // Replacing an expired answer that is still stored counts as an update.
+    // If an expired answer is still stored, its replacement is an update.
     fn expire_after_update(&self, _: &[u8; 32], answer: &Answer, _: Instant, _: Option<Duration>) -> Option<Duration> {
         Some(answer.cache_time)
     }

@@ -50,7 +50,7 @@ pub enum IdentityError {
     ControlCharacter,
     /// `sub` starts or ends with white space: Zendesk might not tell it from another id.
     #[error("claim sub starts or ends with white space")]
-    OuterSpace,
+    OuterWhitespace,
     /// `sub` and the fallback email domain do not make a valid email.
     #[error("claim sub can't be used before the @ of an email, which fallback_email_domain needs")]
     SubNotLocalPart,
@@ -161,7 +161,7 @@ fn check_sub(sub: &str) -> Result<(), IdentityError> {
     } else if sub.chars().any(char::is_control) {
         Err(IdentityError::ControlCharacter)
     } else if sub.trim() != sub {
-        Err(IdentityError::OuterSpace)
+        Err(IdentityError::OuterWhitespace)
     } else {
         Ok(())
     }
