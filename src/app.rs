@@ -27,8 +27,8 @@ use crate::telemetry;
 
 use reload::{Load, Reload};
 
-/// Open files apart from public connections and Login API calls: connections of the admin listener, the files that a reload
-/// reads, and those of the runtime and the log.
+/// Open files for everything but public connections and calls of the Login API: the admin listener, reloads, the runtime, the
+/// log.
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
 /// Bound sockets.
@@ -82,9 +82,9 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     Ok(())
 }
 
-/// Raises the process's limit of open files as far as the system allows, to what `wanted` connections and `calls` of the Login
-/// API need. Returns how many connections fit, with descriptors left for the admin listener and for those calls. If files are
-/// scarce, calls get a quarter of them, or none if no calls `are_made`.
+/// Raises the process's limit of open files to what `wanted` connections and `calls` of the Login API need, or as far as the
+/// system allows. Returns how many connections fit. If there are too few files, calls get a quarter of them, or none if no
+/// calls `are_made`.
 fn fit_connections(wanted: usize, calls: usize, are_made: bool) -> usize {
     let needed = u64::try_from(wanted + calls + RESERVED_FILES).unwrap_or(u64::MAX);
     let files = rlimit::increase_nofile_limit(needed).or_else(|_| Resource::NOFILE.get_soft());

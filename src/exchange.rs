@@ -47,7 +47,7 @@ pub enum ExchangeError {
     /// The login gives no identity for Zendesk. With the key that verified the login.
     #[error("{0}")]
     Identify(IdentityError, VerifiedBy),
-    /// The product gets no token for the player. With the key that verified the login.
+    /// The identity gets no token of the product. With the key that verified the login.
     #[error("{0}")]
     Issue(IssueError, VerifiedBy),
 }
@@ -74,7 +74,7 @@ impl ExchangeError {
 }
 
 impl Exchange {
-    /// Builds keys and rules from the settings. Keeps what `old` has cached of the login side if the settings are the same.
+    /// Builds keys and rules from the settings. Keeps the login side's caches of `old` if their settings are the same.
     ///
     /// # Errors
     /// See [`BuildError`].

@@ -16,8 +16,8 @@ use connection::HttpService;
 use listener::Listener;
 use task::Task;
 
-/// Serves all listeners until `stop` resolves, then calls `stopping` and drains the public listener; the others go on meanwhile.
-/// After `stop` it returns within `limits.drain_delay` plus `limits.drain`.
+/// Serves all listeners until `stop` resolves, then calls `stopping` and drains the public listener; the others are served until
+/// that is done. After `stop` it returns within `limits.drain_delay` plus `limits.drain`.
 pub async fn run<P: HttpService, O: HttpService>(
     mut public: Listener<P>,
     others: Vec<Listener<O>>,
@@ -37,8 +37,7 @@ pub async fn run<P: HttpService, O: HttpService>(
     tracing::info!(cut_off, "stopped");
 }
 
-/// Resolves at the first SIGTERM or SIGINT. Both are caught from this call on, since the kernel ignores signals that PID 1 does
-/// not catch.
+/// Resolves at the first SIGTERM or SIGINT. Catches both from this call on: as PID 1, a process only gets signals that it catches.
 ///
 /// # Errors
 /// The signals can't be caught.

@@ -5,7 +5,6 @@ use std::future::Future;
 
 use tokio::task::AbortHandle;
 
-/// The handle of the task.
 pub(crate) struct Task(AbortHandle);
 
 impl Task {
