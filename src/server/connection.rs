@@ -73,16 +73,8 @@ pub(super) async fn serve<S: HttpService>(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
-        // A client may close its half after the request, as `printf … | nc` does.
-        .half_close(true)
-        .max_buf_size(limits.header_bytes)
-        // Copies the short body, which is faster than a vectored write.
-        .writev(false)
-        // hyper's timer runs from the end of a response to the end of the next headers, so that idle time would reduce the
-        // time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(TimedStream::new(stream, limits, max_body, state)), service);
+    let stream = TimedStream::new(stream, limits, max_body, state);
+    let connection = builder(limits).serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
@@ -99,6 +91,20 @@ pub(super) async fn serve<S: HttpService>(
         }
         let _ = connection.await;
     }
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // A client may close its half after the request, as `printf … | nc` does.
+        .half_close(true)
+        .max_buf_size(limits.header_bytes)
+        // Copies the short body, which is faster than a vectored write.
+        .writev(false)
+        // hyper's timer runs from the end of a response to the end of the next headers, so that idle time would reduce the
+        // time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
+        .header_read_timeout(None);
+    builder
 }
 
 /// The state of a connection. Only its own task uses it; atomic, since the task may move to another thread.
