@@ -39,7 +39,7 @@ pub fn read(headers: &HeaderMap, cookie: &str, accepts_bearer: bool) -> Result<C
     let bearer = if accepts_bearer { bearer(headers)? } else { None };
     let (mut cookies, parts) = cookies(headers, cookie)?;
     match parts.missing() {
-        // Also if there is a whole cookie: an attacker may have set it, and the parts may be the player's login.
+        // Even if there is a whole cookie: an attacker may have set it, and the parts may be the player's login.
         Some(index) if bearer.is_none() => return Err(Reason::CookiePartMissing(index)),
         Some(_) | None => cookies.extend(parts.joined()),
     }

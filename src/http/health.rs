@@ -23,7 +23,7 @@ pub(crate) const PATH: &str = "/health";
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     draining: AtomicBool,
-    /// Never reset, also not by a reload to another login project before its keys are fetched.
+    /// Never reset, not even by a reload to another login project before its keys are fetched.
     has_keys: AtomicBool,
 }
 

@@ -134,7 +134,7 @@ impl LoginApi {
         let response = call(request).instrument(spans::call("ask for revocation", "POST")).await?;
         match response.status() {
             StatusCode::NO_CONTENT => Ok(Validity::Valid),
-            // Client errors, but not about the token.
+            // These client errors say nothing about the token.
             status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
                 Err(ApiError::Status(status.as_u16()))
             }

@@ -252,7 +252,7 @@ impl FetchHistory {
         self.has_failed() && self.last.is_some_and(|last| last >= time)
     }
 
-    /// When the next fetch is due, for keys that were received at that time. Before the first fetch this is now, also for
+    /// When the next fetch is due, for keys that were received at that time. Before the first fetch this is now, even for
     /// keys that were taken over, so that the new settings are used for them.
     fn next(&self, received_at: Option<Instant>, caching: KeyCaching) -> Instant {
         match (self.last, received_at) {

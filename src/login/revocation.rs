@@ -17,7 +17,7 @@ use super::Timestamp;
 use super::api::{ApiCode, ApiError, ClientError, LoginApi, TooManyWaiting, Validity};
 use super::claims::LoginClaims;
 
-/// Most cached answers, about 100 bytes each. One machine has fewer players in 30 seconds.
+/// Most cached answers, about 100 bytes each. One machine serves fewer players in 30 seconds.
 const MAX_ANSWERS: u64 = 10_000;
 
 /// Asks the Login API about tokens and caches its answers.

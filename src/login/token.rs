@@ -176,7 +176,7 @@ impl LoginToken {
         decode("signature", parts.signature)?;
         let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
-        // A name that was cut in the middle of an emoji must not cost the player the token.
+        // A player with a name that was cut in the middle of an emoji must still get a token.
         let payload = without_lone_surrogates(&payload);
         Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }

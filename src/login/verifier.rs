@@ -58,7 +58,7 @@ impl LoginVerifier {
     pub(crate) fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
         let login = &config.login;
         let names = config.products.iter().flat_map(|section| &section.identity.name_from);
-        // Also if the API is not used yet, so that a wrong setting is reported at once.
+        // Even if the API is not used yet, so that a wrong setting is reported at once.
         LoginApi::check(&login.api)?;
         let old_revocation = old.and_then(|old| old.revocation.as_ref());
         Ok(Self {
@@ -98,8 +98,8 @@ impl LoginVerifier {
     /// All valid login tokens, at least one, sorted by expiry, the last first. All must name one player: if only one of them
     /// counted, a sibling subdomain could set a cookie that replaces the player's login with an attacker's.
     ///
-    /// A bearer token must be valid, also if a cookie is: its client expects an answer for the bearer token's player. A cookie
-    /// that can't be verified now fails the request: it may be the player's, and the valid one an attacker's.
+    /// A bearer token must be valid, even if a cookie is too: its client expects an answer for the bearer token's player. A
+    /// cookie that can't be verified now fails the request: it may be the player's, and the valid one an attacker's.
     async fn candidates<'a>(
         &self,
         credentials: &'a Credentials,

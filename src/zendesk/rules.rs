@@ -24,7 +24,7 @@ const MILLISECONDS: i64 = 100_000_000_000;
 /// Longest time from `iat` to the use of a token for Chat or the Help Center, in seconds (articles above).
 const MAX_AGE: i64 = 120;
 
-/// [`MAX_AGE`] of the Support SDK.
+/// [`MAX_AGE`], for the Support SDK.
 const SUPPORT_SDK_MAX_AGE: i64 = 180;
 
 /// One problem of a token. For an issued token it quotes only numbers and types.
