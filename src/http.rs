@@ -2,7 +2,7 @@
 
 mod accept;
 mod access_log;
-pub(crate) mod admin;
+pub mod admin;
 pub mod client_ip;
 pub mod credentials;
 mod document;
@@ -37,7 +37,7 @@ use crate::config::products::PRODUCTS;
 use error::{ApiError, Reason};
 use middleware::{check_token_request, support_sdk_middleware, with_middleware};
 
-pub(crate) use live_router::LiveRouter;
+pub use live_router::LiveRouter;
 pub use state::AppState;
 
 fn router(state: Arc<AppState>) -> Router {

@@ -1,18 +1,19 @@
 //! The login token in a header instead of a cookie.
 
+use crate::app::App;
 use crate::client::{Answer, Request};
-use crate::harness::{ORIGIN, Server};
+use crate::harness::ORIGIN;
 use crate::login_tokens::{LoginToken, now};
 
-fn server() -> Server {
-    Server::with(&[("login.bearer", "true")])
+fn server() -> App {
+    App::with(&[("login.bearer", "true")])
 }
 
-fn ask(server: &Server) -> Request {
+fn ask(server: &App) -> Request {
     server.get("/generate/token")
 }
 
-fn bearer(server: &Server, token: &str) -> Answer {
+fn bearer(server: &App, token: &str) -> Answer {
     ask(server).header("Authorization", format!("Bearer {token}")).send()
 }
 
@@ -31,11 +32,11 @@ fn a_bearer_token_is_taken_when_the_settings_say_so() {
     assert_eq!(ask(&server).cookie(&token).send().status, 200, "the cookie alone still does");
     assert_eq!(ask(&server).send().refusal(), "401 00-00");
 
-    let without = Server::start();
+    let without = App::start();
     assert_eq!(bearer(&without, &token).refusal(), "401 00-00", "nobody looks at the header");
     assert_eq!(ask(&without).header("Authorization", "Basic eA==").cookie(&token).send().status, 200);
     assert_eq!(ask(&without).send().refusal(), "401 00-00");
-    let log = [server, without].map(|server| server.stop().log.join("\n"));
+    let log = [server, without].map(|server| server.log().join("\n"));
     assert!(log[0].contains("neither a cookie with the name in login.cookie nor an Authorization header"), "{log:?}");
     assert!(log[1].contains("login.bearer is off"), "{log:?}");
     assert!(log[1].contains("no cookie with the name in login.cookie\""), "{log:?}");
@@ -88,7 +89,7 @@ fn another_scheme_than_bearer_is_no_login_token_and_the_cookie_counts() {
     }
     let twice = ask(&server).header("Authorization", "Basic eA==").header("Authorization", format!("Bearer {token}"));
     assert_eq!(twice.cookie(&token).send().refusal(), "401 00-01", "nobody knows which of the two is meant");
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert_eq!(log.matches("an Authorization header, but its scheme is not Bearer").count(), 5, "{log}");
 }
 
@@ -126,7 +127,7 @@ fn header_and_cookie_must_name_one_player() {
 
 #[test]
 fn preflights_allow_any_header_of_an_allowed_page() {
-    for server in [server(), Server::start()] {
+    for server in [server(), App::start()] {
         let preflight = server
             .request("OPTIONS", "/generate/token")
             .header("Origin", ORIGIN)

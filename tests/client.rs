@@ -1,8 +1,13 @@
-//! A plain HTTP client: what is sent and what comes back, byte for byte.
+//! An HTTP client that sends and returns exact bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use axum::body::Body;
+use axum::http;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, Service};
 use crate::harness::PATIENCE;
 
 pub fn connect(address: SocketAddr) -> TcpStream {
@@ -12,21 +17,36 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// One request on a connection of its own.
+/// A request to a [`Server`](crate::harness::Server), on its own connection, or to an [`App`].
 pub struct Request {
-    address: SocketAddr,
-    head: Vec<u8>,
+    to: Receiver,
+    method: String,
+    path: String,
+    headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
+}
+
+enum Receiver {
+    Socket(SocketAddr),
+    Router(App, Service),
 }
 
 impl Request {
     pub fn new(address: SocketAddr, method: &str, path: &str) -> Self {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-        Self { address, head: head.into_bytes(), body: Vec::new() }
+        let headers = vec![("Host".to_owned(), address.to_string().into()), ("Connection".to_owned(), b"close".into())];
+        Self { headers, ..Self::to(Receiver::Socket(address), method, path) }
+    }
+
+    pub fn in_process(app: &App, router: &Service, method: &str, path: &str) -> Self {
+        Self::to(Receiver::Router(app.clone(), router.clone()), method, path)
+    }
+
+    fn to(to: Receiver, method: &str, path: &str) -> Self {
+        Self { to, method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
     }
 
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.head.extend([name.as_bytes(), b": ", value.as_ref(), b"\r\n"].concat());
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
@@ -41,12 +61,31 @@ impl Request {
     }
 
     pub fn send(self) -> Answer {
-        send(self.address, &[&self.head[..], b"\r\n", &self.body].concat())
+        let address = match self.to {
+            Receiver::Socket(address) => address,
+            Receiver::Router(ref app, _) => return app.clone().wait(self.start()),
+        };
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.path).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        send(address, &[&bytes[..], b"\r\n", &self.body].concat())
+    }
+
+    /// Sends the request to an [`App`]; a client that hangs up is [`JoinHandle::abort`].
+    pub fn start(self) -> JoinHandle<Answer> {
+        let Receiver::Router(app, router) = self.to else { panic!("only in-process") };
+        let mut request = http::Request::builder().method(self.method.as_str()).uri(self.path);
+        for (name, value) in &self.headers {
+            // hyper removes the spaces around a value, too.
+            request = request.header(name, value.trim_ascii());
+        }
+        app.start_request(router, request.body(Body::from(self.body)).unwrap())
     }
 }
 
-/// Reads what there is. A read with a timeout ends when a child of the process is stopped or goes on
-/// (signal(7)), as one test does to its server; that counts for nothing.
+/// Reads once. A read with a timeout is interrupted when a child process is stopped or continued (signal(7)), as one test does
+/// to its server; it is then repeated.
 pub fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match stream.read(buffer) {
@@ -56,17 +95,17 @@ pub fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Sends bytes on a connection of its own and reads to its end.
+/// Sends bytes on a new connection and reads to its end.
 pub fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = connect(address);
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
-    // A reset after the answer is the answer's end too.
+    // A reset after the answer also ends the answer.
     let _ = stream.read_to_end(&mut answer);
     Answer::read(&answer)
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -97,7 +136,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// The code of a refusal, whose body must be the two members and no more.
+    /// The code of a refusal, whose body must have exactly two members.
     pub fn code(&self) -> String {
         let json = self.json();
         assert_eq!(self.header("content-type").as_deref(), Some("application/json"));

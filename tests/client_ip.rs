@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use zendesk_token::http::client_ip::client_ip;
 
-use crate::client::Request;
-use crate::harness::{Server, usual};
+use crate::app::App;
+use crate::harness::usual;
 use crate::properties::check;
 use crate::settings::{SettingsFile, load, problems};
 
@@ -87,13 +87,12 @@ fn what_a_client_writes_never_changes_who_it_is() {
 
 #[test]
 fn the_log_names_the_client_and_never_its_text() {
-    let server = Server::with(&[("proxy.trusted", "127.0.0.0/8")]);
-    let ask =
-        |value: &str| Request::new(server.public, "GET", "/generate/token").header("X-Forwarded-For", value).send();
+    let server = App::with(&[("proxy.trusted", "127.0.0.0/8")]);
+    let ask = |value: &str| server.get("/generate/token").header("X-Forwarded-For", value).send();
     for value in ["6.6.6.6, 2001:db8::7", "jane@example.com", "eyJhbGciOiJIUzI1NiJ9"] {
         ask(value);
     }
-    let log = server.stop().log;
+    let log = server.log();
     let clients: Vec<String> = log
         .iter()
         .filter_map(|line| {

@@ -1,22 +1,23 @@
 //! Which cookie is the login cookie, and what happens when there are several.
 
-use crate::harness::{CHAT_SECRET, Server};
+use crate::app::App;
+use crate::harness::CHAT_SECRET;
 use crate::login_tokens::{LoginToken, SUB, now, open};
 
-fn ask(server: &Server, cookies: &[&[u8]]) -> Result<serde_json::Value, String> {
+fn ask(server: &App, cookies: &[&[u8]]) -> Result<serde_json::Value, String> {
     let request =
         cookies.iter().fold(server.get("/generate/token"), |request, cookie| request.header("Cookie", cookie));
     let answer = request.send();
     if answer.status == 200 { Ok(open(&answer.token(), CHAT_SECRET).1) } else { Err(answer.code()) }
 }
 
-fn player(server: &Server, cookie: &str) -> Result<serde_json::Value, String> {
+fn player(server: &App, cookie: &str) -> Result<serde_json::Value, String> {
     ask(server, &[cookie.as_bytes()]).map(|claims| claims["external_id"].clone())
 }
 
 #[test]
 fn the_login_cookie_is_found_among_others() {
-    let server = Server::start();
+    let server = App::start();
     let token = LoginToken::valid().mint();
     let headers = [
         format!("token={token}"),
@@ -41,7 +42,7 @@ fn the_login_cookie_is_found_among_others() {
 
 #[test]
 fn no_login_cookie_is_a_missing_token() {
-    let server = Server::start();
+    let server = App::start();
     let token = LoginToken::valid().mint();
     let headers = [
         String::new(),
@@ -72,7 +73,7 @@ fn no_login_cookie_is_a_missing_token() {
 
 #[test]
 fn a_login_cookie_outside_the_grammar_is_an_invalid_token() {
-    let server = Server::start();
+    let server = App::start();
     let token = LoginToken::valid().mint();
     let headers = [
         format!("token= {token}"),
@@ -94,7 +95,7 @@ fn a_login_cookie_outside_the_grammar_is_an_invalid_token() {
 
 #[test]
 fn cookies_of_one_player_settle_on_the_latest_to_end() {
-    let server = Server::start();
+    let server = App::start();
     let ends = |seconds: i64| LoginToken::valid().claim("exp", now() + seconds).mint();
     let (short, long) = (ends(50), ends(200));
     for header in [format!("token={short}; token={long}"), format!("token={long}; token={short}")] {
@@ -106,7 +107,7 @@ fn cookies_of_one_player_settle_on_the_latest_to_end() {
 
 #[test]
 fn cookies_of_two_players_are_refused_in_either_order() {
-    let server = Server::start();
+    let server = App::start();
     let (jane, eve) = (LoginToken::valid().mint(), LoginToken::valid().claim("sub", "eve").mint());
     let nobody = LoginToken::valid().without("sub").mint();
     for header in [
@@ -124,7 +125,7 @@ fn cookies_of_two_players_are_refused_in_either_order() {
 
 #[test]
 fn a_tossed_cookie_that_does_not_verify_changes_nothing() {
-    let server = Server::start();
+    let server = App::start();
     let jane = LoginToken::valid().mint();
     let forged = LoginToken::valid().claim("sub", "eve").secret("6f74686572206c6f67696e2073656372").mint();
     let stale = LoginToken::valid().claim("exp", now() - 3600).mint();
@@ -138,7 +139,7 @@ fn a_tossed_cookie_that_does_not_verify_changes_nothing() {
 
 #[test]
 fn more_than_four_different_login_cookies_are_refused_unread() {
-    let server = Server::start();
+    let server = App::start();
     let jane = LoginToken::valid().mint();
     let toss =
         |count: usize| (1..count).fold(format!("token={jane}"), |header, n| format!("{header}; token=tossed{n}"));
@@ -158,7 +159,7 @@ fn split(name: &str, token: &str, letters: usize) -> Vec<String> {
 
 #[test]
 fn a_login_token_that_was_split_over_cookies_is_put_together() {
-    let server = Server::start();
+    let server = App::start();
     let token = LoginToken::valid().claim("payload", "x".repeat(4500)).mint();
     assert!((6001..=8192).contains(&token.len()));
     for letters in [token.len(), 3933, 3180, token.len().div_ceil(4)] {
@@ -172,14 +173,14 @@ fn a_login_token_that_was_split_over_cookies_is_put_together() {
         let again = format!("{0}; {0}; token.9=; token.0=\"{1}\"", parts.join("; "), &token[..letters]);
         assert_eq!(player(&server, &again), Ok(SUB.into()), "{letters}");
     }
-    let prefixed = Server::with(&[("login.cookie", "__Host-token")]);
+    let prefixed = App::with(&[("login.cookie", "__Host-token")]);
     assert_eq!(player(&prefixed, &split("__Host-token", &token, 3180).join("; ")), Ok(SUB.into()));
     assert_eq!(player(&prefixed, &split("token", &token, 3180).join("; ")), Err("00-00".to_owned()));
 }
 
 #[test]
 fn parts_of_a_login_cookie_are_never_guessed() {
-    let server = Server::start();
+    let server = App::start();
     let jane = LoginToken::valid().claim("payload", "x".repeat(4500)).mint();
     let eve = LoginToken::valid().claim("sub", "eve").mint();
     let parts = split("token", &jane, 2100);
@@ -219,10 +220,10 @@ fn parts_of_a_login_cookie_are_never_guessed() {
     assert_eq!(player(&server, &format!("token.4=x; {}", parts.join("; "))), Ok(SUB.into()));
     assert_eq!(player(&server, "token.4=x"), Err("00-00".to_owned()));
     // A client that names its login outright is not refused for cookies.
-    let bearer = Server::with(&[("login.bearer", "true")]);
+    let bearer = App::with(&[("login.bearer", "true")]);
     let request = bearer.get("/generate/token").header("Authorization", format!("Bearer {own}"));
     assert_eq!(request.header("Cookie", "token.1=tossed").send().status, 200);
-    let log = server.stop().log;
+    let log = server.log();
     for ((_, cause), line) in refused.iter().zip(log.iter().filter(|line| line.contains("00-01"))) {
         assert!(line.contains(cause), "{cause}: {line}");
     }
@@ -230,7 +231,7 @@ fn parts_of_a_login_cookie_are_never_guessed() {
 
 #[test]
 fn what_stands_around_a_login_token_is_named_in_the_log() {
-    let server = Server::start();
+    let server = App::start();
     let token = LoginToken::valid().mint();
     let encoded = token.replace('.', "%2E");
     let cases = [
@@ -262,7 +263,7 @@ fn what_stands_around_a_login_token_is_named_in_the_log() {
     for (value, _) in &cases {
         assert_eq!(player(&server, &format!("token={value}")), Err("00-01".to_owned()), "{value}");
     }
-    let log = server.stop().log;
+    let log = server.log();
     let lines: Vec<&String> = log.iter().filter(|line| line.contains("00-01")).collect();
     assert_eq!(lines.len(), cases.len());
     for ((value, cause), line) in cases.iter().zip(lines) {

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::stub::{Asked, Reply, Stub};
+use crate::stub::{ReceivedRequest, Reply, Stub};
 
 pub const APP: &str = "5d8cff3cd55b040010928b5b";
 pub const KEY_ID: &str = "app_67a11490f0305f4a391e9f8b";
@@ -43,7 +43,7 @@ struct State {
     users: Mutex<Vec<Value>>,
     /// For the next requests; later ones are handled as described.
     steps: Mutex<VecDeque<Step>>,
-    asked: Mutex<Vec<Asked>>,
+    asked: Mutex<Vec<ReceivedRequest>>,
     breaches: Mutex<Vec<String>>,
 }
 
@@ -99,7 +99,7 @@ impl DeskApi {
         self.all().iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect()
     }
 
-    pub fn all(&self) -> Vec<Asked> {
+    pub fn all(&self) -> Vec<ReceivedRequest> {
         self.state.asked.lock().unwrap().clone()
     }
 
@@ -132,7 +132,7 @@ pub fn decoded(text: &str) -> Option<String> {
 }
 
 impl State {
-    fn answer(&self, asked: &Asked) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Reply {
         self.asked.lock().unwrap().push(asked.clone());
         let step = self.steps.lock().unwrap().pop_front().unwrap_or(Step::Do);
         if let Step::Say(reply) = step {
@@ -147,7 +147,7 @@ impl State {
     }
 
     /// Checks a request against the description, and does what it asks for.
-    fn described(&self, asked: &Asked) -> Result<Reply, &'static str> {
+    fn described(&self, asked: &ReceivedRequest) -> Result<Reply, &'static str> {
         let login = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
         if asked.header("authorization") != Some(format!("Basic {login}").as_str()) {
             let refusal = json!({"errors": [{"code": "unauthorized", "title": "Authorization is required"}]});
@@ -228,7 +228,7 @@ impl State {
 }
 
 /// The visitor in the Chat API's documentation.
-fn visitor(asked: &Asked) -> Result<Reply, &'static str> {
+fn visitor(asked: &ReceivedRequest) -> Result<Reply, &'static str> {
     if asked.header("authorization") != Some(format!("Bearer {CHAT_TOKEN}").as_str()) {
         return Ok(Reply::Answer(401, json!({"error": "invalid_token"}).to_string()));
     }

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha384};
 use zendesk_token::http::openapi;
 
-use crate::harness::{ORIGIN, Server, output, usual};
+use crate::app::App;
+use crate::harness::{ORIGIN, output, usual};
 
 const SCRIPT: &str = include_str!("../src/http/script/jwt_fn.js");
 
@@ -15,7 +16,7 @@ fn etag(text: &str) -> String {
 
 #[test]
 fn the_documents_are_public_and_cacheable() {
-    let server = Server::start();
+    let server = App::start();
     for (path, text, content_type) in [
         ("/jwt_fn.js", SCRIPT, "text/javascript; charset=utf-8"),
         ("/openapi.json", openapi::text(), "application/json"),
@@ -47,7 +48,7 @@ fn the_documents_are_public_and_cacheable() {
 
 #[test]
 fn an_unchanged_document_is_answered_with_304() {
-    let server = Server::start();
+    let server = App::start();
     let tag = etag(SCRIPT);
     for (tags, status) in [
         (tag.clone(), 304),
@@ -69,7 +70,7 @@ fn an_unchanged_document_is_answered_with_304() {
 
 #[test]
 fn a_refusal_of_a_document_is_not_cacheable() {
-    let server = Server::start();
+    let server = App::start();
     for path in ["/jwt_fn.js", "/openapi.json"] {
         let answer = server.request("POST", path).header("Origin", ORIGIN).send();
         assert_eq!((answer.refusal().as_str(), answer.header("allow").as_deref()), ("405 00-09", Some("GET,HEAD")));

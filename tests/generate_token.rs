@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use crate::harness::{CHAT_SECRET, ORIGIN, Server};
+use crate::app::App;
+use crate::harness::{CHAT_SECRET, ORIGIN};
 use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open};
 
 #[test]
 fn a_login_cookie_gives_a_chat_token() {
-    let server = Server::start();
+    let server = App::start();
     let before = now();
     let answer = server.get("/generate/token").cookie(LoginToken::valid().mint()).send();
     let (header, claims) = open(&answer.token(), CHAT_SECRET);
@@ -23,7 +24,7 @@ fn a_login_cookie_gives_a_chat_token() {
 
 #[test]
 fn the_references_refusals_come_to_the_letter_and_in_its_order() {
-    let server = Server::start();
+    let server = App::start();
     let ask = |cookie: Option<LoginToken>| {
         let request = server.get("/generate/token");
         let answer = cookie.map_or(server.get("/generate/token"), |token| request.cookie(token.mint())).send();
@@ -46,7 +47,7 @@ fn the_references_refusals_come_to_the_letter_and_in_its_order() {
 
 #[test]
 fn accept_text_plain_gives_the_bare_token() {
-    let server = Server::start();
+    let server = App::start();
     let answer = server.get("/generate/token").cookie(LoginToken::valid().mint()).header("Accept", "text/plain").send();
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
@@ -57,7 +58,7 @@ fn accept_text_plain_gives_the_bare_token() {
 
 #[test]
 fn text_is_given_only_when_it_is_preferred_by_its_weight() {
-    let server = Server::start();
+    let server = App::start();
     let cookie = LoginToken::valid().mint();
     let plain = [
         "text/plain",
@@ -97,7 +98,7 @@ fn text_is_given_only_when_it_is_preferred_by_its_weight() {
 
 #[test]
 fn head_is_get_without_the_body() {
-    let server = Server::start();
+    let server = App::start();
     let answer = server.request("HEAD", "/generate/token").cookie(LoginToken::valid().mint()).send();
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
     assert!(answer.header("content-length").unwrap().parse::<usize>().unwrap() > 100);
@@ -106,7 +107,7 @@ fn head_is_get_without_the_body() {
 
 #[test]
 fn other_methods_are_refused_with_allow() {
-    let server = Server::start();
+    let server = App::start();
     for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW"] {
         let answer = server.request(method, "/generate/token").cookie(LoginToken::valid().mint()).send();
         assert_eq!(answer.refusal(), "405 00-09", "{method}");
@@ -116,7 +117,7 @@ fn other_methods_are_refused_with_allow() {
 
 #[test]
 fn other_paths_are_not_found() {
-    let server = Server::start();
+    let server = App::start();
     let paths = [
         "/",
         "/generate",
@@ -138,7 +139,7 @@ fn other_paths_are_not_found() {
 
 #[test]
 fn a_path_with_a_slash_too_many_is_told_what_is_wrong_with_it() {
-    let server = Server::start();
+    let server = App::start();
     let told = |method: &str, path: &str| {
         let answer = server.request(method, path).cookie(LoginToken::valid().mint()).send();
         assert_eq!(answer.refusal(), "404 00-08", "{path}");
@@ -163,13 +164,13 @@ fn a_path_with_a_slash_too_many_is_told_what_is_wrong_with_it() {
     {
         assert_eq!(told("GET", path), "Not found", "{path}");
     }
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert_eq!(log.matches("no such route: the path has a doubled or trailing slash").count(), slashes.len(), "{log}");
 }
 
 #[test]
 fn every_answer_has_the_headers_that_keep_it_safe() {
-    let server = Server::start();
+    let server = App::start();
     let cookie = LoginToken::valid().mint();
     let answers = [
         server.get("/generate/token").cookie(&cookie).send(),
@@ -191,7 +192,7 @@ fn every_answer_has_the_headers_that_keep_it_safe() {
 
 #[test]
 fn the_name_comes_from_the_first_claim_that_is_there() {
-    let server = Server::with(&[("chat.name_from", "nickname, username,email")]);
+    let server = App::with(&[("chat.name_from", "nickname, username,email")]);
     let name = |token: LoginToken| {
         let answer = server.get("/generate/token").cookie(token.mint()).send();
         open(&answer.token(), CHAT_SECRET).1["name"].as_str().unwrap().to_owned()
@@ -206,7 +207,7 @@ fn the_name_comes_from_the_first_claim_that_is_there() {
 
 #[test]
 fn the_longest_sub_and_email_that_zendesk_takes_are_taken() {
-    let server = Server::start();
+    let server = App::start();
     let email = format!("{}@{}example.com", "j".repeat(64), "example.".repeat(22) + "x.");
     assert_eq!(email.len(), 254);
     let longest = LoginToken::valid().claim("sub", "8".repeat(255)).claim("email", email.as_str());
@@ -218,7 +219,7 @@ fn the_longest_sub_and_email_that_zendesk_takes_are_taken() {
 
 #[test]
 fn a_player_without_an_email_gets_one_from_the_fallback_domain() {
-    let server = Server::with(&[("chat.fallback_email_domain", "players.example.com")]);
+    let server = App::with(&[("chat.fallback_email_domain", "players.example.com")]);
     let ask = |token: LoginToken| server.get("/generate/token").cookie(token.mint()).send();
     for token in [LoginToken::valid().without("email"), LoginToken::valid().claim("email", "")] {
         let (_, claims) = open(&ask(token).token(), CHAT_SECRET);
@@ -233,7 +234,7 @@ fn a_player_without_an_email_gets_one_from_the_fallback_domain() {
 
 #[test]
 fn the_lifetime_is_a_setting() {
-    let server = Server::with(&[("chat.lifetime", "7m")]);
+    let server = App::with(&[("chat.lifetime", "7m")]);
     let answer = server.get("/generate/token").cookie(LoginToken::valid().mint()).send();
     let (_, claims) = open(&answer.token(), CHAT_SECRET);
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 420);
@@ -241,7 +242,7 @@ fn the_lifetime_is_a_setting() {
 
 #[test]
 fn the_cookies_name_is_a_setting() {
-    let server = Server::with(&[("login.cookie", "__Host-login")]);
+    let server = App::with(&[("login.cookie", "__Host-login")]);
     let token = LoginToken::valid().mint();
     assert_eq!(server.get("/generate/token").cookie(&token).send().refusal(), "401 00-00");
     assert_eq!(server.get("/generate/token").header("Cookie", format!("__Host-login={token}")).send().status, 200);

@@ -1,4 +1,4 @@
-//! One running service for each test, and nothing left behind.
+//! Starts the service in a process for one test, and kills it when the test ends.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -19,8 +19,8 @@ pub const SUPPORT_SDK_SECRET: &str = "6a09e667f3bcc908b2fb1366ea957d3e3adec17512
 pub const KEY_ID: &str = "app_5f0d1a7b3c11";
 pub const ORIGIN: &str = "https://shop.example.com";
 
-/// Longest that any single step of a test waits.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for something that has to happen. A test takes this long only when it fails, or when the machine is that slow.
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 const USUAL: [(&str, &str); 5] = [
     ("listen", "127.0.0.1:0"),
@@ -30,7 +30,7 @@ const USUAL: [(&str, &str); 5] = [
     ("cors.origins", ORIGIN),
 ];
 
-/// What configures the other products beside Chat.
+/// Settings of the products other than Chat.
 pub const OTHER_PRODUCTS: [(&str, &str); 4] = [
     ("messaging.secret", MESSAGING_SECRET),
     ("messaging.key_id", KEY_ID),
@@ -38,10 +38,10 @@ pub const OTHER_PRODUCTS: [(&str, &str); 4] = [
     ("support_sdk.secret", SUPPORT_SDK_SECRET),
 ];
 
-/// What `check` warns of where it is not set.
+/// Settings that `check` warns about when they are not set.
 pub const RECOMMENDED: [(&str, &str); 2] = [("login.project_id", PROJECT), ("login.max_lifetime", "24h")];
 
-/// The binary, with no environment but the settings named.
+/// The binary, with these settings as its only environment.
 pub fn command(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zendesk-token"));
     command.args(arguments).env_clear();
@@ -75,12 +75,12 @@ pub fn usual<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     settings.into_iter().collect()
 }
 
-/// The usual settings and the recommended ones, with some changed: `check` has no warning of its own.
+/// The usual and the recommended settings with some changed: `check` gives no warning about them.
 pub fn recommended<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     usual(&[&RECOMMENDED, changes].concat())
 }
 
-/// A service in a process of its own; killed when dropped.
+/// A service process, which is killed when dropped.
 pub struct Server {
     child: Child,
     log: Receiver<String>,
@@ -89,7 +89,7 @@ pub struct Server {
     pub admin: SocketAddr,
 }
 
-/// How a service ended.
+/// The end of a service process.
 pub struct Stopped {
     pub status: ExitStatus,
     pub took: Duration,
@@ -110,7 +110,7 @@ impl Server {
         Self::with(&[&OTHER_PRODUCTS[..], changes].concat())
     }
 
-    /// Starts a command that serves, and waits until its log says where.
+    /// Starts a command that serves, and waits until it logs its addresses.
     pub fn run(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -141,12 +141,12 @@ impl Server {
         client::connect(self.public)
     }
 
-    /// What was printed until the service was up.
+    /// The lines printed until the service was up.
     pub fn take_seen(&mut self) -> Vec<String> {
         std::mem::take(&mut self.seen)
     }
 
-    /// Standard error, where the command was told to pipe it.
+    /// Standard error of a command that pipes it.
     pub fn take_stderr(&mut self) -> ChildStderr {
         self.child.stderr.take().unwrap()
     }
@@ -169,7 +169,7 @@ impl Server {
         self.wait()
     }
 
-    /// Waits for the end, and takes what was still to be read of the log.
+    /// Waits for the end, and reads the rest of the log.
     pub fn wait(mut self) -> Stopped {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
@@ -192,7 +192,7 @@ impl Drop for Server {
     }
 }
 
-/// A member of the first log line that has it, in either format.
+/// A field of the first log line that has it, in JSON or text.
 fn address(log: &[String], name: &str) -> Option<SocketAddr> {
     log.iter().find_map(|line| {
         let text = line.split_once(&format!(" {name}=")).or_else(|| line.split_once(&format!("\"{name}\":\"")))?.1;
@@ -200,19 +200,19 @@ fn address(log: &[String], name: &str) -> Option<SocketAddr> {
     })
 }
 
-/// Sends a signal by the shell's own `kill`, which is everywhere.
+/// Sends a signal with the shell's builtin `kill`, which needs no package.
 pub fn send_signal(name: &str, process: &str) {
     let kill = format!("kill -{name} {process}");
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
-/// Says what a test lacks to run; an error where all is expected to be there.
+/// Reports a test that cannot run here; with CI=true this fails.
 pub fn skip(what: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{what}");
     let _ = writeln!(std::io::stderr(), "skipped: {what}");
 }
 
-/// Memory that a process holds, in KiB (`proc_pid_status(5)`).
+/// Resident memory of a process in KiB (`proc_pid_status(5)`).
 pub fn resident_kib(process: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

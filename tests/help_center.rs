@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use zendesk_token::config::products::Product;
 
-use crate::harness::{HELP_CENTER_SECRET, MESSAGING_SECRET, Server};
+use crate::app::App;
+use crate::harness::{HELP_CENTER_SECRET, MESSAGING_SECRET};
 use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open_for};
 
-fn claims(server: &Server, token: &LoginToken) -> Value {
+fn claims(server: &App, token: &LoginToken) -> Value {
     let token = server.get("/help-center/token").cookie(token.mint()).send().token();
     let (header, claims) = open_for(Product::HelpCenter, &token, HELP_CENTER_SECRET);
     assert_eq!(header, json!({"typ": "JWT", "alg": "HS256"}));
@@ -15,7 +16,7 @@ fn claims(server: &Server, token: &LoginToken) -> Value {
 
 #[test]
 fn a_login_cookie_gives_a_help_center_token() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let before = now();
     let told = claims(&server, &LoginToken::valid());
     let (iat, jti) = (told["iat"].as_i64().unwrap(), told["jti"].as_str().unwrap());
@@ -27,7 +28,7 @@ fn a_login_cookie_gives_a_help_center_token() {
 
 #[test]
 fn the_email_is_needed_and_is_the_name_where_there_is_no_other() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let ask = |token: LoginToken| server.get("/help-center/token").cookie(token.mint()).send();
     assert_eq!(ask(LoginToken::valid().without("email")).refusal(), "422 00-03");
     assert_eq!(ask(LoginToken::valid().without("sub")).refusal(), "422 00-02");
@@ -35,7 +36,7 @@ fn the_email_is_needed_and_is_the_name_where_there_is_no_other() {
     assert_eq!(claims(&server, &LoginToken::valid().without("username"))["name"], EMAIL);
     assert_eq!(claims(&server, &LoginToken::valid().claim("name", "Jane D."))["name"], "Jane D.");
     assert_eq!(claims(&server, &LoginToken::valid().claim("email", "žofie@example.com"))["email"], "žofie@example.com");
-    let fallback = Server::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
+    let fallback = App::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
     let email = format!("{SUB}@players.example.com");
     assert_eq!(claims(&fallback, &LoginToken::valid().without("email"))["email"], email);
     let chat = fallback.get("/generate/token").cookie(LoginToken::valid().without("email").mint()).send();
@@ -45,7 +46,7 @@ fn the_email_is_needed_and_is_the_name_where_there_is_no_other() {
 /// Only for Chat does Zendesk forbid emails that are not ASCII; mailboxes may have such names (RFC 6531).
 #[test]
 fn letters_of_any_script_may_stand_before_the_at_in_their_normal_form() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     for email in ["žofie@example.com", "用户@example.com", "Дора.2@example.com", "a!#$%&'*+-/=?^_`{|}~z@a-1.example.co"]
     {
         assert_eq!(claims(&server, &LoginToken::valid().claim("email", email))["email"], email);
@@ -70,7 +71,7 @@ fn letters_of_any_script_may_stand_before_the_at_in_their_normal_form() {
 #[test]
 fn nobody_claims_an_email_that_is_made_up_for_another() {
     let domain = ("chat.fallback_email_domain", "players.example.com");
-    let server = Server::with_all_products(&[domain]);
+    let server = App::with_all_products(&[domain]);
     for email in [format!("{SUB}@players.example.com"), "eve@Players.EXAMPLE.com".to_owned()] {
         let eve = LoginToken::valid().claim("sub", "11111111-2222-3333-4444-555555555555").claim("email", email).mint();
         for path in ["/generate/token", "/help-center/token"] {
@@ -123,13 +124,13 @@ fn nobody_claims_an_email_that_is_made_up_for_another() {
         let told = open_for(Product::Messaging, &messaging.token(), MESSAGING_SECRET).1;
         assert!(told.get("email").is_none(), "trimmed, it is of the domain: {told}");
     }
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert!(log.contains("claim email has the fallback email domain"), "{log}");
 }
 
 #[test]
 fn the_name_comes_from_the_claims_of_its_own_setting() {
-    let server = Server::with_all_products(&[("help_center.name_from", "nickname,email")]);
+    let server = App::with_all_products(&[("help_center.name_from", "nickname,email")]);
     assert_eq!(claims(&server, &LoginToken::valid().claim("nickname", "jd"))["name"], "jd");
     assert_eq!(claims(&server, &LoginToken::valid())["name"], EMAIL);
 }

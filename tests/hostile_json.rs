@@ -9,12 +9,12 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use serde_json::{Value, json};
 use zendesk_token::login::json::{Json, member};
 
-use crate::client::Request;
+use crate::app::App;
 use crate::conflict::run;
 use crate::demo::{demo, post, shop};
 use crate::desk_api::{DeskApi, EMAIL, Step};
 use crate::harness::{
-    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, SUPPORT_SDK_SECRET, Server, output,
+    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, SUPPORT_SDK_SECRET, output,
 };
 use crate::inspect::inspect;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
@@ -216,7 +216,7 @@ fn what_cannot_be_read_of_a_refusal_does_not_lose_the_rest() {
 
 #[test]
 fn the_service_refuses_it_and_goes_on() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let login = LoginToken::valid().mint();
     let ask = |body: String| {
         let request = server.request("POST", "/support-sdk/token").header("Content-Type", "application/json");
@@ -224,7 +224,7 @@ fn the_service_refuses_it_and_goes_on() {
     };
     let is_there = || {
         assert_eq!(server.get("/generate/token").cookie(&login).send().status, 200);
-        assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
+        assert_eq!(server.admin("GET", "/ready").send().status, 200);
     };
     for (number, value) in hostile(16 * 1024 - AROUND).iter().enumerate() {
         assert_eq!(ask(value.clone()).refusal(), "400 00-10");
@@ -243,7 +243,6 @@ fn the_service_refuses_it_and_goes_on() {
             is_there();
         }
     }
-    assert_eq!(server.stop().status.code(), Some(0));
 }
 
 #[test]
@@ -269,7 +268,6 @@ fn a_revocation_answer_of_it_is_no_answer() {
         assert_eq!(ask(401, revoked).refusal(), "401 00-01", "what nobody reads does no harm");
         assert_eq!(ask(204, String::new()).status, 200);
     }
-    assert_eq!(server.stop().status.code(), Some(0));
 }
 
 /// Answers in place of a key set, and whether each contains valid keys.
@@ -298,14 +296,13 @@ fn keys_among_it_end_nothing() {
                 let refusal = published_keys::ask(&server, &fixture("refused/kid_unknown.jwt")).refusal();
                 assert!(["401 00-01", "503 00-07"].contains(&refusal.as_str()), "{refusal}");
                 assert_eq!(published_keys::ask(&server, &token("key_a")).status, 200, "the keys at hand go on serving");
-                assert_eq!(Request::new(server.admin, "GET", "/ready").send().status, 200);
+                assert_eq!(server.admin("GET", "/ready").send().status, 200);
                 let url = api.url();
                 let check = output(&["check", "--online"], &rs256(&url, &[]));
                 let told = inspect(&[], &rs256(&url, &[]), token("key_a"));
                 // Another test checks whether one invalid key affects the others.
                 assert!(check.status.code() == Some(1) || is_good && check.status.code() == Some(0));
                 assert!(told.status == Some(1) || is_good && told.status == Some(0), "{}{}", told.out, told.err);
-                assert_eq!(server.stop().status.code(), Some(0));
             });
         }
     });

@@ -4,9 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use crate::client::Request;
 use crate::login_api::{LoginApi, fixture, keys_path};
-use crate::published_keys::{INVALID, ask, ask_at, is_ready, ready, serve, token, until};
+use crate::published_keys::{INVALID, ask, is_ready, ready, serve, token, until};
 use crate::stub::Reply;
 
 const UNAVAILABLE: &str = "503 00-07";
@@ -18,7 +17,7 @@ fn a_start_without_the_api_works_once_it_is_there() {
     let server = serve(&format!("http://{address}"), &[]);
     assert!(!is_ready(&server));
     assert_eq!(server.get("/health").send().status, 503);
-    assert_eq!(Request::new(server.admin, "GET", "/live").send().status, 200);
+    assert_eq!(server.admin("GET", "/live").send().status, 200);
     assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
     assert_eq!(ask(&server, &token("key_a")).header("retry-after").as_deref(), Some("1"));
     let _api = LoginApi::at(address);
@@ -54,9 +53,9 @@ fn made_up_kids_leave_room_for_players_while_the_api_is_slow() {
     // Two of eight may wait for keys.
     let server = ready(&api, &[("limits.requests_in_flight", "8")]);
     api.reply(&keys_path(), Reply::Late(Duration::from_secs(3), 200, fixture("first.json")));
-    let (address, unknown) = (server.public, fixture("refused/kid_unknown.jwt"));
+    let unknown = fixture("refused/kid_unknown.jwt");
     thread::scope(|scope| {
-        let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| ask_at(address, &unknown).refusal())).collect();
+        let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| ask(&server, &unknown).refusal())).collect();
         until("asked", || api.asked(&keys_path()) == 2);
         // The second request may still be on its way; from the third on there is no slot.
         let turned_away = || (0..3).all(|_| ask(&server, &unknown).refusal() == UNAVAILABLE);
@@ -140,11 +139,11 @@ fn an_answer_that_is_no_key_set_keeps_the_old_keys() {
     assert_eq!(trap.asked(&keys_path()), 0, "no redirect is followed");
     api.publish("rotated.json");
     until("well again", || ask(&server, &token("key_c")).status == 200);
-    let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
+    let metrics = server.admin("GET", "/metrics").send().body;
     let failed =
         metrics.lines().find_map(|line| line.strip_prefix(r#"zendesk_token_key_fetches_total{outcome="failed"} "#));
     assert!(failed.unwrap().parse::<u32>().unwrap() >= 11, "{metrics}");
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     for told in ["status 500", "status 302", "two keys with the same kid", "over 100 KiB", "did not answer within 5 s"]
     {
         assert!(log.contains(told), "{told}: {log}");

@@ -1,4 +1,4 @@
-//! A Login API on loopback that can be slow, wrong, huge, redirecting, gone and rotated.
+//! A Login API on loopback that answers as a test sets it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::login_tokens::PROJECT;
-use crate::stub::{Asked, Reply, Stub};
+use crate::stub::{ReceivedRequest, Reply, Stub};
 
 /// The path of the login project's keys.
 pub fn keys_path() -> String {
@@ -32,15 +32,15 @@ pub struct LoginApi {
 #[derive(Default)]
 struct Shared {
     replies: Mutex<BTreeMap<String, Reply>>,
-    asked: Mutex<Vec<Asked>>,
-    /// How far its clock is ahead of ours, in seconds.
+    asked: Mutex<Vec<ReceivedRequest>>,
+    /// Seconds by which its clock is ahead.
     ahead: Mutex<i64>,
-    /// Whether a cache has kept its answers for a while.
+    /// Whether its answers come from a cache, with an age.
     is_cached: AtomicBool,
 }
 
 impl LoginApi {
-    /// Publishes the first key set, and says of every token that it stands.
+    /// Publishes the first key set, and confirms every token.
     pub fn start() -> Self {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
@@ -48,7 +48,7 @@ impl LoginApi {
     pub fn at(address: SocketAddr) -> Self {
         let shared = Arc::new(Shared::default());
         let answering = Arc::clone(&shared);
-        let api = Self { stub: Stub::start(address, move |asked| answering.answer(asked)), shared };
+        let api = Self { stub: Stub::start(address, move |request| answering.answer(request)), shared };
         api.reply(&keys_path(), Reply::Answer(200, fixture("first.json")));
         api.reply(VALIDATE_PATH, Reply::Answer(204, String::new()));
         api
@@ -62,7 +62,7 @@ impl LoginApi {
         self.stub.url()
     }
 
-    /// How requests for a path are answered, or those with a body.
+    /// Sets the answer to requests for `path`, or to requests whose body is `path`.
     pub fn reply(&self, path: &str, reply: Reply) {
         self.shared.replies.lock().unwrap().insert(path.to_owned(), reply);
     }
@@ -79,9 +79,9 @@ impl LoginApi {
         self.shared.is_cached.store(true, Ordering::Relaxed);
     }
 
-    /// How often a path was asked for.
+    /// The number of requests for a path.
     pub fn asked(&self, path: &str) -> usize {
-        self.shared.asked.lock().unwrap().iter().filter(|asked| asked.target == path).count()
+        self.shared.asked.lock().unwrap().iter().filter(|request| request.target == path).count()
     }
 
     /// Method and body of the last request for a path.
@@ -89,18 +89,18 @@ impl LoginApi {
         let asked = self.shared.asked.lock().unwrap();
         asked
             .iter()
-            .rfind(|asked| asked.target == path)
-            .map(|asked| (asked.method.clone(), asked.body.clone()))
+            .rfind(|request| request.target == path)
+            .map(|request| (request.method.clone(), request.body.clone()))
             .unwrap()
     }
 }
 
 impl Shared {
-    fn answer(&self, asked: Asked) -> (String, Reply) {
+    fn answer(&self, request: ReceivedRequest) -> (String, Reply) {
         let replies = self.replies.lock().unwrap();
-        let reply = replies.get(&asked.body).or(replies.get(&asked.target)).cloned();
+        let reply = replies.get(&request.body).or(replies.get(&request.target)).cloned();
         drop(replies);
-        self.asked.lock().unwrap().push(asked);
+        self.asked.lock().unwrap().push(request);
         let ahead = *self.ahead.lock().unwrap();
         let shift = Duration::from_secs(ahead.unsigned_abs());
         let now = SystemTime::now();

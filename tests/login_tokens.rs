@@ -1,7 +1,6 @@
-//! Login tokens for tests, and a second opinion on the tokens that come out.
+//! Builds login tokens and opens issued tokens, with `RustCrypto`, which shares no code with the service.
 //!
-//! Signed and checked with `RustCrypto`, which shares no code with the service. The default is a valid
-//! token, so a test states only its defect.
+//! The default login token is valid, so a test states only its defect.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,7 +26,7 @@ pub struct LoginToken {
 }
 
 impl LoginToken {
-    /// A token of a player signed in a minute ago, for a day.
+    /// A token of a player who signed in a minute ago, for a day.
     pub fn valid() -> Self {
         Self::at(now())
     }
@@ -68,18 +67,18 @@ impl LoginToken {
     }
 }
 
-/// A compact JWS of header and payload as they stand.
+/// A compact JWS of exactly this header and payload.
 pub fn sign(header: &str, payload: &str, secret: &[u8]) -> String {
     sign_message(&format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload)), secret)
 }
 
-/// A message as it stands, with its signature.
+/// Exactly this message, with its signature.
 pub fn sign_message(message: &str, secret: &[u8]) -> String {
     let signature = URL_SAFE_NO_PAD.encode(hmac(secret, message).finalize().into_bytes());
     format!("{message}.{signature}")
 }
 
-/// Header and claims of a token whose signature holds.
+/// Header and claims of a token, whose signature must be valid.
 pub fn open(token: &str, secret: &str) -> (Value, Value) {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
@@ -89,7 +88,7 @@ pub fn open(token: &str, secret: &str) -> (Value, Value) {
     (json(header), json(payload))
 }
 
-/// Header and claims of a token for `product`, once they are seen to be signed and to keep its rules.
+/// Header and claims of a token for `product`, which must be signed and keep the product's rules.
 pub fn open_for(product: Product, token: &str, secret: &str) -> (Value, Value) {
     let (header, claims) = open(token, secret);
     let object = |json: &Value| serde_json::from_value::<Object>(json.clone()).unwrap();

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use zendesk_token::config::products::Product;
 
-use crate::harness::{HELP_CENTER_SECRET, KEY_ID, MESSAGING_SECRET, ORIGIN, Server};
+use crate::app::App;
+use crate::harness::{HELP_CENTER_SECRET, KEY_ID, MESSAGING_SECRET, ORIGIN};
 use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open_for};
 
-fn claims(server: &Server, token: &LoginToken) -> Value {
+fn claims(server: &App, token: &LoginToken) -> Value {
     let token = server.get("/messaging/token").cookie(token.mint()).send().token();
     let (header, claims) = open_for(Product::Messaging, &token, MESSAGING_SECRET);
     assert_eq!(header, json!({"typ": "JWT", "alg": "HS256", "kid": KEY_ID}));
@@ -15,7 +16,7 @@ fn claims(server: &Server, token: &LoginToken) -> Value {
 
 #[test]
 fn a_login_cookie_gives_a_messaging_token() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let before = now();
     let claims = claims(&server, &LoginToken::valid());
     let (iat, jti) = (claims["iat"].as_i64().unwrap(), claims["jti"].as_str().unwrap());
@@ -28,7 +29,7 @@ fn a_login_cookie_gives_a_messaging_token() {
 
 #[test]
 fn every_token_has_an_id_of_128_random_bits() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let ids: Vec<Value> = (0..20).map(|_| claims(&server, &LoginToken::valid())["jti"].clone()).collect();
     for (index, id) in ids.iter().enumerate() {
         let id = id.as_str().unwrap();
@@ -42,7 +43,7 @@ fn the_email_goes_as_the_setting_says_and_is_vouched_for_only_when_that_is_set()
     for (email, sent, vouched) in
         [("unverified", Some(EMAIL), None), ("verified", Some(EMAIL), Some(true)), ("omit", None, None)]
     {
-        let server = Server::with_all_products(&[("messaging.email", email)]);
+        let server = App::with_all_products(&[("messaging.email", email)]);
         let told = claims(&server, &LoginToken::valid());
         assert_eq!((told["email"].as_str(), told["email_verified"].as_bool()), (sent, vouched), "{email}");
         // The login's own claim does not count.
@@ -55,7 +56,7 @@ fn the_email_goes_as_the_setting_says_and_is_vouched_for_only_when_that_is_set()
 
 #[test]
 fn a_player_without_email_or_name_is_no_stranger() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     for email in [json!(null), json!(""), json!(7)] {
         let told = claims(&server, &LoginToken::valid().claim("email", email));
         assert!(told.get("email").is_none());
@@ -65,7 +66,7 @@ fn a_player_without_email_or_name_is_no_stranger() {
     assert!(nameless.get("name").is_none() && nameless.get("email").is_none(), "{nameless}");
     let by_email = claims(&server, &LoginToken::valid().without("username"));
     assert_eq!(by_email["name"], EMAIL);
-    let kept_back = Server::with_all_products(&[("messaging.email", "omit")]);
+    let kept_back = App::with_all_products(&[("messaging.email", "omit")]);
     let told = claims(&kept_back, &LoginToken::valid().without("username")).to_string();
     assert!(!told.contains(EMAIL), "as a name too");
     for claim in ["username", "name"] {
@@ -87,7 +88,7 @@ fn a_player_without_email_or_name_is_no_stranger() {
 
 #[test]
 fn what_messaging_could_not_take_is_refused() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let ask = |token: LoginToken| server.get("/messaging/token").cookie(token.mint()).send();
     for sub in [EMAIL, "+4930123456", "8".repeat(256).as_str(), "a\nb", " a"] {
         assert_eq!(ask(LoginToken::valid().claim("sub", sub)).refusal(), "422 00-04", "{sub:?}");
@@ -107,7 +108,7 @@ fn what_messaging_could_not_take_is_refused() {
 #[test]
 fn an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the_token() {
     for setting in ["unverified", "verified"] {
-        let server = Server::with_all_products(&[("messaging.email", setting)]);
+        let server = App::with_all_products(&[("messaging.email", setting)]);
         for email in
             [" jane@example.com", "jane@example.com ", "\tjane@example.com\r\n", "\u{3000}jane@example.com\u{a0}"]
         {
@@ -133,7 +134,7 @@ fn an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the
 
 #[test]
 fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
-    let server = Server::with_all_products(&[("messaging.email", "verified")]);
+    let server = App::with_all_products(&[("messaging.email", "verified")]);
     let odd = [json!(0.0), json!(-1), json!("no"), json!(" false"), json!([]), json!({}), json!([true])];
     for unconfirmed in [json!(false), json!("false"), json!("False"), json!(0), json!("0")].into_iter().chain(odd) {
         let token = LoginToken::valid().claim("email_verified", unconfirmed.clone());
@@ -151,9 +152,9 @@ fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
         assert_eq!(claims(&server, &token)["email_verified"], true, "{said}");
         assert_eq!(server.get("/help-center/token").cookie(token.mint()).send().status, 200, "{said}");
     }
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert!(log.contains("claim email_verified is not true, and this product identifies the player by email"), "{log}");
-    let fallback = Server::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
+    let fallback = App::with_all_products(&[("help_center.fallback_email_domain", "players.example.com")]);
     let without = LoginToken::valid().without("email").claim("email_verified", false).mint();
     assert_eq!(fallback.get("/help-center/token").cookie(without).send().status, 200, "that email is ours");
 }
@@ -161,7 +162,7 @@ fn a_login_that_says_its_email_is_unconfirmed_is_not_vouched_for() {
 #[test]
 fn only_logins_of_the_types_that_are_set_are_vouched_for() {
     let settings = [("messaging.email", "verified"), ("messaging.verified_types", "email, phone")];
-    let server = Server::with_all_products(&settings);
+    let server = App::with_all_products(&settings);
     let vouched = |token: LoginToken| claims(&server, &token).get("email_verified").map(|vouched| vouched == true);
     for own in ["email", "phone"] {
         assert_eq!(vouched(LoginToken::valid().claim("type", own)), Some(true), "{own}");
@@ -176,7 +177,7 @@ fn only_logins_of_the_types_that_are_set_are_vouched_for() {
 
 #[test]
 fn the_lifetime_is_a_setting_and_never_outlives_the_login() {
-    let server = Server::with_all_products(&[("messaging.lifetime", "24h")]);
+    let server = App::with_all_products(&[("messaging.lifetime", "24h")]);
     let lives = |token: &LoginToken| {
         let told = claims(&server, token);
         told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap()
@@ -187,7 +188,7 @@ fn the_lifetime_is_a_setting_and_never_outlives_the_login() {
 
 #[test]
 fn a_page_gets_it_as_json_or_text_and_may_read_every_answer() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let cookie = LoginToken::valid().mint();
     for path in ["/messaging/token", "/help-center/token"] {
         let (product, secret) = match path {

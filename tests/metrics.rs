@@ -1,18 +1,22 @@
 //! Metrics: what they count, and that no text from outside becomes a label.
 
-use std::io::Read;
 use std::time::Duration;
 
 use zendesk_token::http::error::ErrorCode;
 
-use crate::client::Request;
-use crate::harness::{ORIGIN, Server};
+use crate::app::App;
+use crate::client::Answer;
+use crate::harness::ORIGIN;
 use crate::login_api::LoginApi;
 use crate::login_tokens::LoginToken;
 use crate::published_keys::{ask, ready, token, until};
 
-fn scrape(server: &Server) -> String {
-    let answer = Request::new(server.admin, "GET", "/metrics").send();
+fn scrape(server: &App) -> String {
+    read(server.admin("GET", "/metrics").send())
+}
+
+/// The text of the metrics.
+pub fn read(answer: Answer) -> String {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!((answer.status, answer.header("content-type").as_deref()), (200, Some(content_type)));
     assert!(answer.body.ends_with("# EOF\n"));
@@ -20,14 +24,14 @@ fn scrape(server: &Server) -> String {
 }
 
 /// The value of the one series of this name and these labels.
-fn value(text: &str, series: &str) -> f64 {
+pub fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
 }
 
 #[test]
 fn every_exchange_is_counted_by_product_and_outcome_from_zero_on() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let before = scrape(&server);
     for product in ["chat", "messaging", "help-center", "support-sdk"] {
         for outcome in ["issued"].into_iter().chain(ErrorCode::ALL.map(ErrorCode::code)) {
@@ -85,7 +89,7 @@ fn every_exchange_is_counted_by_product_and_outcome_from_zero_on() {
 
 #[test]
 fn no_text_from_outside_becomes_a_label() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let before = scrape(&server).lines().count();
     for path in ["/marker", "/generate/token/marker", "/generate/token?marker"] {
         let request = server.request("MARKER", path).header("Origin", "https://marker.example").cookie("marker");
@@ -97,31 +101,10 @@ fn no_text_from_outside_becomes_a_label() {
 }
 
 #[test]
-fn connections_and_requests_are_counted_while_they_are_there() {
-    let server = Server::with(&[("limits.connections", "2"), ("limits.request_timeout", "10s")]);
-    let open = |listener: &str, count: f64| {
-        let series = format!("zendesk_token_connections_open{{listener=\"{listener}\"}}");
-        until("counted", || (value(&scrape(&server), &series) - count).abs() < 0.5);
-    };
-    open("public", 0.0);
-    let held = [server.connect(), server.connect()];
-    open("public", 2.0);
-    let mut refused = server.connect();
-    assert_eq!(refused.read(&mut [0; 1]).unwrap_or(0), 0, "closed at once");
-    let text = scrape(&server);
-    assert!((value(&text, "zendesk_token_connections_refused_total{listener=\"public\"}") - 1.0).abs() < 0.5);
-    assert!(value(&text, "zendesk_token_connections_refused_total{listener=\"admin\"}").abs() < 0.5);
-    // The scrape's own; the one before it may take a moment to end.
-    open("admin", 1.0);
-    drop(held);
-    open("public", 0.0);
-}
-
-#[test]
 fn requests_under_way_are_counted() {
     let api = LoginApi::start();
     let url = api.url();
-    let server = Server::with(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
+    let server = App::with(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
     let in_flight = || value(&scrape(&server), "zendesk_token_requests_in_flight");
     assert!(in_flight().abs() < 0.5);
     let late = crate::stub::Reply::Late(Duration::from_secs(2), 204, String::new());
@@ -139,7 +122,7 @@ fn requests_under_way_are_counted() {
 #[test]
 fn the_age_of_published_keys_is_told_where_there_are_any() {
     let age = "zendesk_token_key_age_seconds";
-    assert!(!scrape(&Server::start()).lines().any(|line| line.starts_with(age)), "HS256 has none");
+    assert!(!scrape(&App::start()).lines().any(|line| line.starts_with(age)), "HS256 has none");
     let api = LoginApi::start();
     let server = ready(&api, &[]);
     assert_eq!(ask(&server, &token("key_a")).status, 200);
@@ -148,24 +131,4 @@ fn the_age_of_published_keys_is_told_where_there_are_any() {
     let seconds: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
     assert!((0.0..60.0).contains(&seconds), "{line}");
     assert!((value(&text, "zendesk_token_verifications_total{key=\"published\"}") - 1.0).abs() < 0.5);
-}
-
-#[test]
-fn the_process_and_its_release_are_told() {
-    let server = Server::start();
-    let text = scrape(&server);
-    let build = format!("zendesk_token_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
-    assert!((value(&text, &build) - 1.0).abs() < 0.5);
-    let resident = value(&text, "process_resident_memory_bytes");
-    assert!((1e6..1e9).contains(&resident), "{resident}");
-    assert!((5.0..500.0).contains(&value(&text, "process_open_fds")));
-    assert!(value(&text, "process_max_fds") > 100.0);
-    let started = value(&text, "process_start_time_seconds");
-    let now = f64::from(u32::try_from(crate::login_tokens::now()).unwrap());
-    assert!((now - 120.0..now + 5.0).contains(&started), "{started} {now}");
-    let spent = value(&text, "process_cpu_seconds_total");
-    for _ in 0..200 {
-        server.get("/generate/token").send();
-    }
-    until("spent", || value(&scrape(&server), "process_cpu_seconds_total") > spent);
 }

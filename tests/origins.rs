@@ -2,11 +2,13 @@
 
 use zendesk_token::config::origin::{OriginPattern, is_safe_to_call};
 
+use crate::app::App;
 use crate::client::Answer;
-use crate::harness::{ORIGIN, Server, command, output, recommended, usual};
+use crate::harness::{ORIGIN, usual};
 use crate::login_tokens::LoginToken;
+use crate::settings::{load, problems};
 
-fn ask(server: &Server, origin: &str) -> Answer {
+fn ask(server: &App, origin: &str) -> Answer {
     server.get("/generate/token").cookie(LoginToken::valid().mint()).header("Origin", origin).send()
 }
 
@@ -14,7 +16,7 @@ fn ask(server: &Server, origin: &str) -> Answer {
 fn an_allowed_origin_may_read_every_answer() {
     let origins =
         "https://shop.example.com,https://*.games.example,http://localhost:3000,capacitor://localhost,app://-";
-    let server = Server::with(&[("cors.origins", origins)]);
+    let server = App::with(&[("cors.origins", origins)]);
     for origin in [
         ORIGIN,
         "https://eu.games.example",
@@ -42,7 +44,7 @@ fn an_allowed_origin_may_read_every_answer() {
 #[test]
 fn a_foreign_origin_is_refused_before_its_token_is_read() {
     let server =
-        Server::with(&[("cors.origins", "https://shop.example.com,https://*.games.example,capacitor://localhost")]);
+        App::with(&[("cors.origins", "https://shop.example.com,https://*.games.example,capacitor://localhost")]);
     let foreign = [
         "null",
         "file://",
@@ -92,7 +94,7 @@ fn a_foreign_origin_is_refused_before_its_token_is_read() {
 
 #[test]
 fn two_origin_headers_are_a_malformed_request() {
-    let server = Server::start();
+    let server = App::start();
     let twice = server.get("/generate/token").header("Origin", ORIGIN).header("Origin", ORIGIN);
     let answer = twice.cookie(LoginToken::valid().mint()).send();
     assert_eq!(answer.refusal(), "400 00-10");
@@ -101,7 +103,7 @@ fn two_origin_headers_are_a_malformed_request() {
 
 #[test]
 fn a_request_without_origin_is_served() {
-    let server = Server::start();
+    let server = App::start();
     let answer = server.get("/generate/token").cookie(LoginToken::valid().mint()).send();
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("access-control-allow-origin"), None);
@@ -109,7 +111,7 @@ fn a_request_without_origin_is_served() {
 
 #[test]
 fn what_a_page_embeds_gets_no_token_and_what_a_person_opens_does() {
-    let server = Server::with_all_products(&[]);
+    let server = App::with_all_products(&[]);
     let token = LoginToken::valid().mint();
     let ask = |path: &str, headers: &[(&str, &str)]| {
         let request = server.get(path).cookie(&token);
@@ -146,13 +148,13 @@ fn what_a_page_embeds_gets_no_token_and_what_a_person_opens_does() {
     }
     // The script is there to be embedded.
     assert_eq!(ask("/jwt_fn.js", &mode("no-cors", "script")).status, 200);
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert!(log.contains("requested for an image, a script or a frame of a page, or prefetched"), "{log}");
 }
 
 #[test]
 fn a_preflight_is_answered_without_a_token() {
-    let server = Server::start();
+    let server = App::start();
     for path in ["/generate/token", "/jwt_fn.js", "/nowhere"] {
         let preflight = server.request("OPTIONS", path).header("Origin", ORIGIN);
         let answer = preflight.header("Access-Control-Request-Method", "GET").send();
@@ -170,7 +172,7 @@ fn a_preflight_is_answered_without_a_token() {
 
 #[test]
 fn a_preflight_allows_the_headers_that_tracing_adds_to_an_allowed_origin() {
-    let server = Server::with(&[("cors.origins", "https://shop.example.com,capacitor://localhost")]);
+    let server = App::with(&[("cors.origins", "https://shop.example.com,capacitor://localhost")]);
     let asked = "authorization,baggage,sentry-trace,traceparent,tracestate,x-datadog-trace-id,x-datadog-parent-id,\
                  x-datadog-origin,x-datadog-sampling-priority,newrelic";
     let preflight = |origin: &str| {
@@ -188,21 +190,13 @@ fn a_preflight_allows_the_headers_that_tracing_adds_to_an_allowed_origin() {
 
 #[test]
 fn without_origins_pages_of_the_own_host_and_apps_get_tokens_and_nobody_else() {
-    let mut settings = recommended(&[]);
+    let mut settings = usual(&[]);
     settings.retain(|(key, _)| *key != "cors.origins");
-    let checked = output(&["check"], &settings);
-    let told = String::from_utf8(checked.stdout).unwrap();
-    assert!(checked.status.success(), "{told}");
-    assert!(told.contains("cors.origins is not set: only apps and pages of the service's own host"), "{told}");
-    assert!(told.contains("No errors, 0 warning(s)."), "{told}");
-    let with_origins = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
-    assert!(!with_origins.contains("cors.origins is not set"), "{with_origins}");
-
-    let server = Server::run(command(&["serve"], &settings));
+    let server = App::of(&settings);
     let same_origin = server.get("/generate/token").header("Sec-Fetch-Site", "same-origin");
     assert_eq!(same_origin.cookie(LoginToken::valid().mint()).send().status, 200);
     assert_eq!(ask(&server, ORIGIN).refusal(), "403 00-05");
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert!(log.contains("origin is not in cors.origins") && log.contains(ORIGIN), "{log}");
 }
 
@@ -222,9 +216,7 @@ fn refused(patterns: &[(&str, &str)]) {
     for (pattern, fix) in patterns {
         let error = OriginPattern::parse(pattern).expect_err(pattern).to_string();
         assert!(error.contains(fix), "{pattern}: {error}");
-        let result = output(&["check"], &usual(&[("cors.origins", &format!("{ORIGIN},{pattern}"))]));
-        let told = String::from_utf8(result.stderr).unwrap();
-        assert_eq!(result.status.code(), Some(2), "{pattern}");
+        let told = problems(&[("cors.origins", &format!("{ORIGIN},{pattern}"))]);
         assert!(told.contains("cors.origins (ZENDESK_TOKEN_CORS__ORIGINS): entry 2") && told.contains(fix), "{told}");
     }
 }
@@ -376,9 +368,8 @@ fn a_plain_http_origin_elsewhere_is_warned_of() {
         ("http://[::1]:3000", false),
         ("http://shop.localhost", false),
     ] {
-        let result = output(&["check"], &usual(&[("cors.origins", origin)]));
-        let told = String::from_utf8(result.stdout).unwrap();
-        assert_eq!(told.contains("anyone on the network"), warned, "{origin}: {told}");
-        assert!(result.status.success());
+        let config = load(None, &usual(&[("cors.origins", origin)])).unwrap();
+        let warnings = format!("{:?}", config.warnings);
+        assert_eq!(warnings.contains("anyone on the network"), warned, "{origin}: {warnings}");
     }
 }

@@ -1,8 +1,6 @@
 //! Properties that hold for every input.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,8 +12,8 @@ use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::error::ErrorCode;
 use zendesk_token::login::token;
 
-use crate::client::Answer;
-use crate::harness::{LOGIN_SECRET, ORIGIN, Server, usual};
+use crate::app::App;
+use crate::harness::{LOGIN_SECRET, ORIGIN, usual};
 use crate::login_tokens::{LoginToken, sign};
 use crate::settings::{SettingsFile, load};
 use crate::verification::{NOW, exchange, run, run_all};
@@ -51,7 +49,7 @@ fn header_bytes() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn no_cookie_bytes_panic_or_answer_off_the_table() {
-    let server = Server::start();
+    let server = App::start();
     let known: Vec<(u16, String)> = ErrorCode::ALL
         .into_iter()
         .map(ErrorCode::row)
@@ -65,28 +63,6 @@ fn no_cookie_bytes_panic_or_answer_off_the_table() {
         assert!(answer.status == 200 || is_known, "{answer:?}");
         assert_ne!(answer.status, 500);
     });
-}
-
-#[test]
-fn no_request_bytes_end_the_service() {
-    let server = Server::start();
-    let piece = prop_oneof![
-        vec(any::<u8>(), 0..30),
-        Just(b"GET /generate/token HTTP/1.1\r\n".to_vec()),
-        Just(b"Cookie: token=".to_vec()),
-        Just(b"Content-Length: 5\r\n".to_vec()),
-        Just(b"Origin: ".to_vec()),
-        Just(b"\r\n".to_vec()),
-    ];
-    check(500, &vec(piece, 0..8), |pieces| {
-        let mut stream: TcpStream = server.connect();
-        let _ = stream.write_all(&pieces.concat());
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        let mut answers = Vec::new();
-        let _ = stream.read_to_end(&mut answers);
-        assert_ne!(Answer::read(&answers).status, 500);
-    });
-    assert_eq!(server.get("/generate/token").send().status, 401);
 }
 
 #[test]

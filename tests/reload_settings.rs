@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Request;
 use crate::harness::{CHAT_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, usual};
@@ -211,4 +211,18 @@ fn a_closed_terminal_ends_the_demo_and_not_the_service() {
     server.signal("HUP");
     until("reloaded", || reloads(&server, "done") == 1);
     assert_eq!(server.stop().status.code(), Some(0));
+}
+
+#[test]
+fn a_rate_limit_counts_on_over_a_reload() {
+    let limit = [("rate_limit.per_second", "1"), ("rate_limit.burst", "30")];
+    let server = Server::with(&limit);
+    let started = Instant::now();
+    let refused = || (0..30).filter(|_| server.get("/generate/token").send().status == 429).count();
+    assert_eq!(refused(), 0);
+    server.signal("HUP");
+    until("reloaded", || reloads(&server, "done") == 1);
+    let refused = refused();
+    let refilled = usize::try_from(started.elapsed().as_secs()).unwrap() + 1;
+    assert!(refused + refilled >= 30, "{refused} refused, {refilled} refilled");
 }

@@ -1,13 +1,13 @@
 //! Login tokens with a valid signature that were revoked.
 
-use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::client::{Answer, Request};
-use crate::harness::{CHAT_SECRET, Server};
+use crate::app::App;
+use crate::client::Answer;
+use crate::harness::CHAT_SECRET;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture};
 use crate::login_tokens::{LoginToken, now, open};
 use crate::published_keys::{rs256, until};
@@ -16,17 +16,13 @@ use crate::stub::Reply;
 /// A refusal of the Login API.
 const REVOKED: &str = r#"{"error":{"code":"003-061","description":"The token of jane@example.com was revoked"}}"#;
 
-pub fn serve(api: &LoginApi, changes: &[(&str, &str)]) -> Server {
+pub fn serve(api: &LoginApi, changes: &[(&str, &str)]) -> App {
     let url = api.url();
-    Server::with(&[&[("login.check_revocation", "true"), ("login.api_url", &url)], changes].concat())
+    App::with(&[&[("login.check_revocation", "true"), ("login.api_url", &url)], changes].concat())
 }
 
-pub fn ask(server: &Server, token: &str) -> Answer {
-    ask_at(server.public, token)
-}
-
-pub fn ask_at(address: SocketAddr, token: &str) -> Answer {
-    Request::new(address, "GET", "/generate/token").cookie(token).send()
+pub fn ask(server: &App, token: &str) -> Answer {
+    server.get("/generate/token").cookie(token).send()
 }
 
 /// A valid login token that is different from all others.
@@ -52,7 +48,7 @@ fn a_token_that_stands_passes_and_the_answer_is_remembered() {
     assert_eq!(ask(&server, &fresh(1)).refusal(), "401 00-01");
     assert_eq!(ask(&server, &fresh(1)).refusal(), "401 00-01");
     assert_eq!(api.asked(VALIDATE_PATH), 2);
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert!(log.contains("the Login API refuses the token (003-061)"), "{log}");
     assert!(log.lines().filter(|line| line.contains("003-061")).all(|line| line.contains(r#""key":"current""#)));
     assert!(!log.contains("jane@"));
@@ -163,7 +159,7 @@ fn a_revoked_login_drops_out_beside_a_good_one_of_the_same_player() {
     assert_eq!(both(&long, &short).refusal(), "503 00-07", "nobody can say whether the other stands");
     api.reply(&question(&short), revoked());
     assert_eq!(both(&long, &short).refusal(), "401 00-01");
-    let all = server.stop().log;
+    let all = server.log();
     let refusal = all.iter().rfind(|line| line.contains("\"refusal\"")).unwrap();
     assert!(refusal.contains("the Login API refuses the token (003-061)"), "{refusal}");
 }
@@ -172,7 +168,7 @@ fn a_revoked_login_drops_out_beside_a_good_one_of_the_same_player() {
 fn requests_with_one_token_share_one_call_and_its_failure() {
     let api = LoginApi::start();
     let server = serve(&api, &[]);
-    let (address, wait) = (server.public, Duration::from_secs(2));
+    let wait = Duration::from_secs(2);
     for (number, status, expected) in [(1, 204, 200), (2, 401, 401), (3, 500, 503)] {
         api.reply(
             VALIDATE_PATH,
@@ -181,7 +177,7 @@ fn requests_with_one_token_share_one_call_and_its_failure() {
         let (before, token) = (api.asked(VALIDATE_PATH), fresh(number));
         thread::scope(|scope| {
             for _ in 0..20 {
-                scope.spawn(|| assert_eq!(ask_at(address, &token).status, expected));
+                scope.spawn(|| assert_eq!(ask(&server, &token).status, expected));
             }
         });
         assert_eq!(api.asked(VALIDATE_PATH), before + 1, "{status}");
@@ -195,15 +191,13 @@ fn requests_with_one_token_share_one_call_and_its_failure() {
 fn a_client_that_hangs_up_takes_no_other_down() {
     let api = LoginApi::start();
     let server = serve(&api, &[]);
-    let (address, token) = (server.public, fresh(0));
+    let token = fresh(0);
     api.reply(VALIDATE_PATH, Reply::Late(Duration::from_millis(500), 204, String::new()));
-    let request = format!("GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token={token}\r\n\r\n");
-    let mut gone = server.connect();
-    std::io::Write::write_all(&mut gone, request.as_bytes()).unwrap();
+    let gone = server.get("/generate/token").cookie(&token).start();
     until("asked", || api.asked(VALIDATE_PATH) == 1);
     thread::scope(|scope| {
-        scope.spawn(|| assert_eq!(ask_at(address, &token).status, 200));
-        drop(gone);
+        scope.spawn(|| assert_eq!(ask(&server, &token).status, 200));
+        gone.abort();
     });
 }
 
@@ -245,10 +239,10 @@ fn any_answer_but_yes_or_no_is_our_trouble_and_not_the_players() {
         assert_eq!(answer.header("retry-after").is_some(), refusal == unavailable);
     }
     assert_eq!(trap.asked(VALIDATE_PATH), 0, "a token goes where the settings say and nowhere else");
-    let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
+    let metrics = server.admin("GET", "/metrics").send().body;
     assert!(metrics.contains("zendesk_token_revocation_calls_total{outcome=\"done\"} 4\n"), "{metrics}");
     assert!(metrics.contains("zendesk_token_revocation_calls_total{outcome=\"failed\"} 16\n"), "{metrics}");
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert!(!log.contains("jane@") && !log.contains("[31m"), "{log}");
     drop(api);
     let gone = LoginApi::start();
@@ -262,7 +256,7 @@ fn rs256_tokens_are_asked_about_too() {
     let api = LoginApi::start();
     let url = api.url();
     let settings = rs256(&url, &[("login.check_revocation", "true")]);
-    let server = Server::run(crate::harness::command(&["serve"], &settings));
+    let server = App::of(&settings);
     assert_eq!(ask(&server, &fixture("accepted/key_a.jwt")).status, 200);
     api.reply(VALIDATE_PATH, Reply::Answer(401, REVOKED.to_owned()));
     assert_eq!(ask(&server, &fixture("accepted/key_b.jwt")).refusal(), "401 00-01");

@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that says whatever a test wants to hear.
+//! An HTTP server on loopback that gives the answers that a test sets.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,39 +9,38 @@ use std::time::Duration;
 
 use crate::harness::PATIENCE;
 
-/// A request that came.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ReceivedRequest {
     pub method: String,
-    /// Path and query as they were sent.
+    /// Path and query as sent.
     pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-/// How it is answered.
+/// An answer.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// Status and body.
     Answer(u16, String),
-    /// The same, with more headers: `Retry-After: 1\r\n`.
+    /// Status, more headers (`Retry-After: 1\r\n`) and body.
     With(u16, String, String),
-    /// The same as the first, after a while.
+    /// A delay, then status and body.
     Late(Duration, u16, String),
-    /// 302 to that address.
+    /// 302 to this address.
     Redirect(String),
     /// A body without end.
     Huge,
-    /// A body that breaks off in the middle.
+    /// A body that ends one byte early.
     CutOff(String),
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     HangUp,
-    /// Something that is no HTTP.
+    /// Bytes that are not HTTP.
     Noise,
 }
 
-/// The server, until it is dropped.
+/// The server. It stops when it is dropped.
 pub struct Stub {
     pub address: SocketAddr,
     is_stopping: Arc<AtomicBool>,
@@ -49,21 +48,24 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// Answers with what `answer` makes of each request: headers for every kind of answer, and the answer.
-    pub fn start(address: SocketAddr, answer: impl Fn(Asked) -> (String, Reply) + Send + Sync + 'static) -> Self {
+    /// Answers each request with what `answer` returns: headers for any kind of answer, and the answer.
+    pub fn start(
+        address: SocketAddr,
+        answer: impl Fn(ReceivedRequest) -> (String, Reply) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let (address, is_stopping) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let (told, answer) = (Arc::clone(&is_stopping), Arc::new(answer));
+        let (should_stop, answer) = (Arc::clone(&is_stopping), Arc::new(answer));
         let thread = thread::spawn(move || {
             for stream in listener.incoming() {
-                if told.load(Ordering::Relaxed) {
+                if should_stop.load(Ordering::Relaxed) {
                     break;
                 }
                 let (answer, mut stream) = (Arc::clone(&answer), stream.unwrap());
                 thread::spawn(move || {
                     let _ = stream.set_read_timeout(Some(PATIENCE));
-                    if let Some(asked) = Asked::read(&mut stream) {
-                        let (headers, reply) = answer(asked);
+                    if let Some(request) = ReceivedRequest::read(&mut stream) {
+                        let (headers, reply) = answer(request);
                         reply.write(&mut stream, &headers);
                     }
                 });
@@ -87,7 +89,7 @@ impl Drop for Stub {
     }
 }
 
-impl Asked {
+impl ReceivedRequest {
     fn read(stream: &mut TcpStream) -> Option<Self> {
         let mut bytes = Vec::new();
         let mut chunk = [0; 4096];
@@ -100,10 +102,10 @@ impl Asked {
             let mut words = lines.next()?.split(' ').map(str::to_owned);
             let headers = lines.filter_map(|line| line.split_once(": "));
             let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-            let asked = Self { method: words.next()?, target: words.next()?, headers, body: body.to_owned() };
-            let length = asked.header("content-length").and_then(|length| length.parse().ok());
+            let request = Self { method: words.next()?, target: words.next()?, headers, body: body.to_owned() };
+            let length = request.header("content-length").and_then(|length| length.parse().ok());
             if body.len() >= length.unwrap_or(0) {
-                return Some(asked);
+                return Some(request);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! All tests, in one binary: linking is most of a build.
+//! All tests, in one binary, because linking takes most of a build.
 
 #![expect(
     unreachable_pub,
@@ -7,9 +7,10 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a test that meets the unexpected fails, and its name is its document"
+    reason = "a test fails on anything unexpected, and its name documents it"
 )]
 
+mod app;
 mod client;
 mod desk_api;
 mod harness;
@@ -17,64 +18,77 @@ mod login_api;
 mod login_tokens;
 mod stub;
 
-mod architecture;
-mod bearer;
-mod check_online;
-mod client_ip;
-mod commands;
-mod conflict;
-mod conflict_resolve;
-mod cookies;
-mod demo;
-mod desk_deletions;
-mod desk_failures;
-mod differential;
-mod documents;
-mod drain;
-mod full_house;
-mod fuzz_corpus;
-mod fuzzed;
-mod generate_token;
-mod help_center;
-mod hostile_clients;
-mod hostile_json;
-mod inspect;
-mod inspect_input;
-mod inspect_issued;
-mod inspect_products;
-mod key_sets;
-mod keys_unavailable;
-mod leaks;
-mod log_lines;
-mod log_readers;
-mod messaging;
-mod names;
-mod metrics;
-mod openapi;
-mod origins;
-mod properties;
-mod properties_products;
-mod published_keys;
-mod rate_limit;
-mod readme;
-mod reload;
-mod reload_keys;
-mod reload_products;
-mod reload_settings;
-mod requests;
-mod revocation;
-mod revocation_memory;
-mod secrets;
-mod settings;
-mod settings_desk;
-mod settings_login;
-mod settings_products;
-mod settings_sources;
-mod support_sdk;
-mod support_sdk_trouble;
-mod threats;
-mod threats_tokens;
-mod tls;
-mod verification;
-mod visitor;
-mod wycheproof;
+use in_process::*;
+use process::*;
+
+/// Tests without a process or a socket of the service: `tests/quick` runs these.
+#[path = "."]
+mod in_process {
+    pub mod architecture;
+    pub mod bearer;
+    pub mod client_ip;
+    pub mod cookies;
+    pub mod differential;
+    pub mod fuzz_corpus;
+    pub mod fuzzed;
+    pub mod generate_token;
+    pub mod help_center;
+    pub mod key_sets;
+    pub mod keys_unavailable;
+    pub mod messaging;
+    pub mod metrics;
+    pub mod names;
+    pub mod openapi;
+    pub mod origins;
+    pub mod properties;
+    pub mod properties_products;
+    pub mod published_keys;
+    pub mod rate_limit;
+    pub mod requests;
+    pub mod revocation;
+    pub mod settings_login;
+    pub mod support_sdk;
+    pub mod threats;
+    pub mod threats_tokens;
+    pub mod verification;
+    pub mod wycheproof;
+}
+
+/// Tests of connections, TLS, signals, the log's writer and commands.
+#[path = "."]
+mod process {
+    pub mod check_online;
+    pub mod commands;
+    pub mod conflict;
+    pub mod conflict_resolve;
+    pub mod demo;
+    pub mod desk_deletions;
+    pub mod desk_failures;
+    pub mod documents;
+    pub mod drain;
+    pub mod full_house;
+    pub mod hostile_clients;
+    pub mod hostile_json;
+    pub mod inspect;
+    pub mod inspect_input;
+    pub mod inspect_issued;
+    pub mod inspect_products;
+    pub mod leaks;
+    pub mod log_lines;
+    pub mod log_readers;
+    pub mod metrics_process;
+    pub mod readme;
+    pub mod reload;
+    pub mod reload_keys;
+    pub mod reload_products;
+    pub mod reload_settings;
+    pub mod revocation_memory;
+    pub mod secrets;
+    pub mod settings;
+    pub mod settings_desk;
+    pub mod settings_products;
+    pub mod settings_sources;
+    pub mod support_sdk_trouble;
+    pub mod tls;
+    pub mod visitor;
+}

@@ -1,36 +1,32 @@
 //! `POST /support-sdk/token`: requests of Zendesk's servers, and the responses.
 
-use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::time::Instant;
-
 use serde_json::json;
 use zendesk_token::config::products::Product;
 
+use crate::app::App;
 use crate::client::{Answer, Request};
-use crate::harness::{ORIGIN, SUPPORT_SDK_SECRET, Server, usual};
-use crate::hostile_clients::answer;
+use crate::harness::{ORIGIN, SUPPORT_SDK_SECRET, usual};
 use crate::login_api::{LoginApi, VALIDATE_PATH};
 use crate::login_tokens::{EMAIL, LoginToken, SUB, now, open_for};
 use crate::stub::Reply;
 
 const PATH: &str = "/support-sdk/token";
-const FORM: &str = "application/x-www-form-urlencoded";
+pub const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-fn server() -> Server {
-    Server::with_all_products(&[])
+fn server() -> App {
+    App::with_all_products(&[])
 }
 
-fn post(server: &Server, content_type: &str, body: impl AsRef<[u8]>) -> Request {
+fn post(server: &App, content_type: &str, body: impl AsRef<[u8]>) -> Request {
     server.request("POST", PATH).header("Content-Type", content_type).body(body)
 }
 
-fn form(token: &LoginToken) -> String {
+pub fn form(token: &LoginToken) -> String {
     format!("user_token={}", token.mint())
 }
 
-fn check(answer: &Answer) {
+pub fn check(answer: &Answer) {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type").as_deref(), Some(JSON));
     let body = answer.json();
@@ -65,19 +61,6 @@ fn a_form_or_a_json_object_gives_a_jwt() {
     // Whatever it says it would like, and whoever is signed in beside it.
     let other = LoginToken::valid().claim("sub", "11111111-2222-3333-4444-555555555555").mint();
     check(&post(&server, FORM, form(&LoginToken::valid())).header("Accept", "text/plain").cookie(other).send());
-}
-
-#[test]
-fn a_body_in_chunks_is_a_body() {
-    let server = server();
-    let body = form(&LoginToken::valid());
-    let (first, second) = body.split_at(10);
-    let request = format!(
-        "POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
-        first.len(),
-        second.len()
-    );
-    check(&crate::client::send(server.public, request.as_bytes()));
 }
 
 #[test]
@@ -170,7 +153,7 @@ fn what_is_no_login_token_is_malformed_and_the_log_says_how() {
         assert_eq!(post(&server, content_type, &body).send().refusal(), "400 00-10", "{body}");
         causes.push(cause);
     }
-    let log = server.stop().log;
+    let log = server.log();
     let lines: Vec<&String> = log.iter().filter(|line| line.contains("\"message\":\"request\"")).collect();
     assert_eq!(lines.len(), causes.len());
     for (line, cause) in lines.into_iter().zip(causes) {
@@ -204,79 +187,11 @@ fn a_body_that_contradicts_itself_is_malformed() {
 }
 
 #[test]
-fn a_body_over_16_kib_is_too_large_and_one_of_16_kib_is_not() {
-    let server = server();
-    let padded = |bytes: usize| {
-        let form = form(&LoginToken::valid());
-        format!("{form}&padding={}", "x".repeat(bytes - form.len() - "&padding=".len()))
-    };
-    check(&post(&server, FORM, padded(16 * 1024)).send());
-    for bytes in [16 * 1024 + 1, 64 * 1024] {
-        assert_eq!(post(&server, FORM, padded(bytes)).send().refusal(), "413 00-13", "{bytes}");
-    }
-    // Of more nothing is read, and it is refused before it comes.
-    let mut early = server.connect();
-    early.write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n").as_bytes()).unwrap();
-    assert_eq!(answer(&mut early).refusal(), "413 00-13");
-    // One that never ends is not read for ever: the answer comes, though who goes on sending may miss it.
-    let mut stream = server.connect();
-    stream
-        .write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes())
-        .unwrap();
-    let chunk = format!("10000\r\n{}\r\n", "x".repeat(1 << 16));
-    let sent = (0..10_000).take_while(|_| stream.write_all(chunk.as_bytes()).is_ok()).count();
-    assert!((1..1000).contains(&sent), "{sent} chunks of 64 KiB");
-    let log = server.stop().log.join("\n");
-    assert_eq!(log.matches("the body is larger than 16 KiB").count(), 4, "{log}");
-}
-
-#[test]
-fn a_body_in_tiny_chunks_is_bounded_on_the_wire() {
-    let server = server();
-    let head = format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-    let chunk = |byte: u8| format!("1\r\n{}\r\n", char::from(byte));
-    let chunks = |text: &str| text.bytes().map(chunk).collect::<Vec<_>>().concat();
-    check(&crate::client::send(
-        server.public,
-        format!("{head}{}0\r\n\r\n", chunks(&form(&LoginToken::valid()))).as_bytes(),
-    ));
-    // 12 KiB of a body are 72 KiB on the wire, and the zeros before a chunk's size have no end.
-    for body in [chunks(&"x".repeat(12 * 1024)), "0".repeat(96 * 1024), "1;".to_owned() + &"x".repeat(96 * 1024)] {
-        let mut stream = server.connect();
-        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        let started = Instant::now();
-        let refusal = answer(&mut stream).refusal();
-        assert!(["413 00-13", "400 00-10"].contains(&refusal.as_str()), "{refusal}");
-        assert!(started.elapsed().as_millis() < 4000, "it is not waited for");
-    }
-    let log = server.stop().log.join("\n");
-    assert_eq!(log.matches("the body is larger than 16 KiB").count(), 2, "{log}");
-}
-
-#[test]
-fn a_body_that_does_not_come_is_worth_another_try() {
-    let server = Server::with_all_products(&[("limits.request_timeout", "300ms")]);
-    let mut stream = server.connect();
-    stream.write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nuser").as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let answer = Answer::read(&answer);
-    assert_eq!((answer.refusal().as_str(), answer.header("retry-after").as_deref()), ("503 00-12", Some("1")));
-    let mut stream = server.connect();
-    stream.write_all(format!("POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nuser").as_bytes()).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    assert_eq!(Answer::read(&answer).refusal(), "400 00-10");
-    check(&post(&server, FORM, form(&LoginToken::valid())).send());
-}
-
-#[test]
 fn trouble_of_ours_is_never_a_401() {
     let api = LoginApi::start();
     let settings =
         [("login.check_revocation", "true"), ("login.api_url", &api.url()), ("login.revocation_cache", "0s")];
-    let server = Server::with_all_products(&settings);
+    let server = App::with_all_products(&settings);
     for (reply, expected) in [
         (Reply::Answer(500, String::new()), "503 00-07"),
         (Reply::Answer(200, "?".to_owned()), "503 00-07"),
@@ -314,7 +229,7 @@ fn no_browser_calls_it() {
 fn alone_it_needs_no_origins() {
     let mut settings = usual(&[("support_sdk.secret", SUPPORT_SDK_SECRET)]);
     settings.retain(|(key, _)| !matches!(*key, "cors.origins" | "chat.secret"));
-    let server = Server::run(crate::harness::command(&["serve"], &settings));
+    let server = App::of(&settings);
     check(&post(&server, FORM, form(&LoginToken::valid())).send());
     assert_eq!(server.get("/generate/token").cookie(LoginToken::valid().mint()).send().refusal(), "404 00-08");
     let refused = post(&server, FORM, form(&LoginToken::valid())).header("Origin", ORIGIN).send();

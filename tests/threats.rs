@@ -231,20 +231,19 @@ const THREATS: [(&str, &[&str]); 42] = [
     (
         "the demo's page from another site or by another host name, and the demo elsewhere than on loopback",
         &[
-            "the_shop_answers_its_own_page_and_nobody_else",
-            "the_shop_stands_under_a_random_path_and_nothing_of_it_elsewhere",
-            "each_start_has_secrets_of_its_own",
-            "it_refuses_to_leave_loopback",
-            "nothing_of_it_is_there_when_the_service_serves",
+            "the_shop_answers_only_its_own_page",
+            "the_shop_is_only_below_a_random_path",
+            "each_start_has_new_secrets",
+            "it_listens_only_on_loopback",
+            "serve_has_no_routes_of_the_demo",
         ],
     ),
     (
         "a user of Messaging deleted by mistake",
         &[
-            "a_stranger_is_never_taken_for_the_user",
+            "another_user_is_never_taken_for_the_requested_one",
             "nothing_is_deleted_without_a_record_a_terminal_or_a_remedy",
-            "a_user_that_changes_before_the_deletion_is_left_alone",
-            "every_id_arrives_as_it_is_and_as_one_segment",
+            "a_user_that_changes_before_the_deletion_is_not_deleted",
         ],
     ),
 ];

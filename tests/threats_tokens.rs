@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use zendesk_token::http::error::Reason;
 use zendesk_token::login::strict_json::Members;
 
-use crate::harness::{LOGIN_SECRET, Server};
+use crate::app::App;
+use crate::harness::LOGIN_SECRET;
 use crate::login_api::{LoginApi, keys_path};
 use crate::login_tokens::{LoginToken, sign, sign_message};
 use crate::published_keys::{ready, token};
@@ -50,7 +51,7 @@ fn keys_that_a_token_brings_along_are_never_fetched_and_never_used() {
     let url = format!("{}/jwks.json", api.url());
     let own = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode("the attacker's own secret, of 32 bytes and more"), "alg": "HS256"});
     let secret = b"the attacker's own secret, of 32 bytes and more";
-    let server = Server::start();
+    let server = App::start();
     for (name, value) in [("jku", json!(url)), ("x5u", json!(url)), ("jwk", own), ("x5c", json!(["MIIB"]))] {
         let header = json!({"alg": "HS256", "typ": "JWT", name: value}).to_string();
         let forged = sign(&header, &payload(), secret);
@@ -92,7 +93,7 @@ fn a_kid_is_looked_up_exactly_or_not_at_all() {
         assert_eq!(server.get("/generate/token").cookie(&token).send().refusal(), "401 00-01", "{other}");
     }
     assert!(api.asked(&keys_path()) <= 3, "however many kids are made up");
-    let log = server.stop().log.join("\n");
+    let log = server.log().join("\n");
     assert!(!log.contains("passwd") && !log.contains("OR 1=1") && !log.contains("xxx"), "{log}");
 }
 

@@ -18,7 +18,8 @@ use zendesk_token::login::verifier::Credentials;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::zendesk::signing_key::ZendeskToken;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server, usual, variable};
+use crate::app::App;
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, usual, variable};
 use crate::login_tokens::{LoginToken, PROJECT, SUB, open, sign, sign_message};
 
 pub const NOW: i64 = 1_800_000_000;
@@ -54,7 +55,7 @@ pub fn fixtures(folder: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn every_accepted_fixture_gives_a_token() {
-    let (exchange, server) = (exchange(&[]), Server::start());
+    let (exchange, server) = (exchange(&[]), App::start());
     let fixtures = fixtures("accepted");
     assert!(fixtures.len() >= 14);
     for (name, token) in fixtures {
@@ -66,7 +67,7 @@ fn every_accepted_fixture_gives_a_token() {
 
 #[test]
 fn every_refused_fixture_is_refused_with_the_code_in_its_name() {
-    let (exchange, server) = (exchange(&[]), Server::start());
+    let (exchange, server) = (exchange(&[]), App::start());
     let fixtures = fixtures("refused");
     assert!(fixtures.len() >= 110);
     for (name, token) in fixtures {

@@ -25,7 +25,7 @@ pub(super) struct AdminState {
 }
 
 /// The router of the admin listener, for the orchestrator and Prometheus.
-pub(crate) fn router(live: LiveRouter, metrics: Metrics) -> Router {
+pub fn router(live: LiveRouter, metrics: Metrics) -> Router {
     Router::from(routes()).with_state(AdminState { live, metrics })
 }
 

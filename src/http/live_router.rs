@@ -23,7 +23,7 @@ use super::state::AppState;
 
 /// A router that is swapped as a whole. A request stays with the router that it began with. Clones share the router.
 #[derive(Clone)]
-pub(crate) struct LiveRouter(Arc<ArcSwap<Current>>);
+pub struct LiveRouter(Arc<ArcSwap<Current>>);
 
 struct Current {
     router: Router,
@@ -37,7 +37,9 @@ impl Current {
 }
 
 impl LiveRouter {
-    pub(crate) fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics) -> Self {
+    /// The router of these settings.
+    #[must_use]
+    pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(Current::new(AppState::new(exchange, config, metrics, None)))))
     }
 

@@ -159,7 +159,7 @@ impl PublishedKeys {
     }
 
     /// Fetches the keys, and again whenever they are due. Never ends. `now` is compared with the API's clock.
-    pub(crate) async fn keep_fresh(&self, now: fn() -> Timestamp) -> Infallible {
+    pub async fn keep_fresh(&self, now: fn() -> Timestamp) -> Infallible {
         loop {
             if timeout_at(self.next_fetch(), self.due_sooner.notified()).await.is_ok() {
                 continue;

@@ -1,4 +1,4 @@
-//! Does `claims` hold for any bytes?
+//! Fuzzes `claims` of `tests/fuzzed.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Does `client_address` hold for any bytes?
+//! Fuzzes `client_address` of `tests/fuzzed.rs`.
 
 #![no_main]
 

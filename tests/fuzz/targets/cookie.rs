@@ -1,4 +1,4 @@
-//! Does `cookie` hold for any bytes?
+//! Fuzzes `cookie` of `tests/fuzzed.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Does `desk_api` hold for any bytes?
+//! Fuzzes `desk_api` of `tests/fuzzed.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Does `key_set` hold for any bytes?
+//! Fuzzes `key_set` of `tests/fuzzed.rs`.
 
 #![no_main]
 

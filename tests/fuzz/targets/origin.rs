@@ -1,4 +1,4 @@
-//! Does `origin` hold for any bytes?
+//! Fuzzes `origin` of `tests/fuzzed.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Does `settings` hold for any bytes?
+//! Fuzzes `settings` of `tests/fuzzed.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Does `strict_json` hold for any bytes?
+//! Fuzzes `strict_json` of `tests/fuzzed.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Does `token` hold for any bytes?
+//! Fuzzes `token` of `tests/fuzzed.rs`.
 
 #![no_main]
 
