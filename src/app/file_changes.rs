@@ -61,9 +61,8 @@ fn watch(files: &WatchedFiles, notify: Arc<Notify>) -> Option<RecommendedWatcher
         folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
         Ok(watcher)
     });
-    watching
-        .inspect_err(
-            |error| tracing::warn!(cause = %error, "can't watch the files of the settings; checking them every 15 s"),
-        )
-        .ok()
+    let warn = |error: &notify::Error| {
+        tracing::warn!(cause = %error, "can't watch the files of the settings; checking them every 15 s");
+    };
+    watching.inspect_err(warn).ok()
 }

@@ -43,13 +43,15 @@ pub fn read(headers: &HeaderMap, cookie: &str, accepts_bearer: bool) -> Result<C
         Some(index) if bearer.is_none() => return Err(Reason::CookiePartMissing(index)),
         Some(_) | None => cookies.extend(parts.joined()),
     }
-    match (cookies.is_empty() && bearer.is_none(), accepts_bearer) {
-        (false, _) => Ok(Credentials { bearer, cookies }),
-        (true, true) if headers.contains_key(AUTHORIZATION) => Err(Reason::SchemeIgnored),
-        (true, true) => Err(Reason::LoginTokenMissing),
-        (true, false) if headers.contains_key(AUTHORIZATION) => Err(Reason::BearerIgnored),
-        (true, false) => Err(Reason::LoginCookieMissing),
+    if !cookies.is_empty() || bearer.is_some() {
+        return Ok(Credentials { bearer, cookies });
     }
+    Err(match (headers.contains_key(AUTHORIZATION), accepts_bearer) {
+        (true, true) => Reason::SchemeIgnored,
+        (true, false) => Reason::BearerIgnored,
+        (false, true) => Reason::LoginTokenMissing,
+        (false, false) => Reason::LoginCookieMissing,
+    })
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1). `None` without the header, or if it has another scheme: browsers

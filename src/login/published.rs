@@ -144,7 +144,7 @@ impl PublishedKeys {
         let fetches = *self.fetches();
         let is_unchanged = self.usable().map(|cached| cached.received_at) == seen;
         if is_unchanged && !fetches.has_failed_since(arrived) && !fetches.is_cooling_down(self.source.caching) {
-            self.fetches().begin_for_unknown_id();
+            self.fetches().for_unknown_id = Some(Instant::now());
             if self.fetch().await.is_err() {
                 self.due_sooner.notify_one();
             }
@@ -230,10 +230,6 @@ struct FetchHistory {
 }
 
 impl FetchHistory {
-    fn begin_for_unknown_id(&mut self) {
-        self.for_unknown_id = Some(Instant::now());
-    }
-
     fn end(&mut self, is_done: bool) {
         self.last = Some(Instant::now());
         self.failures = if is_done { 0 } else { self.failures.saturating_add(1) };

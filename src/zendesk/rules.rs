@@ -61,26 +61,23 @@ pub fn violations(
             check.texts(&["name", "email", "external_id"], &[]);
             check.ascii_email();
             check.issued_within(Some(MAX_AGE));
-            check.expiry(Some(CHAT_MAX_LIFETIME));
         }
         Product::HelpCenter => {
             check.texts(&["name", "email", "jti"], &["external_id"]);
             check.issued_within(Some(MAX_AGE));
-            check.expiry(None);
         }
         Product::Messaging => {
             check.key_id(header, key_id);
             check.texts(&["external_id"], &["name", "email", "jti"]);
             check.messaging_claims();
             check.issued_within(None);
-            check.expiry(None);
         }
         Product::SupportSdk => {
             check.texts(&["name", "email", "jti"], &["external_id"]);
             check.issued_within(Some(SUPPORT_SDK_MAX_AGE));
-            check.expiry(None);
         }
     }
+    check.expiry((product == Product::Chat).then_some(CHAT_MAX_LIFETIME));
     check.violations
 }
 
