@@ -70,7 +70,7 @@ pub enum ClientError {
 
 /// Why the Login API gave no usable answer. Quotes nothing that the API sent, except numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ApiError {
+pub enum LoginApiError {
     /// No complete answer came.
     #[error("{}", call_error_text(*.0))]
     Call(CallError),
@@ -114,7 +114,7 @@ impl LoginApi {
     }
 
     /// Fetches the keys that a login project publishes, and the API's clock if the answer has it.
-    pub(crate) async fn keys(&self, project_id: &str) -> Result<(KeySet, Option<Clock>), ApiError> {
+    pub(crate) async fn keys(&self, project_id: &str) -> Result<(KeySet, Option<Clock>), LoginApiError> {
         let url = format!("{}/api/projects/{project_id}/keys", self.url);
         let response = call(self.client.get(url)).instrument(spans::call("fetch login keys", "GET")).await?;
         match response.status() {
@@ -122,12 +122,12 @@ impl LoginApi {
                 let clock = Clock::read(&response);
                 Ok((KeySet::read(&read_body(response).await?)?, clock))
             }
-            status => Err(ApiError::Status(status.as_u16())),
+            status => Err(LoginApiError::Status(status.as_u16())),
         }
     }
 
     /// Asks whether a token, whose signature is valid, was revoked.
-    pub(crate) async fn validate(&self, token: &str) -> Result<Validity, ApiError> {
+    pub(crate) async fn validate(&self, token: &str) -> Result<Validity, LoginApiError> {
         let body = serde_json::to_vec(&ValidateRequest { token });
         let request = self.client.post(format!("{}/api/token/validate", self.url));
         let request = request.header(CONTENT_TYPE, "application/json").body(body.unwrap_or_default());
@@ -136,19 +136,19 @@ impl LoginApi {
             StatusCode::NO_CONTENT => Ok(Validity::Valid),
             // These client errors say nothing about the token.
             status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
-                Err(ApiError::Status(status.as_u16()))
+                Err(LoginApiError::Status(status.as_u16()))
             }
             status if status.is_client_error() => {
                 let refusal = serde_json::from_slice::<Refusal>(&read_body(response).await?);
-                let refusal = refusal.map_err(|_| ApiError::Status(status.as_u16()))?;
+                let refusal = refusal.map_err(|_| LoginApiError::Status(status.as_u16()))?;
                 Ok(Validity::Revoked(ApiCode::parse(&refusal.error.code)))
             }
-            status => Err(ApiError::Status(status.as_u16())),
+            status => Err(LoginApiError::Status(status.as_u16())),
         }
     }
 
     /// Reads only the API's clock, which every answer has.
-    pub(crate) async fn clock(&self) -> Result<Option<Clock>, ApiError> {
+    pub(crate) async fn clock(&self) -> Result<Option<Clock>, LoginApiError> {
         Ok(Clock::read(&call(self.client.get(&self.url)).await?))
     }
 }
@@ -184,7 +184,7 @@ impl fmt::Display for ApiCode {
     }
 }
 
-impl From<CallError> for ApiError {
+impl From<CallError> for LoginApiError {
     fn from(error: CallError) -> Self {
         Self::Call(error)
     }

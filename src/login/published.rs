@@ -14,7 +14,7 @@ use crate::config::login::{Api, KeyCaching};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiError, ClientError, Clock, LoginApi};
+use super::api::{ClientError, Clock, LoginApi, LoginApiError};
 use super::key_set::KeySet;
 
 /// Clock difference, in seconds, from which a warning is logged: login tokens may then be refused.
@@ -153,7 +153,7 @@ impl PublishedKeys {
     }
 
     /// Fetches now.
-    pub async fn refresh(&self) -> Result<(), ApiError> {
+    pub async fn refresh(&self) -> Result<(), LoginApiError> {
         let _permit = self.fetch_permit.acquire().await;
         self.fetch().await.map(|_| ())
     }
@@ -180,7 +180,7 @@ impl PublishedKeys {
     }
 
     /// Fetches the keys; the caller holds the permit.
-    async fn fetch(&self) -> Result<Option<Clock>, ApiError> {
+    async fn fetch(&self) -> Result<Option<Clock>, LoginApiError> {
         let requested_at = Instant::now();
         let answer = self.api.keys(&self.source.project_id).await;
         self.metrics.count_key_fetch(answer.is_ok());

@@ -14,7 +14,7 @@ use crate::http_client::CallError;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiCode, ApiError, ClientError, LoginApi, TooManyWaiting, Validity};
+use super::api::{ApiCode, ClientError, LoginApi, LoginApiError, TooManyWaiting, Validity};
 use super::claims::LoginClaims;
 
 /// Most cached answers, about 100 bytes each. One machine serves fewer players in 30 seconds.
@@ -40,7 +40,7 @@ pub enum RevocationError {
     TooManyWaiting,
     /// The Login API gave no usable answer.
     #[error(transparent)]
-    Unknown(#[from] ApiError),
+    Unknown(#[from] LoginApiError),
 }
 
 #[derive(Clone, Copy)]
@@ -114,7 +114,7 @@ impl Revocation {
             this.answers.try_get_with(hash, call).await.map_err(|error| *error)
         };
         let answer = self.api.run(shared_call).await.map_err(|TooManyWaiting| RevocationError::TooManyWaiting)?;
-        Ok(answer.map_err(|_| ApiError::Call(CallError::Broken))??)
+        Ok(answer.map_err(|_| LoginApiError::Call(CallError::Broken))??)
     }
 }
 
