@@ -47,7 +47,6 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
-    let live = router.clone();
     let stop = stop_signal()?;
     let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
     let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
@@ -71,14 +70,14 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     }
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
-    let public = Listener::new("public", public, router, limits, &metrics);
+    let public = Listener::new("public", public, router.clone(), limits, &metrics);
     let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).with_tls(tls);
-    let admin_router = admin::router(live.clone(), metrics.clone());
+    let admin_router = admin::router(router.clone(), metrics.clone());
     let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
     let more = more.into_iter().map(|(socket, router)| Listener::internal("shop", socket, router, limits, &metrics));
     let others = std::iter::once(admin).chain(more).collect();
-    server::run(public, others, stop, || live.drain()).await;
+    server::run(public, others, stop, || router.drain()).await;
     Ok(())
 }
 

@@ -68,7 +68,7 @@ impl Reload {
         Self { load, hangup, router, metrics, tls, stuck: None, seen: WatchedFiles::default() }
     }
 
-    /// Starts reloading, in a task of its own: a slow file system must neither block connections nor the shutdown.
+    /// Starts reloading, in its own task: a slow file system must not block connections or the shutdown.
     #[must_use]
     pub(crate) fn start(self, started: Config, exchange: Arc<Exchange>) -> Task {
         Task::spawn(self.run(started, exchange))
@@ -181,7 +181,7 @@ fn not_reloaded(cause: &dyn Display) -> NotReloaded {
     NotReloaded::Wrong
 }
 
-/// Refreshes the key set of an exchange, in a task of its own so that no reload delays it.
+/// Refreshes the key set of an exchange, in its own task so that a reload does not delay it.
 struct KeyRefresher {
     keys: Option<Arc<PublishedKeys>>,
     _task: Option<Task>,
