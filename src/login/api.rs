@@ -38,7 +38,7 @@ pub(crate) struct LoginApi {
 /// All wait slots are taken.
 pub(super) struct TooManyWaiting;
 
-/// The Login API's answer about a token whose signature is valid.
+/// The Login API's answer about a token with a valid signature.
 #[derive(Clone, Copy)]
 pub(crate) enum Validity {
     /// The token was not revoked.
@@ -126,7 +126,7 @@ impl LoginApi {
         }
     }
 
-    /// Asks whether a token, whose signature is valid, was revoked.
+    /// Asks whether a token with a valid signature was revoked.
     pub(crate) async fn validate(&self, token: &str) -> Result<Validity, LoginApiError> {
         let body = serde_json::to_vec(&ValidateRequest { token });
         let request = self.client.post(format!("{}/api/token/validate", self.url));

@@ -1,4 +1,4 @@
-//! Checks the claims of a login token whose signature is valid.
+//! Checks the claims of a login token, after its signature.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -74,7 +74,7 @@ struct RsaKey {
 }
 
 impl KeySet {
-    /// Reads the Login API's array, whose numbers are hexadecimal, or a JWKS (RFC 7517 §5).
+    /// Reads the Login API's array, with hexadecimal numbers, or a JWKS (RFC 7517 §5).
     ///
     /// Skips keys that are not for RS256 signatures.
     ///

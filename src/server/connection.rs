@@ -120,7 +120,7 @@ struct State {
     is_draining: AtomicBool,
 }
 
-/// A stream whose reads and writes fail when the client is too slow; hyper then closes the connection.
+/// A stream that fails to read and write when the client is too slow; hyper then closes the connection.
 struct TimedStream<'a, S> {
     stream: S,
     limits: &'a Limits,

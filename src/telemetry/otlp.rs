@@ -75,7 +75,7 @@ impl Export {
     }
 }
 
-/// The events of the OpenTelemetry crates that are logged: too many spans, so that some were dropped.
+/// The events of the OpenTelemetry crates that are logged: spans were dropped, because there were too many.
 const DROPS: [&str; 2] = ["BatchSpanProcessor.SpanDroppingStarted", "BatchSpanProcessor.SpansDropped"];
 
 /// Whether an event may be logged. Other events of the OpenTelemetry crates quote the collector's answer, of any length.
