@@ -12,11 +12,11 @@ use crate::config::problem::Source;
 use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
-use crate::http::token::{now, path};
+use crate::http::token::path;
 use crate::http::{health, openapi, script};
 use crate::http_client::CallError;
-use crate::login::Timestamp;
-use crate::login::api::{ApiError, LoginApi};
+use crate::login::api::{LoginApi, LoginApiError};
+use crate::login::{Timestamp, now};
 use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 
@@ -63,7 +63,7 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
         Ok((text + &revocation, clock))
     })?;
     let (text, api_clock) =
-        answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", fix(error, &login.api.url)))?;
+        answer.map_err(|error: LoginApiError| anyhow!("login.api_url: {error}; {}", fix(error, &login.api.url)))?;
     let skew = api_clock.map(|clock| clock.skew(now()));
     writeln!(io::stdout(), "\nLogin API {}\n  {text}\n  {}", login.api.url, clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
@@ -74,22 +74,22 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fix(error: ApiError, url: &str) -> String {
+fn fix(error: LoginApiError, url: &str) -> String {
     match error {
-        ApiError::Call(CallError::Unreachable | CallError::TimedOut) => {
+        LoginApiError::Call(CallError::Unreachable | CallError::TimedOut) => {
             format!("check that this machine can reach {url} (DNS, firewall)")
         }
-        ApiError::Call(CallError::Untrusted) => {
+        LoginApiError::Call(CallError::Untrusted) => {
             format!("check that {url} is the Login API, and that login.ca_file has the CA of its certificate")
         }
-        ApiError::Status(404) => {
+        LoginApiError::Status(404) => {
             "check that login.project_id is the id of a login project that signs with RS256".to_owned()
         }
-        ApiError::Status(500..) => format!("{url} has a server error; try again later"),
-        ApiError::Status(_) | ApiError::Call(CallError::TooLarge | CallError::Broken) => {
+        LoginApiError::Status(500..) => format!("{url} has a server error; try again later"),
+        LoginApiError::Status(_) | LoginApiError::Call(CallError::TooLarge | CallError::Broken) => {
             format!("check that {url} is the Login API")
         }
-        ApiError::KeySet(_) => "check which keys the login project publishes".to_owned(),
+        LoginApiError::KeySet(_) => "check which keys the login project publishes".to_owned(),
     }
 }
 

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use rustix::termios::{QueueSelector, tcflush};
 use serde::Serialize;
 
-use crate::http::token::now;
 use crate::login::Timestamp;
+use crate::login::now;
 use crate::terminal::{UsageError, date, json, print, printable};
 
 use super::EXIT_API;
