@@ -25,9 +25,8 @@ use process::*;
 #[path = "."]
 mod in_process {
     pub mod architecture;
-    pub mod bearer;
     pub mod client_ip;
-    pub mod cookies;
+    pub mod credentials;
     pub mod differential;
     pub mod fuzz_corpus;
     pub mod fuzzed;
