@@ -28,13 +28,11 @@ mod in_process {
     pub mod client_ip;
     pub mod credentials;
     pub mod differential;
+    pub mod emails;
     pub mod fuzz_corpus;
     pub mod fuzzed;
-    pub mod generate_token;
-    pub mod help_center;
     pub mod key_sets;
     pub mod keys_unavailable;
-    pub mod messaging;
     pub mod metrics;
     pub mod names;
     pub mod openapi;
@@ -49,6 +47,8 @@ mod in_process {
     pub mod support_sdk;
     pub mod threats;
     pub mod threats_tokens;
+    pub mod token_claims;
+    pub mod token_routes;
     pub mod verification;
     pub mod wycheproof;
 }
