@@ -145,6 +145,8 @@ fn an_email_may_have_characters_of_any_script_before_the_at_in_their_normal_form
     {
         assert_eq!(claims(&server, Product::HelpCenter, &with_email(email))["email"], email);
         assert_eq!(claims(&server, Product::Messaging, &with_email(email))["email"], email);
+        let chat = ask(&server, Product::Chat, &with_email(email)).status;
+        assert_eq!(chat, if email.is_ascii() { 200 } else { 422 }, "{email}");
     }
     for email in [
         "z\u{30c}ofie@example.com", // the same to a reader that composes it
