@@ -78,7 +78,7 @@ fn a_request_without_origin_is_served() {
 }
 
 #[test]
-fn what_a_page_embeds_gets_no_token_and_what_a_person_opens_does() {
+fn an_image_a_script_or_a_frame_gets_no_token_and_a_page_that_a_person_opens_does() {
     let server = App::with_all_products(&[]);
     let token = LoginToken::valid().mint();
     let ask = |path: &str, mode: &str, destination: &str, more: &[(&str, &str)]| {
@@ -113,7 +113,7 @@ fn what_a_page_embeds_gets_no_token_and_what_a_person_opens_does() {
     assert!(log.contains("requested for an image, a script or a frame of a page, or prefetched"), "{log}");
 }
 
-fn preflight(server: &App, path: &str, origin: &str) -> Request {
+pub fn preflight(server: &App, path: &str, origin: &str) -> Request {
     server.request("OPTIONS", path).header("Origin", origin).header("Access-Control-Request-Method", "GET")
 }
 

@@ -34,6 +34,7 @@ mod in_process {
     pub mod key_sets;
     pub mod keys_unavailable;
     pub mod metrics;
+    pub mod middleware;
     pub mod names;
     pub mod openapi;
     pub mod origins;
@@ -41,7 +42,6 @@ mod in_process {
     pub mod properties_products;
     pub mod published_keys;
     pub mod rate_limit;
-    pub mod requests;
     pub mod revocation;
     pub mod settings_login;
     pub mod support_sdk;
@@ -87,7 +87,7 @@ mod process {
     pub mod settings_desk;
     pub mod settings_products;
     pub mod settings_sources;
-    pub mod support_sdk_trouble;
+    pub mod support_sdk_bodies;
     pub mod tls;
     pub mod visitor;
 }
