@@ -26,40 +26,33 @@ fn with_cookies(server: &App, header: impl AsRef<[u8]>) -> String {
     outcome(server.get("/generate/token").header("Cookie", header))
 }
 
-/// Sends each Cookie header with a valid login token in place of `*`.
-fn check_cookies(expected: &str, headers: &[&str]) {
-    let (server, token) = (App::start(), LoginToken::valid().mint());
-    for header in headers {
-        assert_eq!(with_cookies(&server, header.replace('*', &token)), expected, "{header}");
+/// Replaces `*` by a valid login token, and the names in angle brackets by other tokens.
+fn filled(template: &str) -> String {
+    let valid = LoginToken::valid;
+    let tokens = [
+        ("*", valid()),
+        ("<later>", valid().claim("exp", now() + 90_000)),
+        ("<expired>", valid().claim("exp", now() - 3600)),
+        ("<eve>", valid().claim("sub", "eve")),
+        ("<forged>", valid().claim("sub", "eve").secret("6f74686572206c6f67696e2073656372")),
+        ("<without sub>", valid().without("sub")),
+    ];
+    tokens.iter().fold(template.to_owned(), |text, (name, token)| text.replace(name, &token.mint()))
+}
+
+/// Sends each Cookie header.
+fn check_cookies(expected: &str, templates: &[&str]) {
+    let server = App::start();
+    for template in templates {
+        assert_eq!(with_cookies(&server, filled(template)), expected, "{template}");
     }
-}
-
-fn token_of(player: &str) -> String {
-    LoginToken::valid().claim("sub", player).mint()
-}
-
-fn expired() -> String {
-    LoginToken::valid().claim("exp", now() - 3600).mint()
 }
 
 #[test]
 fn the_login_cookie_is_found_among_others() {
-    check_cookies(
-        SUB,
-        &[
-            "token=*",
-            "a=b; token=*",
-            "token=*; a=b",
-            "a=b;token=*;c=d",
-            "a=b;  \ttoken=*\t ; c=d",
-            "token=\"*\"",
-            "$Version=1; token=*; $Path=/",
-            "; ;; =x; y; token=*;",
-            "xtoken=1; tokenx=2; Token=3; token=*",
-            "q=\"a;b\"; token=*",
-            "theme=dark=token; token=*",
-        ],
-    );
+    check_cookies(SUB, &["token=*", "a=b; token=*", "token=*; a=b", "a=b;token=*;c=d", "a=b;  \ttoken=*\t ; c=d"]);
+    check_cookies(SUB, &["token=\"*\"", "$Version=1; token=*; $Path=/", "; ;; =x; y; token=*;", "q=\"a;b\"; token=*"]);
+    check_cookies(SUB, &["xtoken=1; tokenx=2; Token=3; token=*", "theme=dark=token; token=*"]);
     let (server, cookie) = (App::start(), format!("token={}", LoginToken::valid().mint()));
     assert_eq!(with_cookies(&server, [b"city=K\xf8benhavn\xff; ", cookie.as_bytes()].concat()), SUB);
     assert_eq!(outcome(request(&server, &[("Cookie", "a=b"), ("Cookie", &cookie), ("Cookie", "c=d")])), SUB);
@@ -99,42 +92,25 @@ fn of_several_login_cookies_of_one_player_the_latest_to_expire_counts() {
 
 #[test]
 fn cookies_of_two_players_are_refused_in_either_order() {
-    let server = App::start();
-    let (jane, eve) = (LoginToken::valid().mint(), token_of("eve"));
-    let without_sub = LoginToken::valid().without("sub").mint();
-    for header in [
-        format!("token={jane}; token={eve}"),
-        format!("token={eve}; token={jane}"),
-        format!("token={jane}; token={without_sub}"),
-        format!("token={without_sub}; token={jane}"),
-        format!("token={jane}; token=x; token={eve}"),
-    ] {
-        assert_eq!(with_cookies(&server, header), INVALID);
-    }
-    let two_headers = [("Cookie", &*format!("token={jane}")), ("Cookie", &*format!("token={eve}"))];
-    assert_eq!(outcome(request(&server, &two_headers)), INVALID);
+    check_cookies(INVALID, &["token=*; token=<eve>", "token=<eve>; token=*", "token=*; token=x; token=<eve>"]);
+    check_cookies(INVALID, &["token=*; token=<without sub>", "token=<without sub>; token=*"]);
+    let [jane, eve] = ["token=*", "token=<eve>"].map(filled);
+    assert_eq!(outcome(request(&App::start(), &[("Cookie", &jane), ("Cookie", &eve)])), INVALID);
 }
 
 #[test]
 fn a_tossed_cookie_that_does_not_verify_changes_nothing() {
-    let (server, jane, expired) = (App::start(), LoginToken::valid().mint(), expired());
-    let forged = LoginToken::valid().claim("sub", "eve").secret("6f74686572206c6f67696e2073656372").mint();
-    for tossed in ["", "x", "\"", &forged, &expired] {
-        for header in [format!("token={tossed}; token={jane}"), format!("token={jane}; token={tossed}")] {
-            assert_eq!(with_cookies(&server, &header), SUB, "{header}");
-        }
+    for tossed in ["", "x", "\"", "<forged>", "<expired>"] {
+        check_cookies(SUB, &[&format!("token={tossed}; token=*"), &format!("token=*; token={tossed}")]);
     }
-    assert_eq!(with_cookies(&server, format!("token={forged}; token={expired}")), INVALID);
+    check_cookies(INVALID, &["token=<forged>; token=<expired>"]);
 }
 
 #[test]
 fn more_than_four_different_login_cookies_are_refused_unread() {
-    let (server, jane) = (App::start(), format!("token={}", LoginToken::valid().mint()));
-    let four = format!("{jane}; token=tossed1; token=tossed2; token=tossed3");
-    assert_eq!(with_cookies(&server, &four), SUB);
-    assert_eq!(with_cookies(&server, format!("{four}; token=tossed4")), INVALID);
-    let same = format!("{}token=\"{}\"", format!("{jane}; ").repeat(20), &jane["token=".len()..]);
-    assert_eq!(with_cookies(&server, same), SUB, "the same value counts once, in quotes too");
+    let four = "token=*; token=tossed1; token=tossed2; token=tossed3";
+    check_cookies(SUB, &[four, &format!("{}token=\"*\"", "token=*; ".repeat(20))]);
+    check_cookies(INVALID, &[&format!("{four}; token=tossed4")]);
 }
 
 /// The cookies of a token that is split into parts of this length.
@@ -177,7 +153,7 @@ fn parts_of_a_login_cookie_are_never_guessed() {
     let jane = LoginToken::valid().claim("payload", "x".repeat(4500)).mint();
     let parts = split("token", &jane, 2100);
     let [zero, one, two, three] = parts.as_slice() else { panic!("{} parts", parts.len()) };
-    let (all, eve) = (parts.join("; "), token_of("eve"));
+    let (all, eve) = (parts.join("; "), filled("<eve>"));
     let tossed_whole = |header: &str| format!("{header}; token={eve}");
     let refused = [
         // Not complete from 0 on.
@@ -286,21 +262,9 @@ fn a_bearer_token_is_read_only_when_the_setting_allows_it() {
 fn an_authorization_header_that_is_not_one_bearer_token_is_invalid_even_with_a_valid_cookie() {
     let (server, token) = (bearer_server(), LoginToken::valid().mint());
     let cookie = ("Cookie", &*format!("token={token}"));
-    for value in [
-        "",
-        "Bearer",
-        "Bearer ",
-        "*",
-        "Bearer*",
-        "Bearer\t*",
-        "Basic",
-        "* x",
-        "Bearer *, Bearer *",
-        "Bearer * x",
-        "Bearer \"*\"",
-        "Bearer token=*",
-        "Bearer garbage",
-    ] {
+    let values = "|Bearer|Bearer |*|Bearer*|Bearer\t*|Basic|* x|Bearer *, Bearer *|Bearer * x|Bearer \"*\"|\
+                  Bearer token=*|Bearer garbage";
+    for value in values.split('|') {
         let header = ("Authorization", &*value.replace('*', &token));
         assert_eq!(outcome(request(&server, &[header])), INVALID, "{value}");
         assert_eq!(outcome(request(&server, &[header, cookie])), INVALID, "{value}");
@@ -327,24 +291,23 @@ fn with_another_scheme_than_bearer_the_cookie_counts() {
 
 #[test]
 fn bearer_token_and_cookie_must_be_of_one_player() {
-    let (server, jane, eve, expired) = (bearer_server(), LoginToken::valid().mint(), token_of("eve"), expired());
-    let later = LoginToken::valid().claim("exp", now() + 90_000).mint();
+    let server = bearer_server();
     for (bearer, cookies, expected) in [
-        (&jane, format!("token={jane}"), SUB),
-        (&jane, format!("token={later}"), SUB),
-        (&later, format!("token={jane}"), SUB),
-        (&jane, format!("token={eve}"), INVALID),
-        (&eve, format!("token={jane}"), INVALID),
-        (&jane, format!("token={jane}; token={eve}"), INVALID),
+        ("*", "token=*", SUB),
+        ("*", "token=<later>", SUB),
+        ("<later>", "token=*", SUB),
+        ("*", "token=<eve>", INVALID),
+        ("<eve>", "token=*", INVALID),
+        ("*", "token=*; token=<eve>", INVALID),
         // An invalid cookie is ignored, as next to another cookie.
-        (&jane, "token=garbage".to_owned(), SUB),
-        (&jane, format!("token={expired}"), SUB),
+        ("*", "token=garbage", SUB),
+        ("*", "token=<expired>", SUB),
         // An invalid bearer token is not ignored: the client means that token.
-        (&expired, format!("token={jane}"), INVALID),
-        (&jane, "token.1=part; token.3=part".to_owned(), SUB),
-        (&jane, "token.1=part; token.1=tossed".to_owned(), INVALID),
-        (&jane, "token=1; token=2; token=3; token=4; token=5".to_owned(), INVALID),
+        ("<expired>", "token=*", INVALID),
+        ("*", "token.1=part; token.3=part", SUB),
+        ("*", "token.1=part; token.1=tossed", INVALID),
+        ("*", "token=1; token=2; token=3; token=4; token=5", INVALID),
     ] {
-        assert_eq!(with_bearer(&server, bearer, &cookies), expected, "{cookies}");
+        assert_eq!(with_bearer(&server, &filled(bearer), &filled(cookies)), expected, "{bearer} {cookies}");
     }
 }

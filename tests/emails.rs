@@ -174,32 +174,16 @@ fn an_email_of_the_fallback_domain_is_refused_or_left_out() {
     for email in ["eve@sub.players.example.com", "eve@example.com", "players.example.com@example.com"] {
         assert_eq!(ask(&server, Product::HelpCenter, &with_email(email)).status, 200, "{email}");
     }
-    // Parsers read these differently: one of them could find the fallback domain.
-    for email in [
-        "eve@players.example.com.",
-        "eve@players.example.com>",
-        "x<eve@players.example.com>",
-        "<eve@players.example.com>",
-        "mailto:eve@players.example.com",
-        "eve@players.example.com (x)",
-        "eve@players.example.com:25",
-        "eve@players.example.com,x.yz",
-        "eve@ｐｌａｙｅｒｓ.example.com",
-        "eve@players.example。com",
-        "eve@players\u{ad}.example.com",
-        "eve@play\u{200b}ers.example.com",
-        "eve@players.example.com\u{200f}",
-        "\u{202e}eve@players.example.com",
-        "eve＠players.example.com",
-        "\"eve@players.example.com\"",
-        "eve@[players.example.com]",
-        "eve@players..example.com",
-        "a@b.cd@players.example.com",
-        "eve@players.example.com\0",
-        // Messaging trims these; then they have the fallback domain.
-        " eve@players.example.com",
-        "eve@PLAYERS.example.com\t",
-    ] {
+    // Parsers read these differently: one of them could find the fallback domain. Messaging trims the last two.
+    let disguised = "eve@players.example.com.|eve@players.example.com>|x<eve@players.example.com>|\
+                     <eve@players.example.com>|mailto:eve@players.example.com|eve@players.example.com (x)|\
+                     eve@players.example.com:25|eve@players.example.com,x.yz|eve@ｐｌａｙｅｒｓ.example.com|\
+                     eve@players.example。com|eve@players\u{ad}.example.com|eve@play\u{200b}ers.example.com|\
+                     eve@players.example.com\u{200f}|\u{202e}eve@players.example.com|eve＠players.example.com|\
+                     \"eve@players.example.com\"|eve@[players.example.com]|eve@players..example.com|\
+                     a@b.cd@players.example.com|eve@players.example.com\0| eve@players.example.com|\
+                     eve@PLAYERS.example.com\t";
+    for email in disguised.split('|') {
         check_unusable(&server, &with_email(email));
     }
     let log = server.log().join("\n");

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::Request;
-use axum::response::Response;
+use axum::http::request::Builder;
 use axum::routing::{get, post};
 use tower::ServiceExt;
 use tower::layer::util::Identity;
 use tracing::Level;
-use zendesk_token::config::Config;
 use zendesk_token::exchange::Exchange;
 use zendesk_token::http::AppState;
 use zendesk_token::http::middleware::{support_sdk_middleware, with_middleware};
@@ -19,13 +18,14 @@ use zendesk_token::http::origin::cors;
 use zendesk_token::metrics::Metrics;
 use zendesk_token::telemetry::{self, Format};
 
-use crate::harness::{ORIGIN, usual, variable};
+use crate::app::read;
+use crate::client::Answer;
+use crate::harness::{ORIGIN, usual};
+use crate::settings::load;
 
 /// The app state for these settings.
 fn state(changes: &[(&str, &str)], old: Option<&AppState>) -> Arc<AppState> {
-    let settings = usual(changes).into_iter().map(|(key, value)| (variable(key).into(), value.into()));
-    let config = Config::load(None, settings).unwrap();
-    let metrics = Metrics::new();
+    let (config, metrics) = (load(None, &usual(changes)).unwrap(), Metrics::new());
     AppState::new(Arc::new(Exchange::new(&config, &metrics, None).unwrap()), &config, &metrics, old)
 }
 
@@ -41,38 +41,31 @@ fn app(state: Arc<AppState>) -> Router {
     with_middleware(routes, cors(&state), Identity::new(), &state).with_state(state)
 }
 
-async fn ask(app: &Router, path: &str) -> Response {
-    answer(app, Request::get(path).header("Origin", ORIGIN).body(Body::empty()).unwrap()).await
+async fn ask(app: &Router, path: &str) -> Answer {
+    let answer = send(app, Request::get(path).header("Origin", ORIGIN)).await;
+    assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some(ORIGIN));
+    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+    assert!(answer.header("x-request-id").is_some());
+    answer
 }
 
-async fn answer(app: &Router, request: Request<Body>) -> Response {
-    app.clone().oneshot(request).await.unwrap()
-}
-
-/// Status and body of a response, which has the headers of every answer.
-async fn read(response: Response) -> (u16, String) {
-    assert_eq!(response.headers()["access-control-allow-origin"], ORIGIN);
-    assert_eq!(response.headers()["cache-control"], "no-store");
-    assert!(response.headers().contains_key("x-request-id"));
-    let status = response.status().as_u16();
-    let body = to_bytes(response.into_body(), 1024).await.unwrap();
-    (status, String::from_utf8(body.to_vec()).unwrap())
+async fn send(app: &Router, request: Builder) -> Answer {
+    read(app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
 }
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_refused() {
     let app = app(state(&[("limits.request_timeout", "100ms")], None));
-    let refusal = (503, r#"{"code":"00-12","description":"Request timed out"}"#.to_owned());
-    assert_eq!(read(ask(&app, "/never").await).await, refusal);
+    assert_eq!(ask(&app, "/never").await.refusal(), "503 00-12");
 }
 
 #[tokio::test]
 async fn a_request_over_the_in_flight_limit_is_refused_at_once_and_a_later_one_is_served() {
     let app = app(state(&[("limits.requests_in_flight", "2")], None));
     let mut waiting = vec![stalled(&app).await, stalled(&app).await];
-    assert_overloaded(ask(&app, "/fine").await).await;
+    check_overloaded(&ask(&app, "/fine").await);
     waiting.pop();
-    assert_eq!(read(ask(&app, "/fine").await).await, (200, "fine".to_owned()));
+    assert_eq!(ask(&app, "/fine").await.body, "fine");
 }
 
 #[tokio::test]
@@ -81,23 +74,21 @@ async fn requests_that_began_before_a_reload_count_after_it() {
     let old = app(Arc::clone(&old_state));
     let mut waiting = vec![stalled(&old).await, stalled(&old).await];
     let new = app(state(&[("limits.requests_in_flight", "2")], Some(&old_state)));
-    assert_overloaded(ask(&new, "/fine").await).await;
+    check_overloaded(&ask(&new, "/fine").await);
     waiting.pop();
-    assert_eq!(read(ask(&new, "/fine").await).await, (200, "fine".to_owned()));
+    assert_eq!(ask(&new, "/fine").await.body, "fine");
 }
 
 /// A request that is in flight and never answered.
-async fn stalled(app: &Router) -> impl Future<Output = Response> + use<> {
+async fn stalled(app: &Router) -> impl Future<Output = Answer> + use<> {
     let app = app.clone();
     let mut request = Box::pin(async move { ask(&app, "/never").await });
     assert!(tokio::time::timeout(Duration::from_millis(10), &mut request).await.is_err());
     request
 }
 
-async fn assert_overloaded(response: Response) {
-    assert_eq!(response.headers()["retry-after"], "1");
-    let refusal = (503, r#"{"code":"00-11","description":"Service is overloaded"}"#.to_owned());
-    assert_eq!(read(response).await, refusal);
+fn check_overloaded(answer: &Answer) {
+    assert_eq!((answer.refusal().as_str(), answer.header("retry-after").as_deref()), ("503 00-11", Some("1")));
 }
 
 /// Environment variable that makes the next test log as the service does.
@@ -108,20 +99,17 @@ async fn a_panic_is_one_refusal_and_says_nothing() {
     let with_log = std::env::vars_os().any(|(name, _)| name == WITH_LOG);
     let _log = with_log.then(|| telemetry::start(Format::Json, Level::TRACE));
     let app = app(state(&[], None));
-    let refusal = (500, r#"{"code":"00-14","description":"Internal error"}"#.to_owned());
-    assert_eq!(read(ask(&app, "/panic").await).await, refusal);
-    assert_eq!(read(ask(&app, "/fine").await).await, (200, "fine".to_owned()));
+    let answer = ask(&app, "/panic").await;
+    assert_eq!((answer.status, &*answer.body), (500, r#"{"code":"00-14","description":"Internal error"}"#));
+    assert_eq!(ask(&app, "/fine").await.body, "fine");
 }
 
 #[tokio::test]
 async fn timeouts_and_panics_of_the_support_sdk_route_are_503s_with_retry_after() {
     let app = app(state(&[("limits.request_timeout", "100ms")], None));
-    for (method, code) in [("GET", "00-12"), ("POST", "00-14")] {
-        let request = Request::builder().method(method).uri("/support-sdk/token").body(Body::empty()).unwrap();
-        let response = answer(&app, request).await;
-        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
-        assert!(!response.headers().contains_key("access-control-allow-origin"));
-        let body = to_bytes(response.into_body(), 1024).await.unwrap();
-        assert!(body.starts_with(format!("{{\"code\":\"{code}\"").as_bytes()), "{body:?}");
+    for (method, refusal) in [("GET", "503 00-12"), ("POST", "503 00-14")] {
+        let answer = send(&app, Request::builder().method(method).uri("/support-sdk/token")).await;
+        assert_eq!((answer.refusal().as_str(), answer.header("retry-after").as_deref()), (refusal, Some("1")));
+        assert_eq!(answer.header("access-control-allow-origin"), None);
     }
 }

@@ -1,6 +1,5 @@
 //! `POST /support-sdk/token`: requests of Zendesk's servers, and the responses.
 
-use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
@@ -57,7 +56,7 @@ fn a_form_or_a_json_object_gives_a_jwt() {
     ] {
         check(&post(&server, content_type, body).send());
     }
-    // Without a content type the first character tells.
+    // Without a content type, the first character decides.
     for body in [format!("user_token={token}"), format!("\n {}", json!({"user_token": token}))] {
         check(&server.request("POST", PATH).body(&body).send());
         check(&post(&server, "", &body).send());
@@ -71,28 +70,29 @@ fn a_form_or_a_json_object_gives_a_jwt() {
 fn a_login_that_is_missing_or_invalid_is_a_401() {
     let server = server();
     let token = LoginToken::valid().mint();
+    let refusal = |content_type: &str, body: &str| post(&server, content_type, body).send().refusal();
     for body in ["", "other=1", "user_tokens=1", "User_Token=1", "%", "{}", "user token=1"] {
-        assert_eq!(post(&server, FORM, body).send().refusal(), "401 00-00", "{body}");
+        assert_eq!(refusal(FORM, body), "401 00-00", "{body}");
     }
     for body in ["user_token", "user_token=", "user_token=+%0A"] {
-        assert_eq!(post(&server, FORM, body).send().refusal(), "401 00-01", "{body}");
+        assert_eq!(refusal(FORM, body), "401 00-01", "{body}");
     }
-    assert_eq!(post(&server, JSON, "{}").send().refusal(), "401 00-00");
-    assert_eq!(post(&server, JSON, r#"{"user_token":""}"#).send().refusal(), "401 00-01");
+    assert_eq!(refusal(JSON, "{}"), "401 00-00");
+    assert_eq!(refusal(JSON, r#"{"user_token":""}"#), "401 00-01");
     // Only the body counts.
     let elsewhere = server.request("POST", &format!("{PATH}?user_token={token}"));
     let elsewhere = elsewhere.cookie(&token).header("Authorization", format!("Bearer {token}"));
     assert_eq!(elsewhere.send().refusal(), "401 00-00");
-    for token in [
-        LoginToken::valid().claim("exp", now() - 3600),
-        LoginToken::valid().secret(SUPPORT_SDK_SECRET),
-        LoginToken::valid().without("exp"),
+    for (token, expected) in [
+        (LoginToken::valid().claim("exp", now() - 3600), "401 00-01"),
+        (LoginToken::valid().secret(SUPPORT_SDK_SECRET), "401 00-01"),
+        (LoginToken::valid().without("exp"), "401 00-01"),
+        (LoginToken::valid().without("sub"), "422 00-02"),
+        (LoginToken::valid().without("email"), "422 00-03"),
+        (LoginToken::valid().claim("email", "x"), "422 00-04"),
     ] {
-        assert_eq!(post(&server, FORM, form(&token)).send().refusal(), "401 00-01");
+        assert_eq!(refusal(FORM, &form(&token)), expected);
     }
-    assert_eq!(post(&server, FORM, form(&LoginToken::valid().without("sub"))).send().refusal(), "422 00-02");
-    assert_eq!(post(&server, FORM, form(&LoginToken::valid().without("email"))).send().refusal(), "422 00-03");
-    assert_eq!(post(&server, FORM, form(&LoginToken::valid().claim("email", "x"))).send().refusal(), "422 00-04");
 }
 
 /// A 401 deletes the player's requests from the phone.
@@ -118,7 +118,7 @@ fn a_text_that_is_not_a_login_token_is_malformed_and_the_log_has_the_cause() {
     let token = LoginToken::valid().mint();
     let parts: Vec<&str> = token.split('.').collect();
     let escaped = |bytes: &str| bytes.bytes().map(|byte| format!("%25{byte:02X}")).collect::<Vec<_>>().concat();
-    let odd = [
+    let values = [
         ("x".to_owned(), "not three parts"),
         ("null".to_owned(), "not three parts"),
         ("82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11".to_owned(), "not three parts"),
@@ -137,14 +137,8 @@ fn a_text_that_is_not_a_login_token_is_malformed_and_the_log_has_the_cause() {
         (escaped(&token), "user_token is malformed: login token is percent-encoded"),
         (format!("{}.{}.{}", parts[0], "A".repeat(9000), parts[2]), "more than 8192"),
     ];
-    let mut causes: Vec<&str> = Vec::new();
-    for (value, cause) in &odd {
-        let answer = post(&server, FORM, format!("user_token={value}")).send();
-        assert_eq!((answer.refusal().as_str(), answer.header("www-authenticate")), ("400 00-10", None), "{value}");
-        causes.push(cause);
-    }
     let json = json!({"user_token": token}).to_string();
-    for (content_type, body, cause) in [
+    let bodies = [
         (FORM, format!("\u{feff}user_token={token}"), "byte order mark"),
         (JSON, format!("\u{feff}{json}"), "byte order mark"),
         (JSON, json!({"user_token": format!("\u{feff}{token}")}).to_string(), "byte order mark"),
@@ -153,14 +147,17 @@ fn a_text_that_is_not_a_login_token_is_malformed_and_the_log_has_the_cause() {
         (FORM, json, "the body is JSON, but its Content-Type is"),
         ("", format!("[\"{token}\"]"), "the body is not a JSON object"),
         ("", format!("\"{token}\""), "the body is not a JSON object"),
-    ] {
-        assert_eq!(post(&server, content_type, &body).send().refusal(), "400 00-10", "{body}");
-        causes.push(cause);
+    ];
+    let values = values.map(|(value, cause)| (FORM, format!("user_token={value}"), cause));
+    let cases: Vec<_> = values.into_iter().chain(bodies).collect();
+    for (content_type, body, _) in &cases {
+        let answer = post(&server, content_type, body).send();
+        assert_eq!((answer.refusal().as_str(), answer.header("www-authenticate")), ("400 00-10", None), "{body}");
     }
     let log = server.log();
     let lines: Vec<&String> = log.iter().filter(|line| line.contains("\"message\":\"request\"")).collect();
-    assert_eq!(lines.len(), causes.len());
-    for (line, cause) in lines.into_iter().zip(causes) {
+    assert_eq!(lines.len(), cases.len());
+    for (line, (_, _, cause)) in lines.into_iter().zip(cases) {
         assert!(line.contains(cause) && !line.contains(parts[1]), "{cause}: {line}");
     }
 }
@@ -229,13 +226,11 @@ fn an_unknown_key_is_a_503_when_a_fetch_began_before_the_request() {
     let server = ready(&api, &OTHER_PRODUCTS);
     let fetches = api.asked(&keys_path());
     api.reply(&keys_path(), Reply::Late(Duration::from_millis(800), 200, fixture("first.json")));
-    let first = server.request("POST", PATH).body(format!("user_token={}", fixture("refused/kid_unknown.jwt")));
-    thread::scope(|scope| {
-        scope.spawn(|| first.send());
-        until("fetched", || api.asked(&keys_path()) > fetches);
-        // The answer under way may be older than this key.
-        assert_eq!(post_token(&server, &token("key_c")).refusal(), "503 00-07");
-    });
+    let first = server.request("POST", PATH).body(format!("user_token={}", fixture("refused/kid_unknown.jwt"))).start();
+    until("fetched", || api.asked(&keys_path()) > fetches);
+    // The answer under way may be older than this key.
+    assert_eq!(post_token(&server, &token("key_c")).refusal(), "503 00-07");
+    server.wait(first);
 }
 
 #[test]
@@ -256,9 +251,8 @@ fn no_answer_has_cors_headers_and_other_methods_are_refused() {
     let server = server();
     let answer = post(&server, FORM, form(&LoginToken::valid())).header("Origin", ORIGIN).send();
     check(&answer);
-    let preflight =
-        server.request("OPTIONS", PATH).header("Origin", ORIGIN).header("Access-Control-Request-Method", "POST");
-    let preflight = preflight.send();
+    let preflight = server.request("OPTIONS", PATH).header("Origin", ORIGIN);
+    let preflight = preflight.header("Access-Control-Request-Method", "POST").send();
     assert_eq!(preflight.status, 200);
     let foreign = post(&server, FORM, form(&LoginToken::valid())).header("Origin", "https://evil.example").send();
     assert_eq!(foreign.refusal(), "403 00-05");

@@ -60,7 +60,7 @@ cookies that are quoted, encoded, nameless or not ASCII
     an_encoding_around_a_login_token_is_named_in_the_log
 a foreign origin, `null`, look-alikes, two `Origin` headers
     a_foreign_origin_is_refused_before_its_token_is_read
-    two_origin_headers_are_a_malformed_request
+    no_origin_header_is_served_and_two_are_malformed
 slow headers and bodies, idle sockets, floods of connections, half a request at shutdown
     slow_headers_are_cut_off_counted_from_accept
     stalled_bodies_leave_room_for_everybody_else
@@ -153,16 +153,9 @@ a user of Messaging deleted by mistake
     an_id_is_percent_encoded
 ";
 
-/// Each threat with its tests.
-fn threats() -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut threats: Vec<(&str, Vec<&str>)> = Vec::new();
-    for line in THREATS.lines() {
-        match (line.strip_prefix("    "), threats.last_mut()) {
-            (Some(test), Some((_, tests))) => tests.push(test),
-            _ => threats.push((line, Vec::new())),
-        }
-    }
-    threats
+/// The threats, and their tests.
+fn threats_and_tests() -> (Vec<&'static str>, Vec<&'static str>) {
+    THREATS.lines().partition(|line| !line.starts_with(' '))
 }
 
 #[test]
@@ -174,11 +167,11 @@ fn every_threat_has_tests_that_exist() {
             *found.entry(name.to_owned()).or_default() += 1;
         }
     }
-    let threats = threats();
-    assert!(threats.iter().all(|(_, tests)| !tests.is_empty()));
-    let tests = threats.iter().flat_map(|(_, tests)| tests);
-    let wrong: Vec<_> = tests.filter(|test| found.get(**test) != Some(&1)).collect();
+    let (threats, tests) = threats_and_tests();
+    let wrong: Vec<_> = tests.iter().filter(|test| found.get(test.trim()) != Some(&1)).collect();
     assert!(wrong.is_empty(), "not the name of exactly one test: {wrong:?}");
+    let has_tests = |threat: &&str| THREATS.contains(&format!("{threat}\n    "));
+    assert!(threats.iter().all(has_tests));
 }
 
 #[test]
@@ -186,5 +179,5 @@ fn the_security_page_has_the_same_threats() {
     let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     let documented: Vec<&str> = rows.filter(|row| !row.starts_with("What")).collect();
-    assert_eq!(documented, threats().into_iter().map(|(threat, _)| threat).collect::<Vec<_>>());
+    assert_eq!(documented, threats_and_tests().0);
 }

@@ -39,31 +39,15 @@ fn the_token_comes_as_json_or_plain_text_and_the_page_may_read_it() {
 fn plain_text_is_sent_only_when_it_has_the_highest_weight() {
     let server = App::start();
     let cookie = LoginToken::valid().mint();
-    let plain = [
-        "text/plain",
-        "TEXT/Plain",
-        "text/*",
-        "text/plain, */*;q=0.5",
-        "application/json;q=0.4, text/plain;q=0.5",
-        "*/*, application/json;q=0",
-        "text/plain;charset=utf-8;q=1, application/json;q=0.999",
-    ];
-    let json = [
-        "*/*",
-        "application/json, text/plain, */*",
-        "text/plain, application/json",
-        "text/plain;q=0, application/json",
-        "text/plain;q=0.3, */*",
-        "text/html",
-        "text/plain;q=2",
-        "text/plain;q=0.1234",
-        "text/plain;q=-1",
-        "text/plain;q=",
-        "",
-        ";;;,,,/",
-    ];
-    let plain = plain.map(|accept| (accept, "text/plain; charset=utf-8"));
-    for (accept, content_type) in plain.into_iter().chain(json.map(|accept| (accept, "application/json"))) {
+    let plain = "text/plain|TEXT/Plain|text/*|text/plain, */*;q=0.5|application/json;q=0.4, text/plain;q=0.5|\
+                 */*, application/json;q=0|text/plain;charset=utf-8;q=1, application/json;q=0.999";
+    let json = "*/*|application/json, text/plain, */*|text/plain, application/json|text/plain;q=0, application/json|\
+                text/plain;q=0.3, */*|text/html|text/plain;q=2|text/plain;q=0.1234|text/plain;q=-1|text/plain;q=||\
+                ;;;,,,/";
+    let with_type = |list: &'static str, content_type| list.split('|').map(move |accept| (accept, content_type));
+    for (accept, content_type) in
+        with_type(plain, "text/plain; charset=utf-8").chain(with_type(json, "application/json"))
+    {
         let answer = server.get("/generate/token").cookie(&cookie).header("Accept", accept).send();
         assert_eq!((answer.status, answer.header("content-type").as_deref()), (200, Some(content_type)), "{accept}");
     }
