@@ -259,7 +259,7 @@ fn a_bearer_token_is_read_only_when_the_setting_allows_it() {
 }
 
 #[test]
-fn an_authorization_header_that_is_not_one_bearer_token_is_invalid_even_with_a_valid_cookie() {
+fn a_malformed_authorization_header_is_invalid_even_with_a_valid_cookie() {
     let (server, token) = (bearer_server(), LoginToken::valid().mint());
     let cookie = ("Cookie", &*format!("token={token}"));
     let values = "|Bearer|Bearer |*|Bearer*|Bearer\t*|Basic|* x|Bearer *, Bearer *|Bearer * x|Bearer \"*\"|\

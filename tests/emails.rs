@@ -50,7 +50,7 @@ fn a_player_without_an_email_gets_a_messaging_token_and_no_help_center_token() {
 }
 
 #[test]
-fn messaging_trims_an_email_or_leaves_it_out_and_still_gives_the_token() {
+fn messaging_trims_an_email_or_leaves_it_out() {
     for setting in ["unverified", "verified"] {
         let server = App::with_all_products(&[("messaging.email", setting)]);
         for email in
@@ -139,7 +139,7 @@ fn a_player_without_an_email_gets_one_of_the_products_fallback_domain() {
 
 /// Only for Chat does Zendesk forbid emails that are not ASCII; mailboxes may have such names (RFC 6531).
 #[test]
-fn an_email_may_have_characters_of_any_script_before_the_at_in_their_normal_form() {
+fn an_email_may_have_normalized_characters_of_any_script_before_the_at() {
     let server = App::with_all_products(&[]);
     for email in ["žofie@example.com", "用户@example.com", "Дора.2@example.com", "a!#$%&'*+-/=?^_`{|}~z@a-1.example.co"]
     {

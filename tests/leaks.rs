@@ -13,8 +13,8 @@ use crate::harness::{
 };
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
-use crate::published_keys::rs256;
 use crate::middleware::WITH_LOG;
+use crate::published_keys::rs256;
 use crate::stub::Reply;
 use crate::verification::{NOW, exchange, fixtures, run};
 

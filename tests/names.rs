@@ -47,11 +47,11 @@ const NEXT: &str = "Jane Doe";
 fn the_name_comes_from_the_first_claim_of_the_setting_that_is_usable() {
     let settings = [("chat.name_from", "nickname, username,email"), ("help_center.name_from", "nickname,email")];
     let (changed, usual) = (exchange(&[&OTHER_PRODUCTS[..], &settings].concat()), exchange(&OTHER_PRODUCTS));
-    let (claimed, blank) = (valid().claim("nickname", "Žofie"), valid().claim("nickname", "  "));
+    let (claimed, spaces) = (valid().claim("nickname", "Žofie"), valid().claim("nickname", "  "));
     let (chat, messaging, help_center) = (Product::Chat, Product::Messaging, Product::HelpCenter);
     for (exchange, product, token, expected) in [
         (&changed, chat, &claimed, Some("Žofie")),
-        (&changed, chat, &blank, Some(NEXT)),
+        (&changed, chat, &spaces, Some(NEXT)),
         (&changed, chat, &valid(), Some(NEXT)),
         (&changed, chat, &valid().without("username"), Some(EMAIL)),
         (&changed, help_center, &claimed, Some("Žofie")),

@@ -47,7 +47,7 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} leads nowhere"))
 }
 
-fn words(text: &str) -> BTreeSet<&str> {
+fn set(text: &str) -> BTreeSet<&str> {
     text.split_whitespace().collect()
 }
 
@@ -79,13 +79,13 @@ fn the_document_has_every_operation_with_its_refusals_and_parameters() {
                 found.insert(code);
             }
         }
-        assert_eq!(found, words(&codes), "{method} {path}");
+        assert_eq!(found, set(&codes), "{method} {path}");
         let names = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {
             let parameter = resolved(&document, parameter);
             assert!(parameter["example"].is_string(), "{parameter}");
             parameter["name"].as_str().unwrap()
         });
-        assert_eq!(names.collect::<BTreeSet<_>>(), words(parameters), "{method} {path}");
+        assert_eq!(names.collect::<BTreeSet<_>>(), set(parameters), "{method} {path}");
     }
     assert!(documented.is_empty(), "{:?}", documented.keys());
 }
@@ -104,7 +104,7 @@ fn the_document_has_exactly_the_refusals_of_the_service_and_its_release() {
     let known: Vec<&str> = ErrorCode::ALL.iter().map(|refusal| refusal.code()).collect();
     assert_eq!(document["components"]["schemas"]["Error"]["properties"]["code"]["enum"], json!(known));
     let operations = operations();
-    let mut codes: BTreeSet<&str> = operations.iter().flat_map(|(_, _, codes, _)| words(codes)).collect();
+    let mut codes: BTreeSet<&str> = operations.iter().flat_map(|(_, _, codes, _)| set(codes)).collect();
     assert!(codes.insert("00-09"), "only other methods answer 00-09");
     assert_eq!(codes, known.iter().copied().collect());
     let answers = document["components"]["responses"].as_object().unwrap();
@@ -124,8 +124,8 @@ fn the_service_answers_exactly_the_documented_operations() {
         for method in ["get", "head", "post", "put", "delete", "patch", "trace", "options"] {
             let (method_name, is_admin) = (method.to_uppercase(), ADMIN.contains(&path));
             let request = if is_admin { server.admin(&method_name, path) } else { server.request(&method_name, path) };
-            let request = request.header("Origin", ORIGIN);
-            let status = request.header("Access-Control-Request-Method", "GET").send().status;
+            let request = request.header("Origin", ORIGIN).header("Access-Control-Request-Method", "GET");
+            let status = request.send().status;
             let is_documented = operations.iter().any(|operation| (operation.0, operation.1) == (path, method));
             // The CORS layer answers OPTIONS on every public path; the document has it where browsers send it.
             let is_answered = is_documented || (method == "options" && !ADMIN.contains(&path));

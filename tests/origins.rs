@@ -72,7 +72,7 @@ fn no_origin_header_is_served_and_two_are_malformed() {
 }
 
 #[test]
-fn an_image_a_script_or_a_frame_gets_no_token_and_a_page_that_a_person_opens_does() {
+fn a_request_for_an_image_a_script_or_a_frame_is_refused() {
     let server = App::with_all_products(&[]);
     let token = LoginToken::valid().mint();
     let ask = |path: &str, mode: &str, destination: &str, more: &[(&str, &str)]| {

@@ -225,7 +225,7 @@ fn an_unknown_key_is_a_503_when_a_fetch_began_before_the_request() {
     api.publish("first.json");
     let server = ready(&api, &OTHER_PRODUCTS);
     let fetches = api.asked(&keys_path());
-    api.reply(&keys_path(), Reply::Late(Duration::from_millis(800), 200, fixture("first.json")));
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(2), 200, fixture("first.json")));
     let first = server.request("POST", PATH).body(format!("user_token={}", fixture("refused/kid_unknown.jwt"))).start();
     until("fetched", || api.asked(&keys_path()) > fetches);
     // The answer under way may be older than this key.

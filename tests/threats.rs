@@ -112,8 +112,8 @@ a core dump, which would contain the secrets
     no_command_leaves_its_secrets_in_a_core_dump
 an email that disguises its domain, or one of the domain for invented emails
     an_email_of_the_fallback_domain_is_refused_or_left_out
-    messaging_trims_an_email_or_leaves_it_out_and_still_gives_the_token
-    an_email_may_have_characters_of_any_script_before_the_at_in_their_normal_form
+    messaging_trims_an_email_or_leaves_it_out
+    an_email_may_have_normalized_characters_of_any_script_before_the_at
 a name that shows nothing, changes the writing direction, or hides an email while emails are withheld
     invisible_and_direction_characters_are_removed_from_a_name
     a_name_without_visible_characters_is_skipped
@@ -127,7 +127,7 @@ a login that says `email_verified: false`, or a type of login that proves no ema
 a revoked login token next to a good one of the same player
     a_revoked_login_drops_out_beside_a_good_one_of_the_same_player
 an image, a script tag or a frame of a foreign page that asks for a token
-    an_image_a_script_or_a_frame_gets_no_token_and_a_page_that_a_person_opens_does
+    a_request_for_an_image_a_script_or_a_frame_is_refused
     preflights_documents_refused_origins_images_and_zendesks_servers_are_not_counted
 a wildcard origin over a public suffix, or an origin that every local file has
     wildcards_over_public_suffixes_are_refused
