@@ -12,8 +12,8 @@ pub struct OriginPattern(String);
 const NO_SCHEME: &str = "does not start with https://, http:// or an app's scheme; write it as \
                          https://shop.example.com or capacitor://localhost";
 
-const HOST: &str = "has no host, or one that browsers write differently; write a name in a-z, 0-9, '-', '_' and '.' (other \
-                    letters as xn--…) or, for a page, an IP address";
+const HOST: &str = "has no host, or one that browsers write differently; write a name in a-z, 0-9, '-', '_' and '.' \
+                    (other letters as xn--…) or, for a page, an IP address";
 
 const PORT: &str =
     "has the default port, which browsers leave out, or one that is not a number from 1 to 65535; drop it";
@@ -92,10 +92,15 @@ pub(super) fn is_label(label: &[u8], is_allowed: impl Fn(u8) -> bool) -> bool {
 /// Parses an origin without a wildcard. It must be written as browsers write it (WHATWG URL §3.5).
 fn parse_exact(text: &str) -> Result<Url, &'static str> {
     refuse_mistakes(text)?;
-    let url = Url::parse(text).map_err(|error| match error {
-        ParseError::RelativeUrlWithoutBase => NO_SCHEME,
-        ParseError::InvalidPort => PORT,
-        _ => HOST,
+    let url = Url::parse(text).map_err(|error| {
+        let (no_scheme, port) = (ParseError::RelativeUrlWithoutBase, ParseError::InvalidPort);
+        if error == no_scheme {
+            NO_SCHEME
+        } else if error == port {
+            PORT
+        } else {
+            HOST
+        }
     })?;
     let host = url.host_str().unwrap_or_default();
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);

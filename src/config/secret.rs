@@ -28,7 +28,7 @@ pub(super) const TOO_LARGE: &str = "is larger than 4 KiB; is it a secret?";
 /// What is wrong with a token in place of the secret that signs it.
 pub(super) const TOKEN: &str = "is a token (JWT); give the secret that signs it";
 
-/// What is not a secret, and how it is recognised; the first match counts. The forms describe whole texts, since a
+/// What is not a secret, and how it is recognised; the first match counts. A form describes more than a start, since a
 /// random secret may begin with any characters.
 static WEAKNESSES: LazyLock<[(Weakness, Check); 12]> = LazyLock::new(|| {
     [
@@ -72,7 +72,7 @@ static WEAKNESSES: LazyLock<[(Weakness, Check); 12]> = LazyLock::new(|| {
         ),
         // Random bytes of that length may have this form too.
         weak("has the form of an RSA modulus, which is public; give the HS256 secret", Box::new(is_modulus)),
-        // The header begins with '{' and a quote or white space, in base64url.
+        // A header begins with '{', and a quote or white space after or a space before, in base64url.
         refused(TOKEN, forms(&[r"\A(bearer\s+)?(?-i:ey[AJ]|ew[0ko]|IHs)[\w-]*\.[\w.-]*\z"])),
         refused(
             "is UTF-16, as PowerShell writes files; save it as UTF-8",
@@ -266,7 +266,8 @@ fn is_der(bytes: &[u8]) -> bool {
 /// Shorter ones are out of use, and secrets have their length.
 fn is_modulus(bytes: &[u8]) -> bool {
     let plain = decoded(bytes.strip_prefix(b"Modulus=").unwrap_or(bytes));
-    let number = plain.strip_prefix(b"\0").unwrap_or(&plain);
+    let zeros = plain.iter().take_while(|byte| **byte == 0).count();
+    let number = plain.get(zeros..).unwrap_or_default();
     let is_odd = matches!(number, [0x80..=0xff, .., last] if last % 2 == 1);
     is_odd && number.len() >= 256 && number.len().is_multiple_of(64)
 }
