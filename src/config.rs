@@ -4,13 +4,12 @@
 
 pub mod settings;
 pub mod problem;
-mod reader;
+pub(crate) mod reader;
 pub mod watched;
 pub mod secret;
 pub mod origin;
 pub mod login;
 pub mod products;
-pub mod desk;
 
 use std::ffi::OsString;
 use std::mem;
@@ -24,7 +23,6 @@ use tracing::Level;
 
 use crate::telemetry::Format;
 
-use desk::{ChatApi, Conversations};
 use login::{Login, Signature};
 use origin::OriginPattern;
 use problem::{ConfigError, Problem, Source};
@@ -174,28 +172,12 @@ impl Config {
         reader.finish(keys, |problem| own.contains(&problem.key.as_str()))
     }
 
-    /// Loads `[conversations]` alone.
-    ///
-    /// # Errors
-    /// What is wrong with that section or the file.
-    pub fn load_conversations(file: Option<&Path>, environment: impl Variables) -> Result<Conversations, ConfigError> {
-        load_section(Reader::new(file, environment), "conversations.", desk::conversations)
-    }
-
-    /// Loads `[chat_api]` alone.
-    ///
-    /// # Errors
-    /// What is wrong with that section or the file.
-    pub fn load_chat_api(file: Option<&Path>, environment: impl Variables) -> Result<ChatApi, ConfigError> {
-        load_section(Reader::new(file, environment), "chat_api.", desk::chat_api)
-    }
-
     /// Loads `admin.listen` alone, for a command that calls a running service.
     pub(crate) fn load_admin_listen(
         file: Option<&Path>,
         environment: impl Variables,
     ) -> Result<SocketAddr, ConfigError> {
-        load_section(Reader::new(file, environment), "admin.listen", |reader| address(reader, "admin.listen"))
+        load_section(file, environment, "admin.listen", |reader| address(reader, "admin.listen"))
     }
 
     fn read(reader: &mut Reader) -> Self {
@@ -246,8 +228,15 @@ impl Proxy {
     }
 }
 
-/// Reads one section, for a command that needs no other.
-fn load_section<T>(mut reader: Reader, section: &str, read: impl FnOnce(&mut Reader) -> T) -> Result<T, ConfigError> {
+/// Loads one section, for a command that needs no other. Of the problems, only those of the section and of the settings
+/// file are reported.
+pub(crate) fn load_section<T>(
+    file: Option<&Path>,
+    environment: impl Variables,
+    section: &str,
+    read: impl FnOnce(&mut Reader) -> T,
+) -> Result<T, ConfigError> {
+    let mut reader = Reader::new(file, environment);
     let section_read = read(&mut reader);
     let misspelled = format!("did you mean {section}");
     reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&misspelled))

@@ -32,19 +32,19 @@ const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_READ_OR_WRITE: u32 = 0o006;
 
 /// The key of problems with the settings file itself.
-pub(super) const FILE_KEY: &str = "config file";
+pub(crate) const FILE_KEY: &str = "config file";
 
 /// Reads typed values and collects every problem: a value that is wrong or missing is replaced by a stand-in, and
 /// [`Reader::finish`] reports the problems.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     values: BTreeMap<&'static str, Value>,
     /// Each secret that was read, under the key that gave it.
     secrets: BTreeMap<&'static str, Secret>,
     /// Files that were read besides the settings file.
     pub(super) files: WatchedFiles,
     problems: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// A value as written. Texts are wiped on drop, since any may hold a secret; the parser's own copies are not.
@@ -183,7 +183,7 @@ impl Reader {
     }
 
     /// Notes a problem with the value of `key`.
-    pub(super) fn reject(&mut self, key: &str, what: impl Into<String>) {
+    pub(crate) fn reject(&mut self, key: &str, what: impl Into<String>) {
         self.add(key, self.source(key), what);
     }
 
@@ -193,7 +193,7 @@ impl Reader {
     }
 
     /// Whether `key` is set or has a default.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
@@ -203,14 +203,14 @@ impl Reader {
     }
 
     /// Reads the value of `key`, which its row of the table checks; nothing when it is unset or wrong.
-    pub(super) fn get<T: FromStr>(&mut self, key: &str) -> Option<T> {
+    pub(crate) fn get<T: FromStr>(&mut self, key: &str) -> Option<T> {
         let setting = settings::find(key)?;
         let text = self.values.get(key)?.checked(setting).map(str::parse);
         text.map_err(|what| self.reject(key, what)).ok()?.ok()
     }
 
     /// The same, with the default of its type when it is unset or wrong.
-    pub(super) fn value<T: FromStr + Default>(&mut self, key: &str) -> T {
+    pub(crate) fn value<T: FromStr + Default>(&mut self, key: &str) -> T {
         self.get(key).unwrap_or_default()
     }
 
@@ -238,7 +238,7 @@ impl Reader {
     }
 
     /// Reads a secret from `key`, or from the file that `file_key` names; both is an error.
-    pub(super) fn secret(&mut self, [key, file_key]: [&'static str; 2]) -> Option<Secret> {
+    pub(crate) fn secret(&mut self, [key, file_key]: [&'static str; 2]) -> Option<Secret> {
         if self.has_both(key, file_key) {
             return None;
         }
@@ -255,7 +255,7 @@ impl Reader {
 
     /// Reads a secret that must be set; an empty one when it is unset or wrong. `since` says why it is needed, and
     /// `otherwise` what else can be done.
-    pub(super) fn required_secret(&mut self, keys: [&'static str; 2], since: &str, otherwise: &str) -> Secret {
+    pub(crate) fn required_secret(&mut self, keys: [&'static str; 2], since: &str, otherwise: &str) -> Secret {
         let [key, file_key] = keys;
         if !self.has(key) && !self.has(file_key) {
             let file = format!("in {file_key} the path of a file that holds it");
@@ -265,13 +265,13 @@ impl Reader {
     }
 
     /// Which of the two keys a secret was read from.
-    pub(super) fn read_from(&self, keys: [&'static str; 2]) -> Option<&'static str> {
+    pub(crate) fn read_from(&self, keys: [&'static str; 2]) -> Option<&'static str> {
         keys.into_iter().find(|key| self.secrets.contains_key(key))
     }
 
     /// Refuses every other setting that has the value of a secret or contains it: such values are logged or published,
     /// as `messaging.key_id` is in each token. A secret that is the default of a setting is refused itself.
-    pub(super) fn refuse_shown_secrets(&mut self) {
+    pub(crate) fn refuse_shown_secrets(&mut self) {
         let (secrets, others): (Vec<&Setting>, Vec<_>) = SETTINGS.iter().partition(|setting| setting.is_secret());
         let secrets: Vec<_> = secrets.into_iter().filter_map(|setting| self.any_secret(setting.key)).collect();
         for (from, secret) in secrets {
@@ -304,7 +304,7 @@ impl Reader {
     }
 
     /// Warns of every named file that all users can change, or read though it holds a secret.
-    pub(super) fn warn_of_open_files(&mut self) {
+    pub(crate) fn warn_of_open_files(&mut self) {
         for setting in SETTINGS.iter().filter(|setting| matches!(setting.kind, Kind::SecretFile | Kind::PublicFile)) {
             let bits = if matches!(setting.kind, Kind::SecretFile) { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE };
             let Some(Ok(path)) = self.values.get(setting.key).map(Value::text) else { continue };
@@ -315,7 +315,7 @@ impl Reader {
     }
 
     /// Whether two settings that exclude each other are both set, which is noted as a problem.
-    pub(super) fn has_both(&mut self, key: &str, other: &str) -> bool {
+    pub(crate) fn has_both(&mut self, key: &str, other: &str) -> bool {
         let has_both = self.has(key) && self.has(other);
         if has_both {
             self.reject(key, format!("is set and so is {other} ({}); keep one of the two", self.source(other)));
@@ -324,7 +324,7 @@ impl Reader {
     }
 
     /// Reads the file that `key` names; nothing when it is unset or unreadable.
-    pub(super) fn file(&mut self, key: &str) -> Option<Vec<u8>> {
+    pub(crate) fn file(&mut self, key: &str) -> Option<Vec<u8>> {
         let text = read_capped(&self.path(key)?);
         let text = text.map_err(|what| self.reject(key, format!("names a file that {what}"))).ok()?;
         Some(text.as_bytes().to_vec())

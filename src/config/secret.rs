@@ -125,7 +125,7 @@ pub enum Weakness {
 
 impl Weakness {
     /// Whether `allow_weak_secrets` makes this a warning. Some secrets are chosen by the other side.
-    pub(super) const fn may_be_allowed(self) -> bool {
+    pub(crate) const fn may_be_allowed(self) -> bool {
         matches!(self, Self::Uuid | Self::Modulus | Self::FilePath | Self::Placeholder | Self::Short(_))
     }
 }
@@ -180,7 +180,7 @@ impl Secret {
     }
 
     /// Whether there are white space or quotes around it, which is mostly an error of copying.
-    pub(super) fn has_wrapping(&self) -> bool {
+    pub(crate) fn has_wrapping(&self) -> bool {
         core(self.bytes()).len() != self.bytes().len()
     }
 

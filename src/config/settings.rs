@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::desk::{is_base_url, is_subdomain};
 use super::login::is_cookie_name;
-use super::origin::is_safe_to_call;
+use super::origin::{is_label, is_safe_to_call};
 use super::products::{CHAT_MAX_LIFETIME, is_fallback_domain, is_key_id};
 
 use Kind::{Checked, Choice, Flag, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
@@ -186,7 +185,7 @@ const EMAIL_DOMAIN: Kind =
 const KEY_ID: Kind =
     Checked(is_key_id, "needs the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567");
 const SUBDOMAIN: Kind = Checked(
-    is_subdomain,
+    |text| is_label(text.as_bytes(), |_| false),
     "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com",
 );
 const APP_ID: Kind = Checked(
@@ -251,6 +250,15 @@ impl Kind {
             Text | Checked(..) | Choice(_) | Flag | Number(..) | List | Secret | SecretFile | PublicFile => Ok(()),
         }
     }
+}
+
+/// Whether a text is the base URL of an API: scheme, host, port and path.
+fn is_base_url(text: &str) -> bool {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let end_of_host = text.match_indices('/').nth(2).map_or(text.len(), |(index, _)| index);
+    let (host, path) = text.split_at(end_of_host);
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~' | b'.');
+    is_safe_to_call(host) && !path.contains("//") && !path.contains("/.") && path.bytes().all(is_right)
 }
 
 /// The row of a key.
