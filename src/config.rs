@@ -4,6 +4,7 @@
 
 pub mod settings;
 pub mod problem;
+mod value;
 pub(crate) mod reader;
 pub mod watched;
 pub mod secret;
@@ -23,7 +24,7 @@ use tracing::Level;
 
 use crate::telemetry::Format;
 
-use login::{Login, Signature};
+use login::Login;
 use origin::OriginPattern;
 use problem::{ConfigError, Problem, Source};
 use products::{PRODUCTS, Product, ProductKey, Section};
@@ -36,31 +37,26 @@ const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 
 /// Settings of a whole deployment, checked.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "most fields are the settings of these names, which the table describes")]
 pub struct Config {
-    /// `listen`
     pub listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
-    /// `[login]`
     pub login: Login,
-    /// `cors.origins`
     pub origins: Vec<OriginPattern>,
     /// The sections of products that are set.
     pub products: Vec<Section>,
     pub(crate) tls: Option<Tls>,
-    /// `[proxy]`
     pub proxy: Proxy,
-    /// `[rate_limit]`, if it is on.
+    /// `None` without a limit.
     pub rate_limit: Option<RateLimit>,
-    /// `[limits]`
     pub limits: Limits,
-    /// `[log]`
     pub log: Log,
-    /// What to look at, though it is not wrong.
-    pub warnings: Vec<Problem>,
     /// The files that settings name: a change of one is a change of the settings.
     pub(crate) files: WatchedFiles,
     /// Every setting, for a report.
     pub effective: Vec<Effective>,
+    /// What to look at, though it is not wrong.
+    pub warnings: Vec<Problem>,
 }
 
 /// `[tls]`: certificate chain and private key of the public listener, in PEM.
@@ -85,9 +81,9 @@ pub struct RateLimit {
     pub burst: NonZeroU32,
 }
 
-/// `[limits]`: sizes, counts and times for every client. The table of settings says what each is.
+/// `[limits]`: sizes, counts and times for every client.
 #[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the fields are the settings of that name")]
+#[expect(missing_docs, reason = "the fields are the settings of these names, which the table describes")]
 pub struct Limits {
     pub connections: usize,
     /// See [`Proxy::is_many_clients`] for addresses without this limit.
@@ -142,10 +138,7 @@ impl Config {
     /// Everything that is wrong, each with key, source and fix. The functions below report only what concerns them.
     pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let mut config = Self::read(&mut reader);
-        config.effective = reader.effective();
-        config.files = reader.files.clone();
-        config.warnings = mem::take(&mut reader.warnings);
+        let config = Self::read(&mut reader);
         reader.finish(config, |_| true)
     }
 
@@ -167,8 +160,8 @@ impl Config {
     ) -> Result<(ProductKey, Vec<(Product, Secret)>), ConfigError> {
         let mut reader = Reader::new(file, environment);
         let keys = products::keys(&mut reader, product);
-        let [key, file_key] = product.secret_keys();
-        let own = [key, file_key, "messaging.key_id", "allow_weak_secrets"];
+        let key = product.secret_key();
+        let own = [key, settings::file_key(key), "messaging.key_id", "allow_weak_secrets"];
         reader.finish(keys, |problem| own.contains(&problem.key.as_str()))
     }
 
@@ -181,12 +174,23 @@ impl Config {
     }
 
     fn read(reader: &mut Reader) -> Self {
+        let [listen, admin_listen] = ["listen", "admin.listen"].map(|key| address(reader, key));
+        if listen == admin_listen && listen.port() != 0 {
+            reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
+        }
         let limits = limits(reader);
-        let products = products::read(reader);
         let login = login::read(reader, limits.requests_in_flight);
-        let config = Self {
-            listen: address(reader, "listen"),
-            admin_listen: address(reader, "admin.listen"),
+        if login.asks_api() && limits.request_timeout < LOGIN_API_TIME {
+            let what = "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07";
+            reader.warn("limits.request_timeout", what);
+        }
+        let products = products::read(reader);
+        reader.check_secrets();
+        reader.refuse_shown_secrets();
+        reader.warn_of_open_files();
+        Self {
+            listen,
+            admin_listen,
             origins: origins(reader),
             tls: tls(reader),
             proxy: Proxy { trusted: reader.entries("proxy.trusted", network) },
@@ -195,36 +199,10 @@ impl Config {
             products,
             limits,
             log: Log { format: reader.value("log.format"), level: reader.get("log.level").unwrap_or(Level::INFO) },
-            files: WatchedFiles::default(),
-            warnings: Vec::new(),
-            effective: Vec::new(),
-        };
-        if config.listen == config.admin_listen && config.listen.port() != 0 {
-            reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
+            files: reader.files.clone(),
+            effective: reader.effective(),
+            warnings: mem::take(&mut reader.warnings),
         }
-        if config.login.asks_api() && config.limits.request_timeout < LOGIN_API_TIME {
-            let what = "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07";
-            reader.warn("limits.request_timeout", what);
-        }
-        check_secrets(reader, &config.login, &config.products);
-        reader.refuse_shown_secrets();
-        reader.warn_of_open_files();
-        config
-    }
-}
-
-impl Proxy {
-    /// Whether the proxy at this address is trusted.
-    pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.trusted.iter().any(|network| network.contains(&ip))
-    }
-
-    /// Whether connections from this address belong to many clients, so that `limits.connections_per_client` does not
-    /// apply: a trusted proxy, or a process on this machine.
-    #[must_use]
-    pub fn is_many_clients(&self, peer: IpAddr) -> bool {
-        peer.to_canonical().is_loopback() || self.trusts(peer)
     }
 }
 
@@ -240,6 +218,21 @@ pub(crate) fn load_section<T>(
     let section_read = read(&mut reader);
     let misspelled = format!("did you mean {section}");
     reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&misspelled))
+}
+
+impl Proxy {
+    /// Whether the proxy at this address is trusted.
+    pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Whether connections from this address belong to many clients, so that `limits.connections_per_client` does not
+    /// apply: a trusted proxy, or a process on this machine.
+    #[must_use]
+    pub fn is_many_clients(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() || self.trusts(peer)
+    }
 }
 
 fn address(reader: &mut Reader, key: &str) -> SocketAddr {
@@ -302,28 +295,5 @@ fn limits(reader: &mut Reader) -> Limits {
         request_timeout: reader.time("limits.request_timeout"),
         drain: reader.time("limits.drain"),
         drain_delay: reader.time("limits.drain_delay"),
-    }
-}
-
-/// Checks each secret alone and against the others.
-///
-/// If two places have the same secret, one of them is misplaced, and one side could sign for the other.
-fn check_secrets(reader: &mut Reader, login: &Login, products: &[Section]) {
-    let allow_weak = reader.value("allow_weak_secrets");
-    let (current, previous) = match &login.signature {
-        Signature::Secret { current, previous } => (Some(current), previous.as_ref()),
-        Signature::Published { .. } => (None, None),
-    };
-    let own = [(login::SECRET, current), (login::PREVIOUS_SECRET, previous)];
-    let products = products.iter().map(|section| (section.claims.product().secret_keys(), Some(&section.secret)));
-    let mut seen: Vec<(&str, &Secret)> = Vec::new();
-    for (keys, secret) in own.into_iter().chain(products) {
-        let Some((key, secret)) = reader.read_from(keys).zip(secret) else { continue };
-        products::check_secret(reader, key, secret, allow_weak);
-        if let Some((other, _)) = seen.iter().find(|(_, other)| other.is_same(secret)) {
-            let what = format!("is the same secret as {other}; each has its own, so one of the two is misplaced");
-            reader.reject(key, what);
-        }
-        seen.push((key, secret));
     }
 }

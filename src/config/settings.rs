@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::login::is_cookie_name;
 use super::origin::{is_label, is_safe_to_call};
-use super::products::{CHAT_MAX_LIFETIME, is_fallback_domain, is_key_id};
+use super::products::{CHAT_MAX_LIFETIME, is_email_domain};
 
 use Kind::{Checked, Choice, Flag, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
 
@@ -66,7 +65,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen", ADDRESS, "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
     setting("admin.listen", ADDRESS, "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
 
-    setting("login.cookie", COOKIE_NAME, "token", "name of the cookie that holds the login token"),
+    setting("login.cookie", Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
     setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
     setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256"),
     setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more"),
@@ -113,8 +112,8 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("conversations.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
     setting("conversations.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
-    setting("conversations.app_id", APP_ID, "", "needed for conflict: id of the app of Messaging"),
-    setting("conversations.key_id", API_KEY_ID, "", "needed for conflict: id of an API key of that app; it begins with app_"),
+    setting("conversations.app_id", Checked(is_app_id, "is not an id; copy it again"), "", "needed for conflict: id of the app of Messaging"),
+    setting("conversations.key_id", Checked(is_user_name, "is not an id; copy it again"), "", "needed for conflict: id of an API key of that app; it begins with app_"),
     setting("conversations.key_secret", Secret, "", "needed for conflict: the API key's secret"),
     setting("conversations.key_secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("conversations.brand_id", Text, "", "brand whose users are meant, if users are separated by brand"),
@@ -145,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.drain_delay", Time(Duration::ZERO, HOUR), "0s", "time of still accepting while /ready already fails, before the drain").at_start(),
 
     setting("log.format", Choice(&["json", "text"]), "json", "json or text; on standard output").at_start(),
-    setting("log.level", LEVELS, "info", "error, warn, info, debug or trace").at_start(),
+    setting("log.level", Choice(&["error", "warn", "info", "debug", "trace"]), "info", "error, warn, info, debug or trace").at_start(),
 
     setting("allow_weak_secrets", Flag, "false", "true accepts short, placeholder, UUID, path and modulus-like secrets with a warning"),
 ];
@@ -167,6 +166,10 @@ const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
 /// token can pose as the player for that long.
 const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
 
+/// Most bytes of a fallback domain: an email has at most 254 (RFC 5321 §4.5.3.1.3), of which the player's id, a UUID,
+/// and the at sign take 37.
+const MAX_FALLBACK_DOMAIN: usize = 254 - 37;
+
 const ADDRESS: Kind = Checked(
     |text| text.parse::<SocketAddr>().is_ok(),
     "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001",
@@ -179,7 +182,6 @@ const DESK_API_URL: Kind = Checked(
     is_base_url,
     "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)",
 );
-const COOKIE_NAME: Kind = Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'");
 const EMAIL_DOMAIN: Kind =
     Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com");
 const KEY_ID: Kind =
@@ -188,17 +190,9 @@ const SUBDOMAIN: Kind = Checked(
     |text| is_label(text.as_bytes(), |_| false),
     "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com",
 );
-const APP_ID: Kind = Checked(
-    |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
-    "is not an id; copy it again",
-);
-/// The user name of HTTP's Basic scheme, which ends at a colon (RFC 7617 §2).
-const API_KEY_ID: Kind =
-    Checked(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'), "is not an id; copy it again");
 const COUNT: Kind = Number(1, MILLION);
 const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
 const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
-const LEVELS: Kind = Choice(&["error", "warn", "info", "debug", "trace"]);
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
     let default = if default.is_empty() { None } else { Some(default) };
@@ -229,27 +223,55 @@ impl Setting {
 }
 
 impl Kind {
-    /// Says what is wrong with a text, if anything.
-    pub(super) fn check(self, text: &str) -> Result<(), String> {
-        match self {
-            Checked(is_right, needs) if !is_right(text) => Err(needs.to_owned()),
-            Choice(words) if !words.contains(&text) => Err(format!("needs to be one of {}", words.join(", "))),
-            Flag if !matches!(text, "true" | "false") => Err("needs true or false, without quotes".to_owned()),
+    /// Says what is wrong with a value, if anything. It is one text, or those of a list.
+    pub(super) fn check(self, texts: &[&str]) -> Result<(), String> {
+        let text = texts.first().copied().unwrap_or_default();
+        let time = || humantime::parse_duration(text);
+        Err(match self {
+            List if texts.is_empty() || texts.contains(&"") => {
+                "needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment".to_owned()
+            }
+            Flag if !matches!(text, "true" | "false") => "needs true or false, without quotes".to_owned(),
             Number(least, most) if !text.parse().is_ok_and(|number| (least..=most).contains(&number)) => {
-                Err(format!("needs a whole number from {least} to {most}, without quotes"))
+                format!("needs a whole number from {least} to {most}, without quotes")
             }
-            Time(least, most) | Seconds(least, most) => {
-                let time = humantime::parse_duration(text).ok().filter(|time| (least..=most).contains(time));
-                let Some(time) = time else {
-                    let [least, most] = [least, most].map(humantime::format_duration);
-                    return Err(format!("needs a time from {least} to {most}, with its unit: 90s, 5m"));
-                };
-                let is_whole = time.subsec_nanos() == 0 || matches!(self, Time(..));
-                if is_whole { Ok(()) } else { Err("needs whole seconds, the unit of claims".to_owned()) }
+            _ if text.is_empty() => "is empty; give a value, or drop the setting".to_owned(),
+            Checked(is_right, needs) if !is_right(text) => needs.to_owned(),
+            Choice(words) if !words.contains(&text) => format!("needs to be one of {}", words.join(", ")),
+            Time(least, most) | Seconds(least, most) if !time().is_ok_and(|time| (least..=most).contains(&time)) => {
+                let [least, most] = [least, most].map(humantime::format_duration);
+                format!("needs a time from {least} to {most}, with its unit: 90s, 5m")
             }
-            Text | Checked(..) | Choice(_) | Flag | Number(..) | List | Secret | SecretFile | PublicFile => Ok(()),
-        }
+            Seconds(..) if time().is_ok_and(|time| time.subsec_nanos() > 0) => {
+                "needs whole seconds, the unit of claims".to_owned()
+            }
+            _ => return Ok(()),
+        })
     }
+}
+
+/// Whether a text is a token of RFC 9110 §5.6.2, as RFC 6265 §4.1.1 requires of a cookie's name.
+fn is_cookie_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Whether the emails of a domain are as short as Zendesk needs, and can be compared byte for byte.
+fn is_fallback_domain(text: &str) -> bool {
+    is_email_domain(text) && text.len() <= MAX_FALLBACK_DOMAIN && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+/// Whether a text can be a key id, which is sent in the header of every token. Zendesk's have 28 bytes.
+fn is_key_id(text: &str) -> bool {
+    text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_app_id(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether a text can be the user name of HTTP's Basic scheme, which ends at a colon (RFC 7617 §2).
+fn is_user_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 /// Whether a text is the base URL of an API: scheme, host, port and path.
@@ -259,6 +281,11 @@ fn is_base_url(text: &str) -> bool {
     let (host, path) = text.split_at(end_of_host);
     let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~' | b'.');
     is_safe_to_call(host) && !path.contains("//") && !path.contains("/.") && path.bytes().all(is_right)
+}
+
+/// The key of the setting that names the file of a secret.
+pub(super) fn file_key(key: &str) -> &'static str {
+    find(&format!("{key}_file")).map_or("", |setting| setting.key)
 }
 
 /// The row of a key.

@@ -54,7 +54,7 @@ impl Conversations {
             endpoint: endpoint(reader, "conversations", "/sc"),
             app_id: id(reader, "conversations.app_id"),
             key_id: id(reader, "conversations.key_id"),
-            key_secret: api_key(reader, ["conversations.key_secret", "conversations.key_secret_file"]),
+            key_secret: api_key(reader, "conversations.key_secret"),
             brand_id: reader.get("conversations.brand_id"),
             warnings: warnings(reader, "conversations."),
         })
@@ -69,7 +69,7 @@ impl ChatApi {
     pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         load_section(file, environment, "chat_api.", |reader| Self {
             endpoint: endpoint(reader, "chat_api", "/api/v2/chat"),
-            token: api_key(reader, ["chat_api.token", "chat_api.token_file"]),
+            token: api_key(reader, "chat_api.token"),
             warnings: warnings(reader, "chat_api."),
         })
     }
@@ -110,9 +110,10 @@ fn id(reader: &mut Reader, key: &str) -> String {
 }
 
 /// Reads a key that the API itself gave out; only errors of copying are looked for.
-fn api_key(reader: &mut Reader, keys: [&'static str; 2]) -> Secret {
-    let secret = reader.required_secret(keys, "", "");
-    let Some(key) = reader.read_from(keys) else { return secret };
+fn api_key(reader: &mut Reader, key: &'static str) -> Secret {
+    let secret = reader.required_secret(key, "", "");
+    // `key`, or that of the file.
+    let Some(&(key, _)) = reader.secrets.last() else { return secret };
     // An access token may be a JWT.
     let is_wrong = |weakness: &Weakness| !weakness.may_be_allowed() && *weakness != Weakness::Token;
     if let Some(weakness) = secret.weakness().filter(is_wrong) {
