@@ -143,13 +143,14 @@ impl Config {
     }
 
     /// Loads what `inspect` needs to judge a login token: the login side, and the products' rules for identities.
-    /// A product's secret that is not set is a random one, since the token is for nobody.
+    /// A product's secret may be missing; it is empty then, and the tokens signed with it must not be shown.
     pub(crate) fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        products::assume_secrets(&mut reader);
         let config = Self::read(&mut reader);
         let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
-        reader.finish(config, |problem| problem.key.starts_with("login.") || is_of_product(&problem.key))
+        reader.finish(config, |Problem { key, source, .. }| {
+            key.starts_with("login.") || is_of_product(key) && *source != Source::Missing
+        })
     }
 
     /// Loads what the tokens of one product are signed with, and the secrets of the others that are set.

@@ -12,10 +12,10 @@ mod support_sdk;
 
 use thiserror::Error;
 
-use crate::config::products::{IdentityRule, Product, Section};
+use crate::config::products::{Product, Section};
 use crate::login::Timestamp;
 
-use identity::Identity;
+use identity::{Identity, IdentityRule};
 use signing_key::{SignError, SigningKey, ZendeskToken, random_id};
 
 /// The issuers of all configured products.
@@ -55,7 +55,7 @@ impl Zendesk {
     pub(crate) fn new(products: &[Section]) -> Result<Self, SignError> {
         // The library needs some 20 ms for its first random bytes. Done here, no request has to wait for them.
         random_id()?;
-        Ok(Self(products.iter().map(Issuer::new).collect()))
+        Ok(Self(products.iter().map(|section| Issuer::new(section, products)).collect()))
     }
 
     /// The issuer of a product's tokens, if the product is configured.
@@ -65,12 +65,12 @@ impl Zendesk {
 }
 
 impl Issuer {
-    fn new(section: &Section) -> Self {
+    fn new(section: &Section, products: &[Section]) -> Self {
         Self {
             product: section.product,
             key: SigningKey::new(&section.key.secret, section.key.id.as_deref()),
             lifetime: section.lifetime.and_then(|lifetime| i64::try_from(lifetime.as_secs()).ok()),
-            identity: section.identity.clone(),
+            identity: IdentityRule::new(section, products),
         }
     }
 

@@ -119,7 +119,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
         }
     }
     let shows_email = |section: &Section| {
-        section.product == Product::Chat && section.identity.name_from.first().is_some_and(|claim| claim == "email")
+        section.product == Product::Chat && section.name_from.first().is_some_and(|claim| claim == "email")
     };
     if config.products.iter().any(shows_email) {
         text.push_str(CHAT_SHOWS_THE_EMAIL);

@@ -30,15 +30,19 @@ pub const CHAT_MAX_LIFETIME: Duration = Duration::from_mins(7);
 
 const VERIFIED_TYPES: &str = "messaging.verified_types";
 
-/// Settings of one product.
+/// The settings of one product's section.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "the fields are the settings of these names")]
+#[expect(missing_docs, reason = "the fields are the settings of these names, which the table describes")]
 pub struct Section {
     pub product: Product,
     pub key: ProductKey,
-    /// How long a token lives; `None` for products whose tokens have no `exp`.
+    /// `None` for products whose tokens have no `exp`.
     pub lifetime: Option<Duration>,
-    pub identity: IdentityRule,
+    pub name_from: Vec<String>,
+    pub fallback_email_domain: Option<String>,
+    /// `None` for products that need the email.
+    pub email: Option<String>,
+    pub verified_types: Option<Vec<String>>,
 }
 
 /// What a product's tokens are signed with.
@@ -47,36 +51,6 @@ pub struct ProductKey {
     pub(crate) secret: Secret,
     /// The id of Messaging's key; other products have none.
     pub id: Option<String>,
-}
-
-/// Which claims of a login a product takes name and email from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityRule {
-    /// Login claims to take the name from, in this order.
-    pub name_from: Vec<String>,
-    /// Which email is sent.
-    pub email: EmailRule,
-    /// The fallback domains of all products. A login that claims an email of one could pass for another player.
-    pub(crate) fallback_domains: Vec<String>,
-}
-
-/// Which email of a player is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EmailRule {
-    /// The login's, which is required, and is the name if there is no other.
-    Needed {
-        /// Gives a player without an email `<sub>@<domain>`.
-        fallback_domain: Option<String>,
-    },
-    /// The login's, if there is one.
-    Unverified,
-    /// The same, with `email_verified`.
-    Verified {
-        /// The types of login (claim `type`) that prove the email; all if unset.
-        types: Option<Vec<String>>,
-    },
-    /// None, also not as a name.
-    Omitted,
 }
 
 impl Product {
@@ -131,31 +105,11 @@ pub fn is_email_domain(text: &str) -> bool {
 
 /// Reads the section of every product of which something is set; that of Chat if there is none.
 pub(super) fn read(reader: &mut Reader) -> Vec<Section> {
-    let mut sections: Vec<Section> = configured(reader).into_iter().map(|product| section(reader, product)).collect();
-    let fallback_domains = sections.iter().filter_map(|section| match &section.identity.email {
-        EmailRule::Needed { fallback_domain } => fallback_domain.clone(),
-        EmailRule::Unverified | EmailRule::Verified { .. } | EmailRule::Omitted => None,
-    });
-    let fallback_domains: Vec<String> = fallback_domains.collect();
-    for section in &mut sections {
-        section.identity.fallback_domains.clone_from(&fallback_domains);
+    let mut products: Vec<_> = PRODUCTS.into_iter().filter(|product| first_set(reader, *product).is_some()).collect();
+    if products.is_empty() {
+        products.push(Product::Chat);
     }
-    sections
-}
-
-/// Sets a random secret for each configured product without one, for a command whose tokens are never sent.
-pub(super) fn assume_secrets(reader: &mut Reader) {
-    for key in configured(reader).into_iter().map(Product::secret_key) {
-        if !reader.has(key)
-            && !reader.has(settings::file_key(key))
-            && let Ok(secret) = Secret::generate()
-        {
-            reader.assume(key, String::from_utf8_lossy(secret.bytes()).into_owned());
-        }
-    }
-    if !reader.has("messaging.key_id") {
-        reader.assume("messaging.key_id", "none".to_owned());
-    }
+    products.into_iter().map(|product| section(reader, product)).collect()
 }
 
 /// Reads what the tokens of `product` are signed with, which must be set, and the secrets of the other products.
@@ -166,11 +120,6 @@ pub(super) fn keys(reader: &mut Reader, product: Product) -> (ProductKey, Vec<(P
     let others = others.filter_map(|other| Some((other, reader.secret(other.secret_key())?))).collect();
     reader.refuse_shown_secrets();
     (ProductKey { secret, id: reader.get("messaging.key_id") }, others)
-}
-
-fn configured(reader: &Reader) -> Vec<Product> {
-    let products: Vec<_> = PRODUCTS.into_iter().filter(|product| first_set(reader, *product).is_some()).collect();
-    if products.is_empty() { vec![Product::Chat] } else { products }
 }
 
 /// The first setting of a product that is set.
@@ -187,39 +136,27 @@ fn section(reader: &mut Reader, product: Product) -> Section {
     if product == Product::Messaging && !reader.has("messaging.key_id") {
         reader.reject("messaging.key_id", format!("is needed{since}; Zendesk shows it next to the secret"));
     }
-    let email = match product {
-        Product::Messaging => messaging_email(reader),
-        Product::Chat | Product::HelpCenter | Product::SupportSdk => {
-            EmailRule::Needed { fallback_domain: reader.get(product.key("fallback_email_domain")) }
-        }
-    };
-    Section {
+    let section = Section {
         product,
         key: ProductKey {
             secret: reader.required_secret(product.secret_key(), &since, ""),
             id: reader.get(product.key("key_id")),
         },
         lifetime: reader.get_time(product.key("lifetime")),
-        identity: IdentityRule {
-            name_from: reader.list(product.key("name_from")),
-            email,
-            fallback_domains: Vec::new(),
-        },
+        name_from: reader.list(product.key("name_from")),
+        fallback_email_domain: reader.get(product.key("fallback_email_domain")),
+        email: reader.get(product.key("email")),
+        verified_types: reader.has(product.key("verified_types")).then(|| reader.list(VERIFIED_TYPES)),
+    };
+    match (section.email.as_deref(), &section.verified_types) {
+        (Some("verified"), types) => warn_of_unproven_emails(reader, types.as_deref()),
+        (Some(_), Some(_)) => {
+            let what = "needs messaging.email = \"verified\", which it limits; set that, or drop this";
+            reader.reject(VERIFIED_TYPES, what);
+        }
+        (Some(_), None) | (None, _) => {}
     }
-}
-
-fn messaging_email(reader: &mut Reader) -> EmailRule {
-    let types = reader.has(VERIFIED_TYPES).then(|| reader.list(VERIFIED_TYPES));
-    let email: String = reader.value("messaging.email");
-    if email == "verified" {
-        warn_of_unproven_emails(reader, types.as_deref());
-        return EmailRule::Verified { types };
-    }
-    if types.is_some() && !email.is_empty() {
-        let what = "needs messaging.email = \"verified\", which it limits; set that, or drop this";
-        reader.reject(VERIFIED_TYPES, what);
-    }
-    if email == "unverified" { EmailRule::Unverified } else { EmailRule::Omitted }
+    section
 }
 
 /// Warns of types of login that do not prove the email. Only Xsolla's type `email` does: a code was sent to the address.

@@ -54,7 +54,7 @@ impl Reader {
     pub(super) fn new(file: Option<&Path>, environment: impl Variables) -> Self {
         let mut reader = Self::default();
         for (setting, default) in SETTINGS.iter().filter_map(|setting| setting.default.map(|text| (setting, text))) {
-            reader.assume(setting.key, default.to_owned());
+            reader.values.insert(setting.key, Value::new(default.to_owned(), Source::Default));
         }
         let environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
         let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
@@ -72,11 +72,6 @@ impl Reader {
             reader.read_port(port);
         }
         reader
-    }
-
-    /// Sets a default.
-    pub(super) fn assume(&mut self, key: &'static str, text: String) {
-        self.values.insert(key, Value::new(text, Source::Default));
     }
 
     fn read_file(&mut self, path: &Path) {
