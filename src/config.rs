@@ -6,6 +6,7 @@ pub mod settings;
 pub mod problem;
 mod value;
 pub(crate) mod reader;
+mod checks;
 pub mod watched;
 pub mod secret;
 pub mod origin;

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::mem;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,18 +15,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Problem, Source};
 use super::secret::{self, MIN_BYTES, Secret, TOO_LARGE, without_bom};
-use super::settings::{self, FILE_VARIABLE, Kind, PORT_VARIABLE, PREFIX, SETTINGS, Setting};
+use super::settings::{self, FILE_VARIABLE, PORT_VARIABLE, PREFIX, SETTINGS, Setting};
 use super::value::Value;
 use super::watched::WatchedFiles;
 use super::{Effective, Variables};
 
 /// Most bytes read from a settings file, or from a file that a setting names.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// Permission bits of a file's mode for users other than owner and group. The group may have access: Kubernetes'
-/// `fsGroup` gives it.
-const OTHERS_WRITE: u32 = 0o002;
-const OTHERS_READ_OR_WRITE: u32 = 0o006;
 
 /// The key of problems with the settings file itself.
 pub(crate) const FILE_KEY: &str = "config file";
@@ -37,7 +30,7 @@ pub(crate) const FILE_KEY: &str = "config file";
 /// [`Reader::finish`] reports the problems.
 #[derive(Default)]
 pub(crate) struct Reader {
-    values: BTreeMap<&'static str, Value>,
+    pub(super) values: BTreeMap<&'static str, Value>,
     /// The secrets that were read, in that order, each with the key that gave it.
     pub(crate) secrets: Vec<(&'static str, Secret)>,
     /// Files that were read besides the settings file.
@@ -53,9 +46,8 @@ impl Reader {
     /// The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none.
     pub(super) fn new(file: Option<&Path>, environment: impl Variables) -> Self {
         let mut reader = Self::default();
-        for (setting, default) in SETTINGS.iter().filter_map(|setting| setting.default.map(|text| (setting, text))) {
-            reader.values.insert(setting.key, Value::new(default.to_owned(), Source::Default));
-        }
+        let default = |setting: &Setting| Some((setting.key, Value::new(setting.default?, Source::Default)));
+        reader.values.extend(SETTINGS.iter().filter_map(default));
         let environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
         let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
         if let Some(file) = file.or(named.map(Path::new)) {
@@ -94,11 +86,7 @@ impl Reader {
                 None => self.add_unknown(&key, source),
             }
         });
-        let is_in_file = |setting: &Setting| matches!(self.source(setting.key), Source::File(..));
-        let holds_secret = SETTINGS.iter().any(|setting| setting.is_secret() && is_in_file(setting));
-        if let Some(what) = access_by_others(path, if holds_secret { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE }) {
-            self.warnings.push(problem(FILE_KEY, source(None), what));
-        }
+        self.warn_of_open_settings(path);
     }
 
     fn add_unknown(&mut self, key: &str, source: Source) {
@@ -117,7 +105,7 @@ impl Reader {
         let source = Source::Variable(name.to_owned());
         let setting = SETTINGS.iter().find(|setting| setting.variable() == name);
         match (setting, value.to_str()) {
-            (Some(setting), Some(text)) => drop(self.values.insert(setting.key, Value::new(text.to_owned(), source))),
+            (Some(setting), Some(text)) => drop(self.values.insert(setting.key, Value::new(text, source))),
             (Some(setting), None) => self.add(setting.key, source, "is not UTF-8; give it in a file instead"),
             (None, _) if name.contains("__") => {
                 let key = name.strip_prefix(PREFIX).unwrap_or(name);
@@ -135,7 +123,7 @@ impl Reader {
         let source = Source::Variable(PORT_VARIABLE.to_owned());
         let address = port.to_str().map(|port| format!("0.0.0.0:{port}"));
         match address.filter(|text| text.parse().is_ok_and(|address: SocketAddr| address.port() != 0)) {
-            Some(address) => drop(self.values.insert("listen", Value::new(address, source))),
+            Some(address) => drop(self.values.insert("listen", Value::new(&address, source))),
             None => self.add("listen", source, "is not a port number; give one from 1 to 65535, or set listen"),
         }
     }
@@ -223,7 +211,7 @@ impl Reader {
     }
 
     /// Which of the two keys gives a secret, and the secret or what is wrong with it.
-    fn read_secret(&self, key: &'static str) -> Option<(&'static str, Result<Secret, String>)> {
+    pub(super) fn read_secret(&self, key: &'static str) -> Option<(&'static str, Result<Secret, String>)> {
         if let Some((setting, value)) = settings::find(key).zip(self.values.get(key)) {
             return Some((key, value.text(setting).and_then(inline_secret)));
         }
@@ -232,7 +220,8 @@ impl Reader {
         Some((file_key, self.path(file_key)?.and_then(read)))
     }
 
-    fn path(&self, key: &str) -> Option<Result<&Path, String>> {
+    /// The file that `key` names, or what is wrong with its path.
+    pub(super) fn path(&self, key: &str) -> Option<Result<&Path, String>> {
         let (setting, value) = settings::find(key).zip(self.values.get(key))?;
         Some(value.checked(setting).map(|texts| Path::new(texts.first().copied().unwrap_or_default())))
     }
@@ -297,88 +286,7 @@ impl Reader {
     }
 }
 
-/// Checks over all settings.
-impl Reader {
-    /// Checks each secret that was read, alone and against the others.
-    ///
-    /// If two places have the same secret, one of them is misplaced, and one side could sign for the other.
-    pub(super) fn check_secrets(&mut self) {
-        let allow_weak = self.value("allow_weak_secrets");
-        let secrets = mem::take(&mut self.secrets);
-        for (index, (key, secret)) in secrets.iter().enumerate() {
-            self.check_secret(key, secret, allow_weak);
-            if let Some((other, _)) = secrets.iter().take(index).find(|(_, other)| other.is_same(secret)) {
-                let what = format!("is the same secret as {other}; each has its own, so one of the two is misplaced");
-                self.reject(key, what);
-            }
-        }
-        self.secrets = secrets;
-    }
-
-    fn check_secret(&mut self, key: &str, secret: &Secret, allow_weak: bool) {
-        match secret.weakness() {
-            Some(weakness) if weakness.may_be_allowed() && allow_weak => {
-                self.warn(key, format!("WEAK SECRET: {weakness}"));
-            }
-            Some(weakness) if weakness.may_be_allowed() => {
-                let otherwise = "or set allow_weak_secrets = true if the other side chose it";
-                self.reject(key, format!("{weakness}, {otherwise}"));
-            }
-            Some(weakness) => self.reject(key, weakness.to_string()),
-            None => {}
-        }
-        if secret.has_wrapping() {
-            self.warn(key, "has white space or quotes around it, which count as part of it; is that intended?");
-        }
-        if secret.has_odd_characters() {
-            self.warn(key, "has characters that no generator of secrets makes; copy it again");
-        }
-    }
-
-    /// Refuses every other setting that has the value of a secret or contains it: such values are logged or published,
-    /// as `messaging.key_id` is in each token. A secret that is the default of a setting is refused itself.
-    pub(crate) fn refuse_shown_secrets(&mut self) {
-        let (secrets, others): (Vec<&Setting>, Vec<_>) = SETTINGS.iter().partition(|setting| setting.is_secret());
-        let secrets: Vec<_> = secrets.into_iter().filter_map(|setting| self.any_secret(setting.key)).collect();
-        for (from, secret) in secrets {
-            let shows = |key: &&str| self.values.get(key).is_some_and(|value| value.shows(&secret));
-            let showing = others.iter().map(|setting| setting.key).filter(shows);
-            let (defaults, set): (Vec<&str>, Vec<&str>) = showing.partition(|key| self.source(key) == Source::Default);
-            if let Some(key) = defaults.first() {
-                self.reject(from, format!("is the default of {key}, which everybody knows; give the secret itself"));
-            }
-            for key in set {
-                let what = "which must stay secret; one of the two is misplaced";
-                self.reject(key, format!("has the value of {from} ({}), {what}", self.source(from)));
-            }
-        }
-    }
-
-    /// A secret that is set, even if the command has not read it, and the key that gives it.
-    fn any_secret(&self, key: &'static str) -> Option<(&'static str, Secret)> {
-        let file_key = settings::file_key(key);
-        if let Some(read) = self.secrets.iter().find(|(from, _)| *from == key || *from == file_key) {
-            return Some(read.clone());
-        }
-        // Opening a pipe would wait for its writer.
-        let is_regular = || self.path(file_key).is_some_and(|path| path.is_ok_and(Path::is_file));
-        let (from, secret) = (self.has(key) || is_regular()).then(|| self.read_secret(key))??;
-        Some((from, secret.ok()?))
-    }
-
-    /// Warns of every named file that all users can change, or read though it holds a secret.
-    pub(crate) fn warn_of_open_files(&mut self) {
-        for setting in SETTINGS.iter().filter(|setting| matches!(setting.kind, Kind::SecretFile | Kind::PublicFile)) {
-            let bits = if matches!(setting.kind, Kind::SecretFile) { OTHERS_READ_OR_WRITE } else { OTHERS_WRITE };
-            let Some(Ok(path)) = self.path(setting.key) else { continue };
-            if let Some(what) = access_by_others(path, bits) {
-                self.warn(setting.key, format!("names a file that {what}"));
-            }
-        }
-    }
-}
-
-fn problem(key: &str, source: Source, what: impl Into<String>) -> Problem {
+pub(super) fn problem(key: &str, source: Source, what: impl Into<String>) -> Problem {
     Problem { key: key.to_owned(), source, what: what.into() }
 }
 
@@ -406,14 +314,6 @@ fn may_be_shown(part: &str) -> bool {
 fn inline_secret(text: &str) -> Result<Secret, String> {
     let bytes = without_bom(text.as_bytes());
     if bytes.len() > secret::MAX_BYTES { Err(TOO_LARGE.to_owned()) } else { Ok(Secret::new(bytes.to_vec())) }
-}
-
-/// What every user may do with a file whose mode has one of `bits`, and the fix.
-fn access_by_others(path: &Path, bits: u32) -> Option<String> {
-    let mode = fs::metadata(path).ok()?.permissions().mode() & bits;
-    let access = if mode & OTHERS_WRITE != 0 { "changed" } else { "read" };
-    let fix = if bits == OTHERS_WRITE { "chmod o-w it" } else { "make its mode 0400, or 0440 for a group" };
-    (mode != 0).then(|| format!("can be {access} by every user of this machine; {fix}"))
 }
 
 /// Reads a text file of at most 1 MiB, without its byte order mark.

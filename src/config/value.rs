@@ -26,8 +26,8 @@ pub(super) struct Value {
 
 impl Value {
     /// A default, or a value of the environment.
-    pub(super) fn new(text: String, source: Source) -> Self {
-        Self { source, form: None, texts: vec![text].into() }
+    pub(super) fn new(text: &str, source: Source) -> Self {
+        Self { source, form: None, texts: vec![text.to_owned()].into() }
     }
 
     /// A value of the file.
