@@ -2,6 +2,7 @@
 //!
 //! [`Config::load`] is the only way to a [`Config`], and checks everything in it.
 
+pub(crate) mod kind;
 pub mod settings;
 pub mod problem;
 mod value;

@@ -5,10 +5,11 @@ use std::mem;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::kind::Kind;
 use super::problem::Source;
 use super::reader::{FILE_KEY, Reader, problem};
 use super::secret::Secret;
-use super::settings::{self, Kind, SETTINGS, Setting};
+use super::settings::{self, SETTINGS, Setting};
 
 /// Permission bits of a file's mode for users other than owner and group. The group may have access: Kubernetes'
 /// `fsGroup` gives it.

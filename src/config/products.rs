@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::origin::is_label;
 use super::problem::Source;
 use super::reader::Reader;
 use super::secret::Secret;
@@ -91,16 +90,6 @@ impl Product {
     fn key(self, name: &str) -> &'static str {
         settings::find(&format!("{}.{name}", self.as_str().replace('-', "_"))).map_or("", |setting| setting.key)
     }
-}
-
-/// Whether a text can be the domain of an email: `Domain` (RFC 5321 §4.1.2) with two labels or more. The last has a
-/// letter, or it would be an IPv4 address (RFC 1123 §2.1). Internationalized names are only accepted in their ASCII
-/// form (RFC 5890 §2.3.2.1), which can be compared as it is.
-#[must_use]
-pub fn is_email_domain(text: &str) -> bool {
-    let has_letter = |label: &str| label.bytes().any(|byte| byte.is_ascii_alphabetic());
-    text.split('.').all(|label| is_label(label.as_bytes(), |byte| byte.is_ascii_uppercase()))
-        && text.rsplit_once('.').is_some_and(|(_, last)| has_letter(last))
 }
 
 /// Reads the section of every product of which something is set; that of Chat if there is none.

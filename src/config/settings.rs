@@ -1,10 +1,12 @@
 //! The table of all settings. `--help`, the documents and the example file are compared with it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::origin::{is_label, is_safe_to_call};
-use super::products::{CHAT_MAX_LIFETIME, is_email_domain};
+use super::kind::{
+    ADDRESS, COUNT, DESK_API_URL, EMAIL_DOMAIN, HOUR, KEY_AGE, KEY_ID, Kind, LOGIN_API_URL, MAX_LEEWAY,
+    MAX_REVOCATION_CACHE, MESSAGING_MAX_LIFETIME, SECOND, SUBDOMAIN, WAIT, is_app_id, is_cookie_name, is_user_name,
+};
+use super::products::CHAT_MAX_LIFETIME;
 
 use Kind::{Checked, Choice, Flag, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
 
@@ -21,33 +23,6 @@ pub struct Setting {
     pub help: &'static str,
     /// Whether a change takes effect only after a restart: sockets, open connections, and the log.
     pub needs_restart: bool,
-}
-
-/// Which values of a setting are right.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// Text that the check accepts, and what to say of any other.
-    Checked(fn(&str) -> bool, &'static str),
-    /// One of these texts.
-    Choice(&'static [&'static str]),
-    /// `true` or `false`.
-    Flag,
-    /// A whole number, the least and the most.
-    Number(usize, usize),
-    /// A duration with its unit, the least and the most.
-    Time(Duration, Duration),
-    /// The same without a fraction of a second.
-    Seconds(Duration, Duration),
-    /// Texts, separated by commas in the environment.
-    List,
-    /// A secret. The setting with `_file` after its key names a file that holds it.
-    Secret,
-    /// The path of a file with a secret in it.
-    SecretFile,
-    /// The path of a file that everyone may read.
-    PublicFile,
 }
 
 /// What every environment variable of ours starts with.
@@ -149,51 +124,6 @@ pub const SETTINGS: &[Setting] = &[
     setting("allow_weak_secrets", Flag, "false", "true accepts short, placeholder, UUID, path and modulus-like secrets with a warning"),
 ];
 
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
-
-/// Limit for counts: more than a million of anything is no limit.
-const MILLION: usize = 1_000_000;
-
-/// Longest leeway. With clocks further apart, an expired login would be valid for too long.
-const MAX_LEEWAY: Duration = Duration::from_mins(5);
-
-/// Longest time for which an answer about revocation is cached: for so long a revoked login still works.
-const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
-
-/// Longest life of a Messaging token. Zendesk sets no limit; a login lives for a day by default, and whoever finds the
-/// token can pose as the player for that long.
-const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
-
-/// Most bytes of a fallback domain: an email has at most 254 (RFC 5321 §4.5.3.1.3), of which the player's id, a UUID,
-/// and the at sign take 37.
-const MAX_FALLBACK_DOMAIN: usize = 254 - 37;
-
-const ADDRESS: Kind = Checked(
-    |text| text.parse::<SocketAddr>().is_ok(),
-    "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001",
-);
-const LOGIN_API_URL: Kind = Checked(
-    is_safe_to_call,
-    "needs https, host and port, without a path: https://login.xsolla.com (http only on loopback)",
-);
-const DESK_API_URL: Kind = Checked(
-    is_base_url,
-    "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)",
-);
-const EMAIL_DOMAIN: Kind =
-    Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com");
-const KEY_ID: Kind =
-    Checked(is_key_id, "needs the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567");
-const SUBDOMAIN: Kind = Checked(
-    |text| is_label(text.as_bytes(), |_| false),
-    "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com",
-);
-const COUNT: Kind = Number(1, MILLION);
-const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
-const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
-
 const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
     let default = if default.is_empty() { None } else { Some(default) };
     Setting { key, kind, default, help, needs_restart: false }
@@ -220,67 +150,6 @@ impl Setting {
     pub(super) fn is_of_service(&self) -> bool {
         !self.key.starts_with("conversations.") && !self.key.starts_with("chat_api.")
     }
-}
-
-impl Kind {
-    /// Says what is wrong with a value, if anything. It is one text, or those of a list.
-    pub(super) fn check(self, texts: &[&str]) -> Result<(), String> {
-        let text = texts.first().copied().unwrap_or_default();
-        let time = || humantime::parse_duration(text);
-        Err(match self {
-            List if texts.is_empty() || texts.contains(&"") => {
-                "needs a list of texts, none empty: [\"a\", \"b\"], or a,b in the environment".to_owned()
-            }
-            Flag if !matches!(text, "true" | "false") => "needs true or false, without quotes".to_owned(),
-            Number(least, most) if !text.parse().is_ok_and(|number| (least..=most).contains(&number)) => {
-                format!("needs a whole number from {least} to {most}, without quotes")
-            }
-            _ if text.is_empty() => "is empty; give a value, or drop the setting".to_owned(),
-            Checked(is_right, needs) if !is_right(text) => needs.to_owned(),
-            Choice(words) if !words.contains(&text) => format!("needs to be one of {}", words.join(", ")),
-            Time(least, most) | Seconds(least, most) if !time().is_ok_and(|time| (least..=most).contains(&time)) => {
-                let [least, most] = [least, most].map(humantime::format_duration);
-                format!("needs a time from {least} to {most}, with its unit: 90s, 5m")
-            }
-            Seconds(..) if time().is_ok_and(|time| time.subsec_nanos() > 0) => {
-                "needs whole seconds, the unit of claims".to_owned()
-            }
-            _ => return Ok(()),
-        })
-    }
-}
-
-/// Whether a text is a token of RFC 9110 §5.6.2, as RFC 6265 §4.1.1 requires of a cookie's name.
-fn is_cookie_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// Whether the emails of a domain are as short as Zendesk needs, and can be compared byte for byte.
-fn is_fallback_domain(text: &str) -> bool {
-    is_email_domain(text) && text.len() <= MAX_FALLBACK_DOMAIN && !text.bytes().any(|byte| byte.is_ascii_uppercase())
-}
-
-/// Whether a text can be a key id, which is sent in the header of every token. Zendesk's have 28 bytes.
-fn is_key_id(text: &str) -> bool {
-    text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn is_app_id(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// Whether a text can be the user name of HTTP's Basic scheme, which ends at a colon (RFC 7617 §2).
-fn is_user_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
-}
-
-/// Whether a text is the base URL of an API: scheme, host, port and path.
-fn is_base_url(text: &str) -> bool {
-    let text = text.strip_suffix('/').unwrap_or(text);
-    let end_of_host = text.match_indices('/').nth(2).map_or(text.len(), |(index, _)| index);
-    let (host, path) = text.split_at(end_of_host);
-    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~' | b'.');
-    is_safe_to_call(host) && !path.contains("//") && !path.contains("/.") && path.bytes().all(is_right)
 }
 
 /// The key of the setting that names the file of a secret.

@@ -3,9 +3,10 @@
 use secrecy::zeroize::Zeroizing;
 use toml::de::DeValue;
 
+use super::kind::Kind;
 use super::problem::Source;
 use super::secret::{Secret, is_damage};
-use super::settings::{Kind, Setting};
+use super::settings::Setting;
 
 const TEXT: &str = "text";
 const NUMBER: &str = "a number";
