@@ -34,7 +34,7 @@ use reader::Reader;
 use secret::Secret;
 use watched::WatchedFiles;
 
-/// How long a request may wait for the Login API: its 5 s and a little.
+/// Least time that a request needs to wait for the Login API, which has 5 s, and to be answered.
 const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 
 /// Settings of a whole deployment, checked.
@@ -53,11 +53,11 @@ pub struct Config {
     pub rate_limit: Option<RateLimit>,
     pub limits: Limits,
     pub log: Log,
-    /// The files that settings name: a change of one is a change of the settings.
+    /// The files that settings name; a change of one needs a reload.
     pub(crate) files: WatchedFiles,
     /// Every setting, for a report.
     pub effective: Vec<Effective>,
-    /// What to look at, though it is not wrong.
+    /// Values that are accepted but are likely mistakes.
     pub warnings: Vec<Problem>,
 }
 
@@ -137,7 +137,7 @@ impl Config {
     /// environment win over the file. If neither sets `listen`, the variable `PORT` does.
     ///
     /// # Errors
-    /// Everything that is wrong, each with key, source and fix. The functions below report only what concerns them.
+    /// Everything that is wrong, each with key, source and fix. The functions below report only problems of what they load.
     pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
         let config = Self::read(&mut reader);

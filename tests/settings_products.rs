@@ -98,7 +98,7 @@ fn a_product_that_something_is_set_of_needs_its_secret() {
 
 #[test]
 fn one_secret_in_two_products_is_refused() {
-    let keys = PRODUCTS.map(|product| product.secret_key());
+    let keys = PRODUCTS.map(Product::secret_key);
     for (first, key) in keys.iter().enumerate() {
         for other in &keys[first + 1..] {
             let shared = [(*key, SHARED), (*other, SHARED)];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::origin::{is_label, is_safe_to_call};
 
-use Kind::{Checked, Choice, Flag, List, Number, Seconds, Time};
+use Kind::{Checked, Choice, Flag, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
 
 /// Which values of a setting are right.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +40,11 @@ pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// Longest leeway. With clocks further apart, an expired login would be valid for too long.
 pub(super) const MAX_LEEWAY: Duration = Duration::from_mins(5);
 
-/// Longest time for which an answer about revocation is cached: for so long a revoked login still works.
+/// Longest time for which an answer about revocation is cached: a revoked login still works for that long.
 pub(super) const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
 
-/// Longest life of a Messaging token. Zendesk sets no limit; a login lives for a day by default, and whoever finds the
-/// token can pose as the player for that long.
+/// Longest lifetime of a Messaging token: a day, as a login has by default. Zendesk sets no limit, but a stolen token can
+/// be used for that long.
 pub(super) const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
 
 /// Most bytes of a fallback domain: an email has at most 254 (RFC 5321 §4.5.3.1.3), of which the player's id, a UUID,
@@ -99,7 +99,8 @@ impl Kind {
             Seconds(..) if time().is_ok_and(|time| time.subsec_nanos() > 0) => {
                 "needs whole seconds, the unit of claims".to_owned()
             }
-            _ => return Ok(()),
+            Text | Checked(..) | Choice(_) | Flag | Number(..) | Time(..) | Seconds(..) | List | Secret
+            | SecretFile | PublicFile => return Ok(()),
         })
     }
 }
@@ -109,7 +110,7 @@ pub(super) fn is_cookie_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Whether the emails of a domain are as short as Zendesk needs, and can be compared byte for byte.
+/// Whether a text can be the domain of fallback emails: not too long, and in lower case, to be compared byte for byte.
 fn is_fallback_domain(text: &str) -> bool {
     is_email_domain(text) && text.len() <= MAX_FALLBACK_DOMAIN && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }

@@ -23,7 +23,7 @@ pub enum Product {
 /// Every product.
 pub const PRODUCTS: [Product; 4] = [Product::Chat, Product::Messaging, Product::HelpCenter, Product::SupportSdk];
 
-/// Longest life of a Chat token that Zendesk accepts: `exp` at most 420 s after `iat`
+/// Longest lifetime of a Chat token that Zendesk accepts: `exp` at most 420 s after `iat`
 /// (support.zendesk.com, article 4408838925082).
 pub const CHAT_MAX_LIFETIME: Duration = Duration::from_mins(7);
 
@@ -92,7 +92,7 @@ impl Product {
     }
 }
 
-/// Reads the section of every product of which something is set; that of Chat if there is none.
+/// Reads the sections of the products that have a setting which is set; that of Chat if there are none.
 pub(super) fn read(reader: &mut Reader) -> Vec<Section> {
     let mut products: Vec<_> = PRODUCTS.into_iter().filter(|product| first_set(reader, *product).is_some()).collect();
     if products.is_empty() {

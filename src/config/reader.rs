@@ -26,7 +26,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The key of problems with the settings file itself.
 pub(crate) const FILE_KEY: &str = "config file";
 
-/// Reads typed values and collects every problem: a value that is wrong or missing is replaced by a stand-in, and
+/// Reads typed values and collects every problem. A value that is wrong or missing is replaced by a default, and
 /// [`Reader::finish`] reports the problems.
 #[derive(Default)]
 pub(crate) struct Reader {
@@ -82,7 +82,7 @@ impl Reader {
         flatten("", table.get_ref(), &mut |key, value, offset| {
             let source = source(Some(line(offset)));
             match settings::find(&key) {
-                Some(setting) => drop(self.values.insert(setting.key, Value::of_file(value, source))),
+                Some(setting) => self.set(setting.key, Value::of_file(value, source)),
                 None => self.add_unknown(&key, source),
             }
         });
@@ -99,13 +99,13 @@ impl Reader {
         self.add(key, source, format!("is not a setting; {fix}"));
     }
 
-    /// Warns of unknown variables with two underscores in a row, as only settings have: Kubernetes sets variables of its
-    /// own under any prefix, but none with two.
+    /// Warns of unknown variables only if they have two underscores in a row, as settings have: Kubernetes sets variables
+    /// of its own with any prefix, but none with two.
     fn read_variable(&mut self, name: &str, value: &OsStr) {
         let source = Source::Variable(name.to_owned());
         let setting = SETTINGS.iter().find(|setting| setting.variable() == name);
         match (setting, value.to_str()) {
-            (Some(setting), Some(text)) => drop(self.values.insert(setting.key, Value::new(text, source))),
+            (Some(setting), Some(text)) => self.set(setting.key, Value::new(text, source)),
             (Some(setting), None) => self.add(setting.key, source, "is not UTF-8; give it in a file instead"),
             (None, _) if name.contains("__") => {
                 let key = name.strip_prefix(PREFIX).unwrap_or(name);
@@ -119,11 +119,15 @@ impl Reader {
         }
     }
 
+    fn set(&mut self, key: &'static str, value: Value) {
+        self.values.insert(key, value);
+    }
+
     fn read_port(&mut self, port: &OsStr) {
         let source = Source::Variable(PORT_VARIABLE.to_owned());
         let address = port.to_str().map(|port| format!("0.0.0.0:{port}"));
         match address.filter(|text| text.parse().is_ok_and(|address: SocketAddr| address.port() != 0)) {
-            Some(address) => drop(self.values.insert("listen", Value::new(&address, source))),
+            Some(address) => self.set("listen", Value::new(&address, source)),
             None => self.add("listen", source, "is not a port number; give one from 1 to 65535, or set listen"),
         }
     }
@@ -226,7 +230,7 @@ impl Reader {
         Some(value.checked(setting).map(|texts| Path::new(texts.first().copied().unwrap_or_default())))
     }
 
-    /// Whether two settings that exclude each other are both set, which is noted as a problem.
+    /// Whether two settings that exclude each other are both set; adds a problem if they are.
     pub(crate) fn has_both(&mut self, key: &str, other: &str) -> bool {
         let has_both = self.has(key) && self.has(other);
         if has_both {
@@ -235,7 +239,7 @@ impl Reader {
         has_both
     }
 
-    /// Notes a problem with the value of `key`.
+    /// Adds a problem with the value of `key`.
     pub(crate) fn reject(&mut self, key: &str, what: impl Into<String>) {
         self.add(key, self.source(key), what);
     }
@@ -244,7 +248,7 @@ impl Reader {
         self.problems.push(problem(key, source, what));
     }
 
-    /// Notes a warning about the value of `key`.
+    /// Adds a warning about the value of `key`.
     pub(super) fn warn(&mut self, key: &str, what: impl Into<String>) {
         self.warnings.push(problem(key, self.source(key), what));
     }
@@ -265,22 +269,21 @@ impl Reader {
 
     /// Every setting with its value, for a report; of secrets the length.
     pub(super) fn effective(&self) -> Vec<Effective> {
-        let row = |setting: &Setting| Effective {
-            key: setting.key,
-            value: self.values.get(setting.key).map_or("not set".to_owned(), |value| self.shown(setting, value)),
-            source: self.source(setting.key),
+        let row = |setting: &Setting| {
+            let value = self.values.get(setting.key).map_or("not set".to_owned(), |value| self.shown(setting, value));
+            Effective { key: setting.key, value, source: self.source(setting.key) }
         };
         SETTINGS.iter().map(row).collect()
     }
 
     fn shown(&self, setting: &Setting, value: &Value) -> String {
         let secret = self.secrets.iter().find(|(from, _)| *from == setting.key);
-        match secret.map(|(_, secret)| secret.bytes().len()) {
+        let bytes = secret.map(|(_, secret)| format!("{} bytes", secret.bytes().len()));
+        match bytes {
             // Nothing has checked these values: one may be a secret in the wrong place.
             _ if !setting.is_of_service() => "set".to_owned(),
-            Some(bytes) if setting.is_secret() => format!("{bytes} bytes"),
-            None if setting.is_secret() => "not shown".to_owned(),
-            Some(bytes) => format!("{} ({bytes} bytes)", value.joined()),
+            _ if setting.is_secret() => bytes.unwrap_or("not shown".to_owned()),
+            Some(bytes) => format!("{} ({bytes})", value.joined()),
             None => value.joined(),
         }
     }

@@ -25,13 +25,13 @@ pub struct Setting {
     pub needs_restart: bool,
 }
 
-/// What every environment variable of ours starts with.
+/// The prefix of the environment variables.
 pub(super) const PREFIX: &str = "ZENDESK_TOKEN_";
 
 /// The environment variable that names the settings file.
 pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 
-/// The environment variable by which platforms give the port of the public listener.
+/// The environment variable in which platforms set the port of the public listener.
 pub(super) const PORT_VARIABLE: &str = "PORT";
 
 /// Every setting, in the order in which they are shown.

@@ -72,7 +72,14 @@ impl Value {
                 [text] if self.form.is_none() => text.split(',').map(str::trim).collect(),
                 _ => self.texts_of(LIST),
             },
-            _ => vec![self.text(setting)?],
+            Kind::Text
+            | Kind::Checked(..)
+            | Kind::Choice(_)
+            | Kind::Time(..)
+            | Kind::Seconds(..)
+            | Kind::Secret
+            | Kind::SecretFile
+            | Kind::PublicFile => vec![self.text(setting)?],
         };
         if !matches!(setting.kind, Kind::Flag | Kind::Number(..)) && texts.iter().any(|text| is_wrapped(text)) {
             return Err(WRAPPED.to_owned());
@@ -80,7 +87,7 @@ impl Value {
         setting.kind.check(&texts).map(|()| texts)
     }
 
-    /// The texts of a value that may have this type; those of another type are none, which no check accepts.
+    /// The texts of a value of this type; no texts, which every check refuses, if it has another type.
     fn texts_of(&self, form: &str) -> Vec<&str> {
         let is_right = self.form.is_none_or(|own| own == form);
         self.texts.iter().map(String::as_str).filter(|_| is_right).collect()
