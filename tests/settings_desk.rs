@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
+use zendesk_token::desk::settings::{ChatApi, Conversations};
 
 use crate::harness::{CHAT_SECRET, output, variable};
 use crate::settings::SettingsFile;
@@ -28,11 +28,11 @@ fn conversations(changes: &[(&str, &str)]) -> Result<String, ConfigError> {
         !by_url && changes.iter().all(|(changed, _)| changed != key)
     });
     let settings: Vec<_> = usual.chain(changes.iter().copied()).collect();
-    Config::load_conversations(None, environment(&settings)).map(|settings| settings.endpoint.url)
+    Conversations::load(None, environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
 fn chat_api(settings: &[(&str, &str)]) -> Result<String, ConfigError> {
-    Config::load_chat_api(None, environment(settings)).map(|settings| settings.endpoint.url)
+    ChatApi::load(None, environment(settings)).map(|settings| settings.endpoint.url)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zendesk_token::config::Config;
-use zendesk_token::config::products::{ClaimSet, EmailRule, PRODUCTS, Product};
+use zendesk_token::config::products::{PRODUCTS, Product};
 use zendesk_token::http::token::path;
 
 use crate::harness::{
@@ -24,7 +24,7 @@ fn without_chat<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 fn products(config: &Config) -> Vec<Product> {
-    config.products.iter().map(|section| section.claims.product()).collect()
+    config.products.iter().map(|section| section.product).collect()
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_product_that_something_is_set_of_needs_its_secret() {
 
 #[test]
 fn one_secret_in_two_products_is_refused() {
-    let keys = PRODUCTS.map(|product| product.secret_keys()[0]);
+    let keys = PRODUCTS.map(Product::secret_key);
     for (first, key) in keys.iter().enumerate() {
         for other in &keys[first + 1..] {
             let shared = [(*key, SHARED), (*other, SHARED)];
@@ -157,14 +157,13 @@ fn values_out_of_range_are_refused() {
 fn the_defaults_are_those_of_the_table() {
     let config = load(None, &recommended(&OTHER_PRODUCTS)).unwrap();
     let [_, messaging, help_center, support_sdk] = config.products.as_slice() else { panic!("{config:?}") };
-    let lifetime = Duration::from_mins(15);
-    assert_eq!(messaging.claims, ClaimSet::Messaging { lifetime, key_id: KEY_ID.to_owned() });
-    assert_eq!(messaging.identity.email, EmailRule::Unverified);
+    assert_eq!((messaging.lifetime, messaging.key.id.as_deref()), (Some(Duration::from_mins(15)), Some(KEY_ID)));
+    assert_eq!(messaging.email.as_deref(), Some("unverified"));
     for section in [messaging, help_center, support_sdk] {
-        assert_eq!(section.identity.name_from, ["name", "username", "email"]);
+        assert_eq!(section.name_from, ["name", "username", "email"]);
     }
     for section in [help_center, support_sdk] {
-        assert_eq!(section.identity.email, EmailRule::Needed { fallback_domain: None });
+        assert_eq!((&section.email, &section.fallback_email_domain), (&None, &None));
     }
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
@@ -183,7 +182,8 @@ fn confirming_is_limited_to_types_of_login_with_a_warning_if_one_proves_nothing(
     let verified = ("messaging.email", "verified");
     let proven = load(None, &recommended(&with(&[verified, ("messaging.verified_types", "email")]))).unwrap();
     assert!(proven.warnings.is_empty(), "{:?}", proven.warnings);
-    assert_eq!(proven.products[1].identity.email, EmailRule::Verified { types: Some(vec!["email".to_owned()]) });
+    assert_eq!(proven.products[1].email.as_deref(), Some("verified"));
+    assert_eq!(proven.products[1].verified_types, Some(vec!["email".to_owned()]));
     let config =
         load(None, &recommended(&with(&[verified, ("messaging.verified_types", "social,email,emial")]))).unwrap();
     let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
