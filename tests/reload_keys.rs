@@ -4,163 +4,134 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::Request;
-use crate::harness::{LOGIN_SECRET, Server, command, usual};
+use crate::client::{Answer, Request};
+use crate::harness::{LOGIN_SECRET, Server, usual};
 use crate::login_api::{LoginApi, fixture, keys_path};
 use crate::login_tokens::{LoginToken, PROJECT};
-use crate::published_keys::{rs256, until};
-use crate::reload::{Folder, reloads};
+use crate::published_keys::{rs256, token, until};
+use crate::reload::{hang_up, reload, reloads, serve_settings_file, without};
 use crate::stub::Reply;
 
+const OTHER_PROJECT: &str = "11111111-2222-3333-4444-555555555555";
+
+fn other_keys_path() -> String {
+    keys_path().replace(PROJECT, OTHER_PROJECT)
+}
+
+/// Settings for RS256 without a project.
+fn without_project(url: &str) -> Vec<(&str, &str)> {
+    without(&["login.project_id"], rs256(url, &[]))
+}
+
+fn project(id: &str) -> String {
+    format!("[login]\nproject_id = \"{id}\"\n")
+}
+
+fn ask(server: &Server) -> Answer {
+    server.get("/generate/token").cookie(token("key_a")).send()
+}
+
+fn is_ready(server: &Server) -> bool {
+    Request::new(server.admin, "GET", "/ready").send().status == 200
+}
+
 #[test]
-fn keys_that_were_fetched_survive_a_reload_and_those_of_another_project_are_there_before_the_swap() {
-    let (folder, api) = (Folder::new(), LoginApi::start());
-    let other = "11111111-2222-3333-4444-555555555555";
-    let file = folder.write("settings.toml", "");
-    let url = api.url();
-    let mut settings = rs256(&url, &[("log.level", "warn")]);
-    settings.retain(|(key, _)| *key != "login.project_id");
-    let set_project = |project: &str| fs::write(&file, format!("[login]\nproject_id = \"{project}\"\n")).unwrap();
-    set_project(PROJECT);
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
-    let token = fixture("accepted/key_a.jwt");
-    let ask = || server.get("/generate/token").cookie(&token).send();
-    until("ready", || ask().status == 200);
+fn keys_are_kept_over_a_reload_and_those_of_another_project_are_fetched_before_the_swap() {
+    let api = LoginApi::start();
+    let (_folder, file, server) = serve_settings_file(&project(PROJECT), &without_project(&api.url()));
+    until("ready", || ask(&server).status == 200);
     let before = api.asked(&keys_path());
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") == 1);
-    assert_eq!(ask().status, 200);
+    hang_up(&server, "done");
+    assert_eq!(ask(&server).status, 200);
     assert_eq!(api.asked(&keys_path()), before, "nothing was fetched for it");
 
-    // The new project's keys can't be had: the old ones stay.
-    set_project(other);
-    server.signal("HUP");
-    until("refused", || reloads(&server, "failed") == 1);
-    assert_eq!(ask().status, 200);
+    // The new project's keys are unavailable: the old ones stay.
+    reload(&server, &file, &project(OTHER_PROJECT), "failed");
+    assert_eq!(ask(&server).status, 200);
 
-    // They take their time: the old ones serve until then.
-    let others_path = format!("/api/projects/{other}/keys");
-    let asked = api.asked(&others_path);
-    api.reply(&others_path, Reply::Late(Duration::from_secs(2), 200, fixture("first.json")));
+    // They come late: the old ones serve until then.
+    let asked = api.asked(&other_keys_path());
+    api.reply(&other_keys_path(), Reply::Late(Duration::from_secs(2), 200, fixture("first.json")));
     let started = Instant::now();
     server.signal("HUP");
-    until("asked", || api.asked(&others_path) > asked);
+    until("asked", || api.asked(&other_keys_path()) > asked);
     for _ in 0..20 {
-        assert_eq!(ask().status, 200);
+        assert_eq!(ask(&server).status, 200);
     }
     until("swapped", || reloads(&server, "done") == 2);
     assert!(started.elapsed() >= Duration::from_secs(2), "not before the keys were there");
-    assert_eq!(ask().refusal(), "401 00-01", "a token of the old project");
+    assert_eq!(ask(&server).refusal(), "401 00-01", "a token of the old project");
 }
 
 #[test]
-fn keys_of_another_project_that_could_not_be_had_are_asked_for_again() {
-    let (folder, api) = (Folder::new(), LoginApi::start());
-    let other = "11111111-2222-3333-4444-555555555555";
-    let file = folder.write("settings.toml", &format!("[login]\nproject_id = \"{PROJECT}\"\n"));
-    let url = api.url();
-    let mut settings = rs256(&url, &[]);
-    settings.retain(|(key, _)| *key != "login.project_id");
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
-    let token = fixture("accepted/key_a.jwt");
-    let ask = || server.get("/generate/token").cookie(&token).send();
-    until("ready", || ask().status == 200);
-    fs::write(&file, format!("[login]\nproject_id = \"{other}\"\n")).unwrap();
-    server.signal("HUP");
-    until("refused", || reloads(&server, "failed") == 1);
-    api.reply(&format!("/api/projects/{other}/keys"), Reply::Answer(200, fixture("first.json")));
-    // Nobody asks for another reload.
+fn unavailable_keys_of_another_project_are_fetched_again_without_a_signal() {
+    let api = LoginApi::start();
+    let (_folder, file, server) = serve_settings_file(&project(PROJECT), &without_project(&api.url()));
+    until("ready", || ask(&server).status == 200);
+    reload(&server, &file, &project(OTHER_PROJECT), "failed");
+    api.reply(&other_keys_path(), Reply::Answer(200, fixture("first.json")));
     until("reloaded", || reloads(&server, "done") == 1);
-    assert_eq!(ask().refusal(), "401 00-01");
+    assert_eq!(ask(&server).refusal(), "401 00-01");
 }
 
 #[test]
-fn signals_without_end_and_other_timing_cost_no_key() {
-    let (folder, api) = (Folder::new(), LoginApi::start());
-    let file = folder.write("settings.toml", "[login]\nkeys_max_stale = \"1h\"\n");
-    let url = api.url();
+fn repeated_signals_and_changed_key_times_lose_no_key() {
+    let api = LoginApi::start();
+    let max_stale = |time: &str| format!("[login]\nkeys_max_stale = \"{time}\"\n");
     api.reply(&keys_path(), Reply::Late(Duration::from_secs(1), 200, fixture("first.json")));
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &rs256(&url, &[])));
-    let token = fixture("accepted/key_a.jwt");
-    let ready = || Request::new(server.admin, "GET", "/ready").send().status == 200;
+    let (_folder, file, server) = serve_settings_file(&max_stale("1h"), &rs256(&api.url(), &[]));
     until("ready", || {
         server.signal("HUP");
         thread::sleep(Duration::from_millis(100));
-        ready()
+        is_ready(&server)
     });
     assert_eq!(api.asked(&keys_path()), 1, "no reload ends a fetch");
-    // The API is down, and the keys are to serve for longer.
+    // With the API down, the keys that are there get the new time.
     api.reply(&keys_path(), Reply::Answer(503, String::new()));
-    let done = reloads(&server, "done");
-    fs::write(&file, "[login]\nkeys_max_stale = \"2h\"\n").unwrap();
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") > done);
-    assert_eq!(server.get("/generate/token").cookie(&token).send().status, 200);
+    reload(&server, &file, &max_stale("2h"), "done");
+    assert_eq!(ask(&server).status, 200);
     assert_eq!(reloads(&server, "failed"), 0);
 }
 
 #[test]
 fn a_service_without_keys_is_ready_once_its_settings_need_none() {
-    let folder = Folder::new();
-    let rs256 =
-        format!("[login]\nalgorithm = \"RS256\"\nproject_id = \"{PROJECT}\"\napi_url = \"http://127.0.0.1:1\"\n");
-    let file = folder.write("settings.toml", &rs256);
-    let mut settings = usual(&[]);
-    settings.retain(|(key, _)| *key != "login.secret");
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
-    let is_ready = || Request::new(server.admin, "GET", "/ready").send().status == 200;
-    assert!(!is_ready());
+    let rs256 = format!("{}algorithm = \"RS256\"\napi_url = \"http://127.0.0.1:1\"\n", project(PROJECT));
+    let (_folder, file, server) = serve_settings_file(&rs256, &without(&["login.secret"], usual(&[])));
+    assert!(!is_ready(&server));
     fs::write(&file, format!("[login]\nsecret = \"{LOGIN_SECRET}\"\n")).unwrap();
     server.signal("HUP");
-    until("ready", is_ready);
+    until("ready", || is_ready(&server));
     assert_eq!(server.get("/generate/token").cookie(LoginToken::valid().mint()).send().status, 200);
 }
 
 #[test]
-fn once_ready_it_stays_so_over_a_reload_to_a_project_whose_keys_are_still_to_come() {
-    let (folder, api) = (Folder::new(), LoginApi::start());
-    let project =
-        |id: &str| format!("[login]\nproject_id = \"{id}\"\nkeys_max_age = \"500ms\"\nkeys_max_stale = \"1s\"\n");
-    let file = folder.write("settings.toml", &project(PROJECT));
+fn it_stays_ready_over_a_reload_to_a_project_whose_keys_are_missing() {
+    let api = LoginApi::start();
     let url = api.url();
-    let mut settings = rs256(&url, &[]);
-    settings.retain(|(key, _)| *key != "login.project_id");
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
-    let ask = || server.get("/generate/token").cookie(fixture("accepted/key_a.jwt")).send();
-    let ready =
-        || [Request::new(server.admin, "GET", "/ready"), server.get("/health")].map(|probe| probe.send().status);
-    // Nobody has asked whether it is ready.
-    until("keys", || ask().status == 200);
+    let project = |id: &str| project(id) + "keys_max_age = \"500ms\"\nkeys_max_stale = \"1s\"\n";
+    let (_folder, file, server) = serve_settings_file(&project(PROJECT), &without_project(&url));
+    // Without a request for /ready.
+    until("keys", || ask(&server).status == 200);
     drop(api);
-    until("too old", || ask().status == 503);
-    fs::write(&file, project("11111111-2222-3333-4444-555555555555")).unwrap();
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") == 1);
-    assert_eq!(ask().refusal(), "503 00-07");
-    assert_eq!(ready(), [200, 200]);
+    until("too old", || ask(&server).status == 503);
+    reload(&server, &file, &project(OTHER_PROJECT), "done");
+    assert_eq!(ask(&server).refusal(), "503 00-07");
+    assert!(is_ready(&server) && server.get("/health").send().status == 200);
 }
 
 #[test]
-fn keys_that_a_reload_brings_are_kept_fresh_and_those_it_drops_are_not() {
-    let (folder, api) = (Folder::new(), LoginApi::start());
+fn keys_of_new_settings_are_kept_fresh_and_those_of_old_settings_are_not() {
+    let api = LoginApi::start();
     let hs256 = format!("[login]\nsecret = \"{LOGIN_SECRET}\"\n");
     let url = api.url();
-    let rs256 = format!(
-        "[login]\nalgorithm = \"RS256\"\nproject_id = \"{PROJECT}\"\napi_url = \"{url}\"\nkeys_max_age = \"300ms\"\n"
-    );
-    let file = folder.write("settings.toml", &hs256);
-    let mut settings = usual(&[]);
-    settings.retain(|(key, _)| *key != "login.secret");
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+    let rs256 = format!("{}algorithm = \"RS256\"\napi_url = \"{url}\"\nkeys_max_age = \"300ms\"\n", project(PROJECT));
+    let (_folder, file, server) = serve_settings_file(&hs256, &without(&["login.secret"], usual(&[])));
     fs::write(&file, rs256).unwrap();
     server.signal("HUP");
     until("kept fresh", || api.asked(&keys_path()) >= 4);
-    assert_eq!(server.get("/generate/token").cookie(fixture("accepted/key_a.jwt")).send().status, 200);
-    fs::write(&file, hs256).unwrap();
-    let done = reloads(&server, "done");
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") > done);
+    assert_eq!(ask(&server).status, 200);
+    reload(&server, &file, &hs256, "done");
     let asked = api.asked(&keys_path());
     thread::sleep(Duration::from_secs(1));
-    assert!(api.asked(&keys_path()) <= asked + 1, "one may have been under way");
+    assert!(api.asked(&keys_path()) <= asked + 1, "one may have been in flight");
 }

@@ -80,7 +80,6 @@ mod process {
     pub mod readme;
     pub mod reload;
     pub mod reload_keys;
-    pub mod reload_products;
     pub mod reload_settings;
     pub mod revocation_memory;
     pub mod secrets;
