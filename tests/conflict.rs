@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, EMAIL, EXTERNAL_ID, KEY_SECRET, Step, USER};
+use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, EMAIL, EXTERNAL_ID, KEY_SECRET, USER, answer};
 use crate::harness::{Server, command};
 use crate::inspect::CommandOutput;
 use crate::reload::Folder;
-use crate::stub::Reply;
 
 /// Runs a command in a folder, with the API's settings and an empty standard input.
 pub fn run(api: &DeskApi, folder: &Path, arguments: &[&str], changes: &[(&str, &str)]) -> CommandOutput {
@@ -17,12 +16,11 @@ pub fn run(api: &DeskApi, folder: &Path, arguments: &[&str], changes: &[(&str, &
     settings.retain(|(key, _)| changes.iter().all(|(changed, _)| changed != key));
     let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let mut command = command(arguments, &[&settings[..], changes].concat());
-    let output = command.current_dir(folder).stdin(Stdio::null()).output().unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    let output = CommandOutput::from(command.current_dir(folder).stdin(Stdio::null()).output().unwrap());
     for secret in [KEY_SECRET, CHAT_TOKEN] {
-        assert!(!out.contains(secret) && !err.contains(secret), "{out}{err}");
+        assert!(!output.out.contains(secret) && !output.err.contains(secret), "{}{}", output.out, output.err);
     }
-    CommandOutput { status: output.status.code(), out, err }
+    output
 }
 
 pub fn conflict(api: &DeskApi, arguments: &[&str]) -> CommandOutput {
@@ -51,21 +49,22 @@ fn find_lists_the_users_with_the_email_and_says_whether_that_is_a_conflict() {
     }
     assert_eq!(api.asked(), [format!("GET {}", users_path("?filter%5Bidentities.email%5D=sue%40example.org"))]);
 
-    let output = conflict(&api, &["find", "--email", EMAIL, "--expect", "new-login-id"]);
+    let conflicting = ["find", "--email", EMAIL, "--expect", "new-login-id"];
+    let output = conflict(&api, &conflicting);
     assert_eq!(output.status, Some(0), "users were found, conflict or not");
-    assert!(
-        output.out.contains("Conflict: the email belongs to your-own-id")
-            && output.out.contains("refuses new-login-id with 409")
-    );
-    for remedy in ["--forget-email", "--delete-user"] {
-        assert!(output.out.contains(&format!("zendesk-token conflict resolve {USER} {remedy}\n")), "{}", output.out);
+    for text in [
+        "Conflict: the email belongs to your-own-id",
+        "refuses new-login-id with 409",
+        &format!("zendesk-token conflict resolve {USER} --forget-email\n"),
+        &format!("zendesk-token conflict resolve {USER} --delete-user\n"),
+    ] {
+        assert!(output.out.contains(text), "{text}: {}", output.out);
     }
     let folder = Folder::new();
     let file = folder.write("it's mine.toml", "");
-    let arguments = ["find", "--email", EMAIL, "--expect", "new-login-id", "--config", file.to_str().unwrap()];
-    let command =
-        format!("resolve {USER} --config '{}' --forget-email\n", file.to_str().unwrap().replace('\'', r"'\''"));
-    let output = conflict(&api, &arguments).out;
+    let file = file.to_str().unwrap();
+    let output = conflict(&api, &[&conflicting[..], &["--config", file]].concat()).out;
+    let command = format!("resolve {USER} --config '{}' --forget-email\n", file.replace('\'', r"'\''"));
     assert!(output.contains(&command), "{command}: {output}");
     let output = conflict(&api, &["find", "--email", EMAIL, "--expect", EXTERNAL_ID]);
     assert_eq!(output.status, Some(0));
@@ -83,8 +82,8 @@ fn find_lists_the_users_with_the_email_and_says_whether_that_is_a_conflict() {
 fn find_offers_only_users_that_have_the_email() {
     let api = DeskApi::start();
     let has = |email: &str| json!({"id": "8", "externalId": "x", "identities": [{"type": "email", "value": email}]});
-    for (user, status) in [(has("Sue@Example.org"), 0), (has("stranger@example.org"), 3), (json!({"id": "8"}), 3)] {
-        api.then([Step::Say(Reply::Answer(200, json!({"users": [user]}).to_string()))]);
+    for (user, status) in [(has("Sue@Example.org"), 0), (has("other@example.org"), 3), (json!({"id": "8"}), 3)] {
+        api.then([answer(200, &json!({"users": [user]}))]);
         let output = conflict(&api, &["find", "--email", EMAIL, "--expect", "y"]);
         assert_eq!((output.status, output.out.is_empty()), (Some(status), status == 3), "{}", output.out);
     }
@@ -108,20 +107,17 @@ fn find_as_json_has_the_verdict_and_the_users() {
         (Some("other"), json!(true), json!([USER])),
         (Some(EXTERNAL_ID), json!(false), json!([])),
     ] {
-        let arguments = ["find", "--email", EMAIL, "--json"].into_iter();
-        let arguments: Vec<&str> =
-            arguments.chain(expect.into_iter().flat_map(|expect| ["--expect", expect])).collect();
-        let output = conflict(&api, &arguments);
-        let json: Value = serde_json::from_str(&output.out).unwrap();
+        let more = expect.map_or(Vec::new(), |expect| vec!["--expect", expect]);
+        let output = conflict(&api, &[&["find", "--email", EMAIL, "--json"], &more[..]].concat());
         let users = json!([user, anonymous]);
         let expected =
             json!({"email": EMAIL, "expect": expect, "conflict": verdict, "in_the_way": in_the_way, "users": users});
-        assert_eq!((json, output.status, output.err.as_str()), (expected, Some(0), ""));
+        assert_eq!((output.json(), output.status, output.err.as_str()), (expected, Some(0), ""));
     }
     let output = conflict(&api, &["find", "--email", "nobody@example.org", "--json"]);
     let expected =
         json!({"email": "nobody@example.org", "expect": null, "conflict": null, "in_the_way": [], "users": []});
-    assert_eq!((serde_json::from_str::<Value>(&output.out).unwrap(), output.status), (expected, Some(1)));
+    assert_eq!((output.json(), output.status), (expected, Some(1)));
 }
 
 #[test]
@@ -130,7 +126,7 @@ fn show_takes_either_id_and_escapes_control_characters() {
     for id in [USER, EXTERNAL_ID] {
         let output = conflict(&api, &["show", id]);
         assert_eq!((output.status, output.out.contains("2025-02-03")), (Some(0), true), "{}", output.err);
-        assert_eq!(serde_json::from_str::<Value>(&conflict(&api, &["show", id, "--json"]).out).unwrap()["id"], USER);
+        assert_eq!(conflict(&api, &["show", id, "--json"]).json()["id"], USER);
     }
     let odd = "a/b?c=%2F d#é\u{1b}[2J\n.";
     api.add(json!({"id": "7", "externalId": odd, "identities": [{"type": "\u{1b}[H\n", "value": "v"}]}));
@@ -140,45 +136,35 @@ fn show_takes_either_id_and_escapes_control_characters() {
     assert!(output.out.contains("\\u{1b}[H\\u{a}  v\n"), "{}", output.out);
     let output = conflict(&api, &["show", "nobody"]);
     assert_eq!((output.status, output.out.as_str()), (Some(1), ""));
-    assert!(
-        output.err.contains("no user of Messaging has the id or external id nobody") && output.err.contains("brand_id")
-    );
-    for no_id in ["", ".", ".."] {
-        let output = conflict(&api, &["show", no_id]);
+    let message = "no user of Messaging has the id or external id nobody";
+    assert!(output.err.contains(message) && output.err.contains("brand_id"), "{}", output.err);
+    for wrong in ["", ".", ".."] {
+        let output = conflict(&api, &["show", wrong]);
         assert_eq!((output.status, output.err.as_str()), (Some(2), "USER: is not an id (empty, '.' or '..')\n"));
     }
 }
 
 #[test]
-fn every_request_names_the_brand() {
-    let api = DeskApi::start();
-    let folder = Folder::new();
+fn every_request_has_the_brand() {
+    let (api, folder) = (DeskApi::start(), Folder::new());
     let brand = [("conversations.brand_id", "94 779")];
     run(&api, &folder.path(""), &["conflict", "find", "--email", EMAIL], &brand);
     let output = run(&api, &folder.path(""), &["conflict", "resolve", USER, "--delete-user", "--yes"], &brand);
     assert_eq!(output.status, Some(0), "{}", output.err);
-    assert!(
-        api.asked().len() == 6 && api.asked().iter().all(|asked| asked.contains("brandId=94+779")),
-        "{:?}",
-        api.asked()
-    );
+    let requests = api.asked();
+    assert!(requests.len() == 6 && requests.iter().all(|request| request.contains("brandId=94+779")), "{requests:?}");
 }
 
 #[test]
 fn it_needs_only_its_own_settings_and_serve_does_not_need_them() {
     let api = DeskApi::start();
-    let output = run(
-        &api,
-        &std::env::temp_dir(),
-        &["conflict", "show", USER],
-        &[("listen", "nonsense"), ("chat_api.token", "")],
-    );
+    let others = [("listen", "nonsense"), ("chat_api.token", "")];
+    let output = run(&api, &std::env::temp_dir(), &["conflict", "show", USER], &others);
     assert_eq!(output.status, Some(0), "{}", output.err);
     let broken = [
         ("conversations.base_url", "ftp://x"),
         ("conversations.key_secret_file", "/no/such/file"),
         ("chat_api.token_file", "/no"),
     ];
-    let server = Server::with(&broken);
-    assert_eq!(server.stop().status.code(), Some(0));
+    assert_eq!(Server::with(&broken).stop().status.code(), Some(0));
 }

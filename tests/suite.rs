@@ -24,11 +24,13 @@ use process::*;
 /// Tests without a process or a socket of the service: `tests/quick` runs these.
 #[path = "."]
 mod in_process {
+    pub mod access_log;
     pub mod architecture;
     pub mod bearer;
     pub mod client_ip;
     pub mod cookies;
     pub mod differential;
+    pub mod documents;
     pub mod fuzz_corpus;
     pub mod fuzzed;
     pub mod generate_token;
@@ -44,6 +46,7 @@ mod in_process {
     pub mod properties_products;
     pub mod published_keys;
     pub mod rate_limit;
+    pub mod readme;
     pub mod requests;
     pub mod revocation;
     pub mod settings_login;
@@ -62,9 +65,7 @@ mod process {
     pub mod conflict;
     pub mod conflict_resolve;
     pub mod demo;
-    pub mod desk_deletions;
     pub mod desk_failures;
-    pub mod documents;
     pub mod drain;
     pub mod full_house;
     pub mod hostile_clients;
@@ -74,10 +75,8 @@ mod process {
     pub mod inspect_issued;
     pub mod inspect_products;
     pub mod leaks;
-    pub mod log_lines;
-    pub mod log_readers;
+    pub mod log_output;
     pub mod metrics_process;
-    pub mod readme;
     pub mod reload;
     pub mod reload_keys;
     pub mod reload_settings;

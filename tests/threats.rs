@@ -107,13 +107,10 @@ const THREATS: [(&str, &[&str]); 42] = [
         &[
             "what_a_client_writes_never_changes_who_it_is",
             "x_forwarded_for_is_read_from_the_right_past_trusted_proxies_only",
-            "only_a_sane_request_id_is_taken",
+            "only_a_valid_request_id_is_used",
         ],
     ),
-    (
-        "escapes and line breaks on their way into the log",
-        &["text_from_outside_is_named_only_when_it_is_what_it_should_be"],
-    ),
+    ("escapes and line breaks on their way into the log", &["malformed_text_from_clients_is_not_logged"]),
     (
         "secrets, tokens, cookies and emails in logs, errors or `Debug`",
         &[
