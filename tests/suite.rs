@@ -64,10 +64,10 @@ mod process {
     pub mod commands;
     pub mod conflict;
     pub mod conflict_resolve;
+    pub mod connection_limits;
     pub mod demo;
     pub mod desk_failures;
     pub mod drain;
-    pub mod full_house;
     pub mod hostile_clients;
     pub mod hostile_json;
     pub mod inspect;

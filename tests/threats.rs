@@ -93,14 +93,14 @@ const THREATS: [(&str, &[&str]); 42] = [
             "slow_headers_are_cut_off_counted_from_accept",
             "bodies_that_never_come_leave_room_for_everybody_else",
             "idle_connections_are_closed_after_the_idle_timeout",
-            "a_full_house_closes_new_connections_and_recovers",
-            "clients_that_hold_on_are_cut_off_when_the_drain_is_over",
-            "clients_that_keep_coming_do_not_hold_up_the_stop",
+            "connections_over_the_limit_are_closed_until_one_is_free",
+            "requests_that_outlast_the_drain_are_cut_off",
+            "new_connections_do_not_delay_the_stop",
         ],
     ),
     (
         "a request hidden in the body of another",
-        &["a_body_is_never_read_as_a_second_request", "what_is_no_request_gets_400_and_nothing_more"],
+        &["a_body_is_never_read_as_a_second_request", "malformed_requests_get_400_without_a_body"],
     ),
     (
         "a forged client address or request id",

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream
 
 use crate::client::{Answer, Request};
 use crate::harness::{PATIENCE, RECOMMENDED, Server, output, skip, usual};
-use crate::hostile_clients::{ASK, MISSPOKEN};
+use crate::hostile_clients::{ASK, OTHER_PROTOCOLS};
 use crate::login_tokens::LoginToken;
 use crate::published_keys::until;
 use crate::reload::{Folder, reloads};
@@ -202,7 +202,7 @@ fn what_a_client_speaks_by_mistake_instead_of_tls_is_named_once() {
     pki.issue("first", 90, "rsa:2048");
     let server = pki.serve("first", &RECOMMENDED);
     for _ in 0..3 {
-        for bytes in [ASK, MISSPOKEN[2].0, MISSPOKEN[3].0] {
+        for bytes in [ASK, OTHER_PROTOCOLS[2].0, OTHER_PROTOCOLS[3].0] {
             crate::client::send(server.public, bytes);
         }
         // A client of HTTP/2 alone: `curl --http2-prior-knowledge https://…`.
@@ -211,7 +211,7 @@ fn what_a_client_speaks_by_mistake_instead_of_tls_is_named_once() {
         assert_eq!(ask(&mut both).status, 200);
         // And what is spoken inside of it.
         let mut inner = pki.connect(server.public, &[&TLS13]);
-        inner.write_all(MISSPOKEN[1].0).unwrap();
+        inner.write_all(OTHER_PROTOCOLS[1].0).unwrap();
         let _ = inner.read(&mut [0; 1]);
     }
     let log = server.stop().log;
