@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -144,11 +144,6 @@ impl Server {
     /// The lines printed until the service was up.
     pub fn take_seen(&mut self) -> Vec<String> {
         std::mem::take(&mut self.seen)
-    }
-
-    /// Standard error of a command that pipes it.
-    pub fn take_stderr(&mut self) -> ChildStderr {
-        self.child.stderr.take().unwrap()
     }
 
     pub fn id(&self) -> u32 {

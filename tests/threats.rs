@@ -115,10 +115,10 @@ const THREATS: [(&str, &[&str]); 42] = [
         "secrets, tokens, cookies and emails in logs, errors or `Debug`",
         &[
             "no_path_through_the_service_prints_a_token_cookie_secret_or_email",
-            "nothing_that_passes_to_and_from_the_login_api_is_printed",
-            "no_wrong_setting_prints_its_value",
-            "debug_shows_lengths",
-            "a_panic_is_reported_by_its_place_alone",
+            "no_token_key_or_answer_of_the_login_api_is_printed",
+            "the_value_of_an_invalid_setting_is_not_printed",
+            "debug_shows_only_lengths",
+            "a_panic_is_logged_with_its_place_and_without_its_message",
         ],
     ),
     (
