@@ -127,8 +127,8 @@ fn only_a_valid_request_id_is_used() {
     let [too_long, huge] = [64, 10_000].map(|length| "a".repeat(length));
     for id in ["", "a b", "a\tb", "jane@example.com", "[31m", "ä", "a\"b", "a,b", &too_long, &huge] {
         let answer = app.get("/generate/token").header("X-Request-Id", id).send();
-        let made = answer.header("x-request-id").unwrap();
-        assert!(made != id && made.len() == 32 && made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id} {made}");
+        let new = answer.header("x-request-id").unwrap();
+        assert!(new != id && new.len() == 32 && new.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id} {new}");
     }
     let twice = app.get("/generate/token").header("X-Request-Id", "a").header("X-Request-Id", "a").send();
     assert_eq!(twice.header("x-request-id").unwrap().len(), 32);

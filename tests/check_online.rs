@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::commands::run;
-use crate::harness::usual;
+use crate::harness::{Process, usual};
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::PROJECT;
 use crate::published_keys::rs256;
@@ -88,53 +88,32 @@ fn an_unusable_login_api_fails_the_check_with_its_cause() {
     assert_eq!(check(&[("login.algorithm", "RS256")]).0, Some(2));
 }
 
-/// A Login API over TLS: `openssl s_server`, killed when dropped.
-struct TlsApi {
-    child: Child,
-    pki: Pki,
-    port: u16,
-}
-
-impl TlsApi {
-    /// Serves the first key set.
-    fn start() -> Option<Self> {
-        let pki = Pki::new()?;
-        let keys = pki.path("api/projects").join(PROJECT);
-        fs::create_dir_all(&keys).unwrap();
-        let set = fixture("first.json");
-        let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", set.len());
-        fs::write(keys.join("keys"), head + &set).unwrap();
-        let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "first.pem", "-key", "first.key", "-HTTP"];
-        let mut server = Command::new("openssl");
-        server
-            .args(arguments)
-            .current_dir(pki.path(""))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = server.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.find_map(|line| line.unwrap().strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).unwrap();
-        // A full pipe would block it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { child, pki, port })
-    }
-}
-
-impl Drop for TlsApi {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Serves the first key set with `openssl s_server`, at this port.
+fn serve_with_tls(pki: &Pki) -> (Process, u16) {
+    let keys = pki.path("api/projects").join(PROJECT);
+    fs::create_dir_all(&keys).unwrap();
+    let set = fixture("first.json");
+    let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", set.len());
+    fs::write(keys.join("keys"), head + &set).unwrap();
+    let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "first.pem", "-key", "first.key", "-HTTP"];
+    let mut server = Command::new("openssl");
+    server.args(arguments).current_dir(pki.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process(server.spawn().unwrap());
+    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let port = lines.find_map(|line| line.unwrap().strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).unwrap();
+    // A full pipe would block it.
+    std::thread::spawn(move || lines.for_each(drop));
+    (process, port)
 }
 
 #[test]
 fn a_private_ca_is_trusted_only_if_it_is_configured() {
-    let Some(api) = TlsApi::start() else { return };
-    let ca_file = api.pki.path("ca.pem");
+    let Some(pki) = Pki::new() else { return };
+    let (_process, port) = serve_with_tls(&pki);
+    let ca_file = pki.path("ca.pem");
     let ca_file = ca_file.to_str().unwrap();
     for host in ["localhost", "127.0.0.1"] {
-        let url = format!("https://{host}:{}", api.port);
+        let url = format!("https://{host}:{port}");
         let (status, report) = check(&rs256(&url, &[("login.ca_file", ca_file)]));
         assert_eq!(status, Some(0), "{report}");
         assert!(report.contains("2 usable key(s)") && report.contains("has no Date"), "{report}");
@@ -142,10 +121,10 @@ fn a_private_ca_is_trusted_only_if_it_is_configured() {
         assert_eq!(status, Some(1), "{report}");
         assert!(report.contains("certificate is not trusted"), "{report}");
     }
-    let url = format!("https://127.0.0.2:{}", api.port);
+    let url = format!("https://127.0.0.2:{port}");
     assert_eq!(check(&rs256(&url, &[("login.ca_file", ca_file)])).0, Some(1));
 
-    let garbage = api.pki.path("garbage.pem");
+    let garbage = pki.path("garbage.pem");
     for text in [
         "",
         "no certificate",

@@ -204,11 +204,11 @@ fn new_connections_do_not_delay_the_stop() {
     let server = Server::with(&[("limits.drain", "1h")]);
     // It keeps the drain going.
     let half = half_requests(&server, 1);
-    let (came, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (clients, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) && came.fetch_add(1, Ordering::Relaxed) < FLOOD {
+                while !stop.load(Ordering::Relaxed) && clients.fetch_add(1, Ordering::Relaxed) < FLOOD {
                     // Each is silent for a moment.
                     let silent = TcpStream::connect(server.public);
                     thread::sleep(Duration::from_millis(1));
@@ -216,11 +216,11 @@ fn new_connections_do_not_delay_the_stop() {
                 }
             });
         }
-        until("flooded", || came.load(Ordering::Relaxed) > 500);
+        until("flooded", || clients.load(Ordering::Relaxed) > 500);
         server.signal("TERM");
         until("not ready", || ready(&server) == 503);
         until_refusing(&server);
-        assert!(came.load(Ordering::Relaxed) < FLOOD, "it closed while they came");
+        assert!(clients.load(Ordering::Relaxed) < FLOOD, "it did not close before the flood ended");
         stop.store(true, Ordering::Relaxed);
         drop(half);
     });

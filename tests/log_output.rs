@@ -4,19 +4,18 @@ use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Child;
 use std::thread;
 
 use serde_json::Value;
 
 use crate::access_log::requests;
 use crate::client::{Request, connect, read};
-use crate::harness::{Server, command, recommended, send_signal};
+use crate::harness::{Process, Server, command, recommended, send_signal};
 use crate::published_keys::until;
 
 /// A service whose standard output the test controls.
 struct Unread<R = PipeReader> {
-    child: Child,
+    child: Process,
     log: Option<BufReader<R>>,
     public: SocketAddr,
     admin: SocketAddr,
@@ -31,7 +30,7 @@ impl Unread {
 
 impl<R: Read> Unread<R> {
     fn writing_to(stdout: OwnedFd, log: R, changes: &[(&str, &str)]) -> Self {
-        let child = command(&["serve"], &recommended(changes)).stdout(stdout).spawn().unwrap();
+        let child = Process(command(&["serve"], &recommended(changes)).stdout(stdout).spawn().unwrap());
         let mut log = BufReader::new(log);
         let mut first = String::new();
         log.read_line(&mut first).unwrap();
@@ -56,14 +55,14 @@ impl<R: Read> Unread<R> {
     }
 
     fn terminate(&self) {
-        send_signal("TERM", &self.child.id().to_string());
+        send_signal("TERM", &self.child.0.id().to_string());
     }
 
     fn stop(&mut self) -> Option<i32> {
         self.terminate();
         let mut status = None;
         until("stopped", || {
-            status = self.child.try_wait().unwrap();
+            status = self.child.0.try_wait().unwrap();
             status.is_some()
         });
         status.unwrap().code()
@@ -74,13 +73,6 @@ impl<R: Read> Unread<R> {
 fn written_and_lost(lines: &[Value]) -> (u64, u64) {
     let written = lines.iter().filter(|line| line["message"] == "request").count();
     (written.try_into().unwrap(), lines.iter().filter_map(|line| line["lines"].as_u64()).sum())
-}
-
-impl<R> Drop for Unread<R> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

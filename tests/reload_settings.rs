@@ -122,14 +122,14 @@ fn a_product_is_added_changes_its_key_and_is_removed_without_a_restart() {
 /// Sends requests on one connection until `is_over`; every answer must be a token. Returns their number.
 fn ask_on(address: SocketAddr, request: &str, is_over: &AtomicBool) -> usize {
     let mut stream = crate::client::connect(address);
-    let (mut asked, mut answer) = (0, vec![0; 16 * 1024]);
+    let (mut count, mut answer) = (0, vec![0; 16 * 1024]);
     while !is_over.load(Ordering::Relaxed) {
         stream.write_all(request.as_bytes()).unwrap();
         let read = stream.read(&mut answer).unwrap();
         assert!(answer[..read].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..read]));
-        asked += 1;
+        count += 1;
     }
-    asked
+    count
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn no_request_fails_while_secrets_are_swapped_under_load() {
             until("swapped", || reloads(&server, "done") == turn + 1);
         }
         is_over.store(true, Ordering::Relaxed);
-        let asked: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
-        assert!(asked > 100, "{asked}");
+        let count: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        assert!(count > 100, "{count}");
     });
     assert_eq!(reloads(&server, "failed"), 0);
 }

@@ -1,8 +1,9 @@
 //! The public listener over TLS: versions, reloads, and clients without a handshake.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ impl Pki {
     /// Replaces a file atomically.
     fn replace(&self, name: &str, content: &[u8]) {
         fs::write(self.path("next"), content).unwrap();
+        fs::set_permissions(self.path("next"), Permissions::from_mode(0o600)).unwrap();
         fs::rename(self.path("next"), self.path(name)).unwrap();
     }
 
