@@ -41,28 +41,22 @@ pub fn on_terminal(api: &DeskApi, line: &str) -> Command {
 fn failures_are_explained_with_a_fix() {
     let elsewhere = DeskApi::start();
     let unexpected = |body: &str| (Reply::Answer(200, body.to_owned()), "does not match its description");
+    let failed = |status: u16, code: &str, title: &str| Reply::Answer(status, error(code, title).to_string());
+    let redirect = Reply::Redirect(format!("{}/sc/v2/apps/{APP}/users", elsewhere.url()));
+    let slow_down = error("too_many_requests", "Slow down").to_string();
     for (reply, message) in [
         (
-            Reply::Answer(401, error("unauthorized", "Authorization is required").to_string()),
-            "answered with status 401 (unauthorized: Authorization is required); check conversations.key_id and conversations.key_secret, and that the key was not revoked",
+            failed(401, "unauthorized", "No key"),
+            "answered with status 401 (unauthorized: No key); check conversations.key_id and conversations.key_secret, and that the key was not revoked",
         ),
-        (
-            Reply::Answer(403, error("forbidden", "No\u{1b}[31m").to_string()),
-            "status 403 (forbidden: No\\u{1b}[31m); check the permissions of the API key",
-        ),
-        (
-            Reply::Answer(404, error("app_not_found", "App not found").to_string()),
-            "status 404 (app_not_found: App not found); check conversations.subdomain",
-        ),
+        (failed(403, "forbidden", "No\u{1b}[m"), "403 (forbidden: No\\u{1b}[m); check the permissions of the API key"),
+        (failed(404, "app_not_found", "None"), "404 (app_not_found: None); check conversations.subdomain"),
         (Reply::Answer(404, "<html>".to_owned()), "status 404; check conversations.subdomain"),
-        (Reply::Answer(409, error("conflict", "In use").to_string()), "status 409 (conflict: In use)\n"),
+        (failed(409, "conflict", "In use"), "status 409 (conflict: In use)\n"),
         (Reply::Answer(400, "x".repeat(2 << 20)), "status 400\n"),
         (Reply::Answer(200, "x".repeat(2 << 20)), "is over 1 MiB; check conversations.subdomain"),
         (Reply::Huge, "is over 1 MiB"),
-        (
-            Reply::Redirect(format!("{}/sc/v2/apps/{APP}/users", elsewhere.url())),
-            "status 302, a redirect, which is not followed",
-        ),
+        (redirect, "status 302, a redirect, which is not followed"),
         unexpected("<html>"),
         unexpected("{}"),
         unexpected(r#"{"users":{}}"#),
@@ -70,7 +64,7 @@ fn failures_are_explained_with_a_fix() {
         unexpected(r#"{"users":[{"id":"7","identities":[{"type":1}]}]}"#),
         (Reply::Answer(204, String::new()), "does not match its description"),
         (
-            Reply::With(429, "Retry-After: 3600\r\n".to_owned(), error("too_many_requests", "Slow down").to_string()),
+            Reply::With(429, "Retry-After: 3600\r\n".to_owned(), slow_down),
             "status 429 (too_many_requests: Slow down); try again in 3600 s",
         ),
     ] {

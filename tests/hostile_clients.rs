@@ -287,13 +287,11 @@ fn finish(mut stream: TcpStream) -> Answer {
 fn a_body_is_never_read_as_a_second_request() {
     let server = Server::start();
     let hidden = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
-    let length = hidden.len();
+    let (length, chunked) = (hidden.len(), "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     for request in [
         format!("GET /generate/token HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{hidden}"),
-        format!("GET /generate/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
-        format!(
-            "GET /generate/token HTTP/1.1\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
-        ),
+        format!("GET /generate/token HTTP/1.1\r\n{chunked}{hidden}"),
+        format!("GET /generate/token HTTP/1.1\r\nContent-Length: {length}\r\n{chunked}{hidden}"),
         format!(
             "POST /generate/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n{hidden}"
         ),
@@ -306,8 +304,7 @@ fn a_body_is_never_read_as_a_second_request() {
         let mut all = Vec::new();
         let _ = stream.read_to_end(&mut all);
         let all = String::from_utf8(all).unwrap();
-        assert!(all.matches("HTTP/1.").count() <= 1, "{request}\n{all}");
-        assert!(!all.contains("00-08"), "{request}\n{all}");
+        assert!(all.matches("HTTP/1.").count() <= 1 && !all.contains("00-08"), "{request}\n{all}");
     }
 }
 

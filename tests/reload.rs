@@ -98,6 +98,12 @@ pub fn reloads(server: &Server, outcome: &str) -> usize {
     metrics.lines().find_map(|line| line.strip_prefix(name.as_str())).unwrap().parse().unwrap()
 }
 
+/// Replaces the login secret in a file, and waits until it is used.
+fn swap(server: &Server, secret: &Path, old: &str, new: &str) {
+    fs::write(secret, new).unwrap();
+    until_swapped(server, old, new);
+}
+
 fn until_swapped(server: &Server, old: &str, new: &str) {
     until("the new secret verifies", || ask(server, new).status == 200);
     assert_eq!(ask(server, old).refusal(), "401 00-01");
@@ -168,8 +174,7 @@ fn an_unusable_secret_file_keeps_the_old_secret_and_is_logged() {
         until("refused", || reloads(&server, "failed") == count + 1);
         assert_eq!(ask(&server, LOGIN_SECRET).status, 200, "{text}");
     }
-    fs::write(&secret, NEW_SECRET).unwrap();
-    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    swap(&server, &secret, LOGIN_SECRET, NEW_SECRET);
     assert_eq!((reloads(&server, "done"), reloads(&server, "failed")), (1, bad.len()));
     let log = server.stop().log;
     let errors: Vec<_> = log.iter().filter(|line| line.contains("settings not reloaded; the old ones stay")).collect();
@@ -198,8 +203,7 @@ fn a_change_of_content_without_a_new_time_or_of_permissions_is_noticed() {
 #[test]
 fn a_secret_file_that_never_ends_fails_the_reload_but_not_the_service() {
     let (folder, secret, server) = serve_secret_file();
-    fs::write(&secret, NEW_SECRET).unwrap();
-    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    swap(&server, &secret, LOGIN_SECRET, NEW_SECRET);
     fs::remove_file(&secret).unwrap();
     assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
     until("failed", || reloads(&server, "failed") > 0);
@@ -227,8 +231,7 @@ fn other_files_in_the_folder_cause_no_reload() {
         folder.write(&format!("{number}"), "noise");
         thread::sleep(Duration::from_millis(20));
     }
-    fs::write(&secret, NEW_SECRET).unwrap();
-    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    swap(&server, &secret, LOGIN_SECRET, NEW_SECRET);
     assert_eq!((reloads(&server, "done"), reloads(&server, "failed")), (1, 0));
 }
 

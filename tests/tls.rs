@@ -252,10 +252,8 @@ fn an_unusable_certificate_or_key_is_refused_at_start_with_its_setting() {
         }
     }
     let half = run(&["check"], &usual(&[("tls.certificate", &pem)])).err;
-    assert!(
-        half.starts_with("tls.key (ZENDESK_TOKEN_TLS__KEY, not set): is needed, since tls.certificate ("),
-        "{half}"
-    );
+    let problem = "tls.key (ZENDESK_TOKEN_TLS__KEY, not set): is needed, since tls.certificate (";
+    assert!(half.starts_with(problem), "{half}");
     let good = run(&["check"], &usual(&[("tls.certificate", &pem), ("tls.key", &key)])).out;
     assert!(good.contains("https://127.0.0.1:"), "{good}");
 }

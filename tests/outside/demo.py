@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import AbstractContextManager
 
 import jwt
 from selenium.webdriver.common.by import By
@@ -16,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from jwt_fn import browser
-from service import BINARY, PATIENCE
+from service import BINARY, PATIENCE, read
 
 # Records errors and policy violations of every page.
 WATCH = """
@@ -42,7 +43,7 @@ PROBLEMS = {
 IN_PLACE = ["no-credentials", "too-many", "down"]
 
 
-class Demo:
+class Demo(AbstractContextManager):
     """The demo on free ports, stopped at the end of its `with` block."""
 
     def __init__(self, *arguments):
@@ -55,9 +56,6 @@ class Demo:
                 break
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.shop = re.search(r"^  (http://\S+)/$", printed, re.MULTILINE)[1]
-
-    def __enter__(self):
-        return self
 
     def stop(self):
         self.process.terminate()
@@ -291,8 +289,7 @@ def layouts(page, axe, screenshots):
     page.visit().sign_in()
     page.open()
     grounds = set()
-    with open(axe) as file:
-        script = file.read()
+    script = read(axe)
     for scheme in ["light", "dark"]:
         page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
         grounds.add(page.driver.execute_script("return getComputedStyle(document.body).backgroundColor"))

@@ -23,6 +23,11 @@ FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 PATIENCE = 20
 
 
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
 def write(path, text):
     """Replaces a file atomically, as a rotation of secrets should."""
     with open(f"{path}.new", "w") as file:
@@ -106,8 +111,7 @@ class Service(AbstractContextManager):
     def lines(self):
         """All log lines until now."""
         if self.file:
-            with open(self.file) as file:
-                return file.readlines()
+            return read(self.file).splitlines()
         return self.log
 
     def read_on(self):
