@@ -272,7 +272,8 @@ fn health_on_the_public_listener_has_the_status_of_ready_and_no_body() {
     assert_eq!(ready(&server), 503);
     let log = server.stop_by("KILL").log;
     let lines: Vec<&String> = log.iter().filter(|line| line.contains("\"/health\"")).collect();
-    assert!(lines.len() >= 18 && lines.iter().all(|line| line.contains("DEBUG")), "{lines:?}");
+    // The last lines may be lost.
+    assert!(lines.len() >= 17 && lines.iter().all(|line| line.contains("DEBUG")), "{lines:?}");
 }
 
 #[test]

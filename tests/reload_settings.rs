@@ -163,11 +163,10 @@ fn checking_revocations(url: &str) -> Vec<(&str, &str)> {
 #[test]
 fn limits_count_on_over_a_reload_and_a_new_request_timeout_applies() {
     let api = LoginApi::start();
-    let url = api.url();
     let limits = |timeout: &str| {
         format!("[limits]\nrequests_in_flight = 8\nrequest_timeout = \"{timeout}\"\nidle_timeout = \"300ms\"\n")
     };
-    let (_folder, file, server) = serve_settings_file(&limits("300ms"), &checking_revocations(&url));
+    let (_folder, file, server) = serve_settings_file(&limits("300ms"), &checking_revocations(&api.url()));
     reload(&server, &file, &limits("10s"), "done");
     api.reply(VALIDATE_PATH, Reply::Late(Duration::from_secs(2), 204, String::new()));
     let address = server.public;
@@ -190,9 +189,8 @@ fn limits_count_on_over_a_reload_and_a_new_request_timeout_applies() {
 #[test]
 fn revocation_answers_are_kept_over_a_reload() {
     let api = LoginApi::start();
-    let url = api.url();
     let limits = |limit: usize| format!("[limits]\nrequests_in_flight = {limit}\n");
-    let (_folder, file, server) = serve_settings_file(&limits(8), &checking_revocations(&url));
+    let (_folder, file, server) = serve_settings_file(&limits(8), &checking_revocations(&api.url()));
     let token = LoginToken::valid().mint();
     let ask = || server.get("/generate/token").cookie(&token).send().status;
     assert_eq!(ask(), 200);
@@ -206,9 +204,8 @@ fn revocation_answers_are_kept_over_a_reload() {
 #[test]
 fn requests_in_flight_count_on_over_a_reload() {
     let api = LoginApi::start();
-    let url = api.url();
     let limit = [("limits.requests_in_flight", "1")];
-    let server = Server::with(&[&checking_revocations(&url)[..], &limit].concat());
+    let server = Server::with(&[&checking_revocations(&api.url())[..], &limit].concat());
     api.reply(VALIDATE_PATH, Reply::Late(Duration::from_secs(2), 204, String::new()));
     let request = server.get("/generate/token").cookie(LoginToken::valid().mint());
     thread::scope(|scope| {

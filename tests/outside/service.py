@@ -54,6 +54,11 @@ def login_token(**changes):
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, SECRETS["login"], "HS256")
 
 
+def host_and_port(address):
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
+
+
 def ask(server, path="/generate/token", method="GET", body=None, **headers):
     """Status, headers and text of a response. `server` is an HTTPConnection, or the address for a new one."""
     connection = http.client.HTTPConnection(server, timeout=PATIENCE) if isinstance(server, str) else server
