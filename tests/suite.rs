@@ -63,7 +63,6 @@ mod process {
     pub mod check_online;
     pub mod commands;
     pub mod conflict;
-    pub mod conflict_resolve;
     pub mod connection_limits;
     pub mod demo;
     pub mod desk_failures;
@@ -78,7 +77,6 @@ mod process {
     pub mod log_output;
     pub mod metrics_process;
     pub mod reload;
-    pub mod reload_keys;
     pub mod reload_settings;
     pub mod revocation_memory;
     pub mod secrets;
