@@ -69,7 +69,7 @@ impl DeskApi {
         let users = description.pointer("/components/examples/listUsers/value/users").unwrap().as_array().unwrap();
         let users = Mutex::new(users.clone());
         let (steps, received, breaches) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let state = Arc::new(State { users, description, steps, received, breaches });
+        let state = Arc::new(State { description, users, steps, received, breaches });
         let answering = Arc::clone(&state);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let stub = Stub::start(address, move |request| (String::new(), answering.answer(&request)));
