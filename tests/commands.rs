@@ -78,7 +78,7 @@ fn check_explains_who_can_set_and_read_the_login_cookie() {
     for name in ["__Host-token", "__Host-login"] {
         let report = report(name);
         for text in [
-            &format!("The login cookie {name} can be set only by the shop's own host"),
+            &format!("The login cookie \"{name}\" can be set only by the shop's own host"),
             &format!("{name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax\n"),
             "location /support-token/",
         ] {
@@ -89,7 +89,7 @@ fn check_explains_who_can_set_and_read_the_login_cookie() {
     // Browsers treat these as ordinary names; for the last two, some browsers differ.
     for name in ["token", "__Secure-token", "Host-token", "__host-token", "__HOST-token"] {
         let report = report(name);
-        assert!(report.contains(&format!("The login cookie {name} can be set by any subdomain")), "{report}");
+        assert!(report.contains(&format!("The login cookie \"{name}\" can be set by any subdomain")), "{report}");
         assert!(report.contains("Safer: login.cookie = \"__Host-token\"") && report.contains("Domain=example.com"));
     }
     let result = run(&["check"], &[("login.secret", LOGIN_SECRET), ("support_sdk.secret", CHAT_SECRET)]);

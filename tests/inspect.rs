@@ -209,7 +209,7 @@ fn rs256_keys_and_revocation_come_from_the_login_api() {
     let rs256 = [("login.algorithm", "RS256"), ("login.project_id", PROJECT), ("login.api_url", url.as_str())];
     let good = inspect(&[], &rs256, fixture("accepted/key_a.jwt"));
     assert_eq!(good.status, Some(0), "{}{}", good.out, good.err);
-    assert!(good.out.contains("the published key of the login project that its kid names"), "{}", good.out);
+    assert!(good.out.contains("the login project's published key that the token's kid names"), "{}", good.out);
     let hs256 = inspect(&[], &rs256, LoginToken::valid().mint());
     assert!(hs256.out.contains("HS256, but login.algorithm is RS256"), "{}", hs256.out);
     let other = inspect(&[], &[("login.secret", LOGIN_SECRET)], fixture("accepted/key_a.jwt"));

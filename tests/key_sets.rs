@@ -49,9 +49,9 @@ fn a_set_with_one_kid_twice_is_refused_whole() {
 
 #[test]
 fn a_set_without_a_fit_key_is_refused() {
-    assert_eq!(KeySet::read(fixture("nothing_fit.json").as_bytes()).err(), Some(KeySetError::NoneFit(8)));
-    assert_eq!(read(&json!([])).err(), Some(KeySetError::NoneFit(0)));
-    assert_eq!(read(&json!({"keys": []})).err(), Some(KeySetError::NoneFit(0)));
+    assert_eq!(KeySet::read(fixture("nothing_fit.json").as_bytes()).err(), Some(KeySetError::NoUsableKey(8)));
+    assert_eq!(read(&json!([])).err(), Some(KeySetError::NoUsableKey(0)));
+    assert_eq!(read(&json!({"keys": []})).err(), Some(KeySetError::NoUsableKey(0)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 /// A threat, and the tests that show what happens.
 const THREATS: [(&str, &[&str]); 42] = [
     (
-        "another algorithm than the configured one, `none` in any spelling, or no algorithm",
+        "an algorithm other than the configured one, `none` in any spelling, or no algorithm",
         &[
             "every_algorithm_but_the_configured_one_is_refused_under_any_secret",
             "every_refused_fixture_is_refused_with_the_code_in_its_name",
@@ -20,17 +20,17 @@ const THREATS: [(&str, &[&str]); 42] = [
         &["header_members_that_change_the_meaning_are_refused_whatever_they_hold"],
     ),
     (
-        "`jku`, `x5u`, `jwk`, `x5c`: keys that a token brings along",
+        "`jku`, `x5u`, `jwk`, `x5c`: keys that the token itself contains or names",
         &["keys_that_a_token_brings_along_are_never_fetched_and_never_used"],
     ),
     ("a `kid` that is a path, SQL, a number or very long", &["a_kid_is_looked_up_exactly_or_not_at_all"]),
     (
-        "the same JSON member twice, also by an escape in its name, also in claims that are not used",
+        "the same JSON member twice, also with an escape in its name, also in unused claims",
         &["no_member_stands_twice_unnoticed_whatever_its_spelling"],
     ),
     ("a payload that is not an object", &["a_payload_that_is_no_object_is_refused"]),
     (
-        "`exp`, `iat` or `nbf` missing, of another type, negative or beyond the year 9999",
+        "`exp`, `iat` or `nbf` missing, of another type, negative or after the year 9999",
         &[
             "times_that_are_none_are_refused_before_any_arithmetic",
             "a_fraction_of_a_time_rounds_down",
@@ -48,15 +48,15 @@ const THREATS: [(&str, &[&str]); 42] = [
     ),
     ("an audience, which real tokens have", &["an_audience_is_nobodys_business"]),
     (
-        "padding, spaces, the other alphabet or spare bits in base64url",
+        "padding, spaces, the wrong alphabet or extra bits in base64url",
         &["base64url_is_read_to_the_letter", "every_hmac_vector_is_judged_as_its_label_says_but_four_wrong_ones"],
     ),
     (
-        "other serializations, huge tokens, endless dots, deep nesting",
+        "other serializations, huge tokens, thousands of dots, deep nesting",
         &["huge_tokens_are_refused_before_they_are_read", "every_refused_fixture_is_refused_with_the_code_in_its_name"],
     ),
     (
-        "control characters, line breaks, two `@`, kilobytes in `sub`, `email` or `name`",
+        "control characters, line breaks, two `@`, kilobytes of text in `sub`, `email` or `name`",
         &["whatever_is_issued_is_bounded_and_printable"],
     ),
     (
@@ -110,7 +110,7 @@ const THREATS: [(&str, &[&str]); 42] = [
             "only_a_valid_request_id_is_used",
         ],
     ),
-    ("escapes and line breaks on their way into the log", &["malformed_text_from_clients_is_not_logged"]),
+    ("escape sequences and line breaks that would get into the log", &["malformed_text_from_clients_is_not_logged"]),
     (
         "secrets, tokens, cookies and emails in logs, errors or `Debug`",
         &[
@@ -122,7 +122,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "invented key ids, an API that is slow, huge, wrong or redirecting",
+        "invented key ids; a Login API that is slow or wrong, redirects, or sends huge responses",
         &[
             "unknown_kids_cause_one_fetch_in_each_cooldown",
             "an_answer_that_is_no_key_set_keeps_the_old_keys",
@@ -140,7 +140,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a value that others can read, or that somebody invented, as a secret: a token, a URL, a path, an unreplaced reference, a modulus",
+        "a secret that others can read or that a person invented: a token, a URL, a path, an unreplaced reference, a modulus",
         &[
             "what_others_can_read_is_not_a_secret",
             "the_place_of_a_secret_is_not_a_secret",
@@ -168,7 +168,7 @@ const THREATS: [(&str, &[&str]); 42] = [
     ),
     ("a core dump, which would contain the secrets", &["no_command_leaves_its_secrets_in_a_core_dump"]),
     (
-        "an email that disguises its domain, or one of the domain for invented emails",
+        "an email that disguises its domain, or has a `fallback_email_domain`",
         &[
             "nobody_claims_an_email_that_is_made_up_for_another",
             "an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the_token",
@@ -176,7 +176,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a name that shows nothing, changes the writing direction, or hides an email while emails are withheld",
+        "a name that is invisible, changes the writing direction, or contains an email with `messaging.email = \"omit\"`",
         &[
             "what_nobody_sees_and_what_turns_the_line_is_taken_out_of_a_name",
             "a_name_that_shows_nothing_is_passed_over",
@@ -200,7 +200,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &["a_revoked_login_drops_out_beside_a_good_one_of_the_same_player"],
     ),
     (
-        "an image, a script tag or a frame of a foreign page that asks for a token",
+        "an image, a script tag or a frame of a foreign page that requests a token",
         &[
             "what_a_page_embeds_gets_no_token_and_what_a_person_opens_does",
             "preflights_documents_refused_origins_images_and_zendesks_servers_are_not_counted",
@@ -214,7 +214,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "bodies in tiny chunks, or slow ones from the address that Zendesk's calls come from",
+        "bodies in tiny chunks, or slow bodies from the addresses of Zendesk's servers",
         &[
             "a_body_in_tiny_chunks_is_bounded_on_the_wire",
             "slow_bodies_do_not_starve_zendesk_behind_the_same_address",
@@ -226,7 +226,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &["a_login_token_is_taken_as_apps_get_it_wrong", "what_is_no_login_token_is_malformed_and_the_log_says_how"],
     ),
     (
-        "the demo's page from another site or by another host name, and the demo elsewhere than on loopback",
+        "the demo's page opened from another site or by another host name; the demo on an address other than loopback",
         &[
             "the_shop_answers_only_its_own_page",
             "the_shop_is_only_below_a_random_path",
@@ -273,6 +273,6 @@ fn every_threat_has_tests_that_exist() {
 fn the_security_page_has_the_same_threats() {
     let page = read("docs/security.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
-    let documented: Vec<&str> = rows.filter(|row| !row.starts_with("What")).collect();
+    let documented: Vec<&str> = rows.filter(|row| !row.starts_with("Attack or")).collect();
     assert_eq!(documented, THREATS.map(|(threat, _)| threat));
 }
