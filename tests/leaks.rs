@@ -14,8 +14,8 @@ use crate::harness::{
 use crate::inspect::CommandOutput;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
+use crate::middleware::WITH_LOG;
 use crate::published_keys::rs256;
-use crate::requests::WITH_LOG;
 use crate::settings::{SettingsFile, load};
 use crate::stub::Reply;
 use crate::verification::{self, NOW, exchange, fixtures};
@@ -178,13 +178,13 @@ fn debug_shows_only_lengths() {
 #[test]
 fn a_panic_is_logged_with_its_place_and_without_its_message() {
     // In a process of its own, because logging is set up once for a process.
-    let test = "in_process::requests::a_panic_is_one_refusal_and_says_nothing";
+    let test = "in_process::middleware::a_panic_is_one_refusal_and_says_nothing";
     let mut child = Command::new(std::env::current_exe().unwrap());
     let result: CommandOutput =
         child.args(["--exact", test, "--nocapture"]).env(WITH_LOG, "1").output().unwrap().into();
     let printed = result.out + &result.err;
     assert_eq!(result.status, Some(0), "{printed}");
-    for text in ["\"place\":\"tests/", "requests.rs:", "00-14"] {
+    for text in ["\"place\":\"tests/", "middleware.rs:", "00-14"] {
         assert!(printed.contains(text), "{text}: {printed}");
     }
     assert_absent(&printed, &[EMAIL.to_owned()]);

@@ -26,19 +26,17 @@ use process::*;
 mod in_process {
     pub mod access_log;
     pub mod architecture;
-    pub mod bearer;
     pub mod client_ip;
-    pub mod cookies;
+    pub mod credentials;
     pub mod differential;
     pub mod documents;
+    pub mod emails;
     pub mod fuzz_corpus;
     pub mod fuzzed;
-    pub mod generate_token;
-    pub mod help_center;
     pub mod key_sets;
     pub mod keys_unavailable;
-    pub mod messaging;
     pub mod metrics;
+    pub mod middleware;
     pub mod names;
     pub mod openapi;
     pub mod origins;
@@ -47,12 +45,13 @@ mod in_process {
     pub mod published_keys;
     pub mod rate_limit;
     pub mod readme;
-    pub mod requests;
     pub mod revocation;
     pub mod settings_login;
     pub mod support_sdk;
     pub mod threats;
     pub mod threats_tokens;
+    pub mod token_claims;
+    pub mod token_routes;
     pub mod verification;
     pub mod wycheproof;
 }
@@ -84,7 +83,7 @@ mod process {
     pub mod settings_desk;
     pub mod settings_products;
     pub mod settings_sources;
-    pub mod support_sdk_trouble;
+    pub mod support_sdk_bodies;
     pub mod tls;
     pub mod visitor;
 }
