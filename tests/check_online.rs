@@ -2,47 +2,42 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::harness::{output, skip, usual};
+use crate::commands::run;
+use crate::harness::{Process, usual};
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::PROJECT;
 use crate::published_keys::rs256;
 use crate::stub::Reply;
+use crate::tls::Pki;
 
+/// Exit status and all output.
 fn check(settings: &[(&str, &str)]) -> (Option<i32>, String) {
-    let result = output(&["check", "--online"], settings);
-    let report = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    (result.status.code(), report)
+    let result = run(&["check", "--online"], settings);
+    (result.status, result.out + &result.err)
 }
 
 #[test]
-fn it_counts_the_keys_and_compares_the_clocks() {
+fn check_online_counts_the_keys_and_compares_the_clocks() {
     let api = LoginApi::start();
     let url = api.url();
     let (status, report) = check(&rs256(&url, &[]));
     assert_eq!(status, Some(0), "{report}");
     assert!(report.contains(&format!("Login API {url}\n  2 usable key(s) (key-a, key-b), 8 ignored\n")), "{report}");
     assert!(report.contains("this machine's clock agrees with it"), "{report}");
-    for (ahead, expected_text, expected) in
+    for (ahead, text, expected) in
         [(30, "s behind it", 0), (-30, "s ahead of it", 0), (300, "s behind it", 1), (-300, "s ahead of it", 1)]
     {
         api.set_clock_ahead(ahead);
         let (status, report) = check(&rs256(&url, &[]));
         assert_eq!(status, Some(expected), "{report}");
-        let amount = report.lines().find(|line| line.contains(expected_text)).unwrap();
-        let seconds: i64 = amount.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
-        assert!((seconds - i64::abs(ahead)).abs() <= 5, "{amount}");
+        let line = report.lines().find(|line| line.contains(text)).unwrap();
+        let seconds: i64 = line.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+        assert!((seconds - i64::abs(ahead)).abs() <= 5, "{line}");
         assert_eq!(report.contains("off by more than login.leeway"), expected == 1, "{report}");
     }
-}
-
-#[test]
-fn the_date_of_a_cached_answer_is_ignored() {
-    let api = LoginApi::start();
-    api.set_clock_ahead(-300);
     api.put_behind_a_cache();
-    let url = api.url();
     let (status, report) = check(&rs256(&url, &[]));
     assert_eq!(status, Some(0), "{report}");
     assert!(report.contains("comes from a cache, so the clocks can't be compared"), "{report}");
@@ -57,17 +52,11 @@ fn with_a_secret_only_the_clocks_are_compared() {
     assert!(report.contains("answers\n  this machine's clock agrees with it"), "{report}");
     assert_eq!(api.asked(&keys_path()), 0);
     assert_eq!(api.asked(VALIDATE_PATH), 0);
-    for (reply, expected_text) in [
-        (
-            Reply::Answer(401, r#"{"error":{"code":"003-061","description":""}}"#.to_owned()),
-            "answers revocation checks",
-        ),
-        (
-            Reply::Answer(500, String::new()),
-            "revocation check of an empty token: the Login API answered with status 500",
-        ),
+    for (status, body, expected_text) in [
+        (401, r#"{"error":{"code":"003-061","description":""}}"#, "answers revocation checks"),
+        (500, "", "revocation check of an empty token: the Login API answered with status 500"),
     ] {
-        api.reply(VALIDATE_PATH, reply);
+        api.reply(VALIDATE_PATH, Reply::Answer(status, body.to_owned()));
         let (status, report) = check(&usual(&[("login.api_url", &url), ("login.check_revocation", "true")]));
         assert_eq!(status, Some(0), "{report}");
         assert!(report.contains(expected_text), "{report}");
@@ -76,7 +65,7 @@ fn with_a_secret_only_the_clocks_are_compared() {
 }
 
 #[test]
-fn an_unusable_login_api_is_a_failure_with_its_reason() {
+fn an_unusable_login_api_fails_the_check_with_its_cause() {
     let api = LoginApi::start();
     let url = api.url();
     for (reply, cause) in [
@@ -96,63 +85,35 @@ fn an_unusable_login_api_is_a_failure_with_its_reason() {
         assert!(status == Some(2) && report.starts_with("login.api_url"), "{report}");
     }
     assert!(check(&rs256(&url, &[])).1.contains("can't be reached"));
-    let (status, report) = check(&[("login.algorithm", "RS256")]);
-    assert_eq!(status, Some(2), "{report}");
+    assert_eq!(check(&[("login.algorithm", "RS256")]).0, Some(2));
 }
 
-/// `openssl s_server`, killed when dropped.
-struct TlsApi {
-    child: Child,
-    folder: std::path::PathBuf,
-    port: u16,
-}
-
-impl TlsApi {
-    /// Serves the first key set over TLS, with a certificate of its own CA.
-    fn start() -> Option<Self> {
-        let folder = std::env::temp_dir().join(format!("zendesk-token-tls-{}", std::process::id()));
-        let keys = folder.join("api/projects").join(PROJECT);
-        fs::create_dir_all(&keys).unwrap();
-        let set = fixture("first.json");
-        let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", set.len());
-        fs::write(keys.join("keys"), head + &set).unwrap();
-        let script = "
-            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test CA' &&
-            openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=localhost' &&
-            printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' >san &&
-            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san";
-        let made = Command::new("sh").args(["-c", script]).current_dir(&folder).output().unwrap();
-        if !made.status.success() {
-            skip("openssl is missing: no TLS server to check certificates with");
-            return None;
-        }
-        let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key", "-HTTP"];
-        let mut server = Command::new("openssl");
-        server.args(arguments).current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = server.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.find_map(|line| line.unwrap().strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).unwrap();
-        // A full pipe would block it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { child, folder, port })
-    }
-}
-
-impl Drop for TlsApi {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+/// Serves the first key set with `openssl s_server`, at this port.
+fn serve_with_tls(pki: &Pki) -> (Process, u16) {
+    let keys = pki.path("api/projects").join(PROJECT);
+    fs::create_dir_all(&keys).unwrap();
+    let set = fixture("first.json");
+    let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", set.len());
+    fs::write(keys.join("keys"), head + &set).unwrap();
+    let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", "first.pem", "-key", "first.key", "-HTTP"];
+    let mut server = Command::new("openssl");
+    server.args(arguments).current_dir(pki.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process(server.spawn().unwrap());
+    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let port = lines.find_map(|line| line.unwrap().strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).unwrap();
+    // A full pipe would block it.
+    std::thread::spawn(move || lines.for_each(drop));
+    (process, port)
 }
 
 #[test]
 fn a_private_ca_is_trusted_only_if_it_is_configured() {
-    let Some(api) = TlsApi::start() else { return };
-    let ca_file = api.folder.join("ca.pem");
+    let Some(pki) = Pki::new() else { return };
+    let (_process, port) = serve_with_tls(&pki);
+    let ca_file = pki.path("ca.pem");
     let ca_file = ca_file.to_str().unwrap();
     for host in ["localhost", "127.0.0.1"] {
-        let url = format!("https://{host}:{}", api.port);
+        let url = format!("https://{host}:{port}");
         let (status, report) = check(&rs256(&url, &[("login.ca_file", ca_file)]));
         assert_eq!(status, Some(0), "{report}");
         assert!(report.contains("2 usable key(s)") && report.contains("has no Date"), "{report}");
@@ -160,10 +121,10 @@ fn a_private_ca_is_trusted_only_if_it_is_configured() {
         assert_eq!(status, Some(1), "{report}");
         assert!(report.contains("certificate is not trusted"), "{report}");
     }
-    let url = format!("https://127.0.0.2:{}", api.port);
+    let url = format!("https://127.0.0.2:{port}");
     assert_eq!(check(&rs256(&url, &[("login.ca_file", ca_file)])).0, Some(1));
 
-    let garbage = api.folder.join("garbage.pem");
+    let garbage = pki.path("garbage.pem");
     for text in [
         "",
         "no certificate",
@@ -173,9 +134,7 @@ fn a_private_ca_is_trusted_only_if_it_is_configured() {
     ] {
         fs::write(&garbage, text).unwrap();
         // Reported even if no request to the API is needed yet.
-        let result = output(&["check"], &usual(&[("login.ca_file", garbage.to_str().unwrap())]));
-        let report = String::from_utf8(result.stderr).unwrap();
-        assert_eq!(result.status.code(), Some(2), "{text}: {report}");
-        assert!(report.starts_with("login.ca_file"), "{report}");
+        let result = run(&["check"], &usual(&[("login.ca_file", garbage.to_str().unwrap())]));
+        assert!(result.status == Some(2) && result.err.starts_with("login.ca_file"), "{text}: {}", result.err);
     }
 }

@@ -6,11 +6,13 @@ use std::net::{SocketAddr, TcpListener};
 use serde_json::Value;
 
 use crate::client::{Answer, Request, send};
-use crate::harness::{LOGIN_SECRET, Server, command, output};
+use crate::commands::run;
+use crate::harness::{LOGIN_SECRET, Server, command};
 use crate::login_tokens::{LoginToken, SUB, open};
+use crate::published_keys::until;
 use crate::reload::Folder;
 
-/// The demo on a free port, and what it printed before its log.
+/// The demo on a free port, and its output before its log.
 pub fn demo() -> (Server, String) {
     demo_with(&[])
 }
@@ -19,6 +21,25 @@ fn demo_with(arguments: &[&str]) -> (Server, String) {
     let mut server = Server::run(command(&[&["demo", "--listen", "127.0.0.1:0"], arguments].concat(), &[]));
     let greeting = server.take_seen().join("\n");
     (server, greeting)
+}
+
+fn demo_and_shop() -> (Server, Shop) {
+    let (server, greeting) = demo();
+    let shop = shop(&greeting);
+    (server, shop)
+}
+
+fn login_token(greeting: &str) -> &str {
+    between(greeting, "--cookie 'token=", "'")
+}
+
+fn chat_secret(greeting: &str) -> &str {
+    between(greeting, "sys.stdin.read(), \"", "\"")
+}
+
+/// The login token that a response sets as cookie.
+fn cookie(answer: &Answer) -> String {
+    between(&answer.header("set-cookie").unwrap(), "token=", ";").to_owned()
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
@@ -31,13 +52,10 @@ fn the_printed_curl_line_gives_a_token_that_the_printed_secret_verifies() {
     let address = server.public.to_string();
     assert!(greeting.contains("curl --silent --cookie 'token=eyJ"), "{greeting}");
     assert!(greeting.contains(&format!("http://{address}/generate/token")), "{greeting}");
-    let login_token = between(&greeting, "--cookie 'token=", "'");
-    let chat_secret = between(&greeting, "sys.stdin.read(), \"", "\"");
-    let token = server.get("/generate/token").cookie(login_token).send().token();
-    let (_, claims) = open(&token, chat_secret);
+    let request = || server.get("/generate/token").cookie(login_token(&greeting));
+    let (_, claims) = open(&request().send().token(), chat_secret(&greeting));
     assert_eq!((&claims["external_id"], &claims["email"]), (&SUB.into(), &"jane@example.com".into()));
-    let from_its_page = server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{address}"));
-    assert_eq!(from_its_page.send().status, 200);
+    assert_eq!(request().header("Origin", format!("http://{address}")).send().status, 200);
     let stopped = server.stop();
     assert_eq!(stopped.status.code(), Some(0));
     assert!(!greeting.contains("WARN") && !stopped.log.join("\n").contains("WARN"), "its settings cause no warnings");
@@ -46,9 +64,8 @@ fn the_printed_curl_line_gives_a_token_that_the_printed_secret_verifies() {
 #[test]
 fn each_start_has_new_secrets() {
     let (first, second) = (demo(), demo());
-    let login_token = between(&first.1, "--cookie 'token=", "'");
-    assert_eq!(second.0.get("/generate/token").cookie(login_token).send().refusal(), "401 00-01");
-    assert_ne!(between(&first.1, "sys.stdin.read(), \"", "\""), between(&second.1, "sys.stdin.read(), \"", "\""));
+    assert_eq!(second.0.get("/generate/token").cookie(login_token(&first.1)).send().refusal(), "401 00-01");
+    assert_ne!(chat_secret(&first.1), chat_secret(&second.1));
 }
 
 #[test]
@@ -64,10 +81,14 @@ fn it_reads_no_settings_and_finds_a_free_port() {
 #[test]
 fn it_listens_only_on_loopback() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
-        let refused = output(&["demo", "--listen", address], &[]);
-        assert_eq!(refused.status.code(), Some(1));
-        assert!(String::from_utf8(refused.stderr).unwrap().contains("must be a loopback address"));
+        assert_refused(&["--listen", address], "must be a loopback address");
     }
+}
+
+/// The demo must not start with these arguments.
+fn assert_refused(arguments: &[&str], message: &str) {
+    let refused = run(&[&["demo"], arguments].concat(), &[]);
+    assert!(refused.status != Some(0) && refused.err.contains(message), "{message}: {}", refused.err);
 }
 
 /// The shop's page.
@@ -96,12 +117,11 @@ fn get(shop: &Shop, path: &str) -> Answer {
 
 #[test]
 fn the_shop_is_only_below_a_random_path() {
-    let (server, greeting) = demo();
-    let shop = shop(&greeting);
+    let (server, shop) = demo_and_shop();
     let is_random =
         |home: &str| home.len() == 34 && home.trim_matches('/').bytes().all(|byte| byte.is_ascii_hexdigit());
-    let other = self::shop(&demo().1);
-    assert!(is_random(&shop.home) && is_random(&other.home) && shop.home != other.home, "{greeting}");
+    let (_other_server, other) = demo_and_shop();
+    assert!(is_random(&shop.home) && is_random(&other.home) && shop.home != other.home, "{}", shop.home);
     let login_token = LoginToken::valid().mint();
     assert_eq!(post(&shop, "sign-in", &format!("login_token={login_token}")).status, 303);
     server.get("/generate/token").cookie(&login_token).send();
@@ -139,21 +159,19 @@ fn the_shop_is_only_below_a_random_path() {
 
 #[test]
 fn the_page_is_one_small_document_with_a_strict_policy() {
-    let (_server, greeting) = demo();
-    let page = get(&shop(&greeting), "");
+    let (_server, shop) = demo_and_shop();
+    let page = get(&shop, "");
     let policy = page.header("content-security-policy").unwrap();
     assert_eq!((page.status, page.header("content-type").as_deref()), (200, Some("text/html; charset=utf-8")));
     assert!(page.body.len() < 60 * 1024, "{} bytes", page.body.len());
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
-    for outside in ["src=\"http", "href=\"http", "@import", ": url(", "import("] {
-        assert!(!page.body.contains(outside), "{outside}");
-    }
+    let external = ["src=\"http", "href=\"http", "@import", ": url(", "import("];
+    assert!(!external.iter().any(|text| page.body.contains(text)));
 }
 
 #[test]
 fn the_shop_answers_only_its_own_page() {
-    let (_server, greeting) = demo();
-    let shop = shop(&greeting);
+    let (_server, shop) = demo_and_shop();
     let (port, home) = (shop.address.port(), &shop.home);
     for host in [format!("evil.example:{port}"), format!("localhost:{port}"), "127.0.0.1".to_owned(), String::new()] {
         for path in ["", "data", "exchanges/chat"] {
@@ -177,25 +195,23 @@ fn the_shop_answers_only_its_own_page() {
 
 #[test]
 fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
-    let (server, greeting) = demo();
-    let shop = shop(&greeting);
+    let (server, shop) = demo_and_shop();
     let signed_in = post(&shop, "sign-in", "name=Kay&email=kay%40example.com&next=run%2Fexpired%2Fchat");
     assert_eq!(signed_in.header("location"), Some(format!("http://{}{}#run/expired/chat", shop.address, shop.home)));
-    let cookie = signed_in.header("set-cookie").unwrap();
-    assert!(
-        cookie.starts_with("token=eyJ") && cookie.contains("; Path=/; Max-Age=900; HttpOnly; SameSite=Lax"),
-        "{cookie}"
-    );
-    let login_token = between(&cookie, "token=", ";");
-    let response =
-        server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{}", shop.address)).send();
+    let header = signed_in.header("set-cookie").unwrap();
+    assert!(header.starts_with("token=eyJ"), "{header}");
+    assert!(header.contains("; Path=/; Max-Age=900; HttpOnly; SameSite=Lax"), "{header}");
+    let login_token = cookie(&signed_in);
+    let request = server.get("/generate/token").cookie(&login_token);
+    let response = request.header("Origin", format!("http://{}", shop.address)).send();
     let data: Value = get(&shop, "data").json();
     let secret = data["products"][0]["secret"].as_str().unwrap();
     assert_eq!(open(&response.token(), secret).1["email"], "kay@example.com");
     let exchanges: Value = get(&shop, "exchanges/chat").json();
     let [exchange] = &exchanges.as_array().unwrap()[..] else { panic!("{exchanges}") };
-    assert!(exchange["request"].as_str().unwrap().starts_with("GET /generate/token HTTP/1.1\r\nHost: "));
-    assert!(exchange["request"].as_str().unwrap().contains(&format!("Cookie: token={login_token}\r\n")));
+    let request = exchange["request"].as_str().unwrap();
+    assert!(request.starts_with("GET /generate/token HTTP/1.1\r\nHost: "), "{request}");
+    assert!(request.contains(&format!("Cookie: token={login_token}\r\n")), "{request}");
     assert!(exchange["answer"].as_str().unwrap().ends_with(&response.body));
     let steps = exchange["steps"].as_array().unwrap();
     let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
@@ -205,8 +221,7 @@ fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
 
     let expired = post(&shop, "sign-in", "name=Kay&email=&kind=expired&next=javascript:alert(1)");
     assert_eq!(expired.header("location"), Some(format!("http://{}{}#", shop.address, shop.home)));
-    let cookie = expired.header("set-cookie").unwrap();
-    assert_eq!(server.get("/generate/token").cookie(between(&cookie, "token=", ";")).send().refusal(), "401 00-01");
+    assert_eq!(server.get("/generate/token").cookie(cookie(&expired)).send().refusal(), "401 00-01");
     let exchanges: Value = get(&shop, "exchanges/chat?after=1").json();
     let last = exchanges[0]["steps"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["name"], &last["refusal"]), (&"verify".into(), &"00-01".into()));
@@ -214,8 +229,7 @@ fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
 
 #[test]
 fn the_service_is_unreachable_while_the_proxy_is_cut() {
-    let (server, greeting) = demo();
-    let shop = shop(&greeting);
+    let (server, shop) = demo_and_shop();
     assert_eq!(server.get("/generate/token").send().status, 401);
     assert_eq!(post(&shop, "service/down", "").status, 204);
     assert_eq!(server.get("/generate/token").send().status, 0);
@@ -234,16 +248,14 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
     assert!(!greeting.contains("eyJ") && !greeting.contains(LOGIN_SECRET), "{greeting}");
     let data = get(&shop, "data");
     assert_eq!((&data.json()["can_mint"], data.body.contains(LOGIN_SECRET)), (&false.into(), false));
+    let wrong_characters = "the text has characters that a login token can't have; paste only the token";
     for (form, problem) in [
-        ("name=Jane+Doe&email=jane%40example.com".to_owned(), "the form has no login token; paste one"),
-        (
-            "login_token=a.b%3Bc".to_owned(),
-            "the text has characters that a login token can't have; paste only the token",
-        ),
-        ("login_token=%01".to_owned(), "the text has characters that a login token can't have; paste only the token"),
-        (format!("login_token={}", "x".repeat(4092)), "the token is too long for a cookie"),
+        ("name=Jane+Doe&email=jane%40example.com", "the form has no login token; paste one"),
+        ("login_token=a.b%3Bc", wrong_characters),
+        ("login_token=%01", wrong_characters),
+        (&format!("login_token={}", "x".repeat(4092)), "the token is too long for a cookie"),
     ] {
-        let refused = post(&shop, "sign-in", &form);
+        let refused = post(&shop, "sign-in", form);
         assert_eq!((refused.status, refused.header("set-cookie")), (303, None), "{form}");
         let shown = get(&shop, "data").json()["session"]["problem"].as_str().unwrap().to_owned();
         assert!(shown.starts_with(problem), "{shown}");
@@ -254,15 +266,11 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
     let response = server.get("/generate/token").cookie(&token).header("Origin", "https://shop.example.com").send();
     assert_eq!(response.status, 200);
     fs::write(&file, "short").unwrap();
-    for (arguments, message) in [
-        (["--login-secret-file", file.to_str().unwrap()], "login.secret_file"),
-        (["--login-secret-file", "/no/such/file"], "login.secret_file"),
-        (["--origin", "shop.example.com"], "--origin: does not start with https://"),
-    ] {
-        let refused = output(&[&["demo", "--listen", "127.0.0.1:0"], &arguments[..]].concat(), &[]);
-        assert!(!refused.status.success());
-        assert!(String::from_utf8(refused.stderr).unwrap().contains(message), "{message}");
+    for secret_file in [file.to_str().unwrap(), "/no/such/file"] {
+        assert_refused(&["--listen", "127.0.0.1:0", "--login-secret-file", secret_file], "login.secret_file");
     }
+    let wrong_origin = ["--listen", "127.0.0.1:0", "--origin", "shop.example.com"];
+    assert_refused(&wrong_origin, "--origin: does not start with https://");
 }
 
 #[test]
@@ -284,10 +292,10 @@ fn serve_has_no_routes_of_the_demo() {
 }
 
 #[test]
-fn too_many_connections_are_closed_and_the_demo_goes_on() {
-    let (server, greeting) = demo();
-    let held: Vec<_> = (0..200).map(|_| crate::client::connect(server.public)).collect();
-    assert_eq!(get(&shop(&greeting), "data").status, 200);
+fn too_many_connections_are_closed_and_the_demo_works_on() {
+    let (server, shop) = demo_and_shop();
+    let held: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    assert_eq!(get(&shop, "data").status, 200);
     drop(held);
-    crate::published_keys::until("there again", || server.get("/generate/token").send().status == 401);
+    until("answered again", || server.get("/generate/token").send().status == 401);
 }

@@ -38,12 +38,27 @@ pub enum Step {
     DoAndSay(Reply),
 }
 
+/// Answers with this instead.
+pub fn answer(status: u16, body: &Value) -> Step {
+    Step::Say(Reply::Answer(status, body.to_string()))
+}
+
+/// An error of the Sunshine Conversations API.
+pub fn error(code: &str, title: &str) -> Value {
+    json!({"errors": [{"code": code, "title": title}]})
+}
+
+/// A status that the API has for its own failures.
+pub fn failure(status: u16) -> Step {
+    answer(status, &error("internal_error", "Something broke"))
+}
+
 struct State {
     description: Value,
     users: Mutex<Vec<Value>>,
     /// For the next requests; later ones are handled as described.
     steps: Mutex<VecDeque<Step>>,
-    asked: Mutex<Vec<ReceivedRequest>>,
+    received: Mutex<Vec<ReceivedRequest>>,
     breaches: Mutex<Vec<String>>,
 }
 
@@ -52,16 +67,12 @@ impl DeskApi {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sunshine-conversations-users.json");
         let description: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let users = description.pointer("/components/examples/listUsers/value/users").unwrap().as_array().unwrap();
-        let state = Arc::new(State {
-            users: Mutex::new(users.clone()),
-            description,
-            steps: Mutex::default(),
-            asked: Mutex::default(),
-            breaches: Mutex::default(),
-        });
+        let users = Mutex::new(users.clone());
+        let (steps, received, breaches) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let state = Arc::new(State { description, users, steps, received, breaches });
         let answering = Arc::clone(&state);
-        let stub =
-            Stub::start(SocketAddr::from(([127, 0, 0, 1], 0)), move |asked| (String::new(), answering.answer(&asked)));
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let stub = Stub::start(address, move |request| (String::new(), answering.answer(&request)));
         Self { stub, state }
     }
 
@@ -96,16 +107,16 @@ impl DeskApi {
 
     /// Method and target of each request so far.
     pub fn asked(&self) -> Vec<String> {
-        self.all().iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect()
+        self.all().iter().map(|request| format!("{} {}", request.method, request.target)).collect()
     }
 
     pub fn all(&self) -> Vec<ReceivedRequest> {
-        self.state.asked.lock().unwrap().clone()
+        self.state.received.lock().unwrap().clone()
     }
 
     /// How many requests of a method there were.
     pub fn count(&self, method: &str) -> usize {
-        self.all().iter().filter(|asked| asked.method == method).count()
+        self.all().iter().filter(|request| request.method == method).count()
     }
 }
 
@@ -132,28 +143,28 @@ pub fn decoded(text: &str) -> Option<String> {
 }
 
 impl State {
-    fn answer(&self, asked: &ReceivedRequest) -> Reply {
-        self.asked.lock().unwrap().push(asked.clone());
+    fn answer(&self, request: &ReceivedRequest) -> Reply {
+        self.received.lock().unwrap().push(request.clone());
         let step = self.steps.lock().unwrap().pop_front().unwrap_or(Step::Do);
         if let Step::Say(reply) = step {
             return reply;
         }
-        let described = if asked.target.starts_with("/api/v2/") { visitor(asked) } else { self.described(asked) };
+        let is_chat = request.target.starts_with("/api/v2/");
+        let described = if is_chat { visitor(request) } else { self.described(request) };
         let reply = described.unwrap_or_else(|breach| {
-            self.breaches.lock().unwrap().push(format!("{breach}: {} {}", asked.method, asked.target));
+            self.breaches.lock().unwrap().push(format!("{breach}: {} {}", request.method, request.target));
             Reply::Answer(400, String::new())
         });
-        if let Step::DoAndSay(said) = step { said } else { reply }
+        if let Step::DoAndSay(other) = step { other } else { reply }
     }
 
     /// Checks a request against the description, and does what it asks for.
-    fn described(&self, asked: &ReceivedRequest) -> Result<Reply, &'static str> {
+    fn described(&self, request: &ReceivedRequest) -> Result<Reply, &'static str> {
         let login = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
-        if asked.header("authorization") != Some(format!("Basic {login}").as_str()) {
-            let refusal = json!({"errors": [{"code": "unauthorized", "title": "Authorization is required"}]});
-            return Ok(Reply::Answer(401, refusal.to_string()));
+        if request.header("authorization") != Some(format!("Basic {login}").as_str()) {
+            return Ok(Reply::Answer(401, error("unauthorized", "Authorization is required").to_string()));
         }
-        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let segments: Vec<&str> = path.strip_prefix("/sc/").ok_or("not below the base URL")?.split('/').collect();
         let paths = self.description["paths"].as_object().unwrap();
         let fits = |template: &&String| {
@@ -162,7 +173,7 @@ impl State {
                 && parts.iter().zip(&segments).all(|(part, segment)| part.starts_with('{') || part == segment)
         };
         let template = paths.keys().find(fits).ok_or("no such path")?;
-        let operation = paths[template].get(asked.method.to_lowercase()).ok_or("no such method")?;
+        let operation = paths[template].get(request.method.to_lowercase()).ok_or("no such method")?;
         let allowed = [&paths[template]["parameters"], &operation["parameters"]];
         let is_allowed = |name: &str| {
             let mut names = allowed.iter().filter_map(|list| list.as_array()).flatten();
@@ -180,8 +191,7 @@ impl State {
             }
         }
         if decoded(segments[2]).as_deref() != Some(APP) {
-            let refusal = json!({"errors": [{"code": "app_not_found", "title": "App not found"}]});
-            return Ok(Reply::Answer(404, refusal.to_string()));
+            return Ok(Reply::Answer(404, error("app_not_found", "App not found").to_string()));
         }
         let id = segments.get(4).map(|id| decoded(id).ok_or("an id that is not UTF-8")).transpose()?;
         match operation["operationId"].as_str().unwrap() {
@@ -200,25 +210,21 @@ impl State {
     }
 
     fn act(&self, operation: &str, id: &str, described: &Value) -> Reply {
+        let example = |name: &str| &self.description["components"]["examples"][name]["value"];
         let mut users = self.users.lock().unwrap();
         let Some(at) = users.iter().position(|user| user["id"] == id || user["externalId"] == id) else {
-            let example = described.pointer("/responses/404/content/application~1json/examples/default/value").unwrap();
-            return Reply::Answer(404, example.to_string());
+            let error = described.pointer("/responses/404/content/application~1json/examples/default/value").unwrap();
+            return Reply::Answer(404, error.to_string());
         };
         match operation {
             "GetUser" => {}
             "DeleteUser" => {
                 users.remove(at);
-                return Reply::Answer(
-                    200,
-                    self.description["components"]["examples"]["emptyResponse"]["value"].to_string(),
-                );
+                return Reply::Answer(200, example("emptyResponse").to_string());
             }
             "DeleteUserPersonalInformation" => {
-                let example =
-                    &self.description["components"]["examples"]["deleteUserPersonalInformation"]["value"]["user"];
                 for member in ["identities", "profile", "metadata"] {
-                    users[at][member] = example[member].clone();
+                    users[at][member] = example("deleteUserPersonalInformation")["user"][member].clone();
                 }
             }
             other => panic!("{other}"),
@@ -228,15 +234,15 @@ impl State {
 }
 
 /// The visitor in the Chat API's documentation.
-fn visitor(asked: &ReceivedRequest) -> Result<Reply, &'static str> {
-    if asked.header("authorization") != Some(format!("Bearer {CHAT_TOKEN}").as_str()) {
+fn visitor(request: &ReceivedRequest) -> Result<Reply, &'static str> {
+    if request.header("authorization") != Some(format!("Bearer {CHAT_TOKEN}").as_str()) {
         return Ok(Reply::Answer(401, json!({"error": "invalid_token"}).to_string()));
     }
     let visitor = json!({
         "banned": false, "notes": "", "id": "9855790.xjj3ukxyIhn6j3", "email": "sue@example.org", "phone": "", "created": 1_586_950_554,
         "name": "Sue", "external_id": "82cd5e0c-9d6e-4e7c-8d0b-7f6f6d5a1a11"
     });
-    match (asked.method.as_str(), asked.target.as_str()) {
+    match (request.method.as_str(), request.target.as_str()) {
         ("GET", "/api/v2/chat/visitors/9855790-xjj3ukxyIhn6j3") => Ok(Reply::Answer(200, visitor.to_string())),
         ("GET", target) if target.starts_with("/api/v2/chat/visitors/") => {
             Ok(Reply::Answer(404, json!({"error": "NotFound", "message": "Visitor not found"}).to_string()))

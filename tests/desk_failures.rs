@@ -5,52 +5,58 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
 
 use crate::conflict::run;
-use crate::desk_api::{APP, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step};
-use crate::harness::{command, skip};
+use crate::desk_api::{APP, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step, answer, error, failure};
+use crate::harness::{command, skip, variable};
 use crate::inspect::CommandOutput;
 use crate::stub::Reply;
 
 fn find(api: &DeskApi) -> CommandOutput {
-    run(api, &std::env::temp_dir(), &["conflict", "find", "--email", EMAIL], &[])
+    find_with(api, &[])
 }
 
-pub fn refusal(code: &str, title: &str) -> String {
-    json!({"errors": [{"code": code, "title": title}]}).to_string()
+fn find_with(api: &DeskApi, changes: &[(&str, &str)]) -> CommandOutput {
+    run(api, &std::env::temp_dir(), &["conflict", "find", "--email", EMAIL], changes)
 }
 
-pub fn say(status: u16) -> Step {
-    Step::Say(Reply::Answer(status, refusal("internal_error", "Something broke")))
+/// Whether `script` can make a terminal; reports it otherwise.
+pub fn has_terminal() -> bool {
+    let is_there = Command::new("script").arg("--version").output().is_ok();
+    if !is_there {
+        skip("script (util-linux) gives no terminal here");
+    }
+    is_there
+}
+
+/// A shell command on a terminal, with the API's settings.
+pub fn on_terminal(api: &DeskApi, line: &str) -> Command {
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--echo", "never", "--command", line, "/dev/null"]);
+    script.envs(api.settings().iter().map(|(key, value)| (variable(key), value.clone())));
+    script
 }
 
 #[test]
 fn failures_are_explained_with_a_fix() {
     let elsewhere = DeskApi::start();
     let unexpected = |body: &str| (Reply::Answer(200, body.to_owned()), "does not match its description");
+    let failed = |status: u16, code: &str, title: &str| Reply::Answer(status, error(code, title).to_string());
+    let redirect = Reply::Redirect(format!("{}/sc/v2/apps/{APP}/users", elsewhere.url()));
+    let slow_down = error("too_many_requests", "Slow down").to_string();
     for (reply, message) in [
         (
-            Reply::Answer(401, refusal("unauthorized", "Authorization is required")),
-            "answered with status 401 (unauthorized: Authorization is required); check conversations.key_id and conversations.key_secret, and that the key was not revoked",
+            failed(401, "unauthorized", "No key"),
+            "answered with status 401 (unauthorized: No key); check conversations.key_id and conversations.key_secret, and that the key was not revoked",
         ),
-        (
-            Reply::Answer(403, refusal("forbidden", "No\u{1b}[31m")),
-            "status 403 (forbidden: No\\u{1b}[31m); check the permissions of the API key",
-        ),
-        (
-            Reply::Answer(404, refusal("app_not_found", "App not found")),
-            "status 404 (app_not_found: App not found); check conversations.subdomain",
-        ),
+        (failed(403, "forbidden", "No\u{1b}[m"), "403 (forbidden: No\\u{1b}[m); check the permissions of the API key"),
+        (failed(404, "app_not_found", "None"), "404 (app_not_found: None); check conversations.subdomain"),
         (Reply::Answer(404, "<html>".to_owned()), "status 404; check conversations.subdomain"),
-        (Reply::Answer(409, refusal("conflict", "In use")), "status 409 (conflict: In use)\n"),
+        (failed(409, "conflict", "In use"), "status 409 (conflict: In use)\n"),
         (Reply::Answer(400, "x".repeat(2 << 20)), "status 400\n"),
         (Reply::Answer(200, "x".repeat(2 << 20)), "is over 1 MiB; check conversations.subdomain"),
         (Reply::Huge, "is over 1 MiB"),
-        (
-            Reply::Redirect(format!("{}/sc/v2/apps/{APP}/users", elsewhere.url())),
-            "status 302, a redirect, which is not followed",
-        ),
+        (redirect, "status 302, a redirect, which is not followed"),
         unexpected("<html>"),
         unexpected("{}"),
         unexpected(r#"{"users":{}}"#),
@@ -58,29 +64,20 @@ fn failures_are_explained_with_a_fix() {
         unexpected(r#"{"users":[{"id":"7","identities":[{"type":1}]}]}"#),
         (Reply::Answer(204, String::new()), "does not match its description"),
         (
-            Reply::With(429, "Retry-After: 3600\r\n".to_owned(), refusal("too_many_requests", "Slow down")),
+            Reply::With(429, "Retry-After: 3600\r\n".to_owned(), slow_down),
             "status 429 (too_many_requests: Slow down); try again in 3600 s",
         ),
     ] {
         let api = DeskApi::start();
         api.then([Step::Say(reply.clone())]);
         let failed = find(&api);
-        assert_eq!(
-            (failed.status, failed.out.as_str(), api.asked().len()),
-            (Some(3), "", 1),
-            "{reply:?}: {}",
-            failed.err
-        );
+        let outcome = (failed.status, failed.out.as_str(), api.asked().len());
+        assert_eq!(outcome, (Some(3), "", 1), "{reply:?}: {}", failed.err);
         assert!(failed.err.contains(message) && failed.err.lines().count() == 1, "{message}: {}", failed.err);
     }
     assert!(elsewhere.asked().is_empty(), "no redirect is followed");
     let api = DeskApi::start();
-    let wrong = run(
-        &api,
-        &std::env::temp_dir(),
-        &["conflict", "find", "--email", EMAIL],
-        &[("conversations.key_secret", "another")],
-    );
+    let wrong = find_with(&api, &[("conversations.key_secret", "another")]);
     assert_eq!((wrong.status, api.asked().len()), (Some(3), 1));
 }
 
@@ -89,16 +86,9 @@ fn a_key_in_an_error_message_is_not_printed() {
     let both = STANDARD.encode(format!("{KEY_ID}:{KEY_SECRET}"));
     for secret in [KEY_SECRET, KEY_ID, &both] {
         let api = DeskApi::start();
-        api.then([Step::Say(Reply::Answer(
-            401,
-            refusal("unauthorized", &format!("{} {secret} is wrong", "x".repeat(190))),
-        ))]);
-        let failed = find(&api);
-        assert!(
-            failed.err.contains("status 401 (unauthorized); check") && !failed.err.contains("xxx"),
-            "{}",
-            failed.err
-        );
+        api.then([answer(401, &error("unauthorized", &format!("{} {secret} is wrong", "x".repeat(190))))]);
+        let failed = find(&api).err;
+        assert!(failed.contains("status 401 (unauthorized); check") && !failed.contains("xxx"), "{failed}");
     }
 }
 
@@ -106,29 +96,23 @@ fn a_key_in_an_error_message_is_not_printed() {
 fn temporary_failures_are_retried_with_growing_delays() {
     let api = DeskApi::start();
     api.then([
-        say(500),
+        failure(500),
         Step::Say(Reply::HangUp),
         Step::Say(Reply::CutOff("{".to_owned())),
         Step::Say(Reply::Answer(429, String::new())),
     ]);
     let started = Instant::now();
     let found = find(&api);
-    assert_eq!(
-        (found.status, api.asked().len(), found.err.as_str()),
-        (Some(0), 5, ""),
-        "without a terminal, retries are not reported"
-    );
+    let outcome = (found.status, api.asked().len(), found.err.as_str());
+    assert_eq!(outcome, (Some(0), 5, ""), "without a terminal, retries are not reported");
     // 0.5, 1, 2 and 4 s, and jitter of up to as much again.
     assert!(started.elapsed().as_millis() >= 7400, "{:?}", started.elapsed());
     let api = DeskApi::start();
-    api.then((0..9).map(|_| say(503)));
+    api.then((0..9).map(|_| failure(503)));
     let failed = find(&api);
     assert_eq!((failed.status, api.asked().len()), (Some(3), 5));
-    assert!(
-        failed.err.contains("status 503 (internal_error: Something broke); try again in a minute"),
-        "{}",
-        failed.err
-    );
+    let message = "status 503 (internal_error: Something broke); try again in a minute";
+    assert!(failed.err.contains(message), "{}", failed.err);
 }
 
 #[test]
@@ -165,20 +149,14 @@ fn an_api_that_does_not_answer_fails_within_a_minute() {
 
 #[test]
 fn retries_are_reported_on_a_terminal() {
-    if Command::new("script").arg("--version").output().is_err() {
-        return skip("script (util-linux) gives no terminal here");
+    if !has_terminal() {
+        return;
     }
     let api = DeskApi::start();
-    api.then([say(503)]);
+    api.then([failure(503)]);
     let own = command(&[], &[]);
     let line = format!("{} conflict find --email {EMAIL}", own.get_program().to_str().unwrap());
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
-    script.envs(api.settings().iter().map(|(key, value)| (crate::harness::variable(key), value.clone())));
-    let output = String::from_utf8(script.output().unwrap().stdout).unwrap();
-    assert!(
-        output.contains("answered with status 503 (internal_error: Something broke); trying again in "),
-        "{output}"
-    );
-    assert!(output.contains(" s (attempt 2 of 5)"), "{output}");
+    let output = CommandOutput::from(on_terminal(&api, &line).stdin(Stdio::null()).output().unwrap()).out;
+    let message = "answered with status 503 (internal_error: Something broke); trying again in ";
+    assert!(output.contains(message) && output.contains(" s (attempt 2 of 5)"), "{output}");
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha384};
 use zendesk_token::http::openapi;
 
 use crate::app::App;
-use crate::harness::{ORIGIN, output, usual};
+use crate::harness::ORIGIN;
 
 const SCRIPT: &str = include_str!("../src/http/script/jwt_fn.js");
 
@@ -16,15 +16,15 @@ fn etag(text: &str) -> String {
 
 #[test]
 fn the_documents_are_public_and_cacheable() {
-    let server = App::start();
+    assert!(SCRIPT.len() < 3500, "{} bytes", SCRIPT.len());
+    let app = App::start();
     for (path, text, content_type) in [
         ("/jwt_fn.js", SCRIPT, "text/javascript; charset=utf-8"),
         ("/openapi.json", openapi::text(), "application/json"),
     ] {
         let etag = etag(text);
         for origin in [None, Some(ORIGIN), Some("https://evil.example"), Some("null")] {
-            let request = server.get(path);
-            let answer = origin.map_or(server.get(path), |origin| request.header("Origin", origin)).send();
+            let answer = origin.iter().fold(app.get(path), |request, origin| request.header("Origin", origin)).send();
             assert_eq!((answer.status, answer.body.as_str()), (200, text), "{origin:?}");
             for (name, value) in [
                 ("content-type", content_type),
@@ -40,7 +40,7 @@ fn the_documents_are_public_and_cacheable() {
             assert_eq!(answer.header("vary"), None, "the same answer for every origin");
             assert_eq!(answer.header("x-request-id"), None, "the same answer for every request");
         }
-        let head = server.request("HEAD", path).send();
+        let head = app.request("HEAD", path).send();
         assert_eq!((head.status, head.body.as_str()), (200, ""));
         assert_eq!(head.header("content-length"), Some(text.len().to_string()));
     }
@@ -48,7 +48,7 @@ fn the_documents_are_public_and_cacheable() {
 
 #[test]
 fn an_unchanged_document_is_answered_with_304() {
-    let server = App::start();
+    let app = App::start();
     let tag = etag(SCRIPT);
     for (tags, status) in [
         (tag.clone(), 304),
@@ -60,7 +60,7 @@ fn an_unchanged_document_is_answered_with_304() {
         (String::new(), 200),
         (",,\"".to_owned(), 200),
     ] {
-        let answer = server.get("/jwt_fn.js").header("If-None-Match", &tags).send();
+        let answer = app.get("/jwt_fn.js").header("If-None-Match", &tags).send();
         assert_eq!(answer.status, status, "{tags}");
         assert_eq!(answer.header("etag"), Some(tag.clone()));
         assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=300"));
@@ -70,9 +70,9 @@ fn an_unchanged_document_is_answered_with_304() {
 
 #[test]
 fn a_refusal_of_a_document_is_not_cacheable() {
-    let server = App::start();
+    let app = App::start();
     for path in ["/jwt_fn.js", "/openapi.json"] {
-        let answer = server.request("POST", path).header("Origin", ORIGIN).send();
+        let answer = app.request("POST", path).header("Origin", ORIGIN).send();
         assert_eq!((answer.refusal().as_str(), answer.header("allow").as_deref()), ("405 00-09", Some("GET,HEAD")));
         for (name, value) in
             [("cache-control", "no-store"), ("vary", "Origin"), ("access-control-allow-origin", ORIGIN)]
@@ -80,25 +80,8 @@ fn a_refusal_of_a_document_is_not_cacheable() {
             assert_eq!(answer.header(name).as_deref(), Some(value), "{name}");
         }
         assert!(answer.header("x-request-id").is_some());
-        let foreign = server.request("POST", path).header("Origin", "https://evil.example").send();
+        let foreign = app.request("POST", path).header("Origin", "https://evil.example").send();
         assert_eq!((foreign.status, foreign.header("access-control-allow-origin")), (405, None));
-        assert_eq!(server.get(&format!("{path}/")).send().refusal(), "404 00-08");
+        assert_eq!(app.get(&format!("{path}/")).send().refusal(), "404 00-08");
     }
-}
-
-#[test]
-fn the_script_is_small_and_check_prints_no_hash_to_pin() {
-    assert!(SCRIPT.len() < 3500, "{} bytes", SCRIPT.len());
-    let report = String::from_utf8(output(&["check"], &usual(&[])).stdout).unwrap();
-    assert!(
-        report.contains("/jwt_fn.js") && !report.contains("integrity"),
-        "a hash breaks every page at an upgrade: {report}"
-    );
-}
-
-#[test]
-fn openapi_prints_the_document_and_takes_no_settings() {
-    let printed = output(&["openapi"], &[("login.secret", "nonsense")]);
-    assert_eq!((printed.status.code(), printed.stdout.as_slice()), (Some(0), openapi::text().as_bytes()));
-    assert_eq!(output(&["openapi", "--config", "/nowhere.toml"], &[]).status.code(), Some(2));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,9 +80,19 @@ pub fn recommended<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)
     usual(&[&RECOMMENDED, changes].concat())
 }
 
+/// A process, which is killed when dropped.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A service process, which is killed when dropped.
 pub struct Server {
-    child: Child,
+    child: Process,
     log: Receiver<String>,
     seen: Vec<String>,
     pub public: SocketAddr,
@@ -112,12 +122,11 @@ impl Server {
 
     /// Starts a command that serves, and waits until it logs its addresses.
     pub fn run(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut child = Process(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
+        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let (sender, log) = mpsc::channel();
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut seen = Vec::new();
-        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         while let Ok(line) = log.recv_timeout(PATIENCE) {
             seen.push(line);
             let (public, admin) = (address(&seen, "listen"), address(&seen, "admin_listen"));
@@ -125,7 +134,6 @@ impl Server {
                 return Self { child, log, seen, public, admin };
             }
         }
-        drop(Self { child, log, seen: Vec::new(), public: unknown, admin: unknown });
         panic!("the service did not start: {seen:?}");
     }
 
@@ -146,17 +154,12 @@ impl Server {
         std::mem::take(&mut self.seen)
     }
 
-    /// Standard error of a command that pipes it.
-    pub fn take_stderr(&mut self) -> ChildStderr {
-        self.child.stderr.take().unwrap()
-    }
-
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     pub fn signal(&self, name: &str) {
-        send_signal(name, &self.child.id().to_string());
+        send_signal(name, &self.id().to_string());
     }
 
     /// Sends SIGTERM and waits for the end.
@@ -173,7 +176,7 @@ impl Server {
     pub fn wait(mut self) -> Stopped {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 let mut log = std::mem::take(&mut self.seen);
                 let took = started.elapsed();
                 log.extend(self.log.iter());
@@ -182,13 +185,6 @@ impl Server {
             thread::sleep(Duration::from_millis(5));
         }
         panic!("the service did not stop");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -26,9 +26,7 @@ pub fn inspect(arguments: &[&str], settings: &[(&str, &str)], token: impl AsRef<
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that stops before it reads closes the pipe.
     let _ = child.stdin.take().unwrap().write_all(token.as_ref());
-    let output = child.wait_with_output().unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    CommandOutput { status: output.status.code(), out, err }
+    child.wait_with_output().unwrap().into()
 }
 
 fn with_secret(changes: &[(&str, &str)], token: &LoginToken) -> CommandOutput {

@@ -1,31 +1,38 @@
-//! Nothing secret or personal is ever printed.
+//! Secrets and personal data are never printed.
 
-use std::fs;
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use zendesk_token::config::Config;
+use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::login::token;
 
+use crate::client::Request;
+use crate::commands::run;
 use crate::harness::{
     CHAT_SECRET, HELP_CENTER_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, SUPPORT_SDK_SECRET,
-    Server, command, output, usual, variable,
+    Server, command, run_by, usual,
 };
+use crate::inspect::CommandOutput;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
 use crate::middleware::WITH_LOG;
 use crate::published_keys::rs256;
+use crate::settings::{SettingsFile, load};
 use crate::stub::Reply;
-use crate::verification::{NOW, exchange, fixtures, run};
+use crate::verification::{self, NOW, exchange, fixtures};
 
 const PREVIOUS_SECRET: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
 
-/// Fails when one of the texts is there, without printing it.
-fn assert_absent(output: &str, secrets: &[String]) {
+/// Fails if one of the secrets is in the text, without printing it.
+fn assert_absent(text: &str, secrets: &[String]) {
     for secret in secrets {
-        let place = output.lines().position(|line| line.contains(secret.as_str()));
-        assert!(place.is_none(), "a secret of {} bytes stands in line {place:?}", secret.len());
+        let line = text.lines().position(|line| line.contains(secret.as_str()));
+        assert!(line.is_none(), "a secret of {} bytes is in line {line:?}", secret.len());
     }
+}
+
+/// A service whose standard error is in its log, too.
+fn serve(settings: &[(&str, &str)]) -> Server {
+    Server::run(run_by("sh", &["-c", "exec \"$0\" \"$@\" 2>&1"], &command(&["serve"], settings)))
 }
 
 #[test]
@@ -33,12 +40,10 @@ fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
     for format in ["json", "text"] {
         let changes = [("log.level", "trace"), ("log.format", format), ("login.previous_secret", PREVIOUS_SECRET)];
         let settings = usual(&[&OTHER_PRODUCTS[..], &changes].concat());
-        let mut serve = command(&["serve"], &settings);
-        serve.stderr(Stdio::piped());
-        let mut server = Server::run(serve);
-        let mut stderr = server.take_stderr();
-        let mut secrets: Vec<String> =
-            [LOGIN_SECRET, CHAT_SECRET, PREVIOUS_SECRET, EMAIL, SUB, "Jane", "marker"].map(str::to_owned).to_vec();
+        let server = serve(&settings);
+        let mut secrets = vec![PREVIOUS_SECRET, MESSAGING_SECRET, HELP_CENTER_SECRET, SUPPORT_SDK_SECRET, "Jane"];
+        secrets.extend([LOGIN_SECRET, CHAT_SECRET, EMAIL, SUB, "marker"]);
+        let mut secrets: Vec<String> = secrets.into_iter().map(str::to_owned).collect();
         for (_, token) in fixtures("accepted").into_iter().chain(fixtures("refused")) {
             let Ok(token) = String::from_utf8(token) else { continue };
             if token.contains('\n') {
@@ -50,7 +55,6 @@ fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
                 secrets.extend(answer.token().split('.').skip(1).map(str::to_owned));
             }
         }
-        secrets.extend([MESSAGING_SECRET, HELP_CENTER_SECRET, SUPPORT_SDK_SECRET].map(str::to_owned));
         secrets.extend(ask_other_products(&server));
         let token = LoginToken::valid().secret(PREVIOUS_SECRET).mint();
         server.get(&format!("/generate/token?token={token}&email={EMAIL}")).cookie(&token).send();
@@ -60,38 +64,35 @@ fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
         server.request("MARKER", "/generate/token").header("User-Agent", EMAIL).send();
         crate::client::send(server.public, format!("marker {token}\r\n\r\n").as_bytes());
         let log = server.stop().log.join("\n");
-        assert!(log.lines().count() > 130, "the log is there to be searched");
+        assert!(log.lines().count() > 130, "too few log lines");
         assert_absent(&log, &secrets);
-        let mut errors = String::new();
-        stderr.read_to_string(&mut errors).unwrap();
-        assert_absent(&errors, &secrets);
     }
 }
 
-/// Asks for the tokens of the other products, in good and bad ways. What came and went is not to be printed.
+/// Sends good and bad requests for tokens of the other products. Returns the parts of all tokens.
 fn ask_other_products(server: &Server) -> Vec<String> {
     let token = LoginToken::valid().claim("marker", "marker").mint();
-    let mut passed = vec![token.clone()];
+    let mut tokens = vec![token.clone()];
     server.get("/jwt_fn.js").header("Origin", &token).cookie(&token).send();
     server.get(&format!("/openapi.json?{token}")).header("Origin", EMAIL).header("If-None-Match", &token).send();
     for path in ["/messaging/token", "/help-center/token"] {
-        passed.push(server.get(path).cookie(&token).send().token());
+        tokens.push(server.get(path).cookie(&token).send().token());
         server.get(path).cookie(LoginToken::valid().claim("email", "marker@").mint()).send();
     }
     for body in
         [format!("user_token={token}"), format!("user_token={token}&user_token={token}"), format!("marker={token}")]
     {
         let answer = server.request("POST", "/support-sdk/token").body(&body).send();
-        passed.extend(answer.json()["jwt"].as_str().map(str::to_owned));
+        tokens.extend(answer.json()["jwt"].as_str().map(str::to_owned));
         server.request("POST", "/support-sdk/token").header("Content-Type", "application/json").body(body).send();
         server.request("POST", "/support-sdk/token").header("Content-Type", "text/marker").body(&token).send();
     }
-    assert_eq!(passed.len(), 4);
-    passed.iter().flat_map(|token| token.split('.').skip(1).map(str::to_owned)).collect()
+    assert_eq!(tokens.len(), 4);
+    tokens.iter().flat_map(|token| token.split('.').skip(1).map(str::to_owned)).collect()
 }
 
 #[test]
-fn nothing_that_passes_to_and_from_the_login_api_is_printed() {
+fn no_token_key_or_answer_of_the_login_api_is_printed() {
     let api = LoginApi::start();
     let url = api.url();
     let asking = [
@@ -105,10 +106,7 @@ fn nothing_that_passes_to_and_from_the_login_api_is_printed() {
     for settings in [secret, rs256(&url, &asking)] {
         let is_rs256 = settings.contains(&("login.algorithm", "RS256"));
         api.publish("first.json");
-        let mut serve = command(&["serve"], &settings);
-        serve.stderr(Stdio::piped());
-        let mut server = Server::run(serve);
-        let mut stderr = server.take_stderr();
+        let server = serve(&settings);
         let modulus = serde_json::from_str::<serde_json::Value>(&fixture("first.json")).unwrap()[0]["n"].to_string();
         let marker = r#"{"error":{"code":"marker","description":"marker jane@example.com"}}"#;
         let mut secrets = [LOGIN_SECRET, CHAT_SECRET, EMAIL, SUB, "marker"].map(str::to_owned).to_vec();
@@ -132,31 +130,24 @@ fn nothing_that_passes_to_and_from_the_login_api_is_printed() {
                 server.get("/generate/token").cookie(&token).header("Authorization", "Basic marker").send();
             }
         }
-        let metrics = crate::client::Request::new(server.admin, "GET", "/metrics").send().body;
+        let metrics = Request::new(server.admin, "GET", "/metrics").send().body;
         let log = server.stop().log.join("\n");
-        assert!(log.contains("refuses the token") && log.contains("status 500"), "the log is there to be searched");
+        assert!(log.contains("refuses the token") && log.contains("status 500"), "too few log lines");
         assert_eq!(log.contains("login keys fetched"), is_rs256);
-        let mut errors = String::new();
-        stderr.read_to_string(&mut errors).unwrap();
-        for text in [log, errors, metrics] {
-            assert_absent(&text, &secrets);
-        }
+        assert_absent(&(log + &metrics), &secrets);
     }
 }
 
 #[test]
-fn no_wrong_setting_prints_its_value() {
+fn the_value_of_an_invalid_setting_is_not_printed() {
     let marker = "Zm9vbWFya2VyMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1u";
-    let keys = zendesk_token::config::settings::SETTINGS.iter().map(|setting| setting.key);
-    for key in keys.filter(|key| {
-        !matches!(*key, "login.issuer" | "login.project_id" | "login.cookie" | "chat.name_from" | "messaging.key_id")
-    }) {
-        let result = output(&["check"], &usual(&[(key, marker)]));
-        let text = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
+    let free = ["login.issuer", "login.project_id", "login.cookie", "chat.name_from", "messaging.key_id"];
+    for key in SETTINGS.iter().map(|setting| setting.key).filter(|key| !free.contains(key)) {
+        let result = run(&["check"], &usual(&[(key, marker)]));
+        let text = result.out + &result.err;
         assert!(!text.is_empty());
         assert_absent(&text, &[marker.to_owned()]);
     }
-    let file = std::env::temp_dir().join(format!("zendesk-token-leaks-{}.toml", std::process::id()));
     for text in [
         format!("[login]\nsecret = {marker}\n"),
         format!("[login]\nsecret = '{marker}\n"),
@@ -166,37 +157,35 @@ fn no_wrong_setting_prints_its_value() {
         marker.to_owned(),
         format!("[login]\nsecret = \"a\"\nsecret = \"{marker}\"\n"),
     ] {
-        fs::write(&file, &text).unwrap();
-        let result = output(&["check", "--config", file.to_str().unwrap()], &[]);
-        let told = String::from_utf8(result.stderr).unwrap();
-        assert_eq!(result.status.code(), Some(2), "{told}");
-        assert_absent(&told, &[marker.to_owned()]);
+        let file = SettingsFile::new(text);
+        let result = run(&["check", "--config", file.path().to_str().unwrap()], &[]);
+        assert_absent(&result.err, &[marker.to_owned()]);
+        assert_eq!(result.status, Some(2), "{}", result.err);
     }
-    fs::remove_file(&file).unwrap();
 }
 
 #[test]
-fn debug_shows_lengths() {
-    let environment = usual(&[("login.previous_secret", PREVIOUS_SECRET)]).into_iter();
-    let config = Config::load(None, environment.map(|(key, value)| (variable(key).into(), value.into()))).unwrap();
+fn debug_shows_only_lengths() {
+    let config = load(None, &usual(&[("login.previous_secret", PREVIOUS_SECRET)])).unwrap();
     let token = LoginToken::at(NOW).mint();
-    let issued = run(&exchange(&[]), token.as_bytes(), NOW).unwrap();
+    let issued = verification::run(&exchange(&[]), token.as_bytes(), NOW).unwrap();
     let shown = format!("{config:?} {:?} {issued:?}", token::LoginToken::new(token.as_bytes()));
     assert!(shown.contains("Secret(64 bytes)") && shown.contains("LoginToken(") && shown.contains("ZendeskToken("));
     let secrets = [LOGIN_SECRET, CHAT_SECRET, PREVIOUS_SECRET, EMAIL, &token, issued.as_str()].map(str::to_owned);
     assert_absent(&shown, &secrets);
 }
 
-/// Runs the one test that panics on purpose in a process of its own, since logging is set up once for
-/// a whole process.
 #[test]
-fn a_panic_is_reported_by_its_place_alone() {
+fn a_panic_is_logged_with_its_place_and_without_its_message() {
+    // In a process of its own, because logging is set up once for a process.
     let test = "in_process::middleware::a_panic_is_one_refusal_and_says_nothing";
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let result = child.args(["--exact", test, "--nocapture"]).env(WITH_LOG, "1").output().unwrap();
-    let printed = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
-    assert!(result.status.success(), "{printed}");
-    assert!(printed.contains("\"place\":\"tests/") && printed.contains("middleware.rs:"), "{printed}");
-    assert!(printed.contains("00-14"), "{printed}");
+    let result: CommandOutput =
+        child.args(["--exact", test, "--nocapture"]).env(WITH_LOG, "1").output().unwrap().into();
+    let printed = result.out + &result.err;
+    assert_eq!(result.status, Some(0), "{printed}");
+    for text in ["\"place\":\"tests/", "middleware.rs:", "00-14"] {
+        assert!(printed.contains(text), "{text}: {printed}");
+    }
     assert_absent(&printed, &[EMAIL.to_owned()]);
 }

@@ -1,4 +1,4 @@
-//! Secrets and settings that change while the service runs.
+//! Secret files that change while the service runs.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +18,7 @@ use crate::published_keys::until;
 pub const NEW_SECRET: &str = "6e6577206c6f67696e2073656372657420616674657220612072657365742021";
 const NEW_CHAT_SECRET: &str = "6e657720636861742073656372657420616674657220612072657365742021aa";
 
-/// A folder that is gone when dropped.
+/// A folder that is deleted when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -47,12 +47,44 @@ impl Drop for Folder {
     }
 }
 
+/// The settings without these keys.
+pub fn without<'a>(keys: &[&str], mut settings: Vec<(&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
+    settings.retain(|(key, _)| !keys.contains(key));
+    settings
+}
+
 /// A service that reads its login secret from a file.
 pub fn serve(secret: &Path, changes: &[(&str, &str)]) -> Server {
     let file = [("login.secret_file", secret.to_str().unwrap())];
-    let mut settings = usual(&[&file, changes].concat());
-    settings.retain(|(key, _)| *key != "login.secret");
-    Server::run(command(&["serve"], &settings))
+    Server::run(command(&["serve"], &without(&["login.secret"], usual(&[&file, changes].concat()))))
+}
+
+fn serve_secret_file() -> (Folder, PathBuf, Server) {
+    let folder = Folder::new();
+    let secret = folder.write("secret", LOGIN_SECRET);
+    let server = serve(&secret, &[]);
+    (folder, secret, server)
+}
+
+/// A service with a settings file of this text, and more settings from the environment.
+pub fn serve_settings_file(text: &str, settings: &[(&str, &str)]) -> (Folder, PathBuf, Server) {
+    let folder = Folder::new();
+    let file = folder.write("settings.toml", text);
+    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], settings));
+    (folder, file, server)
+}
+
+/// Writes the settings file, sends SIGHUP and waits for the outcome: done or failed.
+pub fn reload(server: &Server, file: &Path, text: &str, outcome: &str) {
+    fs::write(file, text).unwrap();
+    hang_up(server, outcome);
+}
+
+/// Sends SIGHUP and waits for the outcome: done or failed.
+pub fn hang_up(server: &Server, outcome: &str) {
+    let before = reloads(server, outcome);
+    server.signal("HUP");
+    until(outcome, || reloads(server, outcome) > before);
 }
 
 fn ask(server: &Server, secret: &str) -> Answer {
@@ -66,23 +98,27 @@ pub fn reloads(server: &Server, outcome: &str) -> usize {
     metrics.lines().find_map(|line| line.strip_prefix(name.as_str())).unwrap().parse().unwrap()
 }
 
+/// Replaces the login secret in a file, and waits until it is used.
+fn swap(server: &Server, secret: &Path, old: &str, new: &str) {
+    fs::write(secret, new).unwrap();
+    until_swapped(server, old, new);
+}
+
 fn until_swapped(server: &Server, old: &str, new: &str) {
     until("the new secret verifies", || ask(server, new).status == 200);
     assert_eq!(ask(server, old).refusal(), "401 00-01");
 }
 
 #[test]
-fn a_secret_file_written_anew_or_put_in_place_is_read() {
-    let folder = Folder::new();
-    let secret = folder.write("secret", LOGIN_SECRET);
-    let server = serve(&secret, &[]);
+fn an_overwritten_replaced_or_deleted_secret_file_is_noticed() {
+    let (folder, secret, server) = serve_secret_file();
     assert_eq!(ask(&server, LOGIN_SECRET).status, 200);
     fs::write(&secret, format!("{NEW_SECRET}\n")).unwrap();
     until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
     fs::rename(folder.write("secret.new", LOGIN_SECRET), &secret).unwrap();
     until_swapped(&server, NEW_SECRET, LOGIN_SECRET);
     fs::remove_file(&secret).unwrap();
-    until("missed", || reloads(&server, "failed") > 0);
+    until("failed", || reloads(&server, "failed") > 0);
     assert_eq!(ask(&server, LOGIN_SECRET).status, 200);
     folder.write("secret", NEW_SECRET);
     until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
@@ -130,68 +166,57 @@ fn a_file_behind_links_in_other_folders_is_watched_too() {
 }
 
 #[test]
-fn a_bad_file_keeps_the_old_secret_and_says_so() {
-    let folder = Folder::new();
-    let secret = folder.write("secret", LOGIN_SECRET);
-    let server = serve(&secret, &[]);
+fn an_unusable_secret_file_keeps_the_old_secret_and_is_logged() {
+    let (_folder, secret, server) = serve_secret_file();
     let bad = ["", "short", CHAT_SECRET, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"];
     for (count, text) in bad.into_iter().enumerate() {
         fs::write(&secret, text).unwrap();
         until("refused", || reloads(&server, "failed") == count + 1);
         assert_eq!(ask(&server, LOGIN_SECRET).status, 200, "{text}");
     }
-    fs::write(&secret, NEW_SECRET).unwrap();
-    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    swap(&server, &secret, LOGIN_SECRET, NEW_SECRET);
     assert_eq!((reloads(&server, "done"), reloads(&server, "failed")), (1, bad.len()));
     let log = server.stop().log;
     let errors: Vec<_> = log.iter().filter(|line| line.contains("settings not reloaded; the old ones stay")).collect();
     assert_eq!(errors.len(), bad.len(), "{log:?}");
-    let told = ["is empty", "is 5 bytes and needs 32", "is the same secret as", "is a key or key set"];
-    for (line, told) in errors.iter().zip(told) {
-        assert!(line.contains(told) && line.contains(r#""level":"ERROR""#) && line.contains("secret_file"), "{line}");
+    let causes = ["is empty", "is 5 bytes and needs 32", "is the same secret as", "is a key or key set"];
+    for (line, cause) in errors.iter().zip(causes) {
+        assert!(line.contains(cause) && line.contains(r#""level":"ERROR""#) && line.contains("secret_file"), "{line}");
     }
     assert!(log.iter().any(|line| line.contains("settings reloaded")));
     assert!(!log.iter().any(|line| line.contains(CHAT_SECRET) || line.contains("\"short\"")));
 }
 
 #[test]
-fn a_file_that_was_given_to_the_service_or_kept_its_time_is_noticed() {
-    let folder = Folder::new();
-    let secret = folder.write("secret", LOGIN_SECRET);
-    let server = serve(&secret, &[]);
-    // As `cp -p` and `rsync --times --inplace` leave it: as long, and written at the same time.
+fn a_change_of_content_without_a_new_time_or_of_permissions_is_noticed() {
+    let (_folder, secret, server) = serve_secret_file();
+    // Like `cp -p` and `rsync --times --inplace`: of the same length and modification time.
     let written = fs::metadata(&secret).unwrap().modified().unwrap();
     fs::write(&secret, NEW_SECRET).unwrap();
     fs::File::options().write(true).open(&secret).unwrap().set_modified(written).unwrap();
     until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
-    // Permissions that change change what can be read.
     let before = reloads(&server, "done");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o400)).unwrap();
     until("reloaded", || reloads(&server, "done") > before);
 }
 
 #[test]
-fn a_file_that_never_ends_fails_the_reload_and_not_the_service() {
-    let folder = Folder::new();
-    let secret = folder.write("secret", LOGIN_SECRET);
-    let server = serve(&secret, &[]);
-    fs::write(&secret, NEW_SECRET).unwrap();
-    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+fn a_secret_file_that_never_ends_fails_the_reload_but_not_the_service() {
+    let (folder, secret, server) = serve_secret_file();
+    swap(&server, &secret, LOGIN_SECRET, NEW_SECRET);
     fs::remove_file(&secret).unwrap();
     assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
-    until("given up", || reloads(&server, "failed") > 0);
+    until("failed", || reloads(&server, "failed") > 0);
     assert_eq!(ask(&server, NEW_SECRET).status, 200);
     let given_up = Instant::now();
-    until("tried again", || reloads(&server, "failed") > 1);
-    assert!(given_up.elapsed() > Duration::from_secs(9), "it is tried again after a pause: {:?}", given_up.elapsed());
+    until("failed again", || reloads(&server, "failed") > 1);
+    assert!(given_up.elapsed() > Duration::from_secs(9), "without a pause: {:?}", given_up.elapsed());
     let threads = || fs::read_dir(format!("/proc/{}/task", server.id())).unwrap().count();
     let before = threads();
-    for _ in 0..3 {
-        server.signal("HUP");
-    }
-    until("given up again", || reloads(&server, "failed") > 2);
+    (0..3).for_each(|_| server.signal("HUP"));
+    until("failed a third time", || reloads(&server, "failed") > 2);
     assert!(threads() <= before + 1, "one stuck reader is enough");
-    // What it waits for comes, and then the file is another: nobody has to ask for a reload.
+    // The reader ends, and the next file is read without a signal.
     fs::write(&secret, NEW_SECRET).unwrap();
     fs::remove_file(&secret).unwrap();
     folder.write("secret", LOGIN_SECRET);
@@ -200,21 +225,18 @@ fn a_file_that_never_ends_fails_the_reload_and_not_the_service() {
 }
 
 #[test]
-fn other_files_in_the_folder_are_nobodys_business() {
-    let folder = Folder::new();
-    let secret = folder.write("secret", LOGIN_SECRET);
-    let server = serve(&secret, &[]);
+fn other_files_in_the_folder_cause_no_reload() {
+    let (folder, secret, server) = serve_secret_file();
     for number in 0..50 {
         folder.write(&format!("{number}"), "noise");
         thread::sleep(Duration::from_millis(20));
     }
-    fs::write(&secret, NEW_SECRET).unwrap();
-    until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
+    swap(&server, &secret, LOGIN_SECRET, NEW_SECRET);
     assert_eq!((reloads(&server, "done"), reloads(&server, "failed")), (1, 0));
 }
 
 #[test]
-fn every_product_secret_is_swapped_and_both_login_secrets_can_change_places() {
+fn several_secret_files_that_change_together_are_one_reload() {
     let folder = Folder::new();
     let (current, chat) = (folder.write("login", LOGIN_SECRET), folder.write("chat", CHAT_SECRET));
     let previous = folder.write("previous", NEW_SECRET);
@@ -223,16 +245,13 @@ fn every_product_secret_is_swapped_and_both_login_secrets_can_change_places() {
         ("login.previous_secret_file", previous.to_str().unwrap()),
         ("chat.secret_file", chat.to_str().unwrap()),
     ];
-    let mut settings = usual(&files);
-    settings.retain(|(key, _)| !matches!(*key, "login.secret" | "chat.secret"));
-    let server = Server::run(command(&["serve"], &settings));
+    let server = Server::run(command(&["serve"], &without(&["login.secret", "chat.secret"], usual(&files))));
     fs::write(&current, NEW_SECRET).unwrap();
     fs::write(&previous, LOGIN_SECRET).unwrap();
     fs::write(&chat, NEW_CHAT_SECRET).unwrap();
     until("reloaded", || reloads(&server, "done") == 1);
     for secret in [LOGIN_SECRET, NEW_SECRET] {
-        let token = ask(&server, secret).token();
-        open(&token, NEW_CHAT_SECRET);
+        open(&ask(&server, secret).token(), NEW_CHAT_SECRET);
     }
-    assert_eq!(reloads(&server, "failed"), 0, "three files written one after the other are one change");
+    assert_eq!(reloads(&server, "failed"), 0);
 }

@@ -1,4 +1,4 @@
-//! Settings that change while the service runs, and what goes on meanwhile.
+//! A settings file that is reloaded while the service runs, and what happens to the keys of RS256.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,67 +8,71 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::Request;
+use zendesk_token::config::products::Product;
+
+use crate::client::{Answer, Request};
 use crate::harness::{CHAT_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, usual};
-use crate::login_api::{LoginApi, VALIDATE_PATH};
-use crate::login_tokens::{LoginToken, open};
-use crate::published_keys::until;
-use crate::reload::{Folder, NEW_SECRET, reloads, serve};
+use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
+use crate::login_tokens::{LoginToken, PROJECT, open, open_for};
+use crate::published_keys::{rs256, token, until};
+use crate::reload::{Folder, NEW_SECRET, hang_up, reload, reloads, serve, serve_settings_file, without};
 use crate::stub::Reply;
 
-fn settings_text(more: &str) -> String {
+/// A settings file with an origin and more settings of the login and of other sections.
+fn text(origin: &str, login: &str, more: &str) -> String {
     format!(
-        "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[chat]\nsecret = \"{CHAT_SECRET}\"\n[login]\nsecret = \"{LOGIN_SECRET}\"\n{more}"
+        "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[cors]\norigins = [\"{origin}\"]\n[login]\n{login}\n{more}"
     )
 }
 
+fn login() -> String {
+    format!("secret = \"{LOGIN_SECRET}\"")
+}
+
+fn chat() -> String {
+    format!("[chat]\nsecret = \"{CHAT_SECRET}\"\n")
+}
+
+fn messaging(secret: &str, key_id: &str) -> String {
+    format!("[messaging]\n{secret}\nkey_id = \"{key_id}\"\n")
+}
+
 #[test]
-fn sighup_reloads_the_settings_file_and_says_what_takes_a_restart() {
-    let folder = Folder::new();
-    let cors = format!("[cors]\norigins = [\"{ORIGIN}\"]\n");
-    let file = folder.write("settings.toml", &settings_text(&cors));
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &[]));
+fn sighup_reloads_the_settings_file_and_logs_which_settings_need_a_restart() {
+    let (_folder, file, server) = serve_settings_file(&text(ORIGIN, &login(), &chat()), &[]);
     let from = |origin: &str| {
         let request = server.get("/generate/token").header("Origin", origin);
         request.header("Authorization", format!("Bearer {}", LoginToken::valid().mint())).send()
     };
-    assert_eq!(from("https://new.example.com").refusal(), "403 00-05");
+    let new_origin = "https://new.example.com";
+    assert_eq!(from(new_origin).refusal(), "403 00-05");
     assert_eq!(from(ORIGIN).refusal(), "401 00-00");
-    let more = "bearer = true\n[cors]\norigins = [\"https://new.example.com\"]\n[limits]\nconnections = 9\n[log]\nlevel = \"debug\"\n";
-    fs::write(&file, settings_text(more).replace("127.0.0.1:0\"\n[admin]", "127.0.0.1:1\"\n[admin]")).unwrap();
+    let more = chat() + "[limits]\nconnections = 9\n[log]\nlevel = \"debug\"\n";
+    let changed = text(new_origin, &(login() + "\nbearer = true"), &more);
+    fs::write(&file, changed.replace("127.0.0.1:0\"\n[admin]", "127.0.0.1:1\"\n[admin]")).unwrap();
     thread::sleep(Duration::from_millis(600));
     assert_eq!(reloads(&server, "done"), 0, "a settings file may be half edited: it waits for the signal");
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") == 1);
-    assert_eq!(from("https://new.example.com").status, 200);
+    hang_up(&server, "done");
+    assert_eq!(from(new_origin).status, 200);
     assert_eq!(from(ORIGIN).refusal(), "403 00-05");
 
-    fs::write(&file, "[login\n").unwrap();
-    server.signal("HUP");
-    until("refused", || reloads(&server, "failed") == 1);
-    assert_eq!(from("https://new.example.com").status, 200);
+    reload(&server, &file, "[login\n", "failed");
+    assert_eq!(from(new_origin).status, 200);
     let log = server.stop().log;
+    let lines: Vec<&String> = log.iter().filter(|line| line.contains("after a restart")).collect();
     for key in ["listen", "limits.connections", "log.level"] {
-        let told =
-            |line: &&String| line.contains("after a restart") && line.contains(&format!("\"setting\":\"{key}\""));
-        assert_eq!(log.iter().filter(told).count(), 1, "{key}: {log:?}");
+        let names_it = |line: &&&String| line.contains(&format!("\"setting\":\"{key}\""));
+        assert_eq!(lines.iter().filter(names_it).count(), 1, "{key}: {lines:?}");
     }
-    assert_eq!(log.iter().filter(|line| line.contains("after a restart")).count(), 3, "{log:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
 }
 
 #[test]
 fn settings_that_would_publish_a_secret_are_not_taken_over() {
-    let folder = Folder::new();
-    let text = |key_id: &str| {
-        let cors = format!("[cors]\norigins = [\"{ORIGIN}\"]\n");
-        let messaging = format!("[messaging]\nsecret = \"{MESSAGING_SECRET}\"\nkey_id = \"{key_id}\"\n");
-        settings_text(&format!("{cors}{messaging}"))
-    };
-    let file = folder.write("settings.toml", &text(KEY_ID));
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &[]));
-    fs::write(&file, text(MESSAGING_SECRET)).unwrap();
-    server.signal("HUP");
-    until("refused", || reloads(&server, "failed") == 1);
+    let secret = format!("secret = \"{MESSAGING_SECRET}\"");
+    let with_key_id = |key_id: &str| text(ORIGIN, &login(), &messaging(&secret, key_id));
+    let (_folder, file, server) = serve_settings_file(&with_key_id(KEY_ID), &[]);
+    reload(&server, &file, &with_key_id(MESSAGING_SECRET), "failed");
     let token = server.get("/messaging/token").cookie(LoginToken::valid().mint()).send().token();
     assert_eq!(open(&token, MESSAGING_SECRET).0["kid"], KEY_ID);
     let log = server.stop().log.join("\n");
@@ -76,33 +80,56 @@ fn settings_that_would_publish_a_secret_are_not_taken_over() {
 }
 
 #[test]
-fn what_only_the_refused_settings_name_is_watched_for_its_mend() {
-    let folder = Folder::new();
+fn a_secret_file_that_only_refused_settings_name_is_watched() {
+    let (folder, file, server) = serve_settings_file(&text(ORIGIN, &login(), &chat()), &[]);
     let secret = folder.write("secret", "short");
-    let text = settings_text(&format!("[cors]\norigins = [\"{ORIGIN}\"]\n"));
-    let file = folder.write("settings.toml", &text);
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &[]));
-    let named = text.replace(&format!("secret = \"{LOGIN_SECRET}\""), &format!("secret_file = {secret:?}"));
-    fs::write(&file, named).unwrap();
-    server.signal("HUP");
-    until("refused", || reloads(&server, "failed") == 1);
+    reload(&server, &file, &text(ORIGIN, &format!("secret_file = {secret:?}"), &chat()), "failed");
     fs::write(&secret, NEW_SECRET).unwrap();
     let ask = || server.get("/generate/token").cookie(LoginToken::valid().secret(NEW_SECRET).mint()).send().status;
-    until("mended", || ask() == 200);
+    until("fixed", || ask() == 200);
     assert_eq!((reloads(&server, "done"), reloads(&server, "failed")), (1, 1));
 }
 
-/// Asks on one connection for as long as it is told to; every answer must be a token.
+#[test]
+fn a_product_is_added_changes_its_key_and_is_removed_without_a_restart() {
+    let folder = Folder::new();
+    let secret = folder.write("messaging", MESSAGING_SECRET);
+    let messaging = |key_id: &str| messaging(&format!("secret_file = {secret:?}"), key_id);
+    let with = |products: &str| text(ORIGIN, &login(), products);
+    let (_other_folder, file, server) = serve_settings_file(&with(&chat()), &[]);
+    let ask = |path: &str| server.get(path).cookie(LoginToken::valid().mint()).send();
+    assert_eq!((ask("/generate/token").status, ask("/messaging/token").refusal()), (200, "404 00-08".to_owned()));
+
+    reload(&server, &file, &with(&(chat() + &messaging(KEY_ID))), "done");
+    open_for(Product::Messaging, &ask("/messaging/token").token(), MESSAGING_SECRET);
+    assert_eq!(ask("/generate/token").status, 200);
+
+    // Its secret file is watched, too.
+    fs::rename(folder.write("new", NEW_SECRET), &secret).unwrap();
+    until("swapped", || reloads(&server, "done") == 2);
+    open_for(Product::Messaging, &ask("/messaging/token").token(), NEW_SECRET);
+
+    reload(&server, &file, &with(&messaging("app_other")), "done");
+    assert_eq!(open(&ask("/messaging/token").token(), NEW_SECRET).0["kid"], "app_other");
+    assert_eq!(ask("/generate/token").refusal(), "404 00-08");
+
+    for (wrong, what) in [("", "no product"), ("[messaging]\nkey_id = \"app_other\"\n", "a key id without a secret")] {
+        reload(&server, &file, &with(wrong), "failed");
+        assert_eq!(ask("/messaging/token").status, 200, "{what}");
+    }
+}
+
+/// Sends requests on one connection until `is_over`; every answer must be a token. Returns their number.
 fn ask_on(address: SocketAddr, request: &str, is_over: &AtomicBool) -> usize {
     let mut stream = crate::client::connect(address);
-    let (mut asked, mut answer) = (0, vec![0; 16 * 1024]);
+    let (mut count, mut answer) = (0, vec![0; 16 * 1024]);
     while !is_over.load(Ordering::Relaxed) {
         stream.write_all(request.as_bytes()).unwrap();
         let read = stream.read(&mut answer).unwrap();
         assert!(answer[..read].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..read]));
-        asked += 1;
+        count += 1;
     }
-    asked
+    count
 }
 
 #[test]
@@ -114,7 +141,7 @@ fn no_request_fails_while_secrets_are_swapped_under_load() {
     let request =
         format!("GET /generate/token HTTP/1.1\r\nHost: x\r\nCookie: token={}\r\n\r\n", LoginToken::valid().mint());
     thread::scope(|scope| {
-        let lanes: Vec<_> = (0..8).map(|_| scope.spawn(|| ask_on(address, &request, &is_over))).collect();
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| ask_on(address, &request, &is_over))).collect();
         for turn in 0..6 {
             let (new, old) = if turn % 2 == 0 { (NEW_SECRET, LOGIN_SECRET) } else { (LOGIN_SECRET, NEW_SECRET) };
             fs::rename(folder.write("new", new), &current).unwrap();
@@ -122,37 +149,36 @@ fn no_request_fails_while_secrets_are_swapped_under_load() {
             until("swapped", || reloads(&server, "done") == turn + 1);
         }
         is_over.store(true, Ordering::Relaxed);
-        let asked: usize = lanes.into_iter().map(|lane| lane.join().unwrap()).sum();
-        assert!(asked > 100, "{asked}");
+        let count: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        assert!(count > 100, "{count}");
     });
     assert_eq!(reloads(&server, "failed"), 0);
 }
 
+/// Settings that check revocations at this API.
+fn checking_revocations(url: &str) -> Vec<(&str, &str)> {
+    usual(&[("login.check_revocation", "true"), ("login.api_url", url)])
+}
+
 #[test]
-fn limits_count_on_over_a_reload_and_the_time_for_an_answer_changes_with_it() {
-    let (folder, api) = (Folder::new(), LoginApi::start());
-    let text = |timeout: &str| {
+fn limits_count_on_over_a_reload_and_a_new_request_timeout_applies() {
+    let api = LoginApi::start();
+    let limits = |timeout: &str| {
         format!("[limits]\nrequests_in_flight = 8\nrequest_timeout = \"{timeout}\"\nidle_timeout = \"300ms\"\n")
     };
-    let file = folder.write("settings.toml", &text("300ms"));
-    let url = api.url();
-    let settings = usual(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
-    fs::write(&file, text("10s")).unwrap();
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") == 1);
+    let (_folder, file, server) = serve_settings_file(&limits("300ms"), &checking_revocations(&api.url()));
+    reload(&server, &file, &limits("10s"), "done");
     api.reply(VALIDATE_PATH, Reply::Late(Duration::from_secs(2), 204, String::new()));
-    let (address, token) = (server.public, LoginToken::valid().mint());
+    let address = server.public;
     let ask = |token: &str| Request::new(address, "GET", "/generate/token").cookie(token).send();
     thread::scope(|scope| {
-        // Two of eight may wait for the Login API: the house has room for players it has nothing to ask about.
+        // Two of eight may wait for the Login API; the others serve requests that need no check.
         let waiting: Vec<_> = (0..2)
             .map(|number| scope.spawn(move || ask(&LoginToken::valid().claim("number", number).mint()).status))
             .collect();
         until("asked", || api.asked(VALIDATE_PATH) == 2);
-        server.signal("HUP");
-        until("reloaded", || reloads(&server, "done") == 2);
-        assert_eq!(ask(&token).refusal(), "503 00-07");
+        hang_up(&server, "done");
+        assert_eq!(ask(&LoginToken::valid().mint()).refusal(), "503 00-07");
         assert_eq!(ask("garbage").refusal(), "401 00-01");
         for answer in waiting {
             assert_eq!(answer.join().unwrap(), 200, "it has 10 s now");
@@ -161,40 +187,33 @@ fn limits_count_on_over_a_reload_and_the_time_for_an_answer_changes_with_it() {
 }
 
 #[test]
-fn what_the_login_api_said_is_remembered_over_a_reload() {
-    let (folder, api) = (Folder::new(), LoginApi::start());
-    let file = folder.write("settings.toml", "[limits]\nrequests_in_flight = 8\n");
-    let url = api.url();
-    let settings = usual(&[("login.check_revocation", "true"), ("login.api_url", &url)]);
-    let server = Server::run(command(&["serve", "--config", file.to_str().unwrap()], &settings));
+fn revocation_answers_are_kept_over_a_reload() {
+    let api = LoginApi::start();
+    let limits = |limit: usize| format!("[limits]\nrequests_in_flight = {limit}\n");
+    let (_folder, file, server) = serve_settings_file(&limits(8), &checking_revocations(&api.url()));
     let token = LoginToken::valid().mint();
     let ask = || server.get("/generate/token").cookie(&token).send().status;
     assert_eq!(ask(), 200);
-    for (count, limit) in [8, 9].into_iter().enumerate() {
-        fs::write(&file, format!("[limits]\nrequests_in_flight = {limit}\n")).unwrap();
-        server.signal("HUP");
-        until("reloaded", || reloads(&server, "done") == count + 1);
+    for limit in [8, 9] {
+        reload(&server, &file, &limits(limit), "done");
         assert_eq!(ask(), 200);
     }
     assert_eq!(api.asked(VALIDATE_PATH), 1);
 }
 
 #[test]
-fn requests_under_way_count_on_over_a_reload() {
+fn requests_in_flight_count_on_over_a_reload() {
     let api = LoginApi::start();
-    let url = api.url();
-    let limit = [("limits.requests_in_flight", "1"), ("login.check_revocation", "true"), ("login.api_url", &url)];
-    let server = Server::with(&limit);
+    let limit = [("limits.requests_in_flight", "1")];
+    let server = Server::with(&[&checking_revocations(&api.url())[..], &limit].concat());
     api.reply(VALIDATE_PATH, Reply::Late(Duration::from_secs(2), 204, String::new()));
-    let address = server.public;
+    let request = server.get("/generate/token").cookie(LoginToken::valid().mint());
     thread::scope(|scope| {
-        let token = LoginToken::valid().mint();
-        let waiting = scope.spawn(move || Request::new(address, "GET", "/generate/token").cookie(token).send().status);
+        let waiting = scope.spawn(|| request.send().status);
         until("asked", || api.asked(VALIDATE_PATH) == 1);
-        server.signal("HUP");
-        until("reloaded", || reloads(&server, "done") == 1);
+        hang_up(&server, "done");
         assert_eq!(server.get("/generate/token").cookie("garbage").send().refusal(), "503 00-11");
-        // A platform would restart a service that only has much to do.
+        // Otherwise a platform would restart a busy service.
         assert_eq!(server.get("/health").send().status, 200);
         assert_eq!(waiting.join().unwrap(), 200);
     });
@@ -202,14 +221,13 @@ fn requests_under_way_count_on_over_a_reload() {
 
 #[test]
 fn a_closed_terminal_ends_the_demo_and_not_the_service() {
-    // Whoever starts the tests with nohup has all that they start ignore the signal.
+    // Under nohup, child processes ignore the signal.
     let mut demo = Command::new("env");
     demo.arg("--default-signal=HUP").arg(command(&[], &[]).get_program()).args(["demo", "--listen", "127.0.0.1:0"]);
     let demo = Server::run(demo);
     assert!(demo.stop_by("HUP").status.code().is_none());
     let server = Server::start();
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") == 1);
+    hang_up(&server, "done");
     assert_eq!(server.stop().status.code(), Some(0));
 }
 
@@ -220,9 +238,117 @@ fn a_rate_limit_counts_on_over_a_reload() {
     let started = Instant::now();
     let refused = || (0..30).filter(|_| server.get("/generate/token").send().status == 429).count();
     assert_eq!(refused(), 0);
-    server.signal("HUP");
-    until("reloaded", || reloads(&server, "done") == 1);
+    hang_up(&server, "done");
     let refused = refused();
     let refilled = usize::try_from(started.elapsed().as_secs()).unwrap() + 1;
     assert!(refused + refilled >= 30, "{refused} refused, {refilled} refilled");
+}
+
+const OTHER_PROJECT: &str = "11111111-2222-3333-4444-555555555555";
+
+fn other_keys_path() -> String {
+    keys_path().replace(PROJECT, OTHER_PROJECT)
+}
+
+/// Settings for RS256 without a project.
+fn without_project(url: &str) -> Vec<(&str, &str)> {
+    without(&["login.project_id"], rs256(url, &[]))
+}
+
+fn project(id: &str) -> String {
+    format!("[login]\nproject_id = \"{id}\"\n")
+}
+
+fn ask(server: &Server) -> Answer {
+    server.get("/generate/token").cookie(token("key_a")).send()
+}
+
+fn is_ready(server: &Server) -> bool {
+    Request::new(server.admin, "GET", "/ready").send().status == 200
+}
+
+#[test]
+fn keys_are_kept_until_those_of_another_project_are_fetched() {
+    let api = LoginApi::start();
+    let (_folder, file, server) = serve_settings_file(&project(PROJECT), &without_project(&api.url()));
+    until("ready", || ask(&server).status == 200);
+    let before = api.asked(&keys_path());
+    hang_up(&server, "done");
+    assert_eq!(ask(&server).status, 200);
+    assert_eq!(api.asked(&keys_path()), before, "nothing was fetched for it");
+
+    // The new project's keys are unavailable: the old ones stay.
+    reload(&server, &file, &project(OTHER_PROJECT), "failed");
+    assert_eq!(ask(&server).status, 200);
+
+    // They are fetched again without a signal, and come late: the old ones serve until then.
+    api.reply(&other_keys_path(), Reply::Late(Duration::from_secs(2), 200, fixture("first.json")));
+    let (asked, started) = (api.asked(&other_keys_path()), Instant::now());
+    until("asked", || api.asked(&other_keys_path()) > asked);
+    (0..20).for_each(|_| assert_eq!(ask(&server).status, 200));
+    until("swapped", || reloads(&server, "done") == 2);
+    assert!(started.elapsed() >= Duration::from_secs(2), "not before the keys were there");
+    assert_eq!(ask(&server).refusal(), "401 00-01", "a token of the old project");
+}
+
+#[test]
+fn repeated_signals_and_changed_key_times_lose_no_key() {
+    let api = LoginApi::start();
+    let max_stale = |time: &str| format!("[login]\nkeys_max_stale = \"{time}\"\n");
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(1), 200, fixture("first.json")));
+    let (_folder, file, server) = serve_settings_file(&max_stale("1h"), &rs256(&api.url(), &[]));
+    until("ready", || {
+        server.signal("HUP");
+        thread::sleep(Duration::from_millis(100));
+        is_ready(&server)
+    });
+    assert_eq!(api.asked(&keys_path()), 1, "no reload ends a fetch");
+    // With the API down, the keys that are there get the new time.
+    api.reply(&keys_path(), Reply::Answer(503, String::new()));
+    reload(&server, &file, &max_stale("2h"), "done");
+    assert_eq!(ask(&server).status, 200);
+    assert_eq!(reloads(&server, "failed"), 0);
+}
+
+#[test]
+fn a_service_without_keys_is_ready_once_its_settings_need_none() {
+    let rs256 = format!("{}algorithm = \"RS256\"\napi_url = \"http://127.0.0.1:1\"\n", project(PROJECT));
+    let (_folder, file, server) = serve_settings_file(&rs256, &without(&["login.secret"], usual(&[])));
+    assert!(!is_ready(&server));
+    fs::write(&file, format!("[login]\nsecret = \"{LOGIN_SECRET}\"\n")).unwrap();
+    server.signal("HUP");
+    until("ready", || is_ready(&server));
+    assert_eq!(server.get("/generate/token").cookie(LoginToken::valid().mint()).send().status, 200);
+}
+
+#[test]
+fn it_stays_ready_over_a_reload_to_a_project_whose_keys_are_missing() {
+    let api = LoginApi::start();
+    let url = api.url();
+    let project = |id: &str| project(id) + "keys_max_age = \"500ms\"\nkeys_max_stale = \"1s\"\n";
+    let (_folder, file, server) = serve_settings_file(&project(PROJECT), &without_project(&url));
+    // Without a request for /ready.
+    until("keys", || ask(&server).status == 200);
+    drop(api);
+    until("too old", || ask(&server).status == 503);
+    reload(&server, &file, &project(OTHER_PROJECT), "done");
+    assert_eq!(ask(&server).refusal(), "503 00-07");
+    assert!(is_ready(&server) && server.get("/health").send().status == 200);
+}
+
+#[test]
+fn keys_of_new_settings_are_kept_fresh_and_those_of_old_settings_are_not() {
+    let api = LoginApi::start();
+    let hs256 = format!("[login]\nsecret = \"{LOGIN_SECRET}\"\n");
+    let url = api.url();
+    let rs256 = format!("{}algorithm = \"RS256\"\napi_url = \"{url}\"\nkeys_max_age = \"300ms\"\n", project(PROJECT));
+    let (_folder, file, server) = serve_settings_file(&hs256, &without(&["login.secret"], usual(&[])));
+    fs::write(&file, rs256).unwrap();
+    server.signal("HUP");
+    until("kept fresh", || api.asked(&keys_path()) >= 4);
+    assert_eq!(ask(&server).status, 200);
+    reload(&server, &file, &hs256, "done");
+    let asked = api.asked(&keys_path());
+    thread::sleep(Duration::from_secs(1));
+    assert!(api.asked(&keys_path()) <= asked + 1, "one may have been in flight");
 }

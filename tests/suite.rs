@@ -24,10 +24,12 @@ use process::*;
 /// Tests without a process or a socket of the service: `tests/quick` runs these.
 #[path = "."]
 mod in_process {
+    pub mod access_log;
     pub mod architecture;
     pub mod client_ip;
     pub mod credentials;
     pub mod differential;
+    pub mod documents;
     pub mod emails;
     pub mod fuzz_corpus;
     pub mod fuzzed;
@@ -42,6 +44,7 @@ mod in_process {
     pub mod properties_products;
     pub mod published_keys;
     pub mod rate_limit;
+    pub mod readme;
     pub mod revocation;
     pub mod settings_login;
     pub mod support_sdk;
@@ -59,13 +62,10 @@ mod process {
     pub mod check_online;
     pub mod commands;
     pub mod conflict;
-    pub mod conflict_resolve;
+    pub mod connection_limits;
     pub mod demo;
-    pub mod desk_deletions;
     pub mod desk_failures;
-    pub mod documents;
     pub mod drain;
-    pub mod full_house;
     pub mod hostile_clients;
     pub mod hostile_json;
     pub mod inspect;
@@ -73,13 +73,9 @@ mod process {
     pub mod inspect_issued;
     pub mod inspect_products;
     pub mod leaks;
-    pub mod log_lines;
-    pub mod log_readers;
+    pub mod log_output;
     pub mod metrics_process;
-    pub mod readme;
     pub mod reload;
-    pub mod reload_keys;
-    pub mod reload_products;
     pub mod reload_settings;
     pub mod revocation_memory;
     pub mod secrets;

@@ -65,24 +65,24 @@ slow headers and bodies, idle sockets, floods of connections, half a request at 
     slow_headers_are_cut_off_counted_from_accept
     stalled_bodies_leave_room_for_everybody_else
     idle_connections_are_closed_after_the_idle_timeout
-    a_full_house_closes_new_connections_and_recovers
-    clients_that_hold_on_are_cut_off_when_the_drain_is_over
-    clients_that_keep_coming_do_not_hold_up_the_stop
+    connections_over_the_limit_are_closed_until_one_is_free
+    requests_that_outlast_the_drain_are_cut_off
+    new_connections_do_not_delay_the_stop
 a request hidden in the body of another
     a_body_is_never_read_as_a_second_request
-    what_is_no_request_gets_400_and_nothing_more
+    malformed_requests_get_400_without_a_body
 a forged client address or request id
     forwarded_headers_never_change_the_address_of_an_untrusted_client
     x_forwarded_for_is_read_from_the_right_past_trusted_proxies_only
-    only_a_sane_request_id_is_taken
+    only_a_valid_request_id_is_used
 escape sequences and line breaks that would get into the log
-    text_from_outside_is_named_only_when_it_is_what_it_should_be
+    malformed_text_from_clients_is_not_logged
 secrets, tokens, cookies and emails in logs, errors or `Debug`
     no_path_through_the_service_prints_a_token_cookie_secret_or_email
-    nothing_that_passes_to_and_from_the_login_api_is_printed
-    no_wrong_setting_prints_its_value
-    debug_shows_lengths
-    a_panic_is_reported_by_its_place_alone
+    no_token_key_or_answer_of_the_login_api_is_printed
+    the_value_of_an_invalid_setting_is_not_printed
+    debug_shows_only_lengths
+    a_panic_is_logged_with_its_place_and_without_its_message
 invented key ids; a Login API that is slow or wrong, redirects, or sends huge responses
     unknown_kids_cause_one_fetch_in_each_cooldown
     an_answer_that_is_no_key_set_keeps_the_old_keys

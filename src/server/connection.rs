@@ -24,7 +24,7 @@ use tower::{Service, ServiceExt};
 use crate::config::Limits;
 
 /// How long an idle connection stays open after the drain has begun. hyper would close it at once, and lose a request that is
-/// sent at that moment (`drain::a_client_that_sends_just_after_the_stop_…`).
+/// sent at that moment (`drain::a_request_just_after_the_stop_…`).
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// A tower service for HTTP requests, such as an axum `Router`. The request's extensions have the client's address as
@@ -102,7 +102,7 @@ fn builder(limits: &Limits) -> http1::Builder {
         // Copies the short body, which is faster than a vectored write.
         .writev(false)
         // hyper's timer runs from the end of a response to the end of the next headers, so that idle time would reduce the
-        // time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
+        // time for headers (`hostile_clients::the_idle_timeout_does_not_shorten_the_header_timeout`).
         .header_read_timeout(None);
     builder
 }
@@ -154,7 +154,7 @@ impl<'a, S> TimedStream<'a, S> {
 
     /// Headers end with an empty line; bytes after it belong to the next request
     /// (`hostile_clients::a_partial_request_behind_a_whole_one_has_the_header_timeout`). Empty lines before a request do not count
-    /// (RFC 9112 §2.2, `hostile_clients::empty_lines_win_no_time`).
+    /// (RFC 9112 §2.2, `hostile_clients::empty_lines_do_not_extend_a_timeout`).
     fn received(&mut self, bytes: &[u8]) {
         for byte in bytes.iter().skip(bytes.len().saturating_sub(self.tail.len())) {
             let [_, second, third] = self.tail;

@@ -27,7 +27,7 @@ pub(crate) const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_IDLE: Duration = Duration::from_secs(5);
 
 /// Pause after `accept` failed for lack of file descriptors, so that the loop does not spin
-/// (`full_house::without_a_file_descriptor_…`). New connections wait in the kernel.
+/// (`connection_limits::without_a_file_descriptor_…`). New connections wait in the kernel.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that the kernel queues until they are accepted: enough for all widgets of a shop to reconnect at once.

@@ -11,7 +11,7 @@ from collections import Counter
 import jwt
 
 from proxy import OWN_HOST
-from service import PATIENCE, exchange
+from service import PATIENCE, exchange, host_and_port
 
 # Input that must never get a token.
 RUBBISH = [
@@ -35,8 +35,7 @@ class Endpoint:
         self.kept, self.refusals, self.skew = kept, refusals, skew
 
     def raw(self):
-        host, port = self.address.rsplit(":", 1)
-        return socket.create_connection((host, int(port)), PATIENCE, (self.source, 0) if self.source else None)
+        return socket.create_connection(host_and_port(self.address), PATIENCE, (self.source, 0) if self.source else None)
 
     def open(self):
         """A socket that is ready for HTTP."""

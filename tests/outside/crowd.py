@@ -12,7 +12,7 @@ import socket
 from collections import Counter
 from functools import partial
 
-from service import PATIENCE, wait_until
+from service import PATIENCE, host_and_port, wait_until
 
 CONTEXT = multiprocessing.get_context("spawn")
 # Seconds between two bytes of a slow client, and before a client connects again.
@@ -169,10 +169,9 @@ class Crowd:
     connections that the service closed, `open` those of the others, and `answers` the number of responses by status."""
 
     def __init__(self, kind, address, count, sources=("127.0.0.3",), requests=(ASK,)):
-        host, port = address.rsplit(":", 1)
         self.name, self.count = kind, count
         self.connected, self.over, self.results = CONTEXT.Value("i", 0), CONTEXT.Event(), CONTEXT.Queue()
-        arguments = kind, (host, int(port)), count, sources, list(requests), self.connected, self.over
+        arguments = kind, host_and_port(address), count, sources, list(requests), self.connected, self.over
         self.process = CONTEXT.Process(target=run, args=(self.results, *arguments), daemon=True)
 
     def __enter__(self):

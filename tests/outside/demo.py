@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import AbstractContextManager
 
 import jwt
 from selenium.webdriver.common.by import By
@@ -16,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from jwt_fn import browser
-from service import BINARY, PATIENCE
+from service import BINARY, PATIENCE, read
 
 # Records errors and policy violations of every page.
 WATCH = """
@@ -42,7 +43,7 @@ PROBLEMS = {
 IN_PLACE = ["no-credentials", "too-many", "down"]
 
 
-class Demo:
+class Demo(AbstractContextManager):
     """The demo on free ports, stopped at the end of its `with` block."""
 
     def __init__(self, *arguments):
@@ -56,8 +57,11 @@ class Demo:
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.shop = re.search(r"^  (http://\S+)/$", printed, re.MULTILINE)[1]
 
-    def __enter__(self):
-        return self
+    def page(self, driver):
+        return Page(driver, self.shop).visit()
+
+    def page(self, driver):
+        return Page(driver, self.shop).visit()
 
     def stop(self):
         self.process.terminate()
@@ -150,7 +154,6 @@ class Page:
 
 
 def signed_in(page):
-    page.visit()
     assert page.text("who") == "Nobody is signed in."
     page.sign_in()
     assert page.text("who") == "Jane Doe is signed in as jane@example.com."
@@ -183,8 +186,7 @@ def signed_in(page):
 
 def problems(page):
     for problem, (outcome, step, cause) in PROBLEMS.items():
-        page.visit().sign_in()
-        page.attempt(problem)
+        page.visit().sign_in().attempt(problem)
         assert (page.outcome(), page.failed()) == (outcome, [step]), (problem, page.outcome(), page.steps())
         assert page.text("agent") == "Anonymous visitor" and page.text("signature") == "No token was issued."
         result = page.text("result")
@@ -201,8 +203,7 @@ def problems(page):
         if problem == "down":
             page.requested(lambda: page.click("#again"))
             assert page.outcome() == "200", "available again"
-    page.visit().sign_in("Ann", "ann@example.com")
-    page.attempt("previous-secret")
+    page.visit().sign_in("Ann", "ann@example.com").attempt("previous-secret")
     assert page.outcome() == "200" and "previous secret" in page.text("steps") and "a reset does not sign players out" in page.text("result")
     assert page.text("who") == "Ann is signed in as ann@example.com.", "the same player"
     assert page.console() == []
@@ -215,8 +216,7 @@ def other_products(page):
     page.click("#products input[value=messaging]")
     page.attempt("no-email")
     assert page.outcome() == "200" and "collect emails" not in page.text("result") and "no email" in page.text("agent"), page.text("result")
-    page.visit().sign_in()
-    page.open("support-sdk")
+    page.visit().sign_in().open("support-sdk")
     assert page.outcome() == "200"
     page.click("#products input[value=chat]")
     assert (page.text("agent"), page.text("answer"), page.text("result")) == ("No request yet", "none yet", "")
@@ -229,8 +229,7 @@ def other_products(page):
     page.attempt("expired")
     assert (page.outcome(), page.failed()) == ("401 00-01", ["verify"])
     page.is_clean()
-    page.visit().sign_in()
-    page.sign_in("N" * 5000)
+    page.visit().sign_in().sign_in("N" * 5000)
     assert page.text("who").startswith("Sign-in failed: the token is too long for a cookie") and "Jane Doe is signed in" in page.text("who")
     page.visit()
     page.driver.execute_script("const open = document.getElementById('open'); open.click(); open.click(); open.click()")
@@ -246,17 +245,13 @@ def other_products(page):
 def stopped(driver):
     """The page of a stopped demo says so, and the next demo ignores its state."""
     with Demo() as demo:
-        page = Page(driver, demo.shop)
-        page.visit().sign_in()
-        page.open()
+        page = demo.page(driver).sign_in().open()
         demo.stop()
         page.click("#again")
         WebDriverWait(driver, PATIENCE).until(lambda _: "The demo has stopped" in page.text("who"))
         assert page.text("agent") == "The demo has stopped" and page.text("answer") == "none yet"
     with Demo() as demo:
-        page = Page(driver, demo.shop)
-        page.visit()
-        page.open()
+        page = demo.page(driver).open()
         assert (page.text("who"), page.outcome()) == ("Nobody is signed in.", "401 00-00")
     print("a stopped demo says so, and the next one starts fresh")
 
@@ -288,11 +283,9 @@ def by_keyboard(page):
 
 def layouts(page, axe, screenshots):
     """In light and dark, wide and narrow layouts nothing overflows, and axe-core finds nothing serious."""
-    page.visit().sign_in()
-    page.open()
+    page.sign_in().open()
     grounds = set()
-    with open(axe) as file:
-        script = file.read()
+    script = read(axe)
     for scheme in ["light", "dark"]:
         page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
         grounds.add(page.driver.execute_script("return getComputedStyle(document.body).backgroundColor"))
@@ -325,13 +318,10 @@ def layouts(page, axe, screenshots):
 
 def cross_site(driver):
     with Demo("--cross-site") as demo:
-        page = Page(driver, demo.shop)
+        page = demo.page(driver).open()
         assert "//localhost:" in demo.shop
-        page.visit()
-        page.open()
         assert page.outcome() == "401 00-00" and "SameSite" not in page.text("result"), "there is no cookie"
-        page.sign_in()
-        page.open()
+        page.sign_in().open()
         assert (page.outcome(), page.failed()) == ("401 00-00", ["cookie"]), page.steps()
         assert "SameSite=Lax" in page.text("result")
         for problem in ["expired", "previous-secret", "no-email", "two-cookies"]:
@@ -345,16 +335,14 @@ def cross_site(driver):
 
 def pasted(driver):
     with Demo() as demo:
-        page = Page(driver, demo.shop)
-        page.visit().sign_in()
+        page = demo.page(driver).sign_in()
         token = re.search(r"token=(\S+?);", page.text("cookie"))[1]
     secret = os.urandom(32).hex()
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(secret)
         file.flush()
         with Demo("--login-secret-file", file.name, "--origin", "https://shop.example.com") as demo:
-            page = Page(driver, demo.shop)
-            page.visit()
+            page = demo.page(driver)
             shown = {name: page.driver.find_element(By.ID, name).is_displayed() for name in ["name", "login-token"]}
             assert shown == {"name": False, "login-token": True}
             own = jwt.encode(jwt.decode(token, options={"verify_signature": False}), secret, "HS256")
@@ -373,13 +361,11 @@ def main(chromium, chromedriver, axe, screenshots=None):
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
     try:
         with Demo() as demo:
-            page = Page(driver, demo.shop)
-            signed_in(page)
-            problems(page)
-            other_products(page)
-            by_keyboard(page)
+            page = demo.page(driver)
+            for test in [signed_in, problems, other_products, by_keyboard]:
+                test(page)
         with Demo() as demo:
-            layouts(Page(driver, demo.shop), axe, screenshots)
+            layouts(demo.page(driver), axe, screenshots)
         cross_site(driver)
         stopped(driver)
         pasted(driver)

@@ -16,7 +16,7 @@ import kubernetes_validate
 import yaml
 
 from proxy import CONFIG
-from service import BINARY
+from service import BINARY, read, write
 
 # The oldest supported release of Kubernetes, and the newest that kubernetes_validate has schemas for.
 RELEASES = ["1.34", kubernetes_validate.latest_version()]
@@ -31,11 +31,9 @@ def manifests():
     """The kustomization, every object by its kind and name, and the keys that the Secret must have."""
     objects, files = {}, {}
     for path in glob.glob(f"{CONFIG}/kubernetes/*.yaml"):
-        with open(path) as file:
-            files[os.path.basename(path)] = list(yaml.safe_load_all(file))
+        files[os.path.basename(path)] = list(yaml.safe_load_all(read(path)))
     kustomization = files.pop("kustomization.yaml")[0]
-    with open(f"{CONFIG}/kubernetes/kustomization.yaml") as file:
-        secret = re.findall(r"--from-(?:file|literal)=(\w+)=", file.read())
+    secret = re.findall(r"--from-(?:file|literal)=(\w+)=", read(f"{CONFIG}/kubernetes/kustomization.yaml"))
     assert sorted(kustomization["resources"]) == sorted(files), "each file is listed and exists"
     for document in (document for documents in files.values() for document in documents):
         key = document["kind"], document["metadata"]["name"]
@@ -92,8 +90,8 @@ def check_pod(kustomization, objects):
 
 def check_login_api_policy():
     """The rules in the comment of the network policy allow DNS and the Login API, and no address inside the cluster."""
-    with open(f"{CONFIG}/kubernetes/networkpolicy.yaml") as file:
-        policy = yaml.safe_load(re.sub(r"^  #(?=egress:|  )", "  ", file.read().replace("  egress: []\n", ""), flags=re.MULTILINE))
+    text = read(f"{CONFIG}/kubernetes/networkpolicy.yaml").replace("  egress: []\n", "")
+    policy = yaml.safe_load(re.sub(r"^  #(?=egress:|  )", "  ", text, flags=re.MULTILINE))
     check_schemas({("NetworkPolicy", ""): policy})
     names, api = policy["spec"]["egress"]
     assert {port["port"] for port in names["ports"]} == {53} and [port["port"] for port in api["ports"]] == [443]
@@ -106,16 +104,14 @@ def check_login_api_policy():
 
 def check_settings(container, mounts, keys):
     """The service accepts the settings, with secrets as the pod has them."""
-    with tempfile.TemporaryDirectory() as folder, open(f"{CONFIG}/kubernetes/settings.toml") as file:
-        settings = file.read().replace(mounts["secrets"], folder)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = read(f"{CONFIG}/kubernetes/settings.toml").replace(mounts["secrets"], folder)
         assert folder in settings, "secrets are read from the folder where they are mounted"
         secret = {key: PROJECT if key == "project_id" else os.urandom(32).hex() for key in keys}
         for key, value in secret.items():
-            with open(f"{folder}/{key}", "w") as file:
-                file.write(value)
-            os.chmod(file.name, SECRET_MODE)
-        with open(f"{folder}/settings.toml", "w") as file:
-            file.write(settings)
+            write(f"{folder}/{key}", value)
+            os.chmod(f"{folder}/{key}", SECRET_MODE)
+        write(f"{folder}/settings.toml", settings)
         references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry}
         assert {reference["name"] for reference in references.values()} == {"zendesk-token"}
         environment = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
@@ -137,12 +133,11 @@ def check_by_service(environment):
 def check_compose():
     """Compose accepts the file, the services accept their settings and trust Caddy, and Caddy knows all services."""
     with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/config")
         for name in ["compose.yaml", "Caddyfile"]:
-            os.makedirs(f"{folder}/config", exist_ok=True)
             shutil.copy(f"{CONFIG}/{name}", f"{folder}/config")
-        with open(f"{folder}/zendesk-token.env", "w") as file:
-            file.write(f"ZENDESK_TOKEN_LOGIN__SECRET={os.urandom(32).hex()}\nZENDESK_TOKEN_CHAT__SECRET={os.urandom(32).hex()}\n"
-                       "ZENDESK_TOKEN_LOGIN__PROJECT_ID=p\n")
+        settings = {"LOGIN__SECRET": os.urandom(32).hex(), "CHAT__SECRET": os.urandom(32).hex(), "LOGIN__PROJECT_ID": "p"}
+        write(f"{folder}/zendesk-token.env", "".join(f"ZENDESK_TOKEN_{name}={value}\n" for name, value in settings.items()))
         plugin = shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
         command = [*(["docker", "compose"] if plugin else ["docker-compose"]), "--file", f"{folder}/config/compose.yaml", "config"]
         environment = {"PATH": os.environ["PATH"], "HOME": folder, "ZENDESK_TOKEN_SITE": "shop.example.com", "ZENDESK_TOKEN_SHOP": "10.0.0.5:8080"}
@@ -163,18 +158,16 @@ def check_compose():
         settings = service["environment"]
         assert settings["ZENDESK_TOKEN_PROXY__TRUSTED"] == str(address)
         assert settings["ZENDESK_TOKEN_LOGIN__PROJECT_ID"] == "p", "from zendesk-token.env"
-        with open(f"{CONFIG}/../Dockerfile") as file:
-            settings |= dict(re.findall(r"^ENV (\w+)=(\S+)$", file.read(), re.MULTILINE))
+        settings |= dict(re.findall(r"^ENV (\w+)=(\S+)$", read(f"{CONFIG}/../Dockerfile"), re.MULTILINE))
         check_by_service(settings)
 
 
 def check_unit():
     """The settings read the secrets from where systemd puts them, and systemd rates the unit. Returns the rating."""
     unit = f"{CONFIG}/zendesk-token.service"
-    with open(unit) as file, open(f"{CONFIG}/zendesk-token.toml") as settings:
-        credentials = re.findall(r"^LoadCredential=(\w+):/etc/zendesk-token/\1$", file.read(), re.MULTILINE)
-        read = re.findall(r"/run/credentials/zendesk-token\.service/(\w+)", settings.read())
-    assert credentials == read and len(read) == 2, read
+    credentials = re.findall(r"^LoadCredential=(\w+):/etc/zendesk-token/\1$", read(unit), re.MULTILINE)
+    used = re.findall(r"/run/credentials/zendesk-token\.service/(\w+)", read(f"{CONFIG}/zendesk-token.toml"))
+    assert credentials == used and len(used) == 2, used
     command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE * 10}", unit]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

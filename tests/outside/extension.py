@@ -12,7 +12,7 @@ import tempfile
 
 from jwt_fn import browser, verify
 from server import Server
-from service import Service, login_token
+from service import Service, login_token, write
 
 FETCH = """
 const [url, headers, done] = arguments;
@@ -26,8 +26,7 @@ def extension(folder, **more):
     key = os.urandom(294)
     manifest = {"manifest_version": 3, "name": "Shop", "version": "1", "key": base64.b64encode(key).decode(), **more}
     for name, text in [("manifest.json", json.dumps(manifest)), ("page.html", "<!doctype html><title>Shop</title>")]:
-        with open(os.path.join(folder, name), "w") as file:
-            file.write(text)
+        write(f"{folder}/{name}", text)
     return "".join(chr(ord("a") + int(digit, 16)) for digit in hashlib.sha256(key).hexdigest()[:32])
 
 

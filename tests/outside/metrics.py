@@ -12,15 +12,14 @@ import tempfile
 import urllib.parse
 
 from proxy import CONFIG, free_port
-from service import Service, ask, exchange, login_token, wait_until
+from service import Service, ask, exchange, login_token, read, wait_until, write
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def queries():
     """Every query of the dashboard, with values for its variables."""
-    with open(f"{CONFIG}/grafana-dashboard.json") as file:
-        dashboard = json.load(file)
+    dashboard = json.loads(read(f"{CONFIG}/grafana-dashboard.json"))
     fill = {"$__rate_interval": "1m", "$instance": ".*"}
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
@@ -42,9 +41,9 @@ def served(text):
 def check_queries(service, prometheus):
     """Starts Prometheus, and sends it every query of the dashboard."""
     with tempfile.TemporaryDirectory() as folder:
-        with open(f"{folder}/prometheus.yml", "w") as file:
-            scrape = {"job_name": "zendesk-token", "scrape_interval": "1s", "static_configs": [{"targets": [service.admin]}]}
-            json.dump({"scrape_configs": [scrape], "rule_files": [os.path.abspath(f"{CONFIG}/prometheus-rules.yaml")]}, file)
+        scrape = {"job_name": "zendesk-token", "scrape_interval": "1s", "static_configs": [{"targets": [service.admin]}]}
+        settings = {"scrape_configs": [scrape], "rule_files": [os.path.abspath(f"{CONFIG}/prometheus-rules.yaml")]}
+        write(f"{folder}/prometheus.yml", json.dumps(settings))
         address = f"127.0.0.1:{free_port()}"
         command = [prometheus, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -83,8 +82,7 @@ def main(prometheus, promtool):
         for _ in range(3):
             assert exchange(service.public, "messaging", login_token())[0] == 200
         known = served(ask(service.admin, "/metrics")[2]) | {"zendesk_token_key_age_seconds", "zendesk_token_certificate_expiry_timestamp_seconds"}
-        with open(f"{CONFIG}/prometheus-rules.yaml") as file:
-            rules = " ".join(line for line in file if not line.lstrip().startswith("#"))
+        rules = " ".join(line for line in read(f"{CONFIG}/prometheus-rules.yaml").splitlines() if not line.lstrip().startswith("#"))
         used = names(rules) | names(" ".join(queries()))
         assert used <= known, used - known
         check_queries(service, prometheus)

@@ -8,7 +8,7 @@ import tempfile
 
 from openapi_spec_validator import validate
 
-from service import BINARY, Service, login_token
+from service import BINARY, Service, login_token, write
 
 # Cases for each operation and phase, and a seed that makes a failure reproducible.
 EXAMPLES, SEED = "40", "4"
@@ -17,8 +17,7 @@ EXAMPLES, SEED = "40", "4"
 def schemathesis(program, document, address, *arguments, is_signed_in=False):
     """Runs all checks of schemathesis against an address, and exits if one fails."""
     with tempfile.TemporaryDirectory() as folder:
-        with open(f"{folder}/openapi.json", "w") as file:
-            json.dump(document, file)
+        write(f"{folder}/openapi.json", json.dumps(document))
         command = [
             program, "run", "openapi.json", "--url", f"http://{address}", "--checks", "all", "--max-examples", EXAMPLES, "--seed", SEED,
             "--generation-database", "none", "--request-timeout", "10", "--continue-on-failure", *arguments,

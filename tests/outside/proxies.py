@@ -17,7 +17,7 @@ import yaml
 
 from proxy import CDN, CLIENT, CONFIG, PREFIX, Proxy, Upstreams
 from server import Server
-from service import FORM, PATIENCE, ask, login_token, wait_until
+from service import FORM, PATIENCE, ask, login_token, read, wait_until
 
 COOKIE = "__Host-token"
 SUPPORT_SDK = f"{PREFIX}/support-sdk/token"
@@ -92,8 +92,6 @@ def check_own_host(program, folder, upstreams):
         assert ask(connection, "/support-sdk/token", "POST", f"user_token={login_token()}", **FORM)[0] == 200
 
 
-
-
 def restart_under_load(proxy, upstreams):
     """Restarts both services in turn under load. Every response must be a token. Returns the number of requests."""
     answers, is_over = [], threading.Event()
@@ -132,8 +130,7 @@ def restart_under_load(proxy, upstreams):
 
 def compose_limits():
     """The settings in [limits] that config/compose.yaml has for services behind Caddy."""
-    with open(f"{CONFIG}/compose.yaml") as file:
-        environment = yaml.safe_load(file)["services"]["first"]["environment"]
+    environment = yaml.safe_load(read(f"{CONFIG}/compose.yaml"))["services"]["first"]["environment"]
     names = {name.removeprefix("ZENDESK_TOKEN_").lower(): value for name, value in environment.items()}
     return {name: value for name, value in names.items() if name.startswith("limits__")}
 

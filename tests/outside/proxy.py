@@ -9,7 +9,7 @@ import subprocess
 import time
 from contextlib import AbstractContextManager
 
-from service import PATIENCE, Service, wait_until
+from service import PATIENCE, Service, read, wait_until, write
 
 # OpenSSL without the distribution's minimum TLS version, so that the proxy's configuration must set one.
 OPENSSL = """openssl_conf = all
@@ -67,8 +67,7 @@ class Upstreams(AbstractContextManager):
 
 def changed(name, changes):
     """A file of config/ with the changes that a test needs. Each old text must be in the file exactly once."""
-    with open(f"{CONFIG}/{name}") as file:
-        text = file.read()
+    text = read(f"{CONFIG}/{name}")
     for old, new in changes:
         assert text.count(old) == 1, f"{name}: {old}"
         text = text.replace(old, new)
@@ -133,12 +132,10 @@ class Proxy(AbstractContextManager):
         self.port = free_port()
         self.environment = {"PATH": os.environ["PATH"], "HOME": self.folder, "OPENSSL_CONF": f"{self.folder}/openssl.conf"}
         os.mkdir(self.folder)
-        with open(f"{self.folder}/openssl.conf", "w") as file:
-            file.write(OPENSSL)
+        write(f"{self.folder}/openssl.conf", OPENSSL)
         certificate(self.folder)
         file = f"{self.folder}/config"
-        with open(file, "w") as config:
-            config.write(KINDS[self.name](self, upstreams))
+        write(file, KINDS[self.name](self, upstreams))
         self.command = {
             "nginx": [program, "-e", f"{self.folder}/error.log", "-p", self.folder, "-c", file],
             "caddy": [program, "run", "--adapter", "caddyfile", "--config", file],
@@ -163,8 +160,7 @@ class Proxy(AbstractContextManager):
         self.process.wait(PATIENCE)
 
     def output(self):
-        with open(f"{self.folder}/output") as output:
-            return re.sub(r"\s+", " ", output.read())[-2000:]
+        return re.sub(r"\s+", " ", read(f"{self.folder}/output"))[-2000:]
 
     def connect(self, client=CLIENT, context=None):
         """A TLS connection from the browser's address."""

@@ -10,7 +10,7 @@ import time
 
 from proxy import PREFIX, SITE, certificate
 from server import Server
-from service import BINARY, PATIENCE, SECRETS, Service, ask, login_token
+from service import BINARY, PATIENCE, SECRETS, Service, ask, login_token, read, write
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(f"{HERE}/../..")
@@ -61,13 +61,12 @@ class Reader:
         self.service = Service(origins=None, login__cookie="__Host-token", login__bearer="true")
         self.pages, self.shop = {}, Server(self.page, *tls)
         self.api = Server(self.desk_api)
-        with open(f"{HERE}/../fixtures/sunshine-conversations-users.json") as file:
-            self.users = json.load(file)["components"]["examples"]["listUsers"]["value"]["users"]
+        description = json.loads(read(f"{HERE}/../fixtures/sunshine-conversations-users.json"))
+        self.users = description["components"]["examples"]["listUsers"]["value"]["users"]
         assert self.users[0]["id"] == OLD_USER
         # The only difference for curl: where the documented hosts are, and their CA.
         self.site = f"127.0.0.1:{self.shop.port}"
-        with open(f"{self.home}/.curlrc", "w") as file:
-            file.write(f'silent\nshow-error\ncacert = "{tls[0]}"\nconnect-to = "{SITE}:443:{self.site}"\n')
+        write(f"{self.home}/.curlrc", f'silent\nshow-error\ncacert = "{tls[0]}"\nconnect-to = "{SITE}:443:{self.site}"\n')
         # Building an image takes minutes and replaces an image with the same name, so the real Docker is used only in CI.
         has_engine = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
         self.docker = "Docker" if has_engine and os.environ.get("CI") == "true" else "a stand-in for Docker"

@@ -5,6 +5,7 @@ browser, or as settings of the program. A block or command that is not listed he
 the reason.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -12,7 +13,6 @@ import re
 import shlex
 import sys
 import tempfile
-import time
 import tomllib
 import urllib.request
 
@@ -27,7 +27,7 @@ from demo import Demo
 from jwt_fn import browser, verify
 from proxy import PREFIX, SITE, free_port
 from reader import API_SECRET, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, Reader, filled
-from service import PATIENCE, SECRETS, Service, login_token
+from service import PATIENCE, SECRETS, Service, login_token, read, wait_until, write
 
 # What no test can run, and why.
 NOT_RUN = {
@@ -57,8 +57,7 @@ def cookie(reader, text):
 
 
 def environment_file(reader, text):
-    with open(f"{reader.checkout}/zendesk-token.env", "w") as file:
-        file.write(filled(text))
+    write(f"{reader.checkout}/zendesk-token.env", filled(text))
     reader.settings = dict(line.split("=", 1) for line in filled(text).splitlines() if not line.startswith("#"))
     assert len(reader.settings) == 5, reader.settings
 
@@ -70,16 +69,13 @@ def deploy(reader, text):
     output = reader.shell(published, with_engine=True, patience=BUILD_PATIENCE)
     reader.container = output.splitlines()[-1]
     assert "No errors, 0 warning(s)." in output and "/generate/token" in output, output
-    end = time.monotonic() + PATIENCE
     ask = lambda **claims: products.ask(f"127.0.0.1:{port}", "chat", login_token(**claims), "__Host-token")
-    while True:
-        try:
-            token = ask(xsolla_login_project_id=PROJECT)
-            break
-        except OSError:
-            assert time.monotonic() < end, reader.shell(f"docker logs {reader.container}", with_engine=True)
-            time.sleep(0.05)
-    verify("chat", token)
+
+    def token():
+        with contextlib.suppress(OSError):
+            return ask(xsolla_login_project_id=PROJECT)
+
+    verify("chat", wait_until(token, lambda: reader.shell(f"docker logs {reader.container}", with_engine=True)))
     assert ask() == 401, "a token of another project"
 
 
@@ -89,10 +85,8 @@ def compose(reader, text):
 
 def release(reader, text):
     """Compares the names with those that the workflow makes."""
-    with open(f"{ROOT}/Cargo.toml", "rb") as file:
-        version = tomllib.load(file)["package"]["version"]
-    with open(f"{ROOT}/.github/workflows/release.yml") as file:
-        workflow = file.read()
+    version = tomllib.loads(read(f"{ROOT}/Cargo.toml"))["package"]["version"]
+    workflow = read(f"{ROOT}/.github/workflows/release.yml")
     verified, attested = [shlex.split(line) for line in text.replace("\\\n", "").splitlines()]
     assert verified[:3] == ["cosign", "verify", f"ghcr.io/OWNER/zendesk-token:{version}"], verified
     assert dict(zip(verified[3::2], verified[4::2])) == {
@@ -178,8 +172,7 @@ def curl(reader, text):
 def inspect(reader, text):
     token = login_token(xsolla_login_project_id=PROJECT)
     for name, content in [("login", token), ("issued", products_token(reader))]:
-        with open(f"{reader.checkout}/{name}-token.txt", "w") as file:
-            file.write(content)
+        write(f"{reader.checkout}/{name}-token.txt", content)
     output, _, json_output = reader.shell(text, with_engine=True).partition("\n{")
     assert "jane@example.com" in output and token.rsplit(".", 1)[1] not in output, output
     if json_output:
@@ -200,13 +193,11 @@ def products_token(reader):
 def desk_settings(reader, text):
     """`check` accepts it unchanged; then the API on loopback replaces Zendesk's."""
     settings = filled(text)
-    with open(f"{reader.desk}/desk.toml", "w") as file:
-        file.write(settings)
+    write(f"{reader.desk}/desk.toml", settings)
     reader.shell("zendesk-token check --config desk.toml", reader.desk, **reader.settings)
     local, count = re.subn(r'^subdomain = "acme"', f'base_url = "{reader.api.url}/sc"', settings, flags=re.MULTILINE)
     assert count == 1, settings
-    with open(f"{reader.desk}/desk.toml", "w") as file:
-        file.write(f'{local}\n[chat_api]\nbase_url = "{reader.api.url}/api/v2/chat"\ntoken = "{API_SECRET}"\n')
+    write(f"{reader.desk}/desk.toml", f'{local}\n[chat_api]\nbase_url = "{reader.api.url}/api/v2/chat"\ntoken = "{API_SECRET}"\n')
 
 
 def function_for_docker(reader, text):
@@ -236,8 +227,7 @@ def resolve(reader, text):
     assert json.dumps(reader.users) == before and f"{OLD_USER}/personalinformation" in output, output
     output = reader.terminal(reader.function_text + real, "Type yes to continue: ")
     [record] = [name for name in os.listdir(reader.desk) if re.fullmatch(r"zendesk-user-.+\.json", name)]
-    with open(f"{reader.desk}/{record}") as file:
-        assert json.load(file) == json.loads(before)[0]
+    assert json.loads(read(f"{reader.desk}/{record}")) == json.loads(before)[0]
     assert "Done: " in output and reader.users[0]["identities"] == [], output
     reader.users[:] = json.loads(before)
 
@@ -288,8 +278,7 @@ BLOCKS = [
 
 def demo(reader, span):
     secret = f"{reader.home}/login-secret.txt"
-    with open(secret, "w") as file:
-        file.write(SECRETS["login"])
+    write(secret, SECRETS["login"])
     arguments = span.replace("FILE", secret).split()
     # Only with a given secret does it accept a given page.
     arguments += ["--origin", f"https://{SITE}"] if secret in arguments else []
@@ -313,10 +302,8 @@ def secret(reader, span):
 
 def hang_up(reader, span):
     reader.shell(f"{span} {reader.container}", with_engine=True)
-    end = time.monotonic() + PATIENCE
-    while "settings reloaded" not in reader.shell(f"docker logs {reader.container}", with_engine=True):
-        assert time.monotonic() < end, "no reload"
-        time.sleep(0.1)
+    logs = lambda: reader.shell(f"docker logs {reader.container}", with_engine=True)
+    wait_until(lambda: "settings reloaded" in logs(), "a reload")
 
 
 def rotate(reader, span):
@@ -326,18 +313,14 @@ def rotate(reader, span):
     new = os.urandom(32).hex()
     values = {"secret": SECRETS["login"], "previous": os.urandom(32).hex(), "secret.new": new, "previous.new": SECRETS["login"]}
     for name, value in values.items():
-        with open(f"{folder}/{name}", "w") as file:
-            file.write(value)
+        write(f"{folder}/{name}", value)
     files = {"login__secret_file": f"{folder}/secret", "login__previous_secret_file": f"{folder}/previous"}
     with Service(login__secret=None, **files) as service:
         claims = jwt.decode(login_token(), options={"verify_signature": False})
         old, fresh = login_token(), jwt.encode(claims, new, "HS256")
         assert products.ask(service.public, "chat", fresh) == 401
         reader.shell(span, folder)
-        end = time.monotonic() + PATIENCE
-        while products.ask(service.public, "chat", fresh) == 401:
-            assert time.monotonic() < end, "no reload"
-            time.sleep(0.05)
+        wait_until(lambda: products.ask(service.public, "chat", fresh) != 401, "a reload")
         verify("chat", products.ask(service.public, "chat", old))
         service.stop()
 
@@ -345,10 +328,7 @@ def rotate(reader, span):
 def fingerprint(reader, span):
     token = products_token(reader)
     hash = reader.shell(span, TOKEN=token).split()[0]
-    end = time.monotonic() + PATIENCE
-    while not any(f'"token_sha256":"{hash}"' in line for line in reader.service.log):
-        assert time.monotonic() < end, f"the log does not have {hash}"
-        time.sleep(0.05)
+    wait_until(lambda: any(f'"token_sha256":"{hash}"' in line for line in reader.service.log), f"a log line with {hash}")
 
 
 def show(reader, span):
@@ -368,8 +348,7 @@ def members(reader, span):
     users = json.dumps(reader.users)
     output = json.loads(reader.shell(f"{commands[span].strip()} --json 2>/dev/null", reader.desk))
     if span == "conflict resolve":
-        with open(f"{reader.desk}/kept.json") as file:
-            assert json.load(file) == json.loads(users)[0] and reader.users == []
+        assert json.loads(read(f"{reader.desk}/kept.json")) == json.loads(users)[0] and reader.users == []
         reader.users[:] = json.loads(users)
     documented = rows[span] | rows["conflict show"]
     assert keys(output) <= documented, keys(output) - documented
@@ -386,8 +365,7 @@ def keys(value):
 def settings(reader, span):
     key, value = span.split(" = ")
     limited = 'messaging.email = "verified"\n' if key == "messaging.verified_types" else ""
-    with open(f"{reader.home}/settings.toml", "w") as file:
-        file.write(f'messaging.secret = "{SECRETS["messaging"]}"\nmessaging.key_id = "k"\n{limited}{span}\n')
+    write(f"{reader.home}/settings.toml", f'messaging.secret = "{SECRETS["messaging"]}"\nmessaging.key_id = "k"\n{limited}{span}\n')
     output = reader.shell(f"zendesk-token check --config {reader.home}/settings.toml", **reader.settings)
     shown = ",".join(re.findall(r'"([^"]*)"', value)) or value
     assert re.search(rf"{re.escape(key)}\s+{re.escape(shown)} ", output), output
@@ -409,8 +387,7 @@ def option(reader, span):
 
 
 def feature(reader, span):
-    with open(f"{ROOT}/tests/all") as file:
-        assert f"cargo build --locked --quiet {span}\n" in file.read(), span
+    assert f"cargo build --locked --quiet {span}\n" in read(f"{ROOT}/tests/all"), span
 
 
 def command_name(reader, span):

@@ -23,6 +23,11 @@ FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 PATIENCE = 20
 
 
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
 def write(path, text):
     """Replaces a file atomically, as a rotation of secrets should."""
     with open(f"{path}.new", "w") as file:
@@ -47,6 +52,11 @@ def login_token(**changes):
         "iat": now - 60, "exp": now + 86_340, "groups": [], "type": "xsolla_login", **changes,
     }
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, SECRETS["login"], "HS256")
+
+
+def host_and_port(address):
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
 
 
 def ask(server, path="/generate/token", method="GET", body=None, **headers):
@@ -106,8 +116,7 @@ class Service(AbstractContextManager):
     def lines(self):
         """All log lines until now."""
         if self.file:
-            with open(self.file) as file:
-                return file.readlines()
+            return read(self.file).splitlines()
         return self.log
 
     def read_on(self):

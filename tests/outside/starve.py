@@ -26,7 +26,7 @@ import crowd
 import service
 from crowd import Crowd
 from server import Server
-from service import PATIENCE, SECRETS, Service, exchange, login_token, wait_until, write
+from service import PATIENCE, SECRETS, Service, exchange, host_and_port, login_token, wait_until, write
 from watched import Watched
 
 # The good clients' own addresses, so that limits for the crowd's address do not affect them.
@@ -330,10 +330,10 @@ def full_disk():
 def full_pipe():
     """A pipe for the log that nothing reads."""
     with Trial("a full pipe", is_read=False, limits__idle_timeout="30s") as trial, trial.shortage():
-        (host, port), lines = trial.address.rsplit(":", 1), len(trial.running.log)
+        lines = len(trial.running.log)
         for _ in range(3):
             # More lines than the pipe and the queue can hold.
-            with socket.create_connection((host, int(port)), PATIENCE) as raw:
+            with socket.create_connection(host_and_port(trial.address), PATIENCE) as raw:
                 for _ in range(100):
                     raw.sendall(b"GET /generate/token HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
                     got = 0
@@ -391,8 +391,7 @@ def steps(trial, clock, look):
 
 def ask_too_often(address, token):
     """Sends far more requests than the rate limit allows; returns how many got 200 and 429."""
-    host, port = address.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), PATIENCE, ("127.0.0.20", 0)) as raw:
+    with socket.create_connection(host_and_port(address), PATIENCE, ("127.0.0.20", 0)) as raw:
         threading.Thread(target=raw.sendall, args=(chat_request(token) * 1500 + chat_request(token, "Connection: close\r\n"),)).start()
         answers = b"".join(iter(lambda: raw.recv(65_536), b""))
     return answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 429")
@@ -418,8 +417,7 @@ def clock():
         }
         with Trial("a clock that jumps", lasting, 2 * HOUR, environment=stepped.environment, **settings) as trial:
             address, done = trial.address, 'zendesk_token_reloads_total{outcome="done"}'
-            host, port = address.rsplit(":", 1)
-            from_limited = lambda: http.client.HTTPConnection(host, int(port), PATIENCE, ("127.0.0.20", 0))
+            from_limited = lambda: http.client.HTTPConnection(*host_and_port(address), PATIENCE, ("127.0.0.20", 0))
 
             def look(offset):
                 late, early = (401, "00-01"), offset < 0

@@ -5,7 +5,7 @@ import re
 import statistics
 import time
 
-from service import ask
+from service import ask, read
 
 
 class Watched:
@@ -25,13 +25,11 @@ class Watched:
 
     def resident(self):
         """Resident memory in MiB."""
-        with open(f"/proc/{self.pid}/status") as file:
-            return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
+        return int(re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{self.pid}/status"))[1]) / 1024
 
     def cpu(self):
         """CPU time in seconds."""
-        with open(f"/proc/{self.pid}/stat") as file:
-            user, system = file.read().rsplit(")", 1)[1].split()[11:13]
+        user, system = read(f"/proc/{self.pid}/stat").rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def look(self, second):
