@@ -29,19 +29,16 @@ mod in_process {
     pub mod client_ip;
     pub mod cookies;
     pub mod differential;
-    pub mod fuzz_corpus;
     pub mod fuzzed;
     pub mod generate_token;
     pub mod help_center;
     pub mod key_sets;
-    pub mod keys_unavailable;
     pub mod messaging;
     pub mod metrics;
     pub mod names;
     pub mod openapi;
     pub mod origins;
     pub mod properties;
-    pub mod properties_products;
     pub mod published_keys;
     pub mod rate_limit;
     pub mod requests;
@@ -72,7 +69,6 @@ mod process {
     pub mod inspect;
     pub mod inspect_input;
     pub mod inspect_issued;
-    pub mod inspect_products;
     pub mod leaks;
     pub mod log_lines;
     pub mod log_readers;
