@@ -4,12 +4,13 @@ use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use zendesk_token::http::error::Reason;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, command};
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture};
 use crate::login_tokens::{EMAIL, HEADER, LoginToken, PROJECT, SUB, now, sign};
 use crate::stub::Reply;
-use crate::verification::fixtures;
+use crate::verification::{exchange, fixtures, run};
 
 const PREVIOUS: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
 
@@ -68,63 +69,35 @@ fn a_valid_token_is_explained_with_relative_times_and_what_the_agent_sees() {
 
 #[test]
 fn a_refused_token_gets_a_cause_and_a_fix() {
-    let other_project = "11111111-2222-3333-4444-555555555555";
     let token = LoginToken::valid;
-    let previous: &[_] = &[("login.previous_secret", PREVIOUS)];
-    for (settings, token, code, cause, fix) in [
-        (&[][..], token().claim("exp", now() - 3 * 3600 - 5), "00-01", "expired 3 hours ago", "sign in again"),
-        (&[], token().claim("iat", now() + 400), "00-01", "claim iat is 6 minutes in the future", "clock"),
-        (&[], token().secret(PREVIOUS), "00-01", "not signed with login.secret", &format!("login project {PROJECT} (")),
-        (
-            previous,
-            token().secret(CHAT_SECRET),
-            "00-01",
-            "signed with neither login.secret nor login.previous_secret",
-            &format!("login project {PROJECT} ("),
-        ),
-        (
-            &[],
-            token().secret(CHAT_SECRET).claim("external_id", SUB),
-            "00-01",
-            "not signed with login.secret",
-            "--zendesk",
-        ),
-        (&[], token().without("email"), "00-03", "claim email is missing", "fields=email"),
-        (&[], token().without("sub"), "00-02", "claim sub is missing", "which program created it"),
-        (&[], token().claim("email", "žofie@example.com"), "00-04", "not ASCII", "another email"),
-        (
-            &[],
-            token().claim("email", "jane@example.com."),
-            "00-04",
-            "not a valid email address",
-            "correct it in the player's account",
-        ),
-        (&[], token().claim("request_type", "gateway_token"), "00-01", "has the claim request_type", "user token"),
-        (&[], token().claim("events", true), "00-01", "has the claim events", "user token"),
-        (&[], token().without("exp"), "00-01", "claim exp is missing", "which program created it"),
-        (&[], token().claim("exp", (now() + 60) * 1000), "00-01", "exp is not a time", "which program created it"),
-        (
-            &[("login.issuer", "https://other.example")],
-            token(),
-            "00-01",
-            "issued by https://login.xsolla.com, but",
-            "login.issuer",
-        ),
-        (
-            &[("login.project_id", other_project)],
-            token(),
-            "00-01",
-            &format!("issued for login project {PROJECT}, but"),
-            "login.project_id",
-        ),
-        (&[("login.max_lifetime", "1h")], token(), "00-01", "valid for 24 hours", "login.max_lifetime"),
+    let own_project = format!("login project {PROJECT} (");
+    let project = format!("issued for login project {PROJECT}, but");
+    let neither = "signed with neither login.secret nor login.previous_secret";
+    for (settings, token, cause, fix) in [
+        (&[][..], token().claim("exp", now() - 3 * 3600 - 5), "expired 3 hours ago", "sign in again"),
+        (&[], token().claim("iat", now() + 400), "claim iat is 6 minutes in the future", "clock"),
+        (&[], token().secret(PREVIOUS), "not signed with login.secret", &own_project),
+        (&[("login.previous_secret", PREVIOUS)], token().secret(CHAT_SECRET), neither, &own_project),
+        (&[], token().secret(CHAT_SECRET).claim("external_id", SUB), "not signed with login.secret", "--zendesk"),
+        (&[], token().without("email"), "claim email is missing", "fields=email"),
+        (&[], token().without("sub"), "claim sub is missing", "which program created it"),
+        (&[], token().claim("email", "žofie@example.com"), "not ASCII", "another email"),
+        (&[], token().claim("email", "jane@example.com."), "not a valid email address", "in the player's account"),
+        (&[], token().claim("request_type", "gateway_token"), "has the claim request_type", "user token"),
+        (&[], token().claim("events", true), "has the claim events", "user token"),
+        (&[], token().without("exp"), "claim exp is missing", "which program created it"),
+        (&[], token().claim("exp", (now() + 60) * 1000), "exp is not a time", "which program created it"),
+        (&[("login.issuer", "another")], token(), "issued by https://login.xsolla.com, but", "login.issuer"),
+        (&[("login.project_id", "another")], token(), &project, "login.project_id"),
+        (&[("login.max_lifetime", "1h")], token(), "valid for 24 hours", "login.max_lifetime"),
     ] {
         let output = with_secret(settings, &token);
         assert_eq!(output.status, Some(1), "{cause}: {output:?}");
-        assert!(output.out.contains("Refused as a login token"), "{output:?}");
-        let verdict = output.out.lines().skip_while(|line| !line.starts_with("Refused"));
+        let verdict = output.out.lines().skip_while(|line| !line.starts_with("Refused as a login token"));
         let finding = verdict.skip_while(|line| !line.contains(cause)).take(2).collect::<Vec<_>>().join("\n");
         assert!(finding.contains(fix), "{cause} / {fix}: {output:?}");
+        let error = run(&exchange(settings), token.mint().as_bytes(), now()).unwrap_err();
+        let code = Reason::from(error).error_code().code();
         assert!(output.out.contains(&format!("the service answers {code}")), "{output:?}");
     }
 }

@@ -184,30 +184,26 @@ fn values_out_of_range_are_refused() {
 
 #[test]
 fn values_in_range_are_accepted() {
-    for (key, value) in [
-        ("listen", "[::1]:8001"),
-        ("listen", "0.0.0.0:8001"),
-        ("login.cookie", "__Host-login"),
-        ("login.algorithm", "HS256"),
-        ("login.leeway", "0s"),
-        ("login.leeway", "5m"),
-        ("login.max_lifetime", "1day"),
-        ("login.api_url", "https://login.xsolla.com"),
-        ("login.api_url", "https://login.example.com:8443"),
-        ("login.api_url", "http://127.0.0.1:8080"),
-        ("login.api_url", "http://[::1]:1"),
-        ("login.api_url", "http://localhost:8080"),
-        ("chat.lifetime", "7m"),
-        ("chat.lifetime", "1m 30s"),
-        ("chat.fallback_email_domain", "players.example.com"),
-        ("messaging.lifetime", "24h"),
-        ("messaging.lifetime", "1s"),
-        ("messaging.key_id", "act_5f~!"),
-        ("limits.drain", "0s"),
-        ("limits.header_bytes", "8192"),
-        ("log.level", "trace"),
+    for (key, accepted) in [
+        ("listen", vec!["[::1]:8001", "0.0.0.0:8001"]),
+        ("login.cookie", vec!["__Host-login"]),
+        ("login.algorithm", vec!["HS256"]),
+        ("login.leeway", vec!["0s", "5m"]),
+        ("login.max_lifetime", vec!["1day"]),
+        ("login.api_url", vec!["https://login.xsolla.com", "https://login.example.com:8443"]),
+        ("login.api_url", vec!["http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:8080"]),
+        ("chat.lifetime", vec!["7m", "1m 30s"]),
+        ("chat.fallback_email_domain", vec!["players.example.com"]),
+        ("messaging.lifetime", vec!["1s", "24h"]),
+        ("messaging.key_id", vec!["act_5f~!"]),
+        ("limits.drain", vec!["0s"]),
+        ("limits.header_bytes", vec!["8192"]),
+        ("log.level", vec!["trace"]),
     ] {
-        assert!(load(None, &usual(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat())).is_ok(), "{key}={value}");
+        for value in accepted {
+            let settings = usual(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+            assert!(load(None, &settings).is_ok(), "{key}={value}");
+        }
     }
 }
 
@@ -261,8 +257,8 @@ fn no_other_setting_may_have_the_value_of_a_secret() {
         ("messaging.name_from", format!("name,x{LOGIN_SECRET},email")),
     ] {
         let text = product_problems(&[(key, &value)]);
-        assert!(text.starts_with(&format!("{key} (")) && text.contains("has the value of login.secret ("), "{text}");
-        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("has the value of login.secret ("), "{text}");
+        assert!(text.lines().all(|line| line.starts_with(&format!("{key} ("))), "{text}");
     }
     let short =
         [("login.secret", "xsolla"), ("login.issuer", "https://login.xsolla.com"), ("allow_weak_secrets", "true")];

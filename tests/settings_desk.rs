@@ -59,41 +59,37 @@ fn an_api_is_configured_by_subdomain_or_base_url() {
 #[test]
 fn each_problem_is_reported_with_key_source_and_fix() {
     let url = "needs https, host and path, without query";
-    for (key, value, fix) in [
-        ("conversations.subdomain", "acme.zendesk.com", "give only acme"),
-        ("conversations.subdomain", "https://acme.zendesk.com", "give only acme"),
-        ("conversations.subdomain", "-acme", "give only acme"),
-        ("conversations.subdomain", "", "is empty"),
-        ("conversations.base_url", "http://acme.zendesk.com/sc", url),
-        ("conversations.base_url", "http://evil.localhost/sc", url),
-        ("conversations.base_url", "https://user:password@acme.zendesk.com/sc", url),
-        ("conversations.base_url", "https://acme.zendesk.com/sc?x=1", url),
-        ("conversations.base_url", "https://acme.zendesk.com/sc#x", url),
-        ("conversations.base_url", "https://acme.zendesk.com/../sc", url),
-        ("conversations.base_url", "https://acme.zendesk.com//sc", url),
-        ("conversations.base_url", "https://acme.zendesk.com/%2e%2e/sc", url),
-        ("conversations.base_url", "https://*.zendesk.com", url),
-        ("conversations.base_url", "acme.zendesk.com", url),
-        ("conversations.base_url", "ftp://acme.zendesk.com", url),
-        ("conversations.app_id", "a/b", "is not an id"),
-        ("conversations.key_id", "a:b", "is not an id"),
-        ("conversations.key_secret", "a b", "has white space, quotes or characters that no key has"),
-        ("conversations.key_secret", "a\n", "has white space"),
-        ("conversations.key_secret", "", "is empty"),
-        ("conversations.key_secret", "\"k3yS3cr3t\"", "has white space, quotes"),
-        ("conversations.key_secret", "“k3yS3cr3t”", "invisible or typographic character"),
-        ("conversations.key_secret", "${KEY_SECRET}", "is a reference"),
-        ("conversations.key_secret", "op://desk/zendesk/key", "is a reference"),
-        ("conversations.key_id", "short", "has the value of conversations.key_secret ("),
-        ("conversations.app_id", "SHORT", "has the value of conversations.key_secret ("),
-        ("conversations.brand_id", "\"brand\"", "has quotes"),
-        ("conversations.key_secret_file", "/no/such/file", "is set"),
-        ("conversations.ca_file", "/no/such/file", "names a file that"),
-        ("conversations.ca_file", "/dev/null", "is not a certificate"),
+    for (key, wrong, fix) in [
+        ("conversations.subdomain", vec!["acme.zendesk.com", "https://acme.zendesk.com", "-acme"], "give only acme"),
+        ("conversations.subdomain", vec![""], "is empty"),
+        ("conversations.base_url", vec!["http://acme.zendesk.com/sc", "http://evil.localhost/sc"], url),
+        ("conversations.base_url", vec!["https://user:password@acme.zendesk.com/sc", "https://*.zendesk.com"], url),
+        ("conversations.base_url", vec!["https://acme.zendesk.com/sc?x=1", "https://acme.zendesk.com/sc#x"], url),
+        ("conversations.base_url", vec!["https://acme.zendesk.com/../sc", "https://acme.zendesk.com//sc"], url),
+        ("conversations.base_url", vec!["https://acme.zendesk.com/%2e%2e/sc", "acme.zendesk.com"], url),
+        ("conversations.base_url", vec!["ftp://acme.zendesk.com"], url),
+        ("conversations.app_id", vec!["a/b"], "is not an id"),
+        ("conversations.key_id", vec!["a:b"], "is not an id"),
+        (
+            "conversations.key_secret",
+            vec!["a b", "a\n", "\"k3yS3cr3t\""],
+            "has white space, quotes or characters that no",
+        ),
+        ("conversations.key_secret", vec![""], "is empty"),
+        ("conversations.key_secret", vec!["“k3yS3cr3t”"], "invisible or typographic character"),
+        ("conversations.key_secret", vec!["${KEY_SECRET}", "op://desk/zendesk/key"], "is a reference"),
+        ("conversations.key_id", vec!["short"], "has the value of conversations.key_secret ("),
+        ("conversations.app_id", vec!["SHORT"], "has the value of conversations.key_secret ("),
+        ("conversations.brand_id", vec!["\"brand\""], "has quotes"),
+        ("conversations.key_secret_file", vec!["/no/such/file"], "is set"),
+        ("conversations.ca_file", vec!["/no/such/file"], "names a file that"),
+        ("conversations.ca_file", vec!["/dev/null"], "is not a certificate"),
     ] {
-        let error = conversations(&[(key, value)]).expect_err(value).to_string();
-        assert!(error.starts_with("conversations.") && error.contains(fix), "{key}={value}: {error}");
-        assert!(error.lines().count() == 1 && !error.contains("password"), "{error}");
+        for value in wrong {
+            let error = conversations(&[(key, value)]).expect_err(value).to_string();
+            assert!(error.starts_with("conversations.") && error.contains(fix), "{key}={value}: {error}");
+            assert!(error.lines().count() == 1 && !error.contains("password"), "{error}");
+        }
     }
     let both =
         conversations(&[("conversations.base_url", "https://api.smooch.io"), ("conversations.subdomain", "acme")]);
