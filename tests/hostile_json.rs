@@ -13,10 +13,9 @@ use crate::app::App;
 use crate::conflict::run;
 use crate::demo::{demo, post, shop};
 use crate::desk_api::{DeskApi, EMAIL, Step};
-use crate::harness::{
-    CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, LOGIN_SECRET, MESSAGING_SECRET, SUPPORT_SDK_SECRET, output,
-};
+use crate::harness::{KEY_ID, LOGIN_SECRET, output};
 use crate::inspect::{LOGIN, inspect};
+use crate::inspect_issued::SECRETS;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{HEADER, LoginToken, now, sign};
 use crate::properties::check;
@@ -62,33 +61,25 @@ fn disguised(text: &str) -> Value {
     json!({RAW: Value::from(text).to_string()})
 }
 
-/// What `inspect` judges a token as, the setting with the secret, and the secret.
-const KINDS: [(&str, &str, &str); 5] = [
-    ("login", "login.secret", LOGIN_SECRET),
-    ("chat", "chat.secret", CHAT_SECRET),
-    ("messaging", "messaging.secret", MESSAGING_SECRET),
-    ("help-center", "help_center.secret", HELP_CENTER_SECRET),
-    ("support-sdk", "support_sdk.secret", SUPPORT_SDK_SECRET),
-];
-
 #[test]
 fn inspect_refuses_hostile_json() {
+    let login = |arguments, verdict: &str| (arguments, "login.secret", LOGIN_SECRET, verdict.to_owned());
+    let kinds = [login(vec![], "Refused as a login token"), login(vec!["--json"], "\"refused\"")];
+    let products = SECRETS.map(|(product, key, secret)| {
+        (vec!["--zendesk", product], key, secret, format!("Refused as a {product} token"))
+    });
     // In base64url, two of them in one token fill the 1 MiB that `inspect` reads.
     for value in hostile((1 << 20) * 3 / 8 - AROUND) {
-        for (kind, key, secret) in KINDS {
+        for (arguments, key, secret, verdict) in kinds.iter().chain(&products) {
             for input in [
                 value.clone(),
                 format!("{{\"token\":{value},\"jwt\":{value}}}"),
                 sign(&value, &format!("{{\"x\":{value}}}"), secret.as_bytes()),
                 sign(HEADER, &format!("{{\"exp\":1,\"x\":{value}}}"), secret.as_bytes()),
             ] {
-                let arguments = if kind == "login" { &[][..] } else { &["--zendesk", kind] };
                 let output = inspect(arguments, &[(key, secret)], &input);
-                assert_eq!((output.status, output.err.as_str()), (Some(1), ""), "{kind}");
-                assert!(output.out.contains(&format!("Refused as a {kind} token")), "{kind}");
-                let output = inspect(&[arguments, &["--json"]].concat(), &[(key, secret)], &input);
-                assert_eq!((output.status, output.err.as_str()), (Some(1), ""), "{kind}");
-                assert!(output.out.contains("\"refused\""), "{kind}");
+                assert_eq!((output.status, output.err.as_str()), (Some(1), ""), "{arguments:?}");
+                assert!(output.out.contains(verdict), "{arguments:?}");
             }
         }
     }
@@ -97,7 +88,7 @@ fn inspect_refuses_hostile_json() {
 #[test]
 fn inspect_does_not_read_an_object_as_a_string() {
     let email = disguised("jane@example.com");
-    for (product, key, secret) in &KINDS[1..] {
+    for (product, key, secret) in SECRETS {
         let claims = json!({
             "name": "Jane", "email": email, "external_id": "82cd", "jti": "7f3c", "scope": "user",
             "iat": now(), "exp": now() + 300,

@@ -7,7 +7,8 @@ use crate::harness::{CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, MESSAGING_SECRET, 
 use crate::inspect::{LOGIN, inspect};
 use crate::login_tokens::{EMAIL, HEADER, LoginToken, SUB, now, sign};
 
-const SECRETS: [(&str, &str, &str); 4] = [
+/// Each product, the setting with its secret, and the secret.
+pub const SECRETS: [(&str, &str, &str); 4] = [
     ("chat", "chat.secret", CHAT_SECRET),
     ("messaging", "messaging.secret", MESSAGING_SECRET),
     ("help-center", "help_center.secret", HELP_CENTER_SECRET),

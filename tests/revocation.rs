@@ -198,7 +198,7 @@ fn an_unexpected_answer_means_unavailable_and_not_refused() {
     let answer = |status: u16, body: &str| Reply::Answer(status, body.to_owned());
     let odd_code = r#"{"error":{"code":"\u001b[31m jane@example.com","description":""}}"#;
     let refusals = [answer(400, REVOKED), answer(403, REVOKED), answer(404, REVOKED), answer(422, odd_code)];
-    let no_refusals = [
+    let odd_bodies = [
         "",
         "<html>",
         r#"{"error":"no"}"#,
@@ -216,7 +216,7 @@ fn an_unexpected_answer_means_unavailable_and_not_refused() {
         Reply::Late(Duration::from_mins(1), 204, String::new()),
     ];
     let refused = refusals.into_iter().map(|reply| (reply, invalid));
-    let failed = no_refusals.into_iter().chain(failures).chain(others).map(|reply| (reply, unavailable));
+    let failed = odd_bodies.into_iter().chain(failures).chain(others).map(|reply| (reply, unavailable));
     for (number, (reply, refusal)) in refused.chain(failed).enumerate() {
         api.reply(VALIDATE_PATH, reply);
         let answer = ask(&server, &fresh(number));
