@@ -199,7 +199,9 @@ mod tests {
         for (name, inputs) in corpus() {
             assert!(MANIFEST.contains(&format!("name = \"{name}\"\n")), "{name} is not a fuzzer");
             assert!(inputs.len() >= 5, "{name}");
-            inputs.iter().for_each(|input| of(name)(input));
+            for input in &inputs {
+                of(name)(input);
+            }
         }
     }
 

@@ -319,9 +319,9 @@ fn no_code_parses_into_serde_json_value() {
         // The names used from the library: a path, or a list of imports.
         for (at, _) in code.match_indices("serde_json") {
             let named = code[at..].split([';', '(', '<', '>', '=', '?']).next().unwrap();
-            let mut names = named.split(|c: char| !c.is_alphanumeric() && !"_*!".contains(c));
+            let mut parts = named.split(|c: char| !c.is_alphanumeric() && !"_*!".contains(c));
             let banned = ["Value", "Map", "RawValue", "value", "json", "json!", "to_value", "from_value", "as", "*"];
-            let found = names.find(|name| banned.contains(name));
+            let found = parts.find(|part| banned.contains(part));
             assert_eq!(found, None, "{}: {named}; use a typed struct or login::json::Json", path.display());
         }
     }

@@ -152,7 +152,7 @@ fn requests_with_an_unknown_kid_wait_for_one_fetch_while_others_go_on() {
     let api = LoginApi::start();
     let server = ready(&api, &[]);
     api.reply(&keys_path(), Reply::Late(Duration::from_secs(4), 200, fixture("rotated.json")));
-    let waiting: Vec<_> = (0..20).map(|_| request(&server, &token("key_c")).start()).collect();
+    let waiting: Vec<_> = (0..20).map(|_| request(&server, token("key_c")).start()).collect();
     until("asked", || api.asked(&keys_path()) == 2);
     assert_eq!(ask(&server, &token("key_a")).status, 200);
     assert!(!waiting.iter().any(JoinHandle::is_finished), "a known key waits for nothing");
