@@ -95,7 +95,7 @@ fn take_turns(load: &Load, bare: &Server, ours: &Server) -> Vec<(Measured, Measu
 
 /// The textbook server logs each request, as the examples of its packages do. Also measures it without these log lines.
 fn compare_cpu(load: &Load) {
-    for (level, aim) in [("warn", 2.4), ("info", 3.0)] {
+    for (level, target) in [("warn", 2.4), ("info", 3.0)] {
         let ours = Server::ours(level);
         let all = [&Server::bare(load), &Server::textbook("info"), &Server::textbook("warn"), &ours];
         let names = ["bare axum", "textbook", "textbook, silent", &format!("ours, {level}")];
@@ -107,7 +107,7 @@ fn compare_cpu(load: &Load) {
         let [of_textbook, of_silent] =
             [1, 2].map(|other| median(turns.iter().map(|turn| turn[3].cpu / turn[other].cpu)));
         println!("  ours is {of_textbook:.2} of the textbook server, {of_silent:.2} of the silent one");
-        println!("  target: at most {aim} times the bare server, {OF_TEXTBOOK} of the textbook server");
+        println!("  target: at most {target} times the bare server, {OF_TEXTBOOK} of the textbook server");
         println!("  ours uses {:.1} MiB, was ready in {:?}", ours.resident_mib(), ours.ready_in);
     }
 }
@@ -115,7 +115,7 @@ fn compare_cpu(load: &Load) {
 /// Compares the slowest requests (p99) with many connections.
 fn compare_crowd(load: &Load) {
     let turns = take_turns(load, &Server::bare(load), &Server::ours("warn"));
-    print_both(&format!("ours of {}", load.connections), &turns, |measured| measured.p99);
+    print_both(&format!("ours, {} open", load.connections), &turns, |measured| measured.p99);
     println!("  ratio of the two p99; target: at most 1.5");
 }
 
@@ -132,8 +132,8 @@ fn measure_idle(load: &Load) {
     }
 }
 
-/// Compares the cost of a request after ten million requests with the cost after ten thousand. Both in relation to the bare
-/// server, since the machine's own speed changes.
+/// Compares the cost of a request after ten million requests with the cost after ten thousand. Both are ratios to the bare
+/// server's cost, since the machine's own speed changes.
 fn measure_length(load: &Load) {
     let (bare, ours) = (Server::bare(load), Server::ours("info"));
     let send = |server, requests| Load { time: Duration::MAX, requests: Some(requests), ..load.clone() }.run(server);
@@ -150,7 +150,7 @@ fn measure_length(load: &Load) {
     );
 }
 
-/// Compares the same server with and without a reload every 100 ms. Every answer must be a token.
+/// Compares the same server with and without a reload every 100 ms. Every response must have status 200.
 fn compare_reloads(load: &Load) {
     let server = Server::ours("warn");
     let turns: Vec<(Measured, Measured)> = (0..TURNS)

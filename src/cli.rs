@@ -37,8 +37,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// Settings file (TOML); the environment variable `ZENDESK_TOKEN_CONFIG` can name it too
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help = "Settings file (TOML) [env: ZENDESK_TOKEN_CONFIG]")]
     config: Option<PathBuf>,
 }
 
@@ -51,7 +50,7 @@ enum Command {
     #[cfg(feature = "demo")]
     #[command(after_help = demo::AFTER_HELP)]
     Demo(demo::Arguments),
-    /// Check the settings and show what would run; exit status 0, 2 for wrong settings, 1 if --online finds a problem
+    /// Check the settings and show what would run; exit status 0 good, 2 wrong settings, 1 --online found a problem
     #[command(after_long_help = settings_help())]
     Check(check::Arguments),
     /// Explain the token on standard input: its content, whether it is valid, and if not, why
@@ -149,7 +148,7 @@ fn first_steps() -> String {
         (true, "serve --config FILE       run the service"),
         (true, "inspect --config FILE     explain a login token or a Zendesk token"),
         (cfg!(feature = "desk"), "conflict --help           fix a player's chat that ends in a 409"),
-        (true, "serve --help              list every setting, with its default and environment variable"),
+        (true, "serve --help              list every setting with its default and environment variable"),
     ];
     let steps = steps.into_iter().filter(|(is_built, _)| *is_built);
     steps.fold("First steps:".to_owned(), |text, (_, step)| text + "\n  zendesk-token " + step)

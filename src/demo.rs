@@ -18,13 +18,13 @@ use aws_lc_rs::rand;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use crate::app::{Sockets, bind, listen, serve};
 use crate::config::Config;
 use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
 use crate::http::token::path;
-use crate::server::service::{Sockets, bind, listen, serve};
 use crate::telemetry;
 
 use players::{Kind, LoginSecrets, jane};
@@ -49,8 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// Serve the shop and the service as two sites, to see the effect of `SameSite`
-    #[arg(long)]
+    #[arg(long, help = "Serve the shop and the service as two sites, to see the effect of SameSite")]
     cross_site: bool,
 
     /// Verify pasted login tokens with the secret of a real login project

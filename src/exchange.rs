@@ -19,7 +19,7 @@ use crate::zendesk::{IssueError, Zendesk};
 /// The whole use case: a login token in, a Zendesk token out.
 pub struct Exchange {
     login_cookie: String,
-    takes_bearer: bool,
+    accepts_bearer: bool,
     verifier: LoginVerifier,
     zendesk: Zendesk,
 }
@@ -47,7 +47,7 @@ pub enum ExchangeError {
     /// The login gives no identity for Zendesk. With the key that verified the login.
     #[error("{0}")]
     Identify(IdentityError, VerifiedBy),
-    /// The product gets no token for the player. With the key that verified the login.
+    /// The identity gets no token of the product. With the key that verified the login.
     #[error("{0}")]
     Issue(IssueError, VerifiedBy),
 }
@@ -74,14 +74,14 @@ impl ExchangeError {
 }
 
 impl Exchange {
-    /// Builds keys and rules from the settings. Keeps what `old` has cached of the login side if the settings are the same.
+    /// Builds keys and rules from the settings. Keeps the login side's caches of `old` if their settings are the same.
     ///
     /// # Errors
     /// See [`BuildError`].
     pub fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, BuildError> {
         Ok(Self {
             login_cookie: config.login.cookie.clone(),
-            takes_bearer: config.login.bearer,
+            accepts_bearer: config.login.bearer,
             verifier: LoginVerifier::new(config, metrics, old.map(|old| &old.verifier))?,
             zendesk: Zendesk::new(&config.products)?,
         })
@@ -93,8 +93,8 @@ impl Exchange {
     }
 
     /// Whether `Authorization: Bearer` is accepted.
-    pub(crate) const fn takes_bearer(&self) -> bool {
-        self.takes_bearer
+    pub(crate) const fn accepts_bearer(&self) -> bool {
+        self.accepts_bearer
     }
 
     /// Whether there are login keys of any age. Published keys must be fetched first.

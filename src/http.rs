@@ -43,7 +43,7 @@ pub use state::AppState;
 fn router(state: Arc<AppState>) -> Router {
     let checks = |rate_limit| from_fn_with_state((Arc::clone(&state), rate_limit), check_token_request);
     let pages = with_middleware(page_routes().into(), origin::cors(&state), checks(state.rate_limit.clone()), &state);
-    // No CORS: pages have no reason to call this route. No rate limit: Zendesk's servers ask for all players.
+    // No CORS: pages have no reason to call this route. No rate limit: Zendesk's servers call it for all players.
     let servers = support_sdk_middleware(server_routes().into());
     let servers = with_middleware(servers, CorsLayer::new(), checks(None), &state);
     // The fallback is here, without checks, so that a request for an unknown path does not count for the rate limit.

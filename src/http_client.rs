@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
 
-/// How long an idle connection is kept: shorter than servers keep it, so that none is closed during a call.
+/// How long an idle connection is kept. Servers keep it longer, so that they do not close it during a call.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// The CA bundle has no certificate, or one that can't be read.
 pub(crate) struct InvalidCaBundle;
 
-/// Why a call gave no answer. Quotes nothing of the request.
+/// Why a call gave no answer. Never quotes the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallError {
     /// No connection, or it broke.
     Unreachable,
-    /// The TLS handshake failed, mostly because of the certificate.
+    /// The TLS handshake failed, usually because of the certificate.
     Untrusted,
     /// No complete answer in time.
     TimedOut,
@@ -27,7 +27,7 @@ pub enum CallError {
     Broken,
 }
 
-/// The CA certificates of a file's text (PEM), or else the public ones, which are part of the binary: the image has none.
+/// The CA certificates of a PEM file, or else the public ones. The binary has those, since the image has none.
 pub(crate) fn ca_bundle(pem: Option<&[u8]>) -> Result<Vec<Certificate>, InvalidCaBundle> {
     let certificates: Result<Vec<Certificate>, _> = match pem {
         Some(pem) => Certificate::from_pem_bundle(pem),

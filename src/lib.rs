@@ -20,6 +20,8 @@ pub mod http;
 
 pub mod server;
 
+mod app;
+
 mod terminal;
 
 #[cfg(feature = "desk")]

@@ -1,6 +1,6 @@
 //! Defines every metric of the service.
 //!
-//! The values of every label are a few constants of the code, never text from outside.
+//! The values of a label are a few constants, never text from outside.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,14 +14,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
-/// Upper bounds of the histogram's buckets, in seconds: an exchange takes about 10 µs, or up to seconds if it waits for the
-/// Login API.
+/// Upper bounds of the histogram's buckets, in seconds: an exchange takes about 10 µs, or seconds if it waits for the Login
+/// API.
 const BUCKETS: [f64; 18] = [
     0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
     2.0, 5.0,
 ];
 
-/// Name and value of each label; `'static`, so that no text from outside can be a value.
+/// Name and value of each label. `'static`, so that a value can't be text from outside.
 type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
 
 /// All metrics. Clones share their values.
@@ -31,9 +31,9 @@ pub struct Metrics {
     exchanges: Family<Labels<2>, Counter>,
     durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
     verifications: Family<Labels<1>, Counter>,
-    /// Absent while there are no keys.
+    /// Without a value until there are keys.
     key_age: Family<Labels<0>, Gauge<f64, AtomicU64>>,
-    /// Absent without TLS.
+    /// Without a value if TLS is off.
     certificate_expiry: Family<Labels<0>, Gauge>,
     requests_in_flight: Gauge,
     requests_not_found: Counter,
@@ -110,8 +110,8 @@ impl Metrics {
         }
     }
 
-    /// Creates the series of exchanges with the value 0, for these label values: no rate can be computed for the first
-    /// increase of a series that begins at 1.
+    /// Creates the series of exchanges for these label values, with the value 0. A series that began at 1 would hide its
+    /// first increase.
     pub fn init_exchanges(&self, products: &[&'static str], outcomes: &[&'static str], keys: &[&'static str]) {
         for product in products {
             drop(self.durations.get_or_create(&[("product", product)]));
@@ -124,7 +124,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a response to a request for a product's token, and the key that verified the login, if one did.
+    /// Counts a response to a request for a product's token and, if the login was verified, the key that verified it.
     pub(crate) fn count_exchange(
         &self,
         product: &'static str,

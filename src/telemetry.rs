@@ -45,11 +45,11 @@ impl FromStr for Format {
     }
 }
 
-/// Target of lines that are logged at any level, such as the address of a listener, which is unknown before with port 0.
+/// Target of lines that are logged at every level, such as a listener's address: with port 0 only the log shows it.
 pub(crate) const ALWAYS: &str = concat!(env!("CARGO_CRATE_NAME"), "::always");
 
-/// The log. Keep it until the end of the process: its drop waits until the last lines are written, unless the reader has
-/// stopped reading.
+/// The log. Keep it until the end of the process: when dropped, it waits until the last lines are written, unless the reader
+/// has stopped reading.
 pub struct Log {
     // Dropped in this order: the end of the export may log something.
     #[cfg(feature = "otlp")]
@@ -60,11 +60,10 @@ pub struct Log {
 /// Starts to write log lines of at least `level` to standard output and, with the feature `otlp`, to send spans as the `OTEL_`
 /// variables say. A second call changes nothing.
 ///
-/// Other crates log only from `warn` on: their lower levels may quote a request's secrets.
+/// Other crates log only warnings and errors: their lower levels may quote a request's secrets.
 #[must_use]
 pub fn start(format: Format, level: Level) -> Log {
     panic::set_hook(Box::new(report_panic));
-    // Without standard output there is no log.
     let stdout = io::stdout().as_fd().try_clone_to_owned().ok();
     let (lines, output) = stdout.map(|stdout| output::start(File::from(stdout))).unzip();
     let level = LevelFilter::from_level(level);

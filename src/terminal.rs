@@ -1,4 +1,4 @@
-//! Output of commands: printing, times in words, and untrusted text made safe for a terminal.
+//! Prints the output of commands: text, times and JSON, safe for a terminal.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -13,12 +13,12 @@ use crate::login::claims::MAX_TIMESTAMP;
 /// Exit status for wrong arguments or settings; clap uses the same for wrong arguments.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
-/// The arguments are valid, but an input or a value of theirs is not.
+/// The arguments have the right form, but a value or an input is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) &'static str);
 
-/// Runs a future to its end, without waiting for DNS lookups that it left behind: they can't be cancelled.
+/// Runs a future to its end. Does not wait for DNS lookups that it left running, since they can't be cancelled.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     let runtime = Runtime::new()?;
     let output = runtime.block_on(future);

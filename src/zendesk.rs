@@ -30,7 +30,7 @@ pub(crate) struct Issuer {
     claims: ClaimSet,
 }
 
-/// Why a player with an identity gets no token of a product.
+/// Why an identity gets no token of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum IssueError {
     /// Chat refuses accented characters in emails.
@@ -53,7 +53,7 @@ pub enum IssueError {
 impl Zendesk {
     /// Builds the issuers from the products' settings.
     pub(crate) fn new(products: &[Section]) -> Result<Self, SignError> {
-        // The library needs some 20 ms for its first random bytes. Done here, no request has to wait for them.
+        // The first random bytes take the library about 20 ms; here, no request waits for them.
         random_id()?;
         Ok(Self(products.iter().map(Issuer::new).collect()))
     }
@@ -74,7 +74,7 @@ impl Issuer {
         Self { key, identity: section.identity.clone(), claims: section.claims.clone() }
     }
 
-    /// What the product needs to know of a player.
+    /// How the product identifies a player.
     pub(crate) const fn identity_rule(&self) -> &IdentityRule {
         &self.identity
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const ORDER: &str =
-    "telemetry metrics http_client config login zendesk exchange http server terminal desk demo cli main";
+    "telemetry metrics http_client config login zendesk exchange http server app terminal desk demo cli main";
 
 /// All Rust files in a folder and its subfolders.
 fn sources(folder: &Path) -> Vec<PathBuf> {

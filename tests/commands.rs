@@ -71,7 +71,7 @@ fn check_says_who_can_set_and_read_the_login_cookie() {
         let result = output(&["check"], &usual(&[("login.cookie", name)]));
         let report = stdout(&result);
         assert!(
-            report.contains(&format!("The login cookie {name} can be set only by the shop's own host")),
+            report.contains(&format!("The login cookie \"{name}\" can be set only by the shop's own host")),
             "{report}"
         );
         assert!(report.contains(&format!("{name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax\n")));
@@ -81,7 +81,7 @@ fn check_says_who_can_set_and_read_the_login_cookie() {
     for name in ["token", "__Secure-token", "Host-token", "__host-token", "__HOST-token"] {
         let result = output(&["check"], &usual(&[("login.cookie", name)]));
         let report = stdout(&result);
-        assert!(report.contains(&format!("The login cookie {name} can be set by any subdomain")), "{report}");
+        assert!(report.contains(&format!("The login cookie \"{name}\" can be set by any subdomain")), "{report}");
         assert!(report.contains("Safer: login.cookie = \"__Host-token\"") && report.contains("Domain=example.com"));
     }
     let result = output(&["check"], &[("login.secret", LOGIN_SECRET), ("support_sdk.secret", CHAT_SECRET)]);

@@ -105,17 +105,17 @@ fn the_shop_is_only_below_a_random_path() {
     let login_token = LoginToken::valid().mint();
     assert_eq!(post(&shop, "sign-in", &format!("login_token={login_token}")).status, 303);
     server.get("/generate/token").cookie(&login_token).send();
-    assert!(get(&shop, "known").body.contains(&login_token) && get(&shop, "wire/chat").body.contains(&login_token));
+    assert!(get(&shop, "data").body.contains(&login_token) && get(&shop, "exchanges/chat").body.contains(&login_token));
 
     // The foreign origin is the shop's second listener, with the same page.
-    let foreign = get(&shop, "known").json()["foreign_origin"].as_str().unwrap().replace("http://", "");
+    let foreign = get(&shop, "data").json()["foreign_origin"].as_str().unwrap().replace("http://", "");
     let listeners = [shop.address, foreign.parse().unwrap(), server.public, server.admin];
     let key = shop.home.trim_matches('/');
     let homes =
         ["/", &other.home, &shop.home[..33], &format!("/{}/", &key[..31]), &format!("//{key}/"), &format!("/{key}x/")]
             .map(str::to_owned);
     for address in listeners {
-        for path in ["", "known", "wire/chat", "wire/chat?after=0", "sign-in", "sign-out", "zendesk", "service/down"] {
+        for path in ["", "data", "exchanges/chat?after=0", "sign-in", "sign-out", "zendesk", "service/down"] {
             for home in &homes {
                 for method in ["GET", "POST", "HEAD"] {
                     let request = Request::new(address, method, &format!("{home}{path}"));
@@ -129,7 +129,7 @@ fn the_shop_is_only_below_a_random_path() {
         }
     }
     // The path is in no link and not in the log.
-    for path in ["", "known"] {
+    for path in ["", "data"] {
         let answer = get(&shop, path);
         assert_eq!(answer.header("referrer-policy").as_deref(), Some("strict-origin"), "{path}");
         assert!(!answer.body.contains(key), "{path}");
@@ -156,7 +156,7 @@ fn the_shop_answers_only_its_own_page() {
     let shop = shop(&greeting);
     let (port, home) = (shop.address.port(), &shop.home);
     for host in [format!("evil.example:{port}"), format!("localhost:{port}"), "127.0.0.1".to_owned(), String::new()] {
-        for path in ["", "known", "wire/chat"] {
+        for path in ["", "data", "exchanges/chat"] {
             let request = format!("GET {home}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
             let answer = send(shop.address, request.as_bytes());
             assert_eq!((answer.status, answer.body.contains("secret")), (403, false), "{host} {path}");
@@ -172,7 +172,7 @@ fn the_shop_answers_only_its_own_page() {
             assert_eq!(bare().header("Origin", origin).body("name=x").send().status, 403, "{path} {origin}");
         }
     }
-    assert_eq!(get(&shop, "known").header("access-control-allow-origin"), None);
+    assert_eq!(get(&shop, "data").header("access-control-allow-origin"), None);
 }
 
 #[test]
@@ -189,10 +189,10 @@ fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
     let login_token = between(&cookie, "token=", ";");
     let response =
         server.get("/generate/token").cookie(login_token).header("Origin", format!("http://{}", shop.address)).send();
-    let known: Value = get(&shop, "known").json();
-    let secret = known["products"][0]["secret"].as_str().unwrap();
+    let data: Value = get(&shop, "data").json();
+    let secret = data["products"][0]["secret"].as_str().unwrap();
     assert_eq!(open(&response.token(), secret).1["email"], "kay@example.com");
-    let exchanges: Value = get(&shop, "wire/chat").json();
+    let exchanges: Value = get(&shop, "exchanges/chat").json();
     let [exchange] = &exchanges.as_array().unwrap()[..] else { panic!("{exchanges}") };
     assert!(exchange["request"].as_str().unwrap().starts_with("GET /generate/token HTTP/1.1\r\nHost: "));
     assert!(exchange["request"].as_str().unwrap().contains(&format!("Cookie: token={login_token}\r\n")));
@@ -201,13 +201,13 @@ fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
     let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["origin", "cookie", "verify", "identity", "sign"]);
     assert!(steps.iter().all(|step| step["refusal"].is_null() && step["microseconds"].as_f64().unwrap() >= 0.0));
-    assert_eq!(get(&shop, "wire/chat?after=1").json(), Value::Array(Vec::new()));
+    assert_eq!(get(&shop, "exchanges/chat?after=1").json(), Value::Array(Vec::new()));
 
     let expired = post(&shop, "sign-in", "name=Kay&email=&kind=expired&next=javascript:alert(1)");
     assert_eq!(expired.header("location"), Some(format!("http://{}{}#", shop.address, shop.home)));
     let cookie = expired.header("set-cookie").unwrap();
     assert_eq!(server.get("/generate/token").cookie(between(&cookie, "token=", ";")).send().refusal(), "401 00-01");
-    let exchanges: Value = get(&shop, "wire/chat?after=1").json();
+    let exchanges: Value = get(&shop, "exchanges/chat?after=1").json();
     let last = exchanges[0]["steps"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["name"], &last["refusal"]), (&"verify".into(), &"00-01".into()));
 }
@@ -232,8 +232,8 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
         demo_with(&["--login-secret-file", file.to_str().unwrap(), "--origin", "https://shop.example.com"]);
     let shop = shop(&greeting);
     assert!(!greeting.contains("eyJ") && !greeting.contains(LOGIN_SECRET), "{greeting}");
-    let known = get(&shop, "known");
-    assert_eq!((&known.json()["can_mint"], known.body.contains(LOGIN_SECRET)), (&false.into(), false));
+    let data = get(&shop, "data");
+    assert_eq!((&data.json()["can_mint"], data.body.contains(LOGIN_SECRET)), (&false.into(), false));
     for (form, problem) in [
         ("name=Jane+Doe&email=jane%40example.com".to_owned(), "the form has no login token; paste one"),
         (
@@ -245,7 +245,7 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
     ] {
         let refused = post(&shop, "sign-in", &form);
         assert_eq!((refused.status, refused.header("set-cookie")), (303, None), "{form}");
-        let shown = get(&shop, "known").json()["session"]["problem"].as_str().unwrap().to_owned();
+        let shown = get(&shop, "data").json()["session"]["problem"].as_str().unwrap().to_owned();
         assert!(shown.starts_with(problem), "{shown}");
     }
     let token = LoginToken::valid().mint();
@@ -275,7 +275,7 @@ fn cross_site_gives_shop_and_service_different_hosts() {
 #[test]
 fn serve_has_no_routes_of_the_demo() {
     let server = Server::with_all_products(&[]);
-    for path in ["/", "/known", "/sign-in", "/sign-out", "/wire/chat", "/zendesk", "/service/down", "/service/up"] {
+    for path in ["/", "/data", "/sign-in", "/sign-out", "/exchanges/chat", "/zendesk", "/service/down", "/service/up"] {
         for method in ["GET", "POST"] {
             assert_eq!(server.request(method, path).body("name=x").send().refusal(), "404 00-08", "{method} {path}");
             assert_eq!(Request::new(server.admin, method, path).send().status, 404, "{method} {path}");
@@ -287,7 +287,7 @@ fn serve_has_no_routes_of_the_demo() {
 fn too_many_connections_are_closed_and_the_demo_goes_on() {
     let (server, greeting) = demo();
     let held: Vec<_> = (0..200).map(|_| crate::client::connect(server.public)).collect();
-    assert_eq!(get(&shop(&greeting), "known").status, 200);
+    assert_eq!(get(&shop(&greeting), "data").status, 200);
     drop(held);
     crate::published_keys::until("there again", || server.get("/generate/token").send().status == 401);
 }

@@ -188,7 +188,7 @@ fn rs256_keys_and_revocation_come_from_the_login_api() {
     let (hs256_token, rs256_token) = (LoginToken::valid().mint(), fixture("accepted/key_a.jwt"));
     let unknown = fixture("refused/kid_unknown.jwt");
     for (settings, token, status, expected) in [
-        (&rs256[..], &rs256_token, 0, "the published key of the login project that its kid names"),
+        (&rs256[..], &rs256_token, 0, "the login project's published key that the token's kid names"),
         (&rs256, &hs256_token, 1, "HS256, but login.algorithm is RS256"),
         (&LOGIN, &rs256_token, 1, "RS256, but login.algorithm is HS256"),
         (&rs256, &unknown, 1, "header kid names a key that the login project does not publish"),

@@ -66,9 +66,9 @@ fn text_copied_around_a_token_is_removed() {
 fn a_token_is_found_in_header_lines_and_curl_commands() {
     let token = LoginToken::valid().mint();
     let (head, tail) = token.split_at(token.len() / 2);
-    let cookies: &[&str] = &["the other cookies of the line"];
+    let cookies: &[&str] = &["the rest of the cookie line"];
     let split: &[&str] = &["the names of a split cookie (.0, .1)"];
-    let curl: &[&str] = &["the curl command", "the other cookies of the line"];
+    let curl: &[&str] = &["the curl command", "the rest of the cookie line"];
     for (text, layers) in [
         (format!("Cookie: a=b&c; token={token}; c=d"), cookies),
         (format!("a=b; token={token}"), cookies),

@@ -39,9 +39,9 @@ fn a_set_without_a_usable_key_or_with_a_repeated_kid_is_refused() {
     for (text, error) in [
         (fixture("kid_twice.json"), KeySetError::KidTwice),
         (fixture("kid_twice_in_another_kind.json"), KeySetError::KidTwice),
-        (fixture("nothing_fit.json"), KeySetError::NoneFit(8)),
-        ("[]".to_owned(), KeySetError::NoneFit(0)),
-        (r#"{"keys":[]}"#.to_owned(), KeySetError::NoneFit(0)),
+        (fixture("nothing_fit.json"), KeySetError::NoUsableKey(8)),
+        ("[]".to_owned(), KeySetError::NoUsableKey(0)),
+        (r#"{"keys":[]}"#.to_owned(), KeySetError::NoUsableKey(0)),
     ] {
         assert_eq!(KeySet::read(text.as_bytes()).err(), Some(error), "{text}");
     }

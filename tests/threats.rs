@@ -7,7 +7,7 @@ use std::path::Path;
 /// A threat, and the tests that show what happens.
 const THREATS: [(&str, &[&str]); 42] = [
     (
-        "another algorithm than the configured one, `none` in any spelling, or no algorithm",
+        "an algorithm other than the configured one, `none` in any spelling, or no algorithm",
         &[
             "every_algorithm_but_the_configured_one_is_refused_under_any_secret",
             "every_refused_fixture_is_refused_with_the_code_in_its_name",
@@ -19,15 +19,18 @@ const THREATS: [(&str, &[&str]); 42] = [
         "`crit`, `b64`, `zip`, `enc` in the header",
         &["header_members_that_change_the_meaning_are_refused_with_any_value"],
     ),
-    ("`jku`, `x5u`, `jwk`, `x5c`: keys that a token brings along", &["keys_in_a_token_are_never_fetched_or_used"]),
+    (
+        "`jku`, `x5u`, `jwk`, `x5c`: keys that the token itself contains or names",
+        &["keys_in_a_token_are_never_fetched_or_used"],
+    ),
     ("a `kid` that is a path, SQL, a number or very long", &["every_refused_rs256_fixture_is_refused"]),
     (
-        "the same JSON member twice, also by an escape in its name, also in claims that are not used",
+        "the same JSON member twice, also with an escape in its name, also in unused claims",
         &["a_repeated_member_is_refused_at_any_depth_and_in_any_spelling"],
     ),
     ("a payload that is not an object", &["every_refused_fixture_is_refused_with_the_code_in_its_name"]),
     (
-        "`exp`, `iat` or `nbf` missing, of another type, negative or beyond the year 9999",
+        "`exp`, `iat` or `nbf` missing, of another type, negative or after the year 9999",
         &[
             "a_claim_that_is_not_a_time_is_refused_before_any_arithmetic",
             "a_fraction_of_a_time_rounds_down",
@@ -42,15 +45,15 @@ const THREATS: [(&str, &[&str]); 42] = [
     ("another issuer or login project, missing or in a list", &["issuer_and_project_are_checked_when_they_are_set"]),
     ("an audience, which real tokens have", &["an_audience_is_not_checked"]),
     (
-        "padding, spaces, the other alphabet or spare bits in base64url",
+        "padding, spaces, the wrong alphabet or extra bits in base64url",
         &["base64url_is_read_strictly", "every_hmac_vector_gets_the_verdict_of_its_label_except_four_wrong_labels"],
     ),
     (
-        "other serializations, huge tokens, endless dots, deep nesting",
+        "other serializations, huge tokens, thousands of dots, deep nesting",
         &["huge_tokens_are_refused_before_they_are_read", "every_refused_fixture_is_refused_with_the_code_in_its_name"],
     ),
     (
-        "control characters, line breaks, two `@`, kilobytes in `sub`, `email` or `name`",
+        "control characters, line breaks, two `@`, kilobytes of text in `sub`, `email` or `name`",
         &["every_issued_token_keeps_its_products_rules_for_any_login_claims"],
     ),
     (
@@ -105,7 +108,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "escapes and line breaks on their way into the log",
+        "escape sequences and line breaks that would get into the log",
         &["text_from_outside_is_named_only_when_it_is_what_it_should_be"],
     ),
     (
@@ -119,7 +122,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "invented key ids, an API that is slow, huge, wrong or redirecting",
+        "invented key ids; a Login API that is slow or wrong, redirects, or sends huge responses",
         &[
             "unknown_kids_cause_one_fetch_in_each_cooldown",
             "an_answer_that_is_not_a_key_set_keeps_the_old_keys",
@@ -137,7 +140,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a value that others can read, or that somebody invented, as a secret: a token, a URL, a path, an unreplaced reference, a modulus",
+        "a secret that others can read or that a person invented: a token, a URL, a path, an unreplaced reference, a modulus",
         &[
             "what_others_can_read_is_not_a_secret",
             "a_path_or_url_is_not_a_secret",
@@ -164,7 +167,7 @@ const THREATS: [(&str, &[&str]); 42] = [
     ),
     ("a core dump, which would contain the secrets", &["no_command_leaves_its_secrets_in_a_core_dump"]),
     (
-        "an email that disguises its domain, or one of the domain for invented emails",
+        "an email that disguises its domain, or has a `fallback_email_domain`",
         &[
             "nobody_claims_an_email_that_is_made_up_for_another",
             "an_email_is_a_hint_that_is_trimmed_or_left_out_and_never_costs_the_player_the_token",
@@ -172,7 +175,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "a name that shows nothing, changes the writing direction, or hides an email while emails are withheld",
+        "a name that is invisible, changes the writing direction, or contains an email with `messaging.email = \"omit\"`",
         &[
             "what_nobody_sees_and_what_turns_the_line_is_taken_out_of_a_name",
             "a_name_that_shows_nothing_is_passed_over",
@@ -199,7 +202,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &["a_revoked_login_is_skipped_when_the_same_player_has_a_valid_one"],
     ),
     (
-        "an image, a script tag or a frame of a foreign page that asks for a token",
+        "an image, a script tag or a frame of a foreign page that requests a token",
         &[
             "what_a_page_embeds_gets_no_token_and_what_a_person_opens_does",
             "preflights_documents_refused_origins_images_and_zendesks_servers_are_not_counted",
@@ -213,7 +216,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         ],
     ),
     (
-        "bodies in tiny chunks, or slow ones from the address that Zendesk's calls come from",
+        "bodies in tiny chunks, or slow bodies from the addresses of Zendesk's servers",
         &[
             "a_body_in_tiny_chunks_is_bounded_on_the_wire",
             "slow_bodies_do_not_starve_zendesk_behind_the_same_address",
@@ -225,7 +228,7 @@ const THREATS: [(&str, &[&str]); 42] = [
         &["a_login_token_is_taken_as_apps_get_it_wrong", "what_is_no_login_token_is_malformed_and_the_log_says_how"],
     ),
     (
-        "the demo's page from another site or by another host name, and the demo elsewhere than on loopback",
+        "the demo's page opened from another site or by another host name; the demo on an address other than loopback",
         &[
             "the_shop_answers_only_its_own_page",
             "the_shop_is_only_below_a_random_path",
@@ -272,6 +275,6 @@ fn every_threat_has_tests_that_exist() {
 fn the_security_page_has_the_same_threats() {
     let page = read("docs/security.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
-    let documented: Vec<&str> = rows.filter(|row| !row.starts_with("What")).collect();
+    let documented: Vec<&str> = rows.filter(|row| !row.starts_with("Attack or")).collect();
     assert_eq!(documented, THREATS.map(|(threat, _)| threat));
 }

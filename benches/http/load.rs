@@ -16,7 +16,7 @@ use crate::servers::{LOGIN_SECRET, Server};
 pub struct Load {
     pub request: Vec<u8>,
     pub connections: usize,
-    /// The turn ends after this time, or after this number of requests.
+    /// A turn ends after this time, or after `requests`.
     pub time: Duration,
     pub requests: Option<u64>,
 }
@@ -53,9 +53,8 @@ impl Load {
         }
     }
 
-    /// One thread: writes on all its connections, reads from all, and repeats. It reads in reverse order: in the same order it
-    /// would sleep before each answer of a server slower than itself, and the server's CPU time would include waking it for
-    /// each answer. A server faster than its client would not pay for that.
+    /// One thread: writes to all its connections, reads from all in reverse order, and repeats. If it read in the same order, it
+    /// would sleep before each response of a slow server, and that server, but not a fast one, would spend CPU time to wake it.
     fn client(&self, address: SocketAddr, connections: usize) -> Vec<f64> {
         let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(address)).collect();
         let (mut latencies, mut buffer) = (Vec::new(), [0; 4096]);

@@ -27,7 +27,7 @@ pub const CHAT_SECRET: &str = "9b1d7e5c3a2f4860b7c9d0e1f2a3b4c5d6e7f8091a2b3c4d5
 /// The only allowed origin.
 pub const SHOP: &str = "https://shop.example.com";
 
-/// Clock ticks of `/proc/PID/stat` in a second (`proc_pid_stat(5)`; 100 on every Linux Rust runs on).
+/// Clock ticks in a second, for `/proc/PID/stat` (`proc_pid_stat(5)`; 100 on every Linux that Rust supports).
 const TICKS: f64 = 100.0;
 
 /// A server process; killed when dropped.
@@ -119,8 +119,8 @@ impl Drop for Server {
     }
 }
 
-/// A program on the first half of the processors; the load has the other half. On shared processors the client would interrupt
-/// the server with each answer, and the server's CPU time would include the context switches.
+/// Runs a program on the first half of the processors; the load has the other half. On shared processors the client would
+/// interrupt the server at each response, and the server's CPU time would include the context switches.
 fn on_its_processors(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("/usr/bin/taskset");
     command.args(["--cpu-list", &format!("0-{}", processors() / 2 - 1)]).arg(program);

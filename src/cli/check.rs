@@ -12,11 +12,11 @@ use crate::config::problem::Source;
 use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, environment};
 use crate::exchange::Exchange;
-use crate::http::token::{now, path};
+use crate::http::token::path;
 use crate::http::{health, openapi, script};
 use crate::http_client::CallError;
-use crate::login::Timestamp;
-use crate::login::api::{ApiError, LoginApi};
+use crate::login::api::{LoginApi, LoginApiError};
+use crate::login::{Timestamp, now};
 use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 
@@ -43,7 +43,7 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
     let api = LoginApi::new(&login.api)?;
     let answer = block_on(async {
         let revocation = match login.revocation_cache {
-            // The API should refuse an empty token; in which way does not matter.
+            // The API refuses an empty token; any answer shows that it can be asked.
             Some(_) => match api.validate("").await {
                 Ok(_) => "\n  answers revocation checks".to_owned(),
                 Err(error) => format!("\n  revocation check of an empty token: {error}"),
@@ -63,7 +63,7 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
         Ok((text + &revocation, clock))
     })?;
     let (text, api_clock) =
-        answer.map_err(|error: ApiError| anyhow!("login.api_url: {error}; {}", fix(error, &login.api.url)))?;
+        answer.map_err(|error: LoginApiError| anyhow!("login.api_url: {error}; {}", fix(error, &login.api.url)))?;
     let skew = api_clock.map(|clock| clock.skew(now()));
     writeln!(io::stdout(), "\nLogin API {}\n  {text}\n  {}", login.api.url, clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
@@ -74,22 +74,22 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fix(error: ApiError, url: &str) -> String {
+fn fix(error: LoginApiError, url: &str) -> String {
     match error {
-        ApiError::Call(CallError::Unreachable | CallError::TimedOut) => {
+        LoginApiError::Call(CallError::Unreachable | CallError::TimedOut) => {
             format!("check that this machine can reach {url} (DNS, firewall)")
         }
-        ApiError::Call(CallError::Untrusted) => {
+        LoginApiError::Call(CallError::Untrusted) => {
             format!("check that {url} is the Login API, and that login.ca_file has the CA of its certificate")
         }
-        ApiError::Status(404) => {
+        LoginApiError::Status(404) => {
             "check that login.project_id is the id of a login project that signs with RS256".to_owned()
         }
-        ApiError::Status(500..) => format!("{url} has a server error; try again later"),
-        ApiError::Status(_) | ApiError::Call(CallError::TooLarge | CallError::Broken) => {
+        LoginApiError::Status(500..) => format!("{url} has a server error; try again later"),
+        LoginApiError::Status(_) | LoginApiError::Call(CallError::TooLarge | CallError::Broken) => {
             format!("check that {url} is the Login API")
         }
-        ApiError::KeySet(_) => "check which keys the login project publishes".to_owned(),
+        LoginApiError::KeySet(_) => "check which keys the login project publishes".to_owned(),
     }
 }
 
@@ -107,7 +107,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
     let mut text = String::from("Settings\n");
     let (unset, set): (Vec<_>, Vec<_>) = config.effective.iter().partition(|setting| setting.source == Source::Missing);
     for Effective { key, value, source } in set {
-        writeln!(text, "  {key:<28} {value:<32} ({source})")?;
+        writeln!(text, "  {key:<29} {value:<32} ({source})")?;
     }
     let unset: Vec<&str> = unset.iter().map(|setting| setting.key).collect();
     writeln!(text, "  not set: {}\n", unset.join(", "))?;
@@ -156,18 +156,18 @@ Make the login project require a confirmed email; otherwise a person who signs u
 ";
 
 const BEARER: &str = "\
-Apps, and pages whose login cookie can't reach the service, may send the login token as Authorization: Bearer
+login.bearer is on: apps and pages can also send the login token as Authorization: Bearer
 
 ";
 
-/// Says which hosts can set and read the login cookie by its name (RFC 6265bis §4.1.3), and when browsers send it.
+/// Says which hosts can set and read a login cookie of this name (RFC 6265bis §4.1.3), and when browsers send it.
 fn write_login_cookie(text: &mut String, name: &str) -> fmt::Result {
     if name.starts_with("__Host-") {
         writeln!(
             text,
             "\
-The login cookie {name} can be set only by the shop's own host, and is sent to no other host. The service gets it only if
-  - the service is under a path of that host, which the proxy removes: \"location /support-token/\" in config/nginx.conf
+The login cookie \"{name}\" can be set only by the shop's own host, and is sent to no other host. The service gets it only if
+  - the service has a path on that host, and the proxy removes this path: \"location /support-token/\" in config/nginx.conf
   - the shop sets it over HTTPS, without Domain: {name}=<the login token>; Path=/; Secure; HttpOnly; SameSite=Lax
 "
         )
@@ -175,9 +175,9 @@ The login cookie {name} can be set only by the shop's own host, and is sent to n
         writeln!(
             text,
             "\
-The login cookie {name} can be set by any subdomain of the shop's domain, and read by each subdomain that its Domain covers.
+The login cookie \"{name}\" can be set by any subdomain of the shop's domain, and read by each subdomain that its Domain covers.
 Safer: login.cookie = \"__Host-token\", with the service under a path of the shop's own host (documentation: Deploy).
-The service gets the cookie {name} only if
+The service gets the cookie only if
   - the page sends it: fetch(url, {{ credentials: \"include\" }}), as jwt_fn.js does
   - service and shop share a registrable domain, or the cookie has SameSite=None; Secure
   - the cookie's Domain covers the service's host: Domain=example.com, not host-only

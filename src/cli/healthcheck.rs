@@ -31,7 +31,7 @@ pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
-/// The address in `admin.listen`. Loads it in a thread, since a pipe or a lost network drive can block for ever.
+/// The address in `admin.listen`. Loads it in a thread, since a pipe or a lost network drive can block forever.
 fn listen(file: Option<&Path>) -> anyhow::Result<SocketAddr> {
     let (sender, receiver) = mpsc::channel();
     let file = file.map(Path::to_path_buf);

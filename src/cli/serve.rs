@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::app::reload::{Load, hangup};
+use crate::app::{Sockets, listen, serve};
 use crate::config::{Config, environment};
-use crate::server::reload::{Load, hangup};
-use crate::server::service::{Sockets, listen, serve};
 use crate::telemetry;
 use crate::terminal::block_on;
 

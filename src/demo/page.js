@@ -5,7 +5,7 @@ const make = (tag, text, more = {}) => Object.assign(document.createElement(tag)
 const PRODUCTS = { "chat": "Chat", "help-center": "Help Center", "messaging": "Messaging", "support-sdk": "Support SDK (apps)" };
 const OPENERS = { "chat": "Open the chat", "help-center": "Open the Help Center's widget", "messaging": "Open Messaging", "support-sdk": "Request as Zendesk's servers do" };
 const STEPS = ["page", "cookie", "verify", "identity", "sign", "widget"];
-const state = { known: null, product: "chat", last: 0, isBusy: false };
+const state = { data: null, product: "chat", last: 0, isBusy: false };
 const stored = (name, value) => { if (value !== undefined) sessionStorage.setItem(name, JSON.stringify(value)); return JSON.parse(sessionStorage.getItem(name) ?? "null"); };
 
 // The meaning of each error code, and the fix.
@@ -23,14 +23,14 @@ const CODES = {
 // Problems to try: label, fields of the sign-in form and options of the request, expected result, cause, and fix. `forPages` means that
 // it can't happen to apps.
 const PROBLEMS = {
-  "no-cookie": ["No cookie", { out: true }, "401 00-00", "The player is signed out, so the browser has no cookie to send, and an app no login token.", "None needed: a player who is signed out is an anonymous visitor."],
+  "no-cookie": ["No cookie", { out: true }, "401 00-00", "The player is signed out: the browser has no cookie to send, and an app has no login token.", "None needed: a signed-out player is an anonymous visitor."],
   "expired": ["Expired login", { kind: "expired" }, "401 00-01", "The login token expired an hour ago, but is still in the cookie.", "Renew the login token and the cookie together."],
   "another-secret": ["Another project's secret", { kind: "another-secret" }, "401 00-01", "The login token is signed with the secret of another login project.", "Set login.secret to the secret of the shop's login project."],
   "previous-secret": ["Previous secret", { kind: "previous-secret" }, "200", "The login secret was reset after this token was signed.", "None needed: login.previous_secret still verifies the token, so a reset does not sign players out."],
   "no-email": ["No email", { email: "" }, "422 00-03", "The social login has no email. Only Messaging accepts a player without one.", "Let Xsolla Login collect emails, or set the product's fallback_email_domain."],
   "two-cookies": ["Two cookies", { two: "true", forPages: true }, "401 00-01", "A second cookie with the same name and another path has another player's login token. An attacker who can set a cookie must not choose the player of the chat.", "Set the cookie in one place, with one Path and one Domain."],
   "foreign-origin": ["Foreign origin", { foreign: true, forPages: true }, "403 00-05", "The page's origin is not in cors.origins. The page sees a network error; the response has the error code.", "Add the origin, with scheme and port, to cors.origins."],
-  "no-credentials": ["Missing credentials option", { credentials: "omit", forPages: true }, "401 00-00", "Without credentials: \"include\" the browser sends no cookie to another origin.", "fetch(url, { credentials: \"include\" }), or load jwt_fn.js, which does it."],
+  "no-credentials": ["Missing credentials option", { credentials: "omit", forPages: true }, "401 00-00", "Without credentials: \"include\" the browser sends no cookie to another origin.", "Use fetch(url, { credentials: \"include\" }), or load jwt_fn.js, which does this."],
   "down": ["Service down", { down: true }, "", "The service can't be reached, so there is no response.", "None needed for short outages: jwt_fn.js tries again for a while. Two instances behind a proxy restart without an outage."],
   "too-many": ["Too many requests", { flood: 40, forPages: true }, "429 00-06", "One client sent 40 requests at once.", "The widget sends a few per visit. Try again after Retry-After."],
 };
@@ -61,7 +61,7 @@ Zendesk.INSTANCE.setIdentity(JwtIdentity(loginToken))
 ${url}/support-sdk/token`,
 };
 
-// Like the README's function for pages without jwt_fn.js: calls back with a token, or not at all.
+// Like the function in docs/front-end.md for pages without jwt_fn.js: calls back with a token, or not at all.
 const jwtFn = async (callback, seen, credentials = "include") => {
   const response = state.product === "support-sdk"
     ? await fetch("zendesk", { method: "POST" })
@@ -71,7 +71,7 @@ const jwtFn = async (callback, seen, credentials = "include") => {
   if (token) callback(token);
 };
 
-const url = (product) => state.known.service + state.known.products.find(({ name }) => name === product).path;
+const url = (product) => state.data.service + state.data.products.find(({ name }) => name === product).path;
 
 // Sends one request as the widget does, and returns its result.
 const request = async (credentials) => {
@@ -79,7 +79,7 @@ const request = async (credentials) => {
   const start = performance.now();
   await jwtFn((token) => { seen.token = token; }, seen, credentials).catch(() => {});
   seen.milliseconds = performance.now() - start;
-  const all = await (await fetch(`wire/${state.product}?after=${state.last}`)).json();
+  const all = await (await fetch(`exchanges/${state.product}?after=${state.last}`)).json();
   state.last = all.at(-1)?.number ?? state.last;
   const own = all.filter(({ request }) => !request.startsWith("OPTIONS"));
   seen.exchange = own.findLast(({ answer }) => seen.id && answer.includes(seen.id)) ?? own.at(-1) ?? all.at(-1);
@@ -157,7 +157,7 @@ const showToken = async (token) => {
     return null;
   }
   const [head, claims, signature] = token.split(".");
-  const { secret } = state.known.products.find(({ name }) => name === state.product);
+  const { secret } = state.data.products.find(({ name }) => name === state.product);
   const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
   const isValid = await crypto.subtle.verify("HMAC", key, bytes(signature), new TextEncoder().encode(`${head}.${claims}`));
   const decoded = part(claims);
@@ -206,7 +206,7 @@ const showResult = (seen, problem) => {
   const [label, , expected, cause, fix] = PROBLEMS[problem] ?? [];
   const outcome = seen.outcome ?? "";
   const isExpected = label && outcome === expected;
-  const { session, service } = state.known;
+  const { session, service } = state.data;
   const isBlocked = seen.code === "00-00" && session.login_token && location.hostname !== new URL(service).hostname && state.product !== "support-sdk";
   const [why, remedy] = isExpected ? [cause, fix]
     : isBlocked ? ["The cookie is SameSite=Lax, and page and service are different sites, so the browser does not send the cookie.", "Serve the service from the shop's registrable domain, or send the login token in a header (login.bearer)."]
@@ -222,7 +222,7 @@ const showResult = (seen, problem) => {
 // Signs in or out with a form, as a real shop does. The shop redirects back to this page, which continues with `next`.
 const submit = (fields, next = "") => {
   const { out, ...rest } = fields;
-  const form = make("form", "", { method: "post", action: `${state.known.cookie_home}${location.pathname}${out ? "sign-out" : "sign-in"}` });
+  const form = make("form", "", { method: "post", action: `${state.data.cookie_home}${location.pathname}${out ? "sign-out" : "sign-in"}` });
   for (const [name, value] of Object.entries({ ...rest, next })) form.append(make("input", "", { type: "hidden", name, value }));
   document.body.append(form);
   form.submit();
@@ -231,8 +231,8 @@ const submit = (fields, next = "") => {
 const attempt = async (problem) => {
   const [, { forPages, ...options }] = PROBLEMS[problem];
   const next = `run/${problem}/${state.product}`;
-  const isForeign = location.origin === state.known.foreign_origin;
-  if (options.foreign && !isForeign) location.href = `${state.known.foreign_origin}${location.pathname}#${next}`;
+  const isForeign = location.origin === state.data.foreign_origin;
+  if (options.foreign && !isForeign) location.href = `${state.data.foreign_origin}${location.pathname}#${next}`;
   else if (options.foreign || options.credentials || options.down || options.flood) {
     await open({ problem });
     $("result").scrollIntoView({ block: "nearest" });
@@ -248,14 +248,14 @@ const choose = (product) => {
   for (const button of document.querySelectorAll("[data-problem]")) button.disabled = product === "support-sdk" && Boolean(PROBLEMS[button.dataset.problem][1].forPages);
   $("pages-only").hidden = product !== "support-sdk";
   $("open").textContent = OPENERS[product];
-  $("snippet").textContent = SNIPPETS[product](state.known.service);
+  $("snippet").textContent = SNIPPETS[product](state.data.service);
   reset();
 };
 
 // Loads the current session, which another tab may have changed.
 const refresh = async () => {
-  state.known = await (await fetch("known")).json();
-  const { session, can_mint } = state.known;
+  state.data = await (await fetch("data")).json();
+  const { session, can_mint } = state.data;
   const { name, email, login_token, set_cookies, problem } = session;
   const who = !login_token ? "Nobody is signed in." : !can_mint ? "The pasted login token is in the cookie."
     : `${name ?? "A player without a name"} is signed in${email ? ` as ${email}` : ", without an email"}.`;
@@ -266,7 +266,7 @@ const refresh = async () => {
 const start = async () => {
   await fetch("service/up", { method: "POST" });
   await refresh();
-  const { can_mint, cookie_home, usual_origin, foreign_origin } = state.known;
+  const { can_mint, cookie_home, usual_origin, foreign_origin } = state.data;
   $("foreign").hidden = location.origin !== foreign_origin;
   $("home").href = `${usual_origin}${location.pathname}`;
   for (const [id, isShown] of [["minted", can_mint], ["pasted", !can_mint]]) {
@@ -302,7 +302,7 @@ const start = async () => {
   $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText($("snippet").textContent).then(() => { $("copied").textContent = "Copied"; }, () => { $("copied").textContent = "Select the code and copy it"; });
   });
-  const all = await (await fetch("wire/chat?after=0")).json();
+  const all = await (await fetch("exchanges/chat?after=0")).json();
   state.last = all.at(-1)?.number ?? 0;
   const [, run, product] = location.hash.match(/^#run\/([a-z0-9-]+)\/([a-z-]+)$/) ?? [];
   choose(Object.hasOwn(PRODUCTS, product ?? "") ? product : "chat");

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::secret::Secret;
-use crate::http::token::now;
-use crate::login::Timestamp;
+use crate::login::{Timestamp, now};
 use crate::zendesk::signing_key::{SignError, SigningKey};
 
 /// Lifetime of a login token, in seconds: the default of Xsolla Login, a day.

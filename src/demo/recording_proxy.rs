@@ -167,7 +167,7 @@ impl RecordingProxy {
     }
 }
 
-/// Appends at most up to [`MAX_BYTES`]; marks where text is missing with `…`.
+/// Appends bytes up to a length of [`MAX_BYTES`]; marks with `…` that the rest is missing.
 fn append(text: &mut String, bytes: &[u8]) {
     let room = MAX_BYTES.saturating_sub(text.len());
     text.push_str(&String::from_utf8_lossy(bytes.get(..room).unwrap_or(bytes)));

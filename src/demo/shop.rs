@@ -57,18 +57,18 @@ pub(super) struct Shop {
 
 /// The state that the page reads.
 #[derive(Serialize)]
-struct Known {
+struct PageData {
     session: Session,
     service: String,
     cookie_home: String,
     usual_origin: String,
     foreign_origin: String,
     can_mint: bool,
-    products: Vec<KnownProduct>,
+    products: Vec<ProductData>,
 }
 
 #[derive(Serialize)]
-struct KnownProduct {
+struct ProductData {
     name: &'static str,
     path: &'static str,
     secret: String,
@@ -87,13 +87,13 @@ impl Shop {
         let at = |path: &str| format!("{}{path}", shop.home);
         Router::new()
             .route(&at(""), get(page))
-            .route(&at("known"), get(known))
+            .route(&at("data"), get(data))
             .route(&at("sign-in"), post(sign_in))
             .route(&at("sign-out"), post(sign_out))
-            .route(&at("wire/{product}"), get(exchanges))
+            .route(&at("exchanges/{product}"), get(exchanges))
             .route(&at("zendesk"), post(zendesk))
             .route(&at("service/{state}"), post(set_service_state))
-            // Not for the 404 of other paths, which reveals nothing.
+            // Other paths need no check: their 404 reveals nothing.
             .route_layer(middleware::from_fn_with_state(Arc::clone(&shop), require_own_origin))
             .with_state(shop)
     }
@@ -159,13 +159,13 @@ async fn page(State(shop): State<Arc<Shop>>) -> Response {
     (cookies(&stale), headers, page).into_response()
 }
 
-async fn known(State(shop): State<Arc<Shop>>) -> Json<Known> {
-    let products = shop.product_secrets.iter().map(|(product, secret)| KnownProduct {
+async fn data(State(shop): State<Arc<Shop>>) -> Json<PageData> {
+    let products = shop.product_secrets.iter().map(|(product, secret)| ProductData {
         name: product.as_str(),
         path: path(*product),
         secret: secret.clone(),
     });
-    Json(Known {
+    Json(PageData {
         session: shop.session().clone(),
         service: shop.service.clone(),
         cookie_home: shop.cookie_home.clone(),

@@ -12,7 +12,7 @@ use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::http::origin::allowed_origin;
 use crate::http::support_sdk;
-use crate::http::token::now;
+use crate::login::now;
 use crate::login::verifier::LoginVerifier;
 use crate::metrics::Metrics;
 use crate::zendesk::Zendesk;
@@ -69,7 +69,7 @@ impl Trace {
         let credentials = posted.unwrap_or_else(|| match product {
             Product::SupportSdk => Err(Reason::UserTokenMissing),
             Product::Chat | Product::Messaging | Product::HelpCenter => {
-                credentials::read(headers, self.exchange.login_cookie(), self.exchange.takes_bearer())
+                credentials::read(headers, self.exchange.login_cookie(), self.exchange.accepts_bearer())
             }
         });
         let credentials = step(steps, "cookie", start, credentials, |credentials| match credentials.count() {

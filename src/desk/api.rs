@@ -134,8 +134,8 @@ impl ApiClient {
         String::from_utf8(body).map_err(|_| ApiError::UnexpectedResponse)
     }
 
-    /// The URL must never mean another thing later: a deletion is repeated if the response to the first attempt was
-    /// lost. If the repeated attempt finds nothing, the first one succeeded.
+    /// Only for URLs that never name something else later: a deletion is repeated if the response to the first attempt
+    /// was lost. If the repeated attempt finds nothing, the first one succeeded.
     pub(super) async fn delete(&self, url: &Url) -> Result<(), ApiError> {
         match self.call(&Method::DELETE, url).await {
             Err(Failed { error: ApiError::NotFound, attempts: 2.. }) => Ok(()),
@@ -156,7 +156,7 @@ impl ApiClient {
             };
             let delay = delays.next().filter(|_| error.is_temporary());
             let delay = delay.map(|delay| delay.max(error.retry_after().unwrap_or_default()));
-            // An attempt without its full timeout would prove nothing.
+            // Each attempt gets its full timeout; the failure of a shorter one would prove nothing.
             let left = end.saturating_duration_since(Instant::now());
             let Some(delay) = delay.filter(|delay| delay.saturating_add(ATTEMPT_TIMEOUT) <= left) else {
                 return Err(Failed { error, attempts });

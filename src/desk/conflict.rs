@@ -20,8 +20,8 @@ Messaging refuses a player with 409 when another user has the player's email:
   zendesk-token conflict find --email jane@example.com --expect LOGIN-ID
   zendesk-token conflict resolve USER --forget-email
 
-Settings: only [conversations]. Exit status: 0 done (find: users were found), 1 nothing found or declined,
-2 wrong arguments or settings, 3 the API failed, refused the key, or has not deleted the data yet.";
+Settings: only [conversations]. Exit status: 0 done (find: users were found), 1 nothing found, declined, or the user has changed,
+2 wrong arguments or settings, 3 the API failed, refused the key or has not deleted the data yet.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -113,7 +113,7 @@ impl Find {
         Ok(if users.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// The users with another login id than the expected one.
+    /// The users that have a login id, but not the expected one.
     fn conflicting<'a>(&self, users: &'a [User]) -> Vec<&'a User> {
         let is_another = |user: &&User| {
             let expected = self.expect.as_deref();

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use rustix::termios::{QueueSelector, tcflush};
 use serde::Serialize;
 
-use crate::http::token::now;
 use crate::login::Timestamp;
+use crate::login::now;
 use crate::terminal::{UsageError, date, json, print, printable};
 
 use super::EXIT_API;
@@ -227,7 +227,7 @@ struct After {
 impl After {
     async fn load(conversations: &Conversations, before: &User) -> Result<Self, ApiError> {
         let user = conversations.refresh(before).await?.map(|record| record.user);
-        // For the user itself its own record counts: a list may lag behind.
+        // The user's own record counts, since a list may lag behind.
         let mut holders: Vec<User> = user.iter().filter(|user| user.emails().next().is_some()).cloned().collect();
         for email in before.emails() {
             let found = conversations.find(&email.value).await?;

@@ -13,6 +13,8 @@ use super::chat_api::{ChatApi, Scalar, Visitor};
 use super::messages::{CHAT_API, NEVER_SIGNED_IN, table, warn};
 
 pub(super) const AFTER_HELP: &str = "\
+For example:
+
   zendesk-token visitor show 9855790.xjj3ukxyIhn6j3 --expect LOGIN-ID
 
 Settings: only [chat_api]. Exit status: 0 done, 1 no such visitor, or not linked to the expected login,

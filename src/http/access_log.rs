@@ -24,7 +24,8 @@ use crate::telemetry::spans;
 use super::client_ip::client_ip;
 use super::error::{ErrorCode, Reason};
 use super::health;
-use super::origin::{X_REQUEST_ID, allowed_origin};
+use super::origin::allowed_origin;
+use super::request_id::X_REQUEST_ID;
 use super::state::AppState;
 use super::token;
 use super::traceparent::traceparent;
@@ -73,7 +74,7 @@ struct Entry {
     client: IpAddr,
 }
 
-/// The log line at a level, which `tracing` requires to be constant.
+/// Writes the log line. A macro, since `tracing` needs a constant level.
 macro_rules! log_line {
     ($level:ident, $entry:ident, $response:ident, $outcome:ident, $state:ident) => {
         tracing::$level!(
@@ -128,7 +129,7 @@ impl Entry {
         if self.route.is_none() {
             state.metrics.count_not_found();
         }
-        // The status of the code and not of the response, which to Zendesk's servers is 503 for every server error.
+        // The status of the error code, since a response to Zendesk's servers has 503 for every server error.
         match outcome.error_code().map_or(response.status(), ErrorCode::status) {
             // Health probes come every few seconds.
             _ if self.route() == health::PATH => log_line!(debug, self, response, outcome, state),
@@ -155,13 +156,13 @@ impl Entry {
         self.origin.as_ref().map(|origin| origin.to_str().ok().and_then(shown).unwrap_or("malformed"))
     }
 
-    /// The route, not the path: the client chooses that.
+    /// The route, not the path, since the client chooses the path.
     fn route(&self) -> &str {
         self.route.as_ref().map_or("none", MatchedPath::as_str)
     }
 }
 
-/// The token or the refusal that a response carries in its extensions; a preflight, for example, has neither.
+/// The token or the refusal in the extensions of a response. Others, such as a preflight's, have neither.
 struct Outcome<'a> {
     issued: Option<&'a Issued>,
     reason: Option<Reason>,
@@ -186,8 +187,8 @@ impl<'a> Outcome<'a> {
     }
 }
 
-/// Creates every series at the start, so that its first increment is visible.
-pub(super) fn expect_exchanges(metrics: &Metrics) {
+/// Creates the metrics' series of all products, outcomes and keys.
+pub(super) fn init_exchanges(metrics: &Metrics) {
     let codes = ErrorCode::ALL.map(ErrorCode::code);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
     metrics.init_exchanges(&PRODUCTS.map(Product::as_str), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::as_str));
@@ -209,7 +210,7 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// A hash in hexadecimal. It correlates requests, or finds a known token, without showing the text.
+/// A hash in hexadecimal, to correlate requests or to find a known token.
 fn sha256(text: &str) -> String {
     hex::encode(digest(&SHA256, text.as_bytes()))
 }

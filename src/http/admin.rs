@@ -14,10 +14,6 @@ use super::health::NotReady;
 use super::live_router::LiveRouter;
 use super::openapi;
 
-const LIVE_PATH: &str = "/live";
-const READY_PATH: &str = "/ready";
-const METRICS_PATH: &str = "/metrics";
-
 #[derive(Clone)]
 pub(super) struct AdminState {
     live: LiveRouter,
@@ -36,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
 /// Liveness
 #[utoipa::path(
     get,
-    path = LIVE_PATH,
+    path = "/live",
     tag = openapi::ADMIN,
     responses((status = 200, description = "The process runs.", content((String = "text/plain", example = "live\n")))),
 )]
@@ -47,7 +43,7 @@ async fn live() -> &'static str {
 /// Readiness
 #[utoipa::path(
     get,
-    path = READY_PATH,
+    path = "/ready",
     tag = openapi::ADMIN,
     responses(
         (status = 200, description = "Ready.", content((String = "text/plain", example = "ready\n"))),
@@ -69,7 +65,7 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
 /// Metrics
 #[utoipa::path(
     get,
-    path = METRICS_PATH,
+    path = "/metrics",
     tag = openapi::ADMIN,
     responses((
         status = 200,

@@ -15,7 +15,7 @@ const MAX_HOPS: usize = 32;
 /// Bits of an IPv6 subnet (RFC 4291 §2.5.4). A client can use every address of its subnet.
 const IPV6_PREFIX: u32 = 64;
 
-/// What limits count as one client: an IPv4 address or an IPv6 /64.
+/// One client for the limits: an IPv4 address or an IPv6 /64.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey(IpAddr);
 
@@ -28,8 +28,8 @@ impl ClientKey {
     }
 }
 
-/// The client's address: the rightmost one in `X-Forwarded-For` that is not a trusted proxy's. The client may have written what
-/// is left of it. A malformed entry ends the search at the last trusted address.
+/// The client's address: the rightmost one in `X-Forwarded-For` that is not a trusted proxy's. Addresses before it may be forged.
+/// A malformed entry ends the search at the last trusted address.
 #[must_use]
 pub fn client_ip(headers: &HeaderMap, peer: IpAddr, proxy: &Proxy) -> IpAddr {
     let mut client = peer.to_canonical();

@@ -15,8 +15,8 @@ use crate::login::verifier::Credentials;
 use super::error::{ApiError, Reason};
 use super::state::AppState;
 
-/// Most different login cookies of a request. Usual are one, or two if a stale one has another path; a sibling subdomain could
-/// set hundreds, each of which costs an HMAC. With the tokens of [`MAX_PARTS`] and the bearer token, at most nine are verified.
+/// Most different login cookies of a request. One is usual, or two if an old one has another path. A sibling subdomain could
+/// set hundreds, and each costs an HMAC. Four, four made of parts, and the bearer token: at most nine tokens are verified.
 const MAX_COOKIES: usize = 4;
 
 /// Most parts of a split login cookie; later ones are ignored. Supabase splits at 3,180 characters, so that the longest login
@@ -27,29 +27,31 @@ impl FromRequestParts<Arc<AppState>> for Credentials {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, ApiError> {
-        Ok(read(&parts.headers, state.exchange.login_cookie(), state.exchange.takes_bearer())?)
+        Ok(read(&parts.headers, state.exchange.login_cookie(), state.exchange.accepts_bearer())?)
     }
 }
 
-/// Reads the cookies named `cookie` and, if `takes_bearer`, the bearer token. One of the two is enough.
+/// Reads the cookies named `cookie` and, if `accepts_bearer`, the bearer token. One of the two is enough.
 ///
 /// # Errors
 /// There is no token, there are too many cookies, a part of one is missing, or `Authorization` is malformed.
-pub fn read(headers: &HeaderMap, cookie: &str, takes_bearer: bool) -> Result<Credentials, Reason> {
-    let bearer = if takes_bearer { bearer(headers)? } else { None };
+pub fn read(headers: &HeaderMap, cookie: &str, accepts_bearer: bool) -> Result<Credentials, Reason> {
+    let bearer = if accepts_bearer { bearer(headers)? } else { None };
     let (mut cookies, parts) = cookies(headers, cookie)?;
     match parts.missing() {
-        // Also if there is a whole cookie: an attacker may have set it, and the parts may be the player's own login.
+        // Even if there is a whole cookie: an attacker may have set it, and the parts may be the player's login.
         Some(index) if bearer.is_none() => return Err(Reason::CookiePartMissing(index)),
         Some(_) | None => cookies.extend(parts.joined()),
     }
-    match (cookies.is_empty() && bearer.is_none(), takes_bearer) {
-        (false, _) => Ok(Credentials { bearer, cookies }),
-        (true, true) if headers.contains_key(AUTHORIZATION) => Err(Reason::SchemeIgnored),
-        (true, true) => Err(Reason::LoginTokenMissing),
-        (true, false) if headers.contains_key(AUTHORIZATION) => Err(Reason::BearerIgnored),
-        (true, false) => Err(Reason::LoginCookieMissing),
+    if !cookies.is_empty() || bearer.is_some() {
+        return Ok(Credentials { bearer, cookies });
     }
+    Err(match (headers.contains_key(AUTHORIZATION), accepts_bearer) {
+        (true, true) => Reason::SchemeIgnored,
+        (true, false) => Reason::BearerIgnored,
+        (false, true) => Reason::LoginTokenMissing,
+        (false, false) => Reason::LoginCookieMissing,
+    })
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750 §2.1). `None` without the header, or if it has another scheme: browsers
@@ -119,38 +121,38 @@ fn cookies(headers: &HeaderMap, name: &str) -> Result<(Vec<LoginToken>, CookiePa
 struct CookieParts([Option<String>; MAX_PARTS]);
 
 impl CookieParts {
-    /// # Errors
-    /// The part came before with another value; either may be the player's.
+    /// Fails if the part already has another value, since either may be the player's.
     fn add(&mut self, index: usize, value: &str) -> Result<(), Reason> {
         let Some(part) = self.0.get_mut(index) else { return Ok(()) };
         if *part.get_or_insert_with(|| value.to_owned()) == value { Ok(()) } else { Err(Reason::CookiePartTwice) }
     }
 
-    /// The first part that is missing although a later one is there.
+    /// The first part that is missing before a later one.
     fn missing(&self) -> Option<usize> {
         let missing = self.0.iter().position(Option::is_none)?;
         self.0.iter().skip(missing).any(Option::is_some).then_some(missing)
     }
 
-    /// Each token that the first parts make, longest first. All of them, so that an attacker who adds a part after the player's
-    /// and sets a whole cookie can't replace the player's own login.
+    /// The token of all parts, then of all but the last, and so on. If an attacker adds a part, one of these is still the
+    /// player's login, so that a whole cookie of the attacker's can't replace it.
     fn joined(&self) -> impl Iterator<Item = LoginToken> {
         let parts: Vec<&str> = self.0.iter().map_while(Option::as_deref).collect();
         (1..=parts.len()).rev().map(move |count| LoginToken::new(parts.iter().take(count).copied().collect::<String>()))
     }
 }
 
-/// In no name of a login cookie and in no login token.
+/// Is not in the name of a login cookie, and not in a login token.
 const NEVER_VALID: &str = "\u{fffd}";
 
-/// A header as text, each byte outside ASCII replaced: the `cookie` crate takes only text and trims Unicode spaces. Such a byte in
-/// another cookie must not lose the login cookie, and U+00A0 before a name makes it another name (`tests/cookies.rs`).
+/// A header as text, with each byte outside ASCII replaced: the `cookie` crate takes only text and trims Unicode spaces. Such a
+/// byte in another cookie must not hide the login cookie, and U+00A0 is a part of the name after it (`tests/cookies.rs`).
 fn text(header: &HeaderValue) -> Cow<'_, str> {
     let replaced = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { char::REPLACEMENT_CHARACTER };
     header.to_str().map_or_else(|_| header.as_bytes().iter().map(replaced).collect::<String>().into(), Cow::Borrowed)
 }
 
-/// A pair without spaces at its ends. Spaces around `=`, which RFC 6265 does not allow and the crate would trim, make it invalid.
+/// A pair without spaces at its ends. Makes it invalid if it has spaces around `=`, which the crate would trim although RFC 6265
+/// does not allow them.
 fn strict(pair: &str) -> Cow<'_, str> {
     const SPACES: [char; 2] = [' ', '\t'];
     let pair = pair.trim_matches(SPACES);

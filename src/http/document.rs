@@ -15,12 +15,12 @@ use utoipa::openapi::ResponseBuilder;
 
 use super::error::ErrorCode;
 use super::openapi::{Responses, refusals};
-use super::origin::X_REQUEST_ID;
+use super::request_id::X_REQUEST_ID;
 
-/// Short, so that pages soon get the script of a new release.
+/// A short time, so that pages soon get the script of a new release.
 const CACHE_FOR_5_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// Which pages may embed a response (fetch.spec.whatwg.org §3.7). For documents every page, also one with
+/// Says which pages may embed a response (fetch.spec.whatwg.org §3.7). Documents allow every page, even one with
 /// `Cross-Origin-Embedder-Policy`.
 pub(super) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 

@@ -19,7 +19,7 @@ use crate::zendesk::identity::IdentityError;
 
 use super::json::Json;
 
-/// Seconds after which a client may try again if the fault is ours.
+/// Seconds after which a client may try again after a fault of this service.
 pub(super) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// A refusal as the client sees it. The first four are exactly those of Xsolla's `login-zendesk-jwt-generation`.
@@ -158,7 +158,7 @@ pub enum Reason {
     BodyCutOff,
     #[error("the body did not arrive within 5 s")]
     BodyTimeout,
-    /// The cause may be ours or temporary, so that a 401 would be wrong.
+    /// A 401 would be wrong: the cause may be temporary or a fault of this service.
     #[error("{0}; Zendesk's servers may try again")]
     Retryable(ExchangeError),
     #[error(transparent)]
@@ -225,7 +225,7 @@ impl Reason {
                 ExchangeError::Identify(
                     IdentityError::TooLong(..)
                     | IdentityError::ControlCharacter
-                    | IdentityError::OuterSpace
+                    | IdentityError::OuterWhitespace
                     | IdentityError::SubNotLocalPart
                     | IdentityError::FallbackDomain
                     | IdentityError::EmailForm,
@@ -260,7 +260,7 @@ impl Reason {
         }
     }
 
-    /// The description of the code; more helpful if only slashes of the path are wrong.
+    /// The code's description, or a more helpful one if the path has wrong slashes.
     const fn description(self) -> &'static str {
         if let Self::SlashesInPath = self {
             "Not found: the path has a doubled or trailing slash"

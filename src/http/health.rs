@@ -13,17 +13,17 @@ use super::error::ErrorCode;
 use super::openapi::{self, Responses, refusals};
 use super::state::AppState;
 
-/// For platforms that probe the port that they serve.
+/// For platforms that can only probe the public port.
 pub(crate) const PATH: &str = "/health";
 
 /// Whether the service is ready: from its first login keys until it drains.
 ///
-/// An outage of the Login API does not change it: all replicas would be unready at once, and the proxy would respond without
-/// CORS headers, so that a page would see a network error and not `00-07`.
+/// It stays ready during an outage of the Login API. Otherwise all replicas would be unready at once, and the proxy would respond
+/// without CORS headers, so that a page would see a network error and not `00-07`.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     draining: AtomicBool,
-    /// Never reset, not even by a reload to a login project whose keys are not fetched yet.
+    /// Never reset, not even by a reload to another login project before its keys are fetched.
     has_keys: AtomicBool,
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn health(State(state): State<Arc<AppState>>) -> StatusCode {
     }
 }
 
-/// Only a panic: probes are not limited and do not wait for anything.
+/// Only a panic: probes have no limit and wait for nothing.
 struct HealthRefusals;
 
 impl IntoResponses for HealthRefusals {

@@ -21,7 +21,7 @@ use super::health::NotReady;
 use super::router;
 use super::state::AppState;
 
-/// A router that is swapped as a whole; a request ends on the router that it began on. Clones share it.
+/// A router that is swapped as a whole. A request stays with the router that it began with. Clones share the router.
 #[derive(Clone)]
 pub struct LiveRouter(Arc<ArcSwap<Current>>);
 
@@ -46,7 +46,7 @@ impl LiveRouter {
     /// Uses another exchange and other settings from the next request on. Shared state is kept.
     pub(crate) fn reload(&self, exchange: Arc<Exchange>, config: &Config) {
         let old = &self.0.load().state;
-        // Records that the old exchange had keys: those of the new one may not be fetched yet.
+        // Records that the old exchange has keys, since those of the new one may not be fetched yet.
         let _ = old.shared.readiness.check(&old.exchange);
         self.0.store(Arc::new(Current::new(AppState::new(exchange, config, &old.metrics, Some(old)))));
     }

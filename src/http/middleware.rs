@@ -36,7 +36,7 @@ const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
 /// Wraps routes in the middleware of the public listener, with `cors` in it and `checks` innermost. A request passes the layers
 /// from top to bottom, its response from bottom to top.
 ///
-/// One `ServiceBuilder` and not one `layer` call each: the router boxes a future per `layer` call.
+/// One `ServiceBuilder`, since the router boxes a future for each call of `layer`.
 pub fn with_middleware<L>(
     routes: Router<Arc<AppState>>,
     cors: CorsLayer,
@@ -61,14 +61,14 @@ where
             HeaderValue::from_static("same-origin"),
         ))
         .layer(SetResponseHeaderLayer::overriding(VARY, HeaderValue::from_static("Origin")))
-        .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.takes_bearer())))
+        .layer(SetResponseHeaderLayer::if_not_present(WWW_AUTHENTICATE, challenge(state.exchange.accepts_bearer())))
         // Outside of everything that refuses, so that every refusal is logged and counted.
         .layer(from_fn_with_state(Arc::clone(state), access_log))
         // Outside of everything that refuses, so that a page can read every refusal, panics and timeouts included.
         .layer(cors)
         // Around all handlers and checks, so that a panic fails one request and not its connection.
         .layer(CatchPanicLayer::custom(panicked))
-        // Before anything that waits, since it limits how many requests wait.
+        // Outside of everything that waits, since it limits how many requests wait.
         .layer(from_fn_with_state(Arc::clone(state), limit_in_flight))
         .map_response(timed_out)
         .layer(TimeoutLayer::with_status_code(TIMED_OUT, state.request_timeout))
@@ -100,7 +100,7 @@ pub(super) async fn check_token_request(
     if let Some(limit) = rate_limit {
         limit.check(Client::of(&request)).map_err(Reason::TooManyRequests)?;
     }
-    // Here and not in the handler: a product that is not configured is a 404 for every method.
+    // Not in the handler, since a product that is not configured is a 404 for every method.
     if request.extensions().get().and_then(token::product).is_some_and(|product| !state.exchange.serves(product)) {
         return Err(ExchangeError::NotServed.into());
     }
@@ -122,8 +122,8 @@ async fn limit_in_flight(
 }
 
 /// `WWW-Authenticate`, which RFC 9110 §11.6.1 requires of a 401. The login cookie has no registered scheme.
-fn challenge<B>(takes_bearer: bool) -> impl Fn(&Response<B>) -> Option<HeaderValue> + Clone + use<B> {
-    let scheme = HeaderValue::from_static(if takes_bearer { "Bearer" } else { "LoginCookie" });
+fn challenge<B>(accepts_bearer: bool) -> impl Fn(&Response<B>) -> Option<HeaderValue> + Clone + use<B> {
+    let scheme = HeaderValue::from_static(if accepts_bearer { "Bearer" } else { "LoginCookie" });
     move |response| (response.status() == StatusCode::UNAUTHORIZED).then(|| scheme.clone())
 }
 

@@ -10,6 +10,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::config::origin::OriginPattern;
 
 use super::error::Reason;
+use super::request_id::X_REQUEST_ID;
 use super::state::AppState;
 
 /// How long a browser may cache a preflight: short, so that a change of `cors.origins` soon takes effect.
@@ -20,10 +21,8 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// CORS with credentials (fetch.spec.whatwg.org §3.3). Every response names an allowed origin, refusals too: without it a page
-/// can't even see the status. All request headers are allowed, since error trackers and tracing add their own.
+/// CORS with credentials (fetch.spec.whatwg.org §3.3). If the origin is allowed, every response names it: a page could not see
+/// the status of a refusal otherwise. All request headers are allowed, since error trackers and tracing add some.
 pub fn cors(state: &Arc<AppState>) -> CorsLayer {
     let state = Arc::clone(state);
     CorsLayer::new()
@@ -39,8 +38,8 @@ pub fn cors(state: &Arc<AppState>) -> CorsLayer {
         .vary([])
 }
 
-/// The allowed origin of a request, or `None` without an `Origin` header: curl and apps send none, and a browser that sends
-/// none does not let a foreign page read the response.
+/// The allowed origin of a request. `None` without an `Origin` header: curl and apps send none, and without it no browser lets
+/// a foreign page read the response.
 ///
 /// # Errors
 /// The origin is not allowed, or there are two.
@@ -58,8 +57,8 @@ pub(crate) fn allowed_origin<'a>(
 }
 
 /// Refuses requests for an image, script or frame of a page, and prefetches, but not an address opened in a tab. Every page can
-/// cause them, with the player's cookie and without `Origin`; it can't read the response, but would use up the player's rate
-/// limit.
+/// cause them, with the player's cookie and without `Origin`. The page can't read the response, but the requests would use up
+/// the player's rate limit.
 pub(super) fn not_embedded(headers: &HeaderMap) -> Result<(), Reason> {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
     let is_embedded = match value(SEC_FETCH_MODE) {

@@ -13,7 +13,7 @@ use crate::config::RateLimit as Settings;
 
 use super::client_ip::ClientKey;
 
-/// Most clients that are tracked, some 20 MB. Beyond it the least recent ones are dropped and start with a full burst.
+/// Most clients that are tracked, about 20 MB. With more, the least recent ones are dropped and start again with a full burst.
 const MAX_CLIENTS: u64 = 65_536;
 
 /// A leaky bucket for each client.
@@ -27,7 +27,7 @@ impl RateLimit {
     /// A limit without clients.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        // After this time a bucket is empty, so that dropping it changes nothing.
+        // After this time without requests a bucket is empty, so that dropping it changes nothing.
         let idle = Duration::from_secs(u64::from(settings.burst.get().div_ceil(settings.per_second.get())) + 1);
         let clients = Cache::builder()
             .max_capacity(MAX_CLIENTS)

@@ -1,13 +1,13 @@
 //! Sets the id of a request: the client's own if it is usable, otherwise a random one.
 
-use axum::http::header::HeaderValue;
+use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Request};
 use tower_http::request_id::{MakeRequestId, RequestId};
 
-use super::origin::X_REQUEST_ID;
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id that is accepted from a client. Shorter than a JWT or a generated secret, so that neither gets into the
-/// log this way.
+/// Longest request id that is accepted from a client: too short for a JWT or a generated secret, which must not get into the
+/// log.
 const MAX_BYTES: usize = 63;
 
 /// Removes an unusable id, since `SetRequestIdLayer` keeps every id that a request has.
@@ -28,7 +28,7 @@ impl MakeRequestId for RandomId {
     }
 }
 
-/// Whether there is no id, or one short id of safe characters.
+/// Whether the header is missing, or is one short id of safe characters.
 fn is_usable(headers: &HeaderMap) -> bool {
     let mut ids = headers.get_all(X_REQUEST_ID).iter().map(HeaderValue::as_bytes);
     let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

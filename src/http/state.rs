@@ -9,7 +9,7 @@ use crate::config::{Config, Proxy};
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
-use super::access_log::expect_exchanges;
+use super::access_log::init_exchanges;
 use super::health::Readiness;
 use super::rate_limit::RateLimit;
 use super::support_sdk::BodyLimits;
@@ -26,7 +26,7 @@ pub struct AppState {
     pub(super) metrics: Metrics,
 }
 
-/// State that a reload hands over: requests that the old router still handles count for the new one.
+/// State that a reload passes on, so that requests on the old router count for the new one.
 #[derive(Clone, Default)]
 pub(super) struct Shared {
     pub(super) in_flight: Arc<SharedLimit>,
@@ -39,7 +39,7 @@ impl AppState {
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics, old: Option<&Self>) -> Arc<Self> {
         if old.is_none() {
-            expect_exchanges(metrics);
+            init_exchanges(metrics);
         }
         let old_limit = old.and_then(|old| old.rate_limit.clone());
         let rate_limit = config.rate_limit.map(|settings| {
@@ -58,8 +58,8 @@ impl AppState {
     }
 }
 
-/// A limit on concurrent users. Unlike a semaphore it has no size: the routers before and after a reload share it, each with the
-/// limit of its own settings.
+/// A limit on concurrent users. Not a semaphore, which has a fixed size: the routers before and after a reload share this limit,
+/// each with the maximum of its own settings.
 #[derive(Debug, Default)]
 pub(super) struct SharedLimit(AtomicUsize);
 

@@ -1,9 +1,9 @@
 //! Issues a token to Zendesk's servers for the player of an app.
 //!
-//! They post the user token of the app, which is the login token. A 401 makes the app delete the player's history
-//! (developer.zendesk.com, *how-anonymous-identities-work*), so only a missing login and one that was verified and refused get
-//! it. Text that can't be a login token gets 400. A fault of ours, a token that is not valid yet and a key that may not be
-//! fetched yet get 503, so that Zendesk tries again.
+//! They post the app's user token, which is the login token. A 401 makes the app delete the player's history
+//! (developer.zendesk.com, *how-anonymous-identities-work*), so that only a missing login token and a refused one get it. Text
+//! that can't be a login token gets 400. A fault of this service, a token that is not valid yet and a key that may not be fetched
+//! yet get 503, so that Zendesk tries again.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -18,9 +18,8 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode;
 use serde::Serialize;
@@ -31,6 +30,7 @@ use crate::config::products::Product;
 use crate::exchange::{ExchangeError, Issued};
 use crate::login::claims::ClaimsError;
 use crate::login::keys::NoKeyError;
+use crate::login::now;
 use crate::login::published::FindKeyError;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
 use crate::login::token::{LoginToken, VerifyError};
@@ -43,21 +43,21 @@ use super::json::Json;
 use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
 use super::per_client::{ClientPermit, PerClientLimit};
 use super::state::{AppState, Permit, SharedLimit};
-use super::token::{SUPPORT_SDK_PATH, Token, now};
+use super::token::{SUPPORT_SDK_PATH, Token};
 
 /// Most bytes of a body: a login token has at most 8 KiB, and no character that a form escapes.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Most bytes of a body that are read from the connection. More than [`MAX_BYTES`], since a client that is still sending when its
-/// connection closes may not see the refusal, and since a chunk of one byte takes six or more.
+/// Most bytes of a body that are read from the connection. More than [`MAX_BYTES`], since a client may not see the refusal if its
+/// connection closes while it sends, and since a chunk of one byte takes six bytes or more.
 pub(crate) const MAX_READ: usize = 64 * 1024;
 
-/// Longest time for a body, which is a dozen packets: enough to lose one of them twice.
+/// Longest time for a body. It is enough for a dozen packets if one of them is lost twice.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A body that arrives within this time needs no permit, so that Zendesk's servers are served even while slow clients behind
-/// the same address, such as a proxy that is not in `proxy.trusted`, hold all permits.
-const WITHOUT_PERMIT: Duration = Duration::from_millis(100);
+/// A body that arrives within this time needs no permit. Slow clients with the same address, such as that of a proxy which is not
+/// in `proxy.trusted`, may hold all permits; Zendesk's servers must still be served.
+const PERMIT_AFTER: Duration = Duration::from_millis(100);
 
 /// A quarter of the requests in flight may be sending their body. Without this limit, clients that never send their bodies could
 /// use up `limits.requests_in_flight`.
@@ -105,7 +105,7 @@ pub(super) async fn token(
     let parse = body_parser(&headers)?;
     let start = Instant::now();
     let mut reading = pin!(read_body(body));
-    let body = if let Ok(body) = timeout_at(start + WITHOUT_PERMIT, reading.as_mut()).await {
+    let body = if let Ok(body) = timeout_at(start + PERMIT_AFTER, reading.as_mut()).await {
         body?
     } else {
         let _permit = state.shared.bodies.try_acquire(client, state.requests_in_flight)?;
@@ -171,12 +171,12 @@ impl IntoResponse for SupportSdkToken {
     }
 }
 
-/// Separates a refused login from one that may be good once our clock or our keys are right.
+/// Separates a refused login from one that may become valid when this service's clock or keys are right.
 fn refusal_reason(error: ExchangeError) -> Reason {
     match error {
         ExchangeError::Login(LoginError::Verify(
             VerifyError::Claims(ClaimsError::InFuture(..))
-            | VerifyError::NoKey(NoKeyError::Find(FindKeyError::NotAsked)),
+            | VerifyError::NoKey(NoKeyError::Find(FindKeyError::CoolingDown)),
         )) => Reason::Retryable(error),
         ExchangeError::NotServed | ExchangeError::Login(_) | ExchangeError::Identify(..) | ExchangeError::Issue(..) => {
             Reason::Exchange(error)
@@ -193,7 +193,7 @@ pub(super) fn server_errors_as_503(mut response: Response) -> Response {
     response
 }
 
-/// Reads a body. Unlike `axum::body::to_bytes` it reads on after [`MAX_BYTES`]: otherwise the connection would close before the
+/// Reads a body. Continues after [`MAX_BYTES`], unlike `axum::body::to_bytes`: otherwise the connection would close before the
 /// client sees the refusal (`tests/support_sdk.rs`: a body over 16 KiB).
 async fn read_body(body: Body) -> Result<Vec<u8>, Reason> {
     let (mut kept, mut read) = (Vec::new(), 0);
@@ -219,10 +219,10 @@ fn is_too_large(error: &axum::Error) -> bool {
         .any(|error: &io::Error| error.kind() == io::ErrorKind::FileTooLarge)
 }
 
-/// The login token in a user token, without the white space and `Bearer ` that apps add by mistake.
+/// The login token in a user token, without white space and `Bearer ` that apps add by mistake.
 ///
 /// # Errors
-/// The form is not a login token's. An empty token passes, for verification to refuse.
+/// The text does not have the form of a login token. An empty one passes, since the verification refuses it.
 pub(crate) fn credentials(user_token: &str) -> Result<Credentials, Reason> {
     let trimmed = user_token.as_bytes().trim_ascii();
     let token = strip_bearer(trimmed).unwrap_or(trimmed);

@@ -1,7 +1,6 @@
 //! Handlers that issue a token to a page, and the path of each product.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{MatchedPath, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
@@ -12,7 +11,7 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::config::products::{PRODUCTS, Product};
 use crate::exchange::Issued;
-use crate::login::Timestamp;
+use crate::login::now;
 use crate::login::verifier::Credentials;
 
 use super::accept::TokenFormat;
@@ -165,11 +164,4 @@ impl IntoResponse for PageToken {
         response.extensions_mut().insert(issued);
         response
     }
-}
-
-/// The current time of the system clock; 0 if the clock is before 1970, so that no login token is valid.
-#[expect(clippy::disallowed_methods, reason = "the clock is read here and passed on")]
-pub(crate) fn now() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::try_from(since_1970.as_secs()).unwrap_or(Timestamp::MAX)
 }

@@ -31,14 +31,14 @@ pub(crate) struct LoginApi {
     client: Client,
     url: String,
     /// Limits how many requests wait for the API. An attacker can invent any number of key ids; while the API is slow,
-    /// such requests would take all of the service's capacity, also from players whose keys are cached.
+    /// such requests would use up the service's capacity, although the players' keys are cached.
     wait_slots: Arc<Semaphore>,
 }
 
 /// All wait slots are taken.
 pub(super) struct TooManyWaiting;
 
-/// The Login API's answer about a token whose signature is valid.
+/// The Login API's answer about a token with a valid signature.
 #[derive(Clone, Copy)]
 pub(crate) enum Validity {
     /// The token was not revoked.
@@ -57,7 +57,7 @@ pub(crate) struct Clock {
     read_at: Instant,
 }
 
-/// A setting from which no client can be built.
+/// Why no client can be built from the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClientError {
     /// The file has no certificate, or one that can't be read.
@@ -70,7 +70,7 @@ pub enum ClientError {
 
 /// Why the Login API gave no usable answer. Quotes nothing that the API sent, except numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ApiError {
+pub enum LoginApiError {
     /// No complete answer came.
     #[error("{}", call_error_text(*.0))]
     Call(CallError),
@@ -91,7 +91,7 @@ impl LoginApi {
         Ok(Self { client, url: api.url.clone(), wait_slots: Arc::new(Semaphore::new(api.most_waiting)) })
     }
 
-    /// Checks that a client can be built, also when none is needed yet.
+    /// Checks that a client can be built, without keeping it.
     pub(crate) fn check(api: &Api) -> Result<(), ClientError> {
         if api.ca_bundle.is_some() {
             return Self::new(api).map(drop);
@@ -99,8 +99,8 @@ impl LoginApi {
         Url::parse(&api.url).map(drop).map_err(|_| ClientError::Url)
     }
 
-    /// Runs `calls`, which a request waits for, if a wait slot is free. They run in their own task: when this request's
-    /// client disconnects, other requests still wait for the result.
+    /// Runs `calls` if a wait slot is free, and waits for their result. They run in their own task, since other requests
+    /// may wait for the same result when this one's client disconnects.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         calls: impl Future<Output = T> + Send + 'static,
@@ -114,7 +114,7 @@ impl LoginApi {
     }
 
     /// Fetches the keys that a login project publishes, and the API's clock if the answer has it.
-    pub(crate) async fn keys(&self, project_id: &str) -> Result<(KeySet, Option<Clock>), ApiError> {
+    pub(crate) async fn keys(&self, project_id: &str) -> Result<(KeySet, Option<Clock>), LoginApiError> {
         let url = format!("{}/api/projects/{project_id}/keys", self.url);
         let response = call(self.client.get(url)).instrument(spans::call("fetch login keys", "GET")).await?;
         match response.status() {
@@ -122,33 +122,33 @@ impl LoginApi {
                 let clock = Clock::read(&response);
                 Ok((KeySet::read(&read_body(response).await?)?, clock))
             }
-            status => Err(ApiError::Status(status.as_u16())),
+            status => Err(LoginApiError::Status(status.as_u16())),
         }
     }
 
-    /// Asks whether a token, whose signature is valid, was revoked.
-    pub(crate) async fn validate(&self, token: &str) -> Result<Validity, ApiError> {
+    /// Asks whether a token with a valid signature was revoked.
+    pub(crate) async fn validate(&self, token: &str) -> Result<Validity, LoginApiError> {
         let body = serde_json::to_vec(&ValidateRequest { token });
         let request = self.client.post(format!("{}/api/token/validate", self.url));
         let request = request.header(CONTENT_TYPE, "application/json").body(body.unwrap_or_default());
         let response = call(request).instrument(spans::call("ask for revocation", "POST")).await?;
         match response.status() {
             StatusCode::NO_CONTENT => Ok(Validity::Valid),
-            // These two statuses say nothing about the token.
+            // These client errors say nothing about the token.
             status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
-                Err(ApiError::Status(status.as_u16()))
+                Err(LoginApiError::Status(status.as_u16()))
             }
             status if status.is_client_error() => {
                 let refusal = serde_json::from_slice::<Refusal>(&read_body(response).await?);
-                let refusal = refusal.map_err(|_| ApiError::Status(status.as_u16()))?;
+                let refusal = refusal.map_err(|_| LoginApiError::Status(status.as_u16()))?;
                 Ok(Validity::Revoked(ApiCode::parse(&refusal.error.code)))
             }
-            status => Err(ApiError::Status(status.as_u16())),
+            status => Err(LoginApiError::Status(status.as_u16())),
         }
     }
 
-    /// Reads only the API's clock; every answer has it.
-    pub(crate) async fn clock(&self) -> Result<Option<Clock>, ApiError> {
+    /// Reads only the API's clock, which every answer has.
+    pub(crate) async fn clock(&self) -> Result<Option<Clock>, LoginApiError> {
         Ok(Clock::read(&call(self.client.get(&self.url)).await?))
     }
 }
@@ -184,7 +184,7 @@ impl fmt::Display for ApiCode {
     }
 }
 
-impl From<CallError> for ApiError {
+impl From<CallError> for LoginApiError {
     fn from(error: CallError) -> Self {
         Self::Call(error)
     }

@@ -1,4 +1,4 @@
-//! Checks the claims of a login token whose signature is valid.
+//! Checks the claims of a login token, after its signature.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::strict_json::{Member, Members};
 /// 9999-12-31 23:59:59 UTC, the latest accepted time. Far below the type's maximum, so that additions can't overflow.
 pub(crate) const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
 
-/// Claims that mark other kinds of token, which are signed with the same key: Xsolla's server tokens have `request_type`,
-/// logout tokens have `events` (openid-connect-backchannel-1_0 §2.4).
+/// Claims of other kinds of token that are signed with the same key: Xsolla's server tokens have `request_type`, logout
+/// tokens have `events` (openid-connect-backchannel-1_0 §2.4).
 const OTHER_KINDS: [&str; 2] = ["request_type", "events"];
 
 /// The rules for the claims of login tokens.
@@ -41,7 +41,7 @@ pub(crate) struct LoginClaims {
 /// Why the claims of a login token are not accepted. Quotes only names of claims, and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClaimsError {
-    /// A claim that marks another kind of token.
+    /// The claim is one of another kind of token.
     #[error("has the claim {0}, so it is not a player's login token")]
     OtherKind(&'static str),
     /// A required claim is missing.
@@ -58,7 +58,7 @@ pub enum ClaimsError {
     InFuture(&'static str, i64),
     /// `exp - iat`, in seconds, is more than allowed.
     #[error("is valid for {0} s, longer than login.max_lifetime allows")]
-    LivesTooLong(i64),
+    LifetimeTooLong(i64),
     /// `iss` is not the configured issuer.
     #[error("claim iss is not the same as login.issuer")]
     IssuerMismatch,
@@ -105,7 +105,7 @@ impl LoginRules {
         if let Some(max_lifetime) = self.max_lifetime {
             let lifetime = expires_at - issued_at.ok_or(ClaimsError::ClaimMissing("iat"))?;
             if lifetime > max_lifetime {
-                return Err(ClaimsError::LivesTooLong(lifetime));
+                return Err(ClaimsError::LifetimeTooLong(lifetime));
             }
         }
         check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
@@ -151,8 +151,8 @@ impl LoginClaims {
         self.expires_at
     }
 
-    /// The latest `exp` of a token issued for this login: the login's own `exp`, or the end of the leeway if that has
-    /// begun. Always after the `now` of the verification.
+    /// The latest `exp` of a token that is issued for this login: the login's own `exp` or, if that has passed, the end of
+    /// the leeway. Always after the `now` of the verification.
     pub(crate) const fn accepted_until(&self) -> Timestamp {
         self.accepted_until
     }

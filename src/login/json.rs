@@ -1,8 +1,8 @@
 //! A JSON value that is safe to read from untrusted text, and a lookup of one member's text.
 //!
-//! `serde_json::Value` is not safe there: with the feature `raw_value`, which axum's `json` enables for every crate, an object
-//! with one specially named member is parsed again from its text, each time with a new depth limit. Nested, that overflows
-//! the stack. [`Json`] has no such special name.
+//! `serde_json::Value` is not safe: with the feature `raw_value`, which axum's `json` enables for every crate, it parses the
+//! text in a member with one special name again, each time with a new depth limit. Nested, that overflows the stack. [`Json`]
+//! has no such special name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,7 @@ impl Json {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// The number, if this is one.
+    /// The number, if this is a number.
     pub(crate) const fn as_number(&self) -> Option<&Number> {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
@@ -112,9 +112,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// The exact text of an object's first member with this name.
-///
-/// `json` must already be known to be valid JSON.
+/// The exact text of an object's first member with this name. `json` must be valid JSON.
 #[must_use]
 pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = json.trim_ascii_start().strip_prefix('{')?;

@@ -29,16 +29,15 @@ pub enum KeySetError {
     /// Not an array of keys and not a JWKS.
     #[error("the answer is not a key set")]
     Shape,
-    /// Two keys have the same id, so it is unclear which of them signs.
+    /// Two keys have the same id, so that it is unclear which one is meant.
     #[error("the key set has two keys with the same kid")]
     KidTwice,
-    /// None of this many keys can verify login tokens.
+    /// No key can verify login tokens; the number of keys.
     #[error("none of the {0} keys is an RS256 key of 2048 bits or more with a kid")]
-    NoneFit(usize),
+    NoUsableKey(usize),
 }
 
-/// How the numbers of a key are written. The form of the answer decides, never the number itself:
-/// "10001" is valid in both encodings.
+/// The encoding of a key's numbers. The form of the answer decides, never the number itself: "10001" is valid in both.
 #[derive(Clone, Copy)]
 enum Encoding {
     /// In the Login API's array of keys.
@@ -54,7 +53,7 @@ struct Jwks {
 
 /// An entry of a key set. An invalid entry does not affect the others, but its `kid` counts as used.
 ///
-/// `jsonwebtoken::jwk::Jwk` is not used: it reads some entries into a `serde_json::Value`, which is unsafe (see `json`).
+/// Not `jsonwebtoken::jwk::Jwk`, which reads some entries into a `serde_json::Value`; that is unsafe (see `json`).
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Entry {
@@ -75,7 +74,7 @@ struct RsaKey {
 }
 
 impl KeySet {
-    /// Reads the Login API's array, whose numbers are hexadecimal, or a JWKS (RFC 7517 §5).
+    /// Reads the Login API's array, with hexadecimal numbers, or a JWKS (RFC 7517 §5).
     ///
     /// Skips keys that are not for RS256 signatures.
     ///
@@ -95,7 +94,7 @@ impl KeySet {
         // Only the invalid entry is skipped (RFC 7517 §5).
         let keys: HashMap<_, _> = entries.iter().filter_map(|entry| entry.key(encoding)).collect();
         let all = entries.len();
-        if keys.is_empty() { Err(KeySetError::NoneFit(all)) } else { Ok(Self { ignored: all - keys.len(), keys }) }
+        if keys.is_empty() { Err(KeySetError::NoUsableKey(all)) } else { Ok(Self { ignored: all - keys.len(), keys }) }
     }
 
     /// The key with exactly this id.

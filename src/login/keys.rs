@@ -12,8 +12,8 @@ use crate::metrics::Metrics;
 use super::api::ClientError;
 use super::published::{FindKeyError, KeySource, PublishedKeys};
 
-/// The keys that verify login tokens. They determine the one accepted algorithm: if the token's header determined it,
-/// an attacker would (RFC 8725 §3.1).
+/// The keys that verify login tokens. They determine the one accepted algorithm. The token's header must not: an attacker
+/// may have written it (RFC 8725 §3.1).
 pub(crate) enum LoginKeys {
     /// HS256: `login.secret`, then `login.previous_secret` if it is set.
     Secrets(Vec<(VerifiedBy, DecodingKey)>),
@@ -95,7 +95,7 @@ impl LoginKeys {
                 .map(|(name, _)| *name)
                 .ok_or(NoKeyError::SecretUnknown),
             Self::Published(keys) => {
-                // Boxed: few requests wait for a fetch, and unboxed its state would enlarge every request's future.
+                // Boxed, since its large state would be part of every request's future, and few requests wait for a fetch.
                 let key = Box::pin(keys.find(kid.ok_or(NoKeyError::KidMissing)?)).await?;
                 if self.is_valid(&key, message, signature) {
                     Ok(VerifiedBy::Published)

@@ -14,7 +14,7 @@ use crate::config::login::{Api, KeyCaching};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiError, ClientError, Clock, LoginApi};
+use super::api::{ClientError, Clock, LoginApi, LoginApiError};
 use super::key_set::KeySet;
 
 /// Clock difference, in seconds, from which a warning is logged: login tokens may then be refused.
@@ -33,7 +33,7 @@ pub struct PublishedKeys {
     source: KeySource,
     cached: ArcSwapOption<CachedKeys>,
     fetches: Mutex<FetchHistory>,
-    /// One permit: there is one fetch at a time.
+    /// One permit, so that there is one fetch at a time.
     fetch_permit: Semaphore,
     /// Wakes [`PublishedKeys::keep_fresh`] when the next fetch is due earlier than planned.
     due_sooner: Notify,
@@ -54,9 +54,9 @@ pub enum FindKeyError {
     /// The login project does not publish this key.
     #[error("header kid names a key that the login project does not publish")]
     Unknown,
-    /// The key is not cached, and during the cooldown the Login API is not asked.
+    /// The key is not cached, and during the cooldown there is no fetch.
     #[error("header kid names a key that is not cached, and login.keys_cooldown delays the next fetch")]
-    NotAsked,
+    CoolingDown,
     /// The cached keys are too old or do not have this one, and the fetch failed.
     #[error("the keys could not be fetched from the Login API, and no cached key can be used")]
     Unavailable,
@@ -70,8 +70,8 @@ struct CachedKeys {
 }
 
 impl PublishedKeys {
-    /// An empty cache, or `old` if its settings are the same. Where only the way of fetching or caching differs, the new
-    /// cache takes over the keys of `old`.
+    /// An empty cache, or `old` if its settings are the same. If the settings differ, but not URL and project, the new cache
+    /// takes over the keys of `old`.
     pub(super) fn new(source: KeySource, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
         let has_same_keys = |old: &KeySource| old.api.url == source.api.url && old.project_id == source.project_id;
         let old = old.filter(|old| has_same_keys(&old.source));
@@ -99,15 +99,15 @@ impl PublishedKeys {
         self.cached.load().as_ref().map(|cached| cached.received_at.elapsed())
     }
 
-    /// The key with this id. An unknown id causes a fetch, one in each cooldown and for all waiting requests: a new key
-    /// works at once after a rotation.
+    /// The key with this id. An unknown id causes a fetch, so that a new key works at once after a rotation; one fetch in
+    /// each cooldown, for all requests that wait.
     pub(super) async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
         let arrived = Instant::now();
         let seen = self.usable();
         if let Some(key) = seen.as_ref().and_then(|cached| cached.keys.find(id)) {
             return Ok(key.clone());
         }
-        let has_failed = match self.outcome_while_cooling() {
+        let has_failed = match self.outcome_while_cooling_down() {
             Some(has_failed) => has_failed,
             None => self.wait_for_fetch(seen.map(|cached| cached.received_at)).await?,
         };
@@ -116,17 +116,17 @@ impl PublishedKeys {
             Some(cached) => match cached.keys.find(id) {
                 Some(key) => Ok(key.clone()),
                 None if has_failed => Err(FindKeyError::Unavailable),
-                None if cached.requested_at < arrived => Err(FindKeyError::NotAsked),
+                None if cached.requested_at < arrived => Err(FindKeyError::CoolingDown),
                 None => Err(FindKeyError::Unknown),
             },
         }
     }
 
-    /// Whether the last fetch failed, if there is nothing to wait for: no fetch is under way, and the cooldown runs.
-    fn outcome_while_cooling(&self) -> Option<bool> {
+    /// Whether the last fetch failed; `None` if there is a fetch to wait for, or one may be started.
+    fn outcome_while_cooling_down(&self) -> Option<bool> {
         let is_idle = self.fetch_permit.available_permits() > 0;
         let fetches = *self.fetches();
-        (is_idle && fetches.is_cooling(self.source.caching)).then_some(fetches.has_failed())
+        (is_idle && fetches.is_cooling_down(self.source.caching)).then_some(fetches.has_failed())
     }
 
     async fn wait_for_fetch(self: &Arc<Self>, seen: Option<Instant>) -> Result<bool, FindKeyError> {
@@ -136,15 +136,15 @@ impl PublishedKeys {
     }
 
     /// Fetches for an unknown id, unless the keys changed since `seen` or the cooldown runs. Returns whether the last
-    /// fetch failed. After another request's fetch failed during the wait, this one does not try again: it would wait twice
-    /// as long for the same failure.
+    /// fetch failed. If another request's fetch failed during the wait, this one does not try again: it would wait twice as
+    /// long for the same failure.
     async fn fetch_after(&self, seen: Option<Instant>) -> bool {
         let arrived = Instant::now();
         let _permit = self.fetch_permit.acquire().await;
         let fetches = *self.fetches();
         let is_unchanged = self.usable().map(|cached| cached.received_at) == seen;
-        if is_unchanged && !fetches.has_failed_since(arrived) && !fetches.is_cooling(self.source.caching) {
-            self.fetches().begin_for_unknown_id();
+        if is_unchanged && !fetches.has_failed_since(arrived) && !fetches.is_cooling_down(self.source.caching) {
+            self.fetches().for_unknown_id = Some(Instant::now());
             if self.fetch().await.is_err() {
                 self.due_sooner.notify_one();
             }
@@ -153,7 +153,7 @@ impl PublishedKeys {
     }
 
     /// Fetches now.
-    pub async fn refresh(&self) -> Result<(), ApiError> {
+    pub async fn refresh(&self) -> Result<(), LoginApiError> {
         let _permit = self.fetch_permit.acquire().await;
         self.fetch().await.map(|_| ())
     }
@@ -180,7 +180,7 @@ impl PublishedKeys {
     }
 
     /// Fetches the keys; the caller holds the permit.
-    async fn fetch(&self) -> Result<Option<Clock>, ApiError> {
+    async fn fetch(&self) -> Result<Option<Clock>, LoginApiError> {
         let requested_at = Instant::now();
         let answer = self.api.keys(&self.source.project_id).await;
         self.metrics.count_key_fetch(answer.is_ok());
@@ -209,7 +209,7 @@ impl PublishedKeys {
     }
 }
 
-/// A wrong clock here makes login tokens expire too early or too late.
+/// Logs the difference of the clocks: with a wrong clock here, login tokens expire too early or too late.
 fn report_skew(skew_s: i64) {
     if skew_s.abs() < SKEW_WARNING {
         tracing::debug!(skew_s, "this machine's clock agrees with the Login API's");
@@ -230,17 +230,13 @@ struct FetchHistory {
 }
 
 impl FetchHistory {
-    fn begin_for_unknown_id(&mut self) {
-        self.for_unknown_id = Some(Instant::now());
-    }
-
     fn end(&mut self, is_done: bool) {
         self.last = Some(Instant::now());
         self.failures = if is_done { 0 } else { self.failures.saturating_add(1) };
     }
 
     /// Whether it is too early for another fetch for an unknown key id.
-    fn is_cooling(&self, caching: KeyCaching) -> bool {
+    fn is_cooling_down(&self, caching: KeyCaching) -> bool {
         self.for_unknown_id.is_some_and(|begun| begun.elapsed() < caching.cooldown)
     }
 
@@ -252,8 +248,8 @@ impl FetchHistory {
         self.has_failed() && self.last.is_some_and(|last| last >= time)
     }
 
-    /// When the next fetch is due, for keys that were received at that time. Before the first fetch this is now, also with
-    /// keys that were taken over: the new settings apply to them soon.
+    /// When the next fetch is due, for keys that were received at that time. Before the first fetch this is now, even for
+    /// keys that were taken over, so that the new settings are used for them.
     fn next(&self, received_at: Option<Instant>, caching: KeyCaching) -> Instant {
         match (self.last, received_at) {
             (Some(last), _) if self.has_failed() => last + pause(self.failures),

@@ -14,10 +14,10 @@ use crate::http_client::CallError;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiCode, ApiError, ClientError, LoginApi, TooManyWaiting, Validity};
+use super::api::{ApiCode, ClientError, LoginApi, LoginApiError, TooManyWaiting, Validity};
 use super::claims::LoginClaims;
 
-/// Most cached answers, about 100 bytes each: more players than one machine sees in 30 seconds.
+/// Most cached answers, about 100 bytes each. One machine serves fewer players in 30 seconds.
 const MAX_ANSWERS: u64 = 10_000;
 
 /// Asks the Login API about tokens and caches its answers.
@@ -40,7 +40,7 @@ pub enum RevocationError {
     TooManyWaiting,
     /// The Login API gave no usable answer.
     #[error(transparent)]
-    Unknown(#[from] ApiError),
+    Unknown(#[from] LoginApiError),
 }
 
 #[derive(Clone, Copy)]
@@ -50,8 +50,8 @@ struct Answer {
 }
 
 impl Revocation {
-    /// Builds the client; `None` if the settings turn revocation off. Keeps the cached answers of `old` if the API and the
-    /// cache time are the same.
+    /// Builds the check; `None` if the settings turn it off. Keeps the cached answers of `old` if the API and the cache time
+    /// are the same.
     pub(crate) fn new(
         login: &Login,
         metrics: &Metrics,
@@ -76,8 +76,8 @@ impl Revocation {
         })))
     }
 
-    /// Asks about `token`, whose claims are `login`, unless the answer is cached. An answer is cached no longer than the token
-    /// is valid. Requests with the same token at the same time share one call, and its failure.
+    /// Asks about `token`, which has the claims `login`, unless the answer is cached. An answer is cached at most as long as
+    /// the token is valid. Concurrent requests with the same token share one call and its result.
     pub(crate) async fn check(
         self: &Arc<Self>,
         token: &str,
@@ -114,7 +114,7 @@ impl Revocation {
             this.answers.try_get_with(hash, call).await.map_err(|error| *error)
         };
         let answer = self.api.run(shared_call).await.map_err(|TooManyWaiting| RevocationError::TooManyWaiting)?;
-        Ok(answer.map_err(|_| ApiError::Call(CallError::Broken))??)
+        Ok(answer.map_err(|_| LoginApiError::Call(CallError::Broken))??)
     }
 }
 
@@ -126,7 +126,7 @@ impl Expiry<[u8; 32], Answer> for ExpireByAnswer {
         Some(answer.cache_time)
     }
 
-    // Replacing an expired answer that is still stored counts as an update.
+    // If an expired answer is still stored, its replacement is an update.
     fn expire_after_update(&self, _: &[u8; 32], answer: &Answer, _: Instant, _: Option<Duration>) -> Option<Duration> {
         Some(answer.cache_time)
     }

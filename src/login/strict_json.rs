@@ -1,7 +1,7 @@
 //! Reads a JSON object strictly: UTF-8, at most 128 levels deep, no repeated member at any depth.
 //!
-//! RFC 8259 §4 leaves repeated members to the reader, and readers differ: if the issuer checks the first `email` and the
-//! verifier takes the last one, one token names two players.
+//! Parsers differ about repeated members (RFC 8259 §4): if the issuer checks the first `email` and the verifier takes the
+//! last one, one token names two players.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use thiserror::Error as ThisError;
 
 use super::json::first_value;
 
-/// Why a text is not such an object. Never quotes the text.
+/// Why a text is not accepted. Never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 pub enum StrictJsonError {
     /// Not JSON, or nested deeper than 128 levels.
@@ -82,22 +82,22 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The same JSON with `null` in place of each string that has a lone surrogate (`\ud800`), which is not valid Unicode
+/// The same JSON, but with `null` for each string that has a lone surrogate (`\ud800`), which is not valid Unicode
 /// (RFC 8259 §8.2). Names of members are not changed; [`Members::read`] refuses such names.
 #[must_use]
 pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
     let has_surrogate = |text: &&str| ["\\ud", "\\uD"].iter().any(|start| text.contains(start));
     let Some(mut rest) = std::str::from_utf8(json).ok().filter(has_surrogate) else { return json.into() };
-    let mut whole = String::with_capacity(json.len());
+    let mut cleaned = String::with_capacity(json.len());
     while let Some((before, quoted)) = rest.find('"').and_then(|start| rest.split_at_checked(start)) {
         let Some((IgnoredAny, string, after)) = first_value(quoted) else { return json.into() };
         let is_name = after.trim_ascii_start().starts_with(':');
         let is_kept = is_name || serde_json::from_str::<Cow<'_, str>>(string).is_ok();
-        whole.extend([before, if is_kept { string } else { "null" }]);
+        cleaned.extend([before, if is_kept { string } else { "null" }]);
         rest = after;
     }
-    whole.push_str(rest);
-    whole.into_bytes().into()
+    cleaned.push_str(rest);
+    cleaned.into_bytes().into()
 }
 
 /// A member's name: borrowed unless it is written with escapes.

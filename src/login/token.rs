@@ -13,8 +13,8 @@ use super::keys::{LoginKeys, NoKeyError};
 use super::published::FindKeyError;
 use super::strict_json::{Member, Members, StrictJsonError, without_lone_surrogates};
 
-/// Most bytes of a login token. Xsolla's tokens reach 1,200 bytes and more with `payload` and `groups`. Without a limit, a
-/// token as large as `limits.header_bytes` would be decoded and parsed before its signature is checked.
+/// Most bytes of a login token. Xsolla's tokens with `payload` and `groups` have 1,200 bytes and more. Without this limit,
+/// a token as large as `limits.header_bytes` would be decoded before its signature is checked.
 const MAX_BYTES: usize = 8192;
 
 /// Header members that change what the signature covers or how the payload is read: `crit` (RFC 7515 §4.1.11; a verifier
@@ -69,7 +69,7 @@ pub enum VerifyError {
     Claims(#[from] ClaimsError),
 }
 
-/// A text around a login token, which shows how the token was changed before it was sent.
+/// How a login token was changed before it was sent, by the text around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Wrapping {
     /// By `JSON.stringify`, once or twice, and percent-encoded or not.
@@ -108,7 +108,7 @@ impl Wrapping {
         (Self::Bearer, &["Bearer ", "Bearer%20", "Bearer+", "Bearer:", "Bearer%3A"]),
     ];
 
-    /// Detects how a token was changed; `None` where the text may be an unchanged token, which never looks like this.
+    /// Detects how a token was changed; `None` if the text may be an unchanged token.
     pub(crate) fn of(text: &str) -> Option<Self> {
         let starts_with =
             |prefix: &&str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
@@ -125,7 +125,7 @@ impl Wrapping {
     }
 }
 
-/// The value of a `name=value` pair; `None` where the `=` is the padding of a token's part.
+/// The value of a `name=value` pair; `None` if the `=` is padding in a token.
 pub(crate) fn value_of_pair(text: &str) -> Option<&str> {
     let (name, value) = text.split_once('=')?;
     (!name.contains('.') && !value.is_empty() && !value.starts_with(['.', '='])).then_some(value)
@@ -160,7 +160,7 @@ impl LoginToken {
     }
 
     /// Verifies header, signature, payload, times, lifetime, issuer and project, in this order
-    /// (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first thing that is wrong.
+    /// (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error.
     pub(super) async fn verify(
         &self,
         keys: &LoginKeys,
@@ -172,11 +172,11 @@ impl LoginToken {
         if header.alg != Some(keys.algorithm()) {
             return Err(VerifyError::AlgorithmMismatch);
         }
-        // The library decodes it again. Checked here so that a malformed token can't cause a fetch of keys.
+        // Before the keys are needed, so that a malformed token can't cause a fetch. The library decodes it again.
         decode("signature", parts.signature)?;
         let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
-        // A player whose name was cut in the middle of an emoji must still get a token.
+        // A player with a name that was cut in the middle of an emoji must still get a token.
         let payload = without_lone_surrogates(&payload);
         Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
     }
@@ -208,7 +208,7 @@ impl fmt::Debug for LoginToken {
 
 /// A compact JWS (RFC 7515 §7.1), still encoded.
 struct Parts<'a> {
-    /// What is signed: header and payload, encoded.
+    /// The signed text: header and payload, encoded.
     message: &'a str,
     header: &'a str,
     payload: &'a str,
@@ -254,7 +254,7 @@ fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
 }
 
 /// The bytes of one part of a token: base64url without padding and with zero trailing bits (RFC 7515 §2), so that each
-/// token has exactly one spelling.
+/// token can be written in only one way.
 pub(crate) fn decode_part(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -58,7 +58,7 @@ impl LoginVerifier {
     pub(crate) fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
         let login = &config.login;
         let names = config.products.iter().flat_map(|section| &section.identity.name_from);
-        // Also where the API is not used yet: a wrong setting is reported at once.
+        // Even if the API is not used yet, so that a wrong setting is reported at once.
         LoginApi::check(&login.api)?;
         let old_revocation = old.and_then(|old| old.revocation.as_ref());
         Ok(Self {
@@ -73,13 +73,13 @@ impl LoginVerifier {
         &self.keys
     }
 
-    /// The one login of the credentials, verified and not revoked. Of several valid tokens the one that expires last is
-    /// used. Revoked ones are skipped: the player may have signed in again since.
+    /// The one login of the credentials, verified and not revoked. Of several valid tokens, the one that expires last is
+    /// used. Revoked ones are skipped, since the player may have signed in again.
     pub(crate) async fn verify(&self, credentials: &Credentials, now: Timestamp) -> Result<LoginClaims, LoginError> {
         let mut refused = None;
         for (login, token) in self.candidates(credentials, now).await? {
             let Some(revocation) = &self.revocation else { return Ok(login) };
-            // Boxed: few requests wait for an answer, and unboxed its state would enlarge every request's future.
+            // Boxed, since its large state would be part of every request's future, and few requests wait for an answer.
             match Box::pin(revocation.check(token.text(), &login, now)).await {
                 Ok(()) => return Ok(login),
                 Err(error) => {
@@ -95,11 +95,11 @@ impl LoginVerifier {
         Err(refused.unwrap_or(LoginError::Verify(VerifyError::Empty)))
     }
 
-    /// All valid login tokens, at least one, the last to expire first. All must name one player: if the first or the last
-    /// one counted, a cookie set by a sibling subdomain could put an attacker's login in place of the player's.
+    /// All valid login tokens, at least one, sorted by expiry, the last first. All must name one player: if only one of them
+    /// counted, a sibling subdomain could set a cookie that replaces the player's login with an attacker's.
     ///
-    /// The bearer token must be valid, whatever the cookies are: its client expects an answer for that player. If a cookie
-    /// can't be verified now, there is no login at all: it may be the player's, and the valid one an attacker's.
+    /// A bearer token must be valid, even if a cookie is too: its client expects an answer for the bearer token's player. A
+    /// cookie that can't be verified now fails the request: it may be the player's, and the valid one an attacker's.
     async fn candidates<'a>(
         &self,
         credentials: &'a Credentials,

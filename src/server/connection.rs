@@ -23,8 +23,8 @@ use tower::{Service, ServiceExt};
 
 use crate::config::Limits;
 
-/// How long an idle connection stays open after the drain has begun. hyper closes it at once, so that a request sent at that
-/// moment would be lost (`drain::a_client_that_sends_just_after_the_stop_…`).
+/// How long an idle connection stays open after the drain has begun. hyper would close it at once, and lose a request that is
+/// sent at that moment (`drain::a_client_that_sends_just_after_the_stop_…`).
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// A tower service for HTTP requests, such as an axum `Router`. The request's extensions have the client's address as
@@ -65,7 +65,7 @@ pub(super) async fn serve<S: HttpService>(
             let mut response = response.await?;
             state.is_handling.store(false, Ordering::Relaxed);
             state.has_responded.store(true, Ordering::Relaxed);
-            // If the end of a body is ambiguous (`Transfer-Encoding` and `Content-Length`), the rest could be read as another
+            // After a body with an ambiguous end (`Transfer-Encoding` and `Content-Length`), the rest could be read as another
             // request (`hostile_clients::a_body_is_never_read_as_a_second_request`).
             if has_body || state.is_draining.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -73,16 +73,8 @@ pub(super) async fn serve<S: HttpService>(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
-        // A client may close its half after the request, as `printf … | nc` does.
-        .half_close(true)
-        .max_buf_size(limits.header_bytes)
-        // Copies the short body, which is faster than a vectored write.
-        .writev(false)
-        // hyper's timer runs from the end of a response to the end of the next headers, so that idle time would reduce the
-        // time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(TimedStream::new(stream, limits, max_body, state)), service);
+    let stream = TimedStream::new(stream, limits, max_body, state);
+    let connection = builder(limits).serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
@@ -101,7 +93,21 @@ pub(super) async fn serve<S: HttpService>(
     }
 }
 
-/// The state of a connection, used by its own task only. Atomic, since the task may move to another thread.
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // A client may close its half after the request, as `printf … | nc` does.
+        .half_close(true)
+        .max_buf_size(limits.header_bytes)
+        // Copies the short body, which is faster than a vectored write.
+        .writev(false)
+        // hyper's timer runs from the end of a response to the end of the next headers, so that idle time would reduce the
+        // time for headers (`hostile_clients::headers_have_their_whole_time_after_an_idle_while`).
+        .header_read_timeout(None);
+    builder
+}
+
+/// The state of a connection. Only its own task uses it; atomic, since the task may move to another thread.
 #[derive(Default)]
 struct State {
     /// A part of a request's headers has arrived.
@@ -109,21 +115,21 @@ struct State {
     /// The service handles a request; bytes that arrive are its body.
     is_handling: AtomicBool,
     body_bytes: AtomicUsize,
-    /// A response was given, and the idle timeout has to start.
+    /// A response was given, so that the idle timeout has to start.
     has_responded: AtomicBool,
     is_draining: AtomicBool,
 }
 
-/// A stream whose reads and writes fail when the client is too slow; hyper then closes the connection.
+/// A stream that fails to read and write when the client is too slow; hyper then closes the connection.
 struct TimedStream<'a, S> {
     stream: S,
     limits: &'a Limits,
     max_body: usize,
     state: &'a State,
-    /// The timeout of the headers, from accept for the first and from their first byte for later ones
-    /// (`hostile_clients::slow_headers_…`), or of the next request, from the last response.
+    /// While headers arrive, the header timeout: from accept for the first ones, from their first byte for later ones
+    /// (`hostile_clients::slow_headers_…`). Between requests, the idle timeout, from the last response.
     read_timeout: Pin<Box<Sleep>>,
-    /// No headers have arrived completely yet.
+    /// The headers of the first request have not arrived completely.
     is_first_request: bool,
     /// The last bytes that arrived.
     tail: [u8; 3],

@@ -21,7 +21,7 @@ use super::protocol::{Protocol, ProtocolWarnings};
 use super::tls::{Tls, handshake};
 
 /// Most connections of the admin listener, which serves a few probes.
-pub(super) const ADMIN_CONNECTIONS: usize = 64;
+pub(crate) const ADMIN_CONNECTIONS: usize = 64;
 
 /// Longest idle time of a connection of the admin listener: probes and scrapes open new ones.
 const ADMIN_IDLE: Duration = Duration::from_secs(5);
@@ -33,10 +33,10 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that the kernel queues until they are accepted: enough for all widgets of a shop to reconnect at once.
 pub(crate) const BACKLOG: u32 = 1024;
 
-/// Gives a client a permit, held until its connection ends, or `None` if the client has too many connections.
+/// Gives a client a permit for a connection, or `None` if the client has too many.
 pub type Admit = Arc<dyn Fn(IpAddr) -> Option<Permit> + Send + Sync>;
 
-/// One connection of a client, until it is dropped.
+/// Permits one connection of a client, until it is dropped.
 pub type Permit = Box<dyn Send>;
 
 /// A bound socket and its connections.
@@ -52,7 +52,7 @@ struct Connections<S> {
     limits: Arc<Limits>,
     max_body: usize,
     tls: Option<Tls>,
-    free: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     admit: Admit,
     draining: watch::Sender<bool>,
     metrics: Metrics,
@@ -76,7 +76,7 @@ impl<S: HttpService> Listener<S> {
             limits: Arc::new(limits),
             max_body: usize::MAX,
             tls: None,
-            free: Arc::new(Semaphore::new(limits.connections)),
+            slots: Arc::new(Semaphore::new(limits.connections)),
             admit: Arc::new(|_| Some(Box::new(()))),
             draining: watch::Sender::new(false),
             metrics: metrics.clone(),
@@ -130,7 +130,7 @@ impl<S: HttpService> Listener<S> {
         self.connections.limits.drain_delay
     }
 
-    /// Accepts connections until it is dropped.
+    /// Accepts connections until the future is dropped.
     pub(super) async fn accept(&mut self) -> Infallible {
         let mut has_failed = false;
         loop {
@@ -151,8 +151,8 @@ impl<S: HttpService> Listener<S> {
         }
     }
 
-    /// Accepts the backlog, closes the socket, and waits until all connections have ended or `limits.drain` is over. Returns how
-    /// many connections were cut off.
+    /// Accepts the backlog, closes the socket, and waits until all connections have ended or `limits.drain` is over. Returns the
+    /// number of connections that were cut off.
     pub(super) async fn drain(self) -> usize {
         let Self { socket, mut connections } = self;
         let deadline = Instant::now() + connections.limits.drain;
@@ -164,11 +164,11 @@ impl<S: HttpService> Listener<S> {
                 let _ = stream.map(|stream| connections.open(stream, peer));
             }
         }
-        let Connections { free, draining, limits, .. } = connections;
+        let Connections { slots, draining, limits, .. } = connections;
         draining.send_replace(true);
         let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-        let _ = timeout_at(deadline, free.acquire_many(all)).await;
-        limits.connections - free.available_permits()
+        let _ = timeout_at(deadline, slots.acquire_many(all)).await;
+        limits.connections - slots.available_permits()
     }
 }
 
@@ -190,13 +190,13 @@ impl<S: HttpService> Connections<S> {
 
     /// The permits of a connection. Warns each time that the listener becomes full, and once about the limit per client.
     fn admit(&mut self, peer: SocketAddr) -> Option<Permits> {
-        let free = Arc::clone(&self.free).try_acquire_owned().ok();
-        let was_full = std::mem::replace(&mut self.was_full, free.is_none());
-        if free.is_none() && !was_full {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+        let was_full = std::mem::replace(&mut self.was_full, slot.is_none());
+        if slot.is_none() && !was_full {
             let connections = self.limits.connections;
             tracing::warn!(listener = self.name, connections, "all connections are in use; closing new ones");
         }
-        let free = free?;
+        let slot = slot?;
         let permit = (self.admit)(peer.ip());
         if permit.is_none() && !std::mem::replace(&mut self.has_warned_about_client, true) {
             tracing::warn!(
@@ -205,10 +205,10 @@ impl<S: HttpService> Connections<S> {
                  to proxy.trusted. Logged once"
             );
         }
-        Some((free, permit?, self.metrics.connection(self.name)))
+        Some((slot, permit?, self.metrics.connection(self.name)))
     }
 
-    /// Serves a stream once it is there, for example after its TLS handshake.
+    /// Serves a stream when it is ready: with TLS, after the handshake.
     fn spawn<T>(&self, stream: impl Future<Output = Option<T>> + Send + 'static, peer: SocketAddr, permits: Permits)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -21,7 +21,7 @@ const PREFACES: [(Protocol, &[u8]); 3] = [(Http2, b"PRI * HTTP/2"), (Proxy, b"PR
 /// may fail at the first byte, so fewer bytes match too.
 const CLIENT_HELLO: [Option<u8>; 6] = [Some(22), Some(3), None, None, None, Some(1)];
 
-/// Bytes that identify every protocol.
+/// Most bytes that are needed to identify a protocol.
 const MAX_BYTES: usize = 12;
 
 /// Warns once for each protocol on a listener.
@@ -45,7 +45,7 @@ impl ProtocolWarnings {
         Self { listener, logged: Arc::default() }
     }
 
-    /// A sniffer for a connection that should use the `expected` protocol, [`Http1`] or [`Tls`].
+    /// A sniffer for a connection on which the `expected` protocol is [`Http1`] or [`Tls`].
     pub(super) fn sniffer(&self, client: SocketAddr, expected: Protocol) -> Sniffer {
         Sniffer { warnings: self.clone(), client, expected, seen: Vec::new(), is_done: false }
     }

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 pub(crate) struct Task(AbortHandle);
 
 impl Task {
-    pub(super) fn spawn(work: impl Future<Output = Infallible> + Send + 'static) -> Self {
+    pub(crate) fn spawn(work: impl Future<Output = Infallible> + Send + 'static) -> Self {
         Self(tokio::spawn(work).abort_handle())
     }
 }

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use super::connection::LINGER;
 use super::protocol::{Protocol, ProtocolWarnings};
 
-/// Seconds before expiry from which on there is a warning: by then an automatic renewal has failed.
+/// A warning is logged from this many seconds before expiry: by then, an automatic renewal must have failed.
 const WARN_BEFORE: Timestamp = 14 * 86_400;
 
 /// The certificate for new connections. Clones share it.
@@ -85,7 +85,7 @@ impl Tls {
     }
 
     /// Replaces the certificate for new connections.
-    pub(super) fn swap(&self, certified: CertifiedKey) {
+    pub(crate) fn swap(&self, certified: CertifiedKey) {
         self.0.store(Arc::new(certified));
     }
 
@@ -93,8 +93,8 @@ impl Tls {
         TlsAcceptor::from(Arc::clone(&self.0.load().config))
     }
 
-    /// Sets the metric of the expiry, and logs an expiry that is soon.
-    pub(super) fn report(&self, metrics: &Metrics, now: Timestamp) {
+    /// Updates the expiry's metric, and logs if the certificate has expired or expires soon.
+    pub(crate) fn report(&self, metrics: &Metrics, now: Timestamp) {
         let expires_at = self.0.load().expires_at;
         metrics.set_certificate_expiry(expires_at);
         let left = expires_at - now;
@@ -106,17 +106,17 @@ impl Tls {
     }
 }
 
-/// Does the TLS handshake of a connection; `None` if it fails, takes longer than `time` or the listener drains.
+/// Does the TLS handshake of a connection; `None` if it fails or takes longer than `limit`, or if the listener drains.
 pub(super) async fn handshake(
     tls: TlsAcceptor,
     stream: TcpStream,
     peer: SocketAddr,
     warnings: ProtocolWarnings,
-    time: Duration,
+    limit: Duration,
     mut draining: watch::Receiver<bool>,
 ) -> Option<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
     let deadline = async {
-        let _ = timeout(time, draining.wait_for(|is_draining| *is_draining)).await;
+        let _ = timeout(limit, draining.wait_for(|is_draining| *is_draining)).await;
         if *draining.borrow() {
             sleep(LINGER).await;
         }

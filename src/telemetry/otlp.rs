@@ -26,10 +26,10 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Timeout of one batch, sent in the background.
+/// Timeout of one batch.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Timeout of the last batch: the end of the process waits for it.
+/// Timeout of the last batch, which delays the end of the process.
 const LAST_LIMIT: Duration = Duration::from_secs(2);
 
 /// Variables that name a collector.
@@ -75,10 +75,10 @@ impl Export {
     }
 }
 
-/// Events of the OpenTelemetry crates that are logged: spans were dropped because there were too many.
+/// The events of the OpenTelemetry crates that are logged: spans were dropped, because there were too many.
 const DROPS: [&str; 2] = ["BatchSpanProcessor.SpanDroppingStarted", "BatchSpanProcessor.SpansDropped"];
 
-/// Whether an event may be logged. Other events of those crates quote the collector's answer, at any length.
+/// Whether an event may be logged. Other events of the OpenTelemetry crates quote the collector's answer, of any length.
 pub(super) fn is_loggable(event: &Metadata<'_>) -> bool {
     !event.target().starts_with("opentelemetry") || DROPS.contains(&event.name())
 }
@@ -132,8 +132,7 @@ pub(super) fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
     Some(id.to_string()).filter(|_| context.span().span_context().is_valid())
 }
 
-/// A client that trusts the CA bundle of `OTEL_EXPORTER_OTLP_CERTIFICATE`, or else the public CAs; `None` if the file can't be
-/// read.
+/// A client that trusts the CA bundle in [`CA_BUNDLES`], or else the public CAs; `None` if the file can't be read.
 fn client() -> Option<Client> {
     let pem = CA_BUNDLES.iter().find_map(|name| variable(name)).map(fs::read).transpose().ok()?;
     let public = || webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
@@ -148,7 +147,7 @@ fn client() -> Option<Client> {
         .ok()
 }
 
-/// The service's name, from `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` or else the program's, and its version.
+/// The service's version and its name: from `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES`, or else the program's.
 fn resource() -> Resource {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let is_named = Resource::builder()

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// Lines in the queue while nothing reads standard output, about 2 MiB. The library's default is 128,000.
+/// Most lines in the queue while nothing reads standard output, about 2 MiB. The library's default is 128,000.
 const MAX_WAITING_LINES: usize = 4096;
 
-/// Bytes that are buffered before they are written: the capacity of a pipe.
+/// Most bytes that are buffered before they are written: the capacity of a pipe.
 const MAX_BUFFERED_BYTES: usize = 64 * 1024;
 
-/// Pause after a write, to collect lines. Without it, every request costs a write and a wake-up of the thread.
+/// Pause after a write, in which lines collect. Without it, every request costs a write and wakes the thread.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Longest wait at the end of the process for a reader that has stopped reading.
@@ -36,7 +36,7 @@ pub(super) fn start(file: File) -> (NonBlocking, OutputGuard) {
 struct Shared {
     /// Lines that were dropped because the queue was full.
     dropped: OnceLock<ErrorCounter>,
-    /// All lines taken from the queue are written or counted as lost, and the report of lost lines is in the queue.
+    /// Whether each line taken from the queue is written or counted as lost, and the report of lost lines is in the queue.
     is_idle: Mutex<bool>,
     became_idle: Condvar,
 }
@@ -69,17 +69,17 @@ impl Drop for OutputGuard {
     }
 }
 
-/// Writes to standard output. Lines that can't be written (full disk, closed pipe) are lost; nothing else happens.
+/// Writes to standard output. Lines that can't be written (full disk, closed pipe) are only counted.
 ///
-/// Never returns an error: the appender's worker would skip the flush, and its shutdown.
+/// Never returns an error: after one, the appender's worker would skip the flush and its shutdown.
 struct Output {
     file: File,
     buffer: Vec<u8>,
-    /// The last line was written only in part: the next output must start with a line break.
+    /// Whether the last line was cut off: the next output must start with a line break.
     is_torn: bool,
-    /// Lines that were not completely written, since the last report.
-    refused: usize,
-    /// The queue's dropped lines that were already reported.
+    /// Lines since the last report that were not completely written.
+    unwritten: usize,
+    /// How many of the queue's dropped lines were reported.
     reported: usize,
     shared: Arc<Shared>,
 }
@@ -114,7 +114,7 @@ impl Write for Output {
 impl Output {
     fn new(file: File, shared: Arc<Shared>) -> Self {
         let buffer = Vec::with_capacity(MAX_BUFFERED_BYTES);
-        Self { file, buffer, is_torn: false, refused: 0, reported: 0, shared }
+        Self { file, buffer, is_torn: false, unwritten: 0, reported: 0, shared }
     }
 
     /// Writes the buffered lines, and counts those that were not completely written. Returns whether all were written.
@@ -125,7 +125,7 @@ impl Output {
         let written = if self.is_torn { 0 } else { write(&mut self.file, &self.buffer) };
         let (done, left) = self.buffer.split_at(written);
         self.is_torn |= done.last().is_some_and(|last| *last != b'\n');
-        self.refused += left.split(|byte| *byte == b'\n').count() - 1;
+        self.unwritten += left.split(|byte| *byte == b'\n').count() - 1;
         let is_whole = left.is_empty();
         self.buffer.clear();
         is_whole
@@ -134,7 +134,7 @@ impl Output {
     /// Logs how many lines were lost since the last report, if any. Returns `false` if the queue dropped the report.
     fn report(&mut self) -> bool {
         let dropped = self.shared.dropped();
-        let lines = self.refused + dropped - self.reported;
+        let lines = self.unwritten + dropped - self.reported;
         if lines == 0 {
             return true;
         }
@@ -144,7 +144,7 @@ impl Output {
             self.reported += 1;
             return false;
         }
-        (self.refused, self.reported) = (0, dropped);
+        (self.unwritten, self.reported) = (0, dropped);
         true
     }
 }

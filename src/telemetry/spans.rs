@@ -8,9 +8,9 @@ use tracing::field::Empty;
 /// Target of all spans.
 pub(crate) const TARGET: &str = "spans";
 
-/// The span of a request, by OpenTelemetry's semantic conventions for HTTP servers. Contains no address, path, origin or user.
+/// The span of a request, by OpenTelemetry's conventions for HTTP servers. It has no address, path, origin or user.
 pub(crate) fn request(method: &str, route: &str, request_id: &str) -> Span {
-    // The conventions' value for an unknown method.
+    // By the conventions, `_OTHER` is an unknown method.
     let method = if method == "other" { "_OTHER" } else { method };
     tracing::info_span!(
         target: TARGET,
@@ -27,7 +27,7 @@ pub(crate) fn request(method: &str, route: &str, request_id: &str) -> Span {
     )
 }
 
-/// Makes a request's span part of the trace in its header `traceparent`. Returns the id of the trace; `None` without a collector.
+/// Makes a request's span part of the trace in its header `traceparent`. Returns the trace's id; `None` without a collector.
 pub(crate) fn adopt(span: &Span, traceparent: Option<&str>) -> Option<String> {
     #[cfg(feature = "otlp")]
     return super::otlp::adopt(span, traceparent);

@@ -14,8 +14,8 @@ const MAX_ADDRESS: usize = 254;
 
 /// An email address, unchanged: a dot-atom, `@`, and a domain name of at least two labels.
 ///
-/// Parsers differ about everything else that RFC 5322 allows (quotes, comments, angle brackets, domain literals, a final dot):
-/// one of them could read another player's address.
+/// Parsers differ about the rest of RFC 5322 (quotes, comments, angle brackets, domain literals, a final dot), so that Zendesk's
+/// parser could read another player's address.
 pub(super) struct Email<'a>(Cow<'a, str>);
 
 impl<'a> Email<'a> {
@@ -36,8 +36,8 @@ impl<'a> Email<'a> {
     }
 }
 
-/// `Dot-string` (RFC 5321 §4.1.2), with the letters and digits of RFC 6531 §3.3 if they are in normal form: a full-width letter
-/// or a ligature is a different address here, but the same address to a parser that normalizes.
+/// `Dot-string` (RFC 5321 §4.1.2), with the letters and digits of RFC 6531 §3.3 if they are in normal form. A parser that
+/// normalizes could read an address with a full-width letter or a ligature as another player's.
 fn is_local_part(text: &str) -> bool {
     let is_atext = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     text.len() <= MAX_LOCAL_PART

@@ -1,7 +1,7 @@
 //! Builds the claims of a token for the Help Center in the Web Widget (Classic).
 //!
-//! Claims and limits: support.zendesk.com, article 4408843923610. It has no `exp`: Zendesk
-//! accepts the token once, within 2 minutes of `iat`. The session that it opens ends after 2 hours.
+//! Claims and limits: support.zendesk.com, article 4408843923610. The token has no `exp`:
+//! Zendesk accepts it once, within 2 minutes of `iat`. The session that it opens ends after 2 hours.
 
 use serde::Serialize;
 

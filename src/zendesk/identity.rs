@@ -48,13 +48,13 @@ pub enum IdentityError {
     /// `sub` has a control character.
     #[error("claim sub has a control character")]
     ControlCharacter,
-    /// `sub` starts or ends with white space: Zendesk might not tell it from another id.
+    /// `sub` starts or ends with white space: Zendesk might take it for another id.
     #[error("claim sub starts or ends with white space")]
-    OuterSpace,
+    OuterWhitespace,
     /// `sub` and the fallback email domain do not make a valid email.
     #[error("claim sub can't be used before the @ of an email, which fallback_email_domain needs")]
     SubNotLocalPart,
-    /// The email has the domain that is used to make emails from `sub`: it could be another player's.
+    /// The email has the domain of the emails that are made from `sub`: it could be another player's.
     #[error("claim email has the fallback email domain")]
     FallbackDomain,
     /// See [`Email`].
@@ -92,7 +92,7 @@ impl<'a> Identity<'a> {
         self.email.as_ref().map(Email::as_str)
     }
 
-    /// Whether the settings say that this email is verified, and the login does not contradict.
+    /// Whether the settings say that this email is verified, and the login does not deny it.
     pub(super) fn is_email_verified(&self) -> bool {
         self.email_status == EmailStatus::Verified
     }
@@ -111,8 +111,8 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// The email for Zendesk. If the product needs one, it must be valid exactly as claimed, since Zendesk may identify the player
-/// by it. Otherwise an invalid one is left out.
+/// The email for Zendesk. If the product needs one, the claim must be a valid email as it is, since Zendesk may identify the
+/// player by it. Otherwise an invalid one is left out.
 fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<Email<'a>>, IdentityError> {
     let is_fallback = |email: &Email<'_>| rule.fallback_domains.iter().any(|domain| email.has_domain(domain));
     match (&rule.email, login.text("email")) {
@@ -138,7 +138,7 @@ fn email_status(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'
     }
     let EmailRule::Verified { types } = &rule.email else { return EmailStatus::Unknown };
     let is_of_type = |types: &Vec<String>| login.text("type").is_some_and(|own| types.iter().any(|one| one == own));
-    // After trimming it is not the text that the login side confirmed.
+    // A trimmed email is not the text that the login side confirmed.
     let is_as_claimed = email.is_some_and(|email| email.as_str() == claimed);
     if is_as_claimed && types.as_ref().is_none_or(is_of_type) { EmailStatus::Verified } else { EmailStatus::Unknown }
 }
@@ -161,7 +161,7 @@ fn check_sub(sub: &str) -> Result<(), IdentityError> {
     } else if sub.chars().any(char::is_control) {
         Err(IdentityError::ControlCharacter)
     } else if sub.trim() != sub {
-        Err(IdentityError::OuterSpace)
+        Err(IdentityError::OuterWhitespace)
     } else {
         Ok(())
     }

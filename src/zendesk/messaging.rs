@@ -19,8 +19,8 @@ pub(super) struct Claims<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
-    /// Only with `true` does Zendesk give the player an email identity, and with it the conversations of that email.
-    /// A login token never claims this: the settings do, and the login can only contradict.
+    /// With `true`, Zendesk gives the player an email identity, and so the conversations of that email. The settings decide
+    /// this; a login token can only deny it.
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
     jti: String,
@@ -46,7 +46,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Whether an external id looks like an email or a phone number (E.164), which can pass to another person.
+/// Whether an external id looks like an email or a phone number (E.164), which another person can get later.
 pub(super) fn is_contact(external_id: &str) -> bool {
     let is_phone = |number: &str| number.len() > 6 && number.bytes().all(|byte| byte.is_ascii_digit());
     external_id.contains('@') || external_id.strip_prefix('+').is_some_and(is_phone)

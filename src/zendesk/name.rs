@@ -32,9 +32,9 @@ pub(super) fn readable(text: &str) -> Option<String> {
             shown.push(if c.is_whitespace() { ' ' } else { c });
         }
     }
-    if let Some((over, _)) = shown.char_indices().nth(MAX_CHARACTERS) {
+    if let Some((limit, _)) = shown.char_indices().nth(MAX_CHARACTERS) {
         let starts = shown.grapheme_indices(true).map(|(start, _)| start);
-        let end = starts.take_while(|start| *start <= over).last();
+        let end = starts.take_while(|start| *start <= limit).last();
         shown.truncate(end.unwrap_or_default());
     }
     let name = shown.trim_end_matches(|last: char| last.is_whitespace() || JOINERS.contains(&last));
@@ -63,7 +63,7 @@ fn category(c: char) -> GeneralCategory {
     CodePointMapData::new().get(c)
 }
 
-/// Whether a character selects how the one before it looks: as a colour emoji, or as a variant in a Japanese name.
+/// Whether a character selects the look of the one before it: a colour emoji, or a variant in a Japanese name.
 fn is_variation(c: char) -> bool {
     !c.is_ascii() && CodePointSetData::new::<VariationSelector>().contains(c)
 }

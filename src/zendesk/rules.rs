@@ -24,7 +24,7 @@ const MILLISECONDS: i64 = 100_000_000_000;
 /// Longest time from `iat` to the use of a token for Chat or the Help Center, in seconds (articles above).
 const MAX_AGE: i64 = 120;
 
-/// The same for the Support SDK.
+/// [`MAX_AGE`], for the Support SDK.
 const SUPPORT_SDK_MAX_AGE: i64 = 180;
 
 /// One problem of a token. For an issued token it quotes only numbers and types.
@@ -44,8 +44,8 @@ impl Finding {
     }
 }
 
-/// The product's rules that header and claims break at `now`. Does not check the signature. `key_id` is that of the
-/// Messaging key, if known.
+/// The product's rules that a token's header and claims break at `now`. Does not check the signature. `key_id` is the id of
+/// the Messaging key, if known.
 #[must_use]
 pub fn violations(
     product: Product,
@@ -61,26 +61,23 @@ pub fn violations(
             check.texts(&["name", "email", "external_id"], &[]);
             check.ascii_email();
             check.issued_within(Some(MAX_AGE));
-            check.ends(Some(CHAT_MAX_LIFETIME));
         }
         Product::HelpCenter => {
             check.texts(&["name", "email", "jti"], &["external_id"]);
             check.issued_within(Some(MAX_AGE));
-            check.ends(None);
         }
         Product::Messaging => {
             check.key_id(header, key_id);
             check.texts(&["external_id"], &["name", "email", "jti"]);
             check.messaging_claims();
             check.issued_within(None);
-            check.ends(None);
         }
         Product::SupportSdk => {
             check.texts(&["name", "email", "jti"], &["external_id"]);
             check.issued_within(Some(SUPPORT_SDK_MAX_AGE));
-            check.ends(None);
         }
     }
+    check.expiry((product == Product::Chat).then_some(CHAT_MAX_LIFETIME));
     check.violations
 }
 
@@ -120,15 +117,15 @@ impl Check<'_> {
     }
 
     /// Checks string claims, required and optional ones.
-    fn texts(&mut self, needed: &[&str], optional: &[&str]) {
-        for name in needed.iter().chain(optional).copied() {
+    fn texts(&mut self, required: &[&str], optional: &[&str]) {
+        for name in required.iter().chain(optional).copied() {
             let fix = match name {
                 "external_id" => "send the player's id as text; it must never change",
                 "jti" => "send a new random text with each token",
                 _ => "send text that is not empty",
             };
             match self.claims.get(name) {
-                None if needed.contains(&name) => self.add(format!("claim {name} is missing"), fix),
+                None if required.contains(&name) => self.add(format!("claim {name} is missing"), fix),
                 Some(Json::Text(text)) if text.is_empty() => self.add(format!("claim {name} is empty"), fix),
                 Some(Json::Text(text)) if name == "external_id" && text.chars().count() > MAX_EXTERNAL_ID => {
                     self.add("claim external_id is over 255 characters", "send a shorter id that never changes");
@@ -180,7 +177,7 @@ impl Check<'_> {
     }
 
     /// Checks `exp`, which is optional.
-    fn ends(&mut self, most: Option<Duration>) {
+    fn expiry(&mut self, max_lifetime: Option<Duration>) {
         let Some(expires_at) = self.time("exp", false) else { return };
         if expires_at <= self.now {
             self.add(
@@ -189,18 +186,18 @@ impl Check<'_> {
             );
         }
         let issued_at = self.claims.get("iat").and_then(Json::as_number).and_then(Number::as_i64);
-        let (Some(most), Some(issued_at)) = (most, issued_at) else { return };
-        let (most, lifetime) = (most.as_secs().cast_signed(), expires_at.saturating_sub(issued_at));
-        if lifetime > most {
-            let cause = format!("claim exp is {lifetime} s after iat; Zendesk accepts at most {most} s");
+        let (Some(max), Some(issued_at)) = (max_lifetime, issued_at) else { return };
+        let (max, lifetime) = (max.as_secs().cast_signed(), expires_at.saturating_sub(issued_at));
+        if lifetime > max {
+            let cause = format!("claim exp is {lifetime} s after iat; Zendesk accepts at most {max} s");
             self.add(cause, "set an earlier exp, or leave it out");
         }
     }
 
     /// A claim as a time in seconds.
-    fn time(&mut self, name: &str, is_needed: bool) -> Option<Timestamp> {
+    fn time(&mut self, name: &str, is_required: bool) -> Option<Timestamp> {
         match self.claims.get(name) {
-            None if is_needed => self.add(format!("claim {name} is missing"), "send the time in seconds since 1970"),
+            None if is_required => self.add(format!("claim {name} is missing"), "send the time in seconds since 1970"),
             None => {}
             Some(value) => match value.as_number().and_then(Number::as_i64) {
                 Some(time) if (0..MILLISECONDS).contains(&time) => return Some(time),

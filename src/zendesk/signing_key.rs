@@ -43,7 +43,7 @@ impl SigningKey {
     }
 }
 
-/// Whether this token is signed with `secret` by HS256, whatever `alg` it has. Only to inspect tokens, not to trust them.
+/// Whether this token's signature is HS256 with `secret`; its `alg` is ignored. Only to inspect tokens, not to trust them.
 #[must_use]
 pub fn is_signed_with(secret: &[u8], token: &str) -> bool {
     let Some((message, signature)) = token.rsplit_once('.') else { return false };

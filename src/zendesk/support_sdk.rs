@@ -1,7 +1,7 @@
 //! Builds the claims of a token for the Support SDK in apps.
 //!
-//! Claims and limits: developer.zendesk.com, *building-a-dedicated-jwt-endpoint-for-the-support-sdk*. It has no
-//! `exp`: Zendesk's servers request the token, and accept it within 3 minutes of `iat`.
+//! Claims and limits: developer.zendesk.com, *building-a-dedicated-jwt-endpoint-for-the-support-sdk*. The token
+//! has no `exp`: Zendesk's servers request it, and accept it within 3 minutes of `iat`.
 
 use serde::Serialize;
 

@@ -224,7 +224,7 @@ def other_products(page):
     disabled = {button.get_attribute("data-problem") for button in page.driver.find_elements(By.CSS_SELECTOR, "[data-problem]:disabled")}
     assert disabled == {"two-cookies", "foreign-origin", "no-credentials", "too-many"}, disabled
     page.attempt("no-cookie")
-    assert (page.outcome(), page.failed()) == ("401 00-00", ["cookie"]) and "an app no login token" in page.text("result")
+    assert (page.outcome(), page.failed()) == ("401 00-00", ["cookie"]) and "an app has no login token" in page.text("result")
     page.click("#products input[value=help-center]")
     page.attempt("expired")
     assert (page.outcome(), page.failed()) == ("401 00-01", ["verify"])

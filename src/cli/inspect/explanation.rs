@@ -101,12 +101,12 @@ impl Explanation {
         }
     }
 
-    /// Adds what was removed around the token, and the defect for which the service refuses the token in any case.
+    /// Adds what was removed around the token, and the defect of the cookie, for which the service refuses the token.
     pub(crate) fn wrap(&mut self, taken_off: Vec<&'static str>, defect: Option<Finding>) {
         self.taken_off = taken_off;
         let Some(defect) = defect else { return };
         self.verdict = Verdict::Refused;
-        // Then the other findings only follow from the defect.
+        // If the token can't be read, the defect is the only cause.
         if self.header.is_none() {
             self.findings.clear();
         }
@@ -178,7 +178,7 @@ fn key_text(key: &str) -> &str {
     match key {
         "current" => "login.secret",
         "previous" => "login.previous_secret; such tokens are refused after you remove that setting",
-        "published" => "the published key of the login project that its kid names",
+        "published" => "the login project's published key that the token's kid names",
         other => other,
     }
 }

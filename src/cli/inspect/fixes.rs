@@ -24,7 +24,7 @@ const OTHER_KIND_FIX: &str =
 
 const PROJECT_CLAIM: &str = "xsolla_login_project_id";
 
-/// A login this short, in seconds, ends before most chats do.
+/// In seconds. A shorter login ends during a chat.
 const SHORT_LOGIN: i64 = 15 * 60;
 
 /// The cause and the fix of a refusal.
@@ -126,14 +126,14 @@ fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
         }
         NoKeyError::Find(FindKeyError::Unknown) => match decoded.claim_text(PROJECT_CLAIM) {
             Some(project) if login.project_id.as_deref() != Some(project) => {
-                let fix = format!("the token is of login project {project}; check login.project_id");
+                let fix = format!("the token belongs to login project {project}; check login.project_id");
                 return Finding::new(error.to_string(), fix);
             }
             _ => "the key was withdrawn, or Xsolla did not issue the token; the player must sign in again",
         },
         NoKeyError::KidMissing => FOREIGN_FIX,
         NoKeyError::SignatureWrong => "the token was changed after it was issued, or Xsolla did not issue it",
-        NoKeyError::Find(FindKeyError::NotAsked) => "try again in a moment",
+        NoKeyError::Find(FindKeyError::CoolingDown) => "try again in a moment",
         NoKeyError::Find(FindKeyError::Unavailable) => API_FIX,
     };
     Finding::new(error.to_string(), fix)
@@ -167,7 +167,7 @@ fn claims(error: ClaimsError, login: &Login, decoded: &DecodedToken) -> Finding 
             format!("claim {claim} is {} in the future", span(seconds)),
             "synchronize this machine's clock; zendesk-token check --online shows the difference",
         ),
-        ClaimsError::LivesTooLong(seconds) => (
+        ClaimsError::LifetimeTooLong(seconds) => (
             format!("valid for {}, longer than login.max_lifetime", span(seconds)),
             "raise login.max_lifetime, or shorten the token lifetime in the login project",
         ),
@@ -199,7 +199,7 @@ const fn identify(error: IdentityError) -> &'static str {
         }
         IdentityError::TooLong(_)
         | IdentityError::ControlCharacter
-        | IdentityError::OuterSpace
+        | IdentityError::OuterWhitespace
         | IdentityError::EmailForm => "Zendesk does not accept this value; correct it in the player's account",
     }
 }

@@ -17,13 +17,13 @@ use super::fixes;
 /// Layers removed at most; a token that was logged, copied and quoted has three or four.
 const MAX_LAYERS: usize = 8;
 
-/// Names of a token in JSON, in URLs and in forms, in addition to the cookie's name.
+/// Names that a token can have in JSON, URLs and forms, in addition to the cookie's name.
 const NAMES: [&str; 5] = ["token", "jwt", "access_token", "id_token", "user_token"];
 
 /// What was around a token, as the report names it.
 type Layer = &'static str;
 
-const COOKIE_LINE: Layer = "the other cookies of the line";
+const COOKIE_LINE: Layer = "the rest of the cookie line";
 const SPLIT_COOKIE: Layer = "the names of a split cookie (.0, .1)";
 const PERCENT: Layer = "percent-encoding";
 const EXPRESS_SIGNATURE: Layer = "s: and the signature of Express";
@@ -39,8 +39,8 @@ pub(crate) struct Pasted {
 }
 
 impl Pasted {
-    /// Removes what is around a token. `cookie` is the name of the login cookie. Fails if there is no text, no such
-    /// cookie among the cookies, or invalid UTF-16.
+    /// Removes what is around a token. `cookie` is the name of the login cookie. Fails if the input is empty, has cookies
+    /// but not this one, or is invalid UTF-16.
     pub(crate) fn read(bytes: &[u8], cookie: &str) -> Result<Self, UsageError> {
         let (text, encoding) = decode(bytes)?;
         let mut taken_off = Vec::from_iter(encoding);
@@ -51,7 +51,7 @@ impl Pasted {
         for _ in 0..MAX_LAYERS {
             let is_cookie = taken_off.iter().any(|layer| [COOKIE_LINE, SPLIT_COOKIE].contains(layer));
             let wrapping = Wrapping::of(text.trim());
-            // Any other change to a cookie's value stays, so that the token is refused as the service refuses it.
+            // The service refuses any other change to a cookie's value, so it stays.
             if is_cookie && defect.is_none() && wrapping.is_none() {
                 break;
             }
@@ -65,7 +65,7 @@ impl Pasted {
                     break;
                 }
             };
-            // Only code that sets cookies adds these, so they count even if only the value was pasted.
+            // Only the site's own code adds these, so they count even if only the cookie's value was pasted.
             if is_cookie || [PERCENT, EXPRESS_SIGNATURE, EXPRESS_JSON].contains(&layer) {
                 defect = defect.or(wrapping.map(fixes::wrapped));
             }
@@ -102,10 +102,10 @@ fn decode(bytes: &[u8]) -> Result<(Option<String>, Option<Layer>), UsageError> {
     }
 }
 
-/// The outermost layer and the text inside; an error if there are cookies, but not one login cookie.
+/// The outermost layer and the text inside; an error if there are cookies, but not exactly one login cookie.
 fn outermost(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Reason> {
-    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if text.bytes().all(is_of_token) {
+    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.bytes().all(is_token_byte) {
         return Ok(None);
     }
     let visible = text.trim_matches(['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}']);
@@ -159,7 +159,7 @@ fn outermost(text: &str, cookie: &str) -> Result<Option<(Layer, String)>, Reason
     Ok(single.map(|rest| ("quotes", rest.to_owned())))
 }
 
-/// The header lines of a curl command that can have a login token.
+/// The headers of a curl command that can contain a login token, one a line.
 fn curl_command(text: &str) -> Option<String> {
     if !text.starts_with("curl") && !text.starts_with('-') {
         return None;

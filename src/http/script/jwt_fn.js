@@ -2,7 +2,7 @@
 // say why. Reads own properties only, since a page's Object.prototype may be polluted.
 (() => {
   "use strict";
-  const script = document.currentScript; // or an injected <img name="currentScript">
+  const script = document.currentScript; // a page may inject <img name="currentScript">
   if (!(script instanceof HTMLScriptElement && script.src)) {
     console.error("zendesk-token: load jwt_fn.js by <script src>, not as a module");
     return;

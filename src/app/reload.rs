@@ -16,15 +16,15 @@ use crate::config::settings;
 use crate::config::watched::WatchedFiles;
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
-use crate::http::token::now;
+use crate::login::now;
 use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
+use crate::server::task::Task;
+use crate::server::tls::{CertifiedKey, Tls};
 
 use super::file_changes::until_changed;
-use super::task::Task;
-use super::tls::{CertifiedKey, Tls};
 
-/// Longest time for reading the settings, since a file on an unreachable network file system blocks forever.
+/// Longest time for reading the settings: a file on an unreachable network file system blocks forever.
 const LOAD_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often the expiry of the certificate is reported.
@@ -41,13 +41,13 @@ pub(crate) struct Reload {
     router: LiveRouter,
     metrics: Metrics,
     tls: Option<Tls>,
-    /// A load that is still running after its time limit. A second one would block as well.
+    /// A load that is still running after its time limit. Another one would block as well.
     stuck: Option<JoinHandle<Result<Config, ConfigError>>>,
     /// The files that the last load read.
     seen: WatchedFiles,
 }
 
-/// Why the old exchange stays.
+/// Why the old settings stay in use.
 enum NotReloaded {
     /// The settings are wrong and have to be fixed.
     Wrong,
@@ -68,7 +68,7 @@ impl Reload {
         Self { load, hangup, router, metrics, tls, stuck: None, seen: WatchedFiles::default() }
     }
 
-    /// Starts reloading, in a task of its own: a slow file system must neither block connections nor the shutdown.
+    /// Starts reloading, in its own task: a slow file system must not block connections or the shutdown.
     #[must_use]
     pub(crate) fn start(self, started: Config, exchange: Arc<Exchange>) -> Task {
         Task::spawn(self.run(started, exchange))
@@ -78,7 +78,7 @@ impl Reload {
         let mut refresher = KeyRefresher::of(&exchange);
         let mut has_to_retry = false;
         let mut daily = interval(DAY);
-        // One watcher until it reports a change: each blocks a thread while a file system hangs.
+        // Keeps one watcher until it reports a change: each watcher blocks a thread while a file system hangs.
         let mut watched = started.files.clone();
         let mut changed = Box::pin(until_changed(watched.clone()));
         loop {
@@ -121,7 +121,7 @@ impl Reload {
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| not_reloaded(&error))?);
         if let Some(keys) = exchange.published_keys().filter(|keys| !keys.is_usable() && old.has_usable_keys()) {
-            // Keys of another login project: fetched before the first request needs them.
+            // Fetches the keys of another login project before the first request needs them.
             keys.refresh().await.map_err(|error| {
                 not_reloaded(&error);
                 NotReloaded::Later
@@ -181,7 +181,7 @@ fn not_reloaded(cause: &dyn Display) -> NotReloaded {
     NotReloaded::Wrong
 }
 
-/// Refreshes the key set of an exchange, in a task of its own so that no reload delays it.
+/// Refreshes the key set of an exchange, in its own task so that a reload does not delay it.
 struct KeyRefresher {
     keys: Option<Arc<PublishedKeys>>,
     _task: Option<Task>,

@@ -1,11 +1,15 @@
 //! Runs the service on bound sockets: exchange, router, public and admin listener, reload.
 
+mod file_changes;
+pub(crate) mod reload;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use axum::Router;
+use rlimit::Resource;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::Signal;
 
@@ -16,11 +20,16 @@ use crate::http::admin;
 use crate::http::per_client::PerClientLimit;
 use crate::http::support_sdk::MAX_READ;
 use crate::metrics::Metrics;
+use crate::server::listener::{ADMIN_CONNECTIONS, Admit, BACKLOG, Listener, Permit};
+use crate::server::tls::{CertifiedKey, Tls};
+use crate::server::{self, stop_signal};
 use crate::telemetry;
 
-use super::listener::{Admit, BACKLOG, Listener, Permit};
-use super::reload::{Load, Reload};
-use super::tls::{CertifiedKey, Tls};
+use reload::{Load, Reload};
+
+/// Open files for everything but public connections and calls of the Login API: the admin listener, reloads, the runtime, the
+/// log.
+const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
 /// Bound sockets.
 pub(crate) struct Sockets {
@@ -38,8 +47,7 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
-    let live = router.clone();
-    let stop = super::stop_signal()?;
+    let stop = stop_signal()?;
     let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
     let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
     for warning in &config.warnings {
@@ -53,7 +61,7 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
         "listening"
     );
     let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
-    let connections = super::fit_connections(config.limits.connections, calls, are_made);
+    let connections = fit_connections(config.limits.connections, calls, are_made);
     if connections < config.limits.connections {
         tracing::warn!(
             connections,
@@ -62,15 +70,26 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     }
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
-    let public = Listener::new("public", public, router, limits, &metrics);
+    let public = Listener::new("public", public, router.clone(), limits, &metrics);
     let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).with_tls(tls);
-    let admin_router = admin::router(live.clone(), metrics.clone());
+    let admin_router = admin::router(router.clone(), metrics.clone());
     let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);
     let _reloading = reload.map(|reload| reload.start(config, exchange));
     let more = more.into_iter().map(|(socket, router)| Listener::internal("shop", socket, router, limits, &metrics));
     let others = std::iter::once(admin).chain(more).collect();
-    super::run(public, others, stop, || live.drain()).await;
+    server::run(public, others, stop, || router.drain()).await;
     Ok(())
+}
+
+/// Raises the process's limit of open files to what `wanted` connections and `calls` of the Login API need, or as far as the
+/// system allows. Returns how many connections fit. If there are too few files, calls get a quarter of them, or none if no
+/// calls `are_made`.
+fn fit_connections(wanted: usize, calls: usize, are_made: bool) -> usize {
+    let needed = u64::try_from(wanted + calls + RESERVED_FILES).unwrap_or(u64::MAX);
+    let files = rlimit::increase_nofile_limit(needed).or_else(|_| Resource::NOFILE.get_soft());
+    let files = usize::try_from(files.unwrap_or(needed)).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES);
+    let for_calls = if are_made { calls.min(files / 4) } else { 0 };
+    wanted.min(files - for_calls).max(1)
 }
 
 /// Limits the connections of each client, except for addresses that many clients share.

@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::watched::WatchedFiles;
 
-/// How long no file may change before they are read, so that a writer of two files, or of one in two steps, is done.
+/// The files are read after this time without a change, so that a writer of two files, or of one in two steps, has finished.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 
-/// Longest wait for that.
+/// Longest wait for [`DEBOUNCE`].
 const DEBOUNCE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often the files are checked without an event: some file systems send none, and no event reports a change of a symlink
-/// higher up in a path.
+/// How often the files are checked without an event: some file systems send none, and a change of a symlink higher up in a path
+/// sends none.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Shortest time between two checks, for folders with many events.
@@ -61,9 +61,8 @@ fn watch(files: &WatchedFiles, notify: Arc<Notify>) -> Option<RecommendedWatcher
         folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
         Ok(watcher)
     });
-    watching
-        .inspect_err(
-            |error| tracing::warn!(cause = %error, "can't watch the files of the settings; checking them every 15 s"),
-        )
-        .ok()
+    let warn = |error: &notify::Error| {
+        tracing::warn!(cause = %error, "can't watch the files of the settings; checking them every 15 s");
+    };
+    watching.inspect_err(warn).ok()
 }
