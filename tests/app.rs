@@ -107,7 +107,8 @@ impl App {
     }
 }
 
-async fn read(response: Response) -> Answer {
+/// The whole response.
+pub async fn read(response: Response) -> Answer {
     let (head, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -105,6 +105,12 @@ pub fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     Answer::read(&answer)
 }
 
+/// The headers in these lines, with names in lower case.
+pub fn headers<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect()
+}
+
 /// A response.
 #[derive(Debug)]
 pub struct Answer {
@@ -120,9 +126,7 @@ impl Answer {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
-        let headers = lines.filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-        Self { status, headers, body: body.to_owned() }
+        Self { status, headers: headers(lines), body: body.to_owned() }
     }
 
     /// All values of a header, joined.

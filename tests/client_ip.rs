@@ -1,4 +1,4 @@
-//! Who is asking, and whose word on it counts.
+//! The client's address, from the peer and from `X-Forwarded-For` of trusted proxies.
 
 use std::net::IpAddr;
 
@@ -25,7 +25,7 @@ fn client(settings: &[(&str, &str)], peer: &str, headers: &[(&str, &str)]) -> St
 }
 
 #[test]
-fn by_default_nobody_is_believed() {
+fn without_trusted_proxies_the_client_is_the_peer() {
     for header in ["X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP"] {
         assert_eq!(client(&[], "127.0.0.1", &[(header, "192.0.2.1"), ("Forwarded", "for=192.0.2.1")]), "127.0.0.1");
     }
@@ -34,43 +34,40 @@ fn by_default_nobody_is_believed() {
 #[test]
 fn x_forwarded_for_is_read_from_the_right_past_trusted_proxies_only() {
     let trusted = [("proxy.trusted", TRUSTED)];
+    let from_loopback: [(&str, &[&str]); 5] = [
+        ("192.0.2.1", &["192.0.2.1", "6.6.6.6, 192.0.2.1", "6.6.6.6, 192.0.2.1, 10.1.2.3"]),
+        ("192.0.2.1", &["6.6.6.6,192.0.2.1,10.1.2.3,10.9.9.9", "::ffff:192.0.2.1", "192.0.2.1:51234", "\t192.0.2.1  "]),
+        ("2001:db8::1", &["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"]),
+        // A value that is not an address ends the search at the last trusted one.
+        ("10.1.2.3", &["10.1.2.3, 10.9.9.9", "192.0.2.1, unknown, 10.1.2.3"]),
+        (
+            "127.0.0.1",
+            &["", "192.0.2.1,", "192.0.2.1 10.1.2.3", "192.0.2.300", "0xC0000201", "jane@example.com", "fe80::1%eth0"],
+        ),
+    ];
+    for (expected, header) in
+        from_loopback.iter().flat_map(|(ip, headers)| headers.iter().map(move |header| (ip, header)))
+    {
+        assert_eq!(client(&trusted, "127.0.0.1", &[("X-Forwarded-For", header)]), *expected, "{header}");
+    }
     for (peer, header, expected) in [
-        ("127.0.0.1", "192.0.2.1", "192.0.2.1"),
-        ("127.0.0.1", "6.6.6.6, 192.0.2.1", "192.0.2.1"),
-        ("127.0.0.1", "6.6.6.6, 192.0.2.1, 10.1.2.3", "192.0.2.1"),
-        ("127.0.0.1", "6.6.6.6,192.0.2.1,10.1.2.3,10.9.9.9", "192.0.2.1"),
-        ("127.0.0.1", "10.1.2.3, 10.9.9.9", "10.1.2.3"),
+        ("::1", "192.0.2.1", "192.0.2.1"),
+        ("::ffff:127.0.0.1", "192.0.2.1", "192.0.2.1"),
         ("192.0.2.9", "192.0.2.1", "192.0.2.9"),
         ("11.0.0.1", "192.0.2.1, 10.0.0.1", "11.0.0.1"),
         ("127.0.0.2", "192.0.2.1", "127.0.0.2"),
-        ("::ffff:127.0.0.1", "192.0.2.1", "192.0.2.1"),
-        ("127.0.0.1", "::ffff:192.0.2.1", "192.0.2.1"),
-        ("127.0.0.1", "2001:db8::1", "2001:db8::1"),
-        ("::1", "[2001:db8::1]:443", "2001:db8::1"),
-        ("127.0.0.1", "[2001:db8::1]", "2001:db8::1"),
-        ("127.0.0.1", "192.0.2.1:51234", "192.0.2.1"),
-        ("127.0.0.1", "\t192.0.2.1  ", "192.0.2.1"),
-        // What can't be read ends the walk at the last address that was believed.
-        ("127.0.0.1", "", "127.0.0.1"),
-        ("127.0.0.1", "192.0.2.1,", "127.0.0.1"),
-        ("127.0.0.1", "192.0.2.1, unknown, 10.1.2.3", "10.1.2.3"),
-        ("127.0.0.1", "192.0.2.1 10.1.2.3", "127.0.0.1"),
-        ("127.0.0.1", "192.0.2.300", "127.0.0.1"),
-        ("127.0.0.1", "0xC0000201", "127.0.0.1"),
-        ("127.0.0.1", "jane@example.com", "127.0.0.1"),
-        ("127.0.0.1", "fe80::1%eth0", "127.0.0.1"),
     ] {
         assert_eq!(client(&trusted, peer, &[("X-Forwarded-For", header)]), expected, "{peer} {header}");
     }
     let twice =
         [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "192.0.2.1, 10.1.2.3"), ("Forwarded", "for=7.7.7.7")];
-    assert_eq!(client(&trusted, "127.0.0.1", &twice), "192.0.2.1", "the headers in their order");
+    assert_eq!(client(&trusted, "127.0.0.1", &twice), "192.0.2.1", "several headers are one list");
     let long = vec!["10.0.0.1"; 5000].join(", ");
     assert_eq!(client(&trusted, "127.0.0.1", &[("X-Forwarded-For", &format!("192.0.2.1, {long}"))]), "10.0.0.1");
 }
 
 #[test]
-fn what_a_client_writes_never_changes_who_it_is() {
+fn forwarded_headers_never_change_the_address_of_an_untrusted_client() {
     let config = load(None, &usual(&[("proxy.trusted", TRUSTED)])).unwrap();
     let byte = any::<u8>().prop_filter("no header", |byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f));
     check(3000, &(vec(byte, 0..60), any::<[u8; 4]>()), |(forged, real)| {
@@ -86,26 +83,21 @@ fn what_a_client_writes_never_changes_who_it_is() {
 }
 
 #[test]
-fn the_log_names_the_client_and_never_its_text() {
+fn the_log_has_the_address_of_the_client_and_never_its_header() {
     let server = App::with(&[("proxy.trusted", "127.0.0.0/8")]);
-    let ask = |value: &str| server.get("/generate/token").header("X-Forwarded-For", value).send();
     for value in ["6.6.6.6, 2001:db8::7", "jane@example.com", "eyJhbGciOiJIUzI1NiJ9"] {
-        ask(value);
+        server.get("/generate/token").header("X-Forwarded-For", value).send();
     }
     let log = server.log();
-    let clients: Vec<String> = log
-        .iter()
-        .filter_map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).unwrap()["client"].as_str().map(str::to_owned)
-        })
-        .collect();
+    let lines = log.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let clients: Vec<_> = lines.filter_map(|line| line["client"].as_str().map(str::to_owned)).collect();
     assert_eq!(clients, ["2001:db8::7", "127.0.0.1", "127.0.0.1"]);
     assert!(!log.join("").contains("jane") && !log.join("").contains("eyJ"));
 }
 
 #[test]
 fn wrong_networks_are_refused() {
-    for (value, mend) in [
+    for (value, fix) in [
         ("0.0.0.0/0", "trusts every address"),
         ("::/0", "trusts every address"),
         ("::ffff:127.0.0.0/104", "IPv4-mapped IPv6 network"),
@@ -117,10 +109,11 @@ fn wrong_networks_are_refused() {
         ("10.0.0.0/8,x", "entry 2 is not a network"),
         ("", "needs a list"),
     ] {
-        let told = problems(&[("proxy.trusted", value)]);
-        assert!(told.starts_with("proxy.trusted (") && told.contains(mend) && told.lines().count() == 1, "{told}");
+        let problem = problems(&[("proxy.trusted", value)]);
+        let is_complete = problem.starts_with("proxy.trusted (") && problem.contains(fix);
+        assert!(is_complete && problem.lines().count() == 1, "{problem}");
     }
     let old = SettingsFile::new("[proxy]\nheader = \"forwarded\"\n");
-    let told = load(Some(&old), &usual(&[])).unwrap_err().to_string();
-    assert!(told.contains("is not a setting; drop it: X-Forwarded-For is what is read"), "{told}");
+    let problem = load(Some(&old), &usual(&[])).unwrap_err().to_string();
+    assert!(problem.contains("is not a setting; drop it: X-Forwarded-For is what is read"), "{problem}");
 }

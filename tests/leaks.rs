@@ -13,8 +13,8 @@ use crate::harness::{
 };
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
+use crate::middleware::WITH_LOG;
 use crate::published_keys::rs256;
-use crate::requests::WITH_LOG;
 use crate::stub::Reply;
 use crate::verification::{NOW, exchange, fixtures, run};
 
@@ -191,12 +191,12 @@ fn debug_shows_lengths() {
 /// a whole process.
 #[test]
 fn a_panic_is_reported_by_its_place_alone() {
-    let test = "in_process::requests::a_panic_is_one_refusal_and_says_nothing";
+    let test = "in_process::middleware::a_panic_is_one_refusal_and_says_nothing";
     let mut child = Command::new(std::env::current_exe().unwrap());
     let result = child.args(["--exact", test, "--nocapture"]).env(WITH_LOG, "1").output().unwrap();
     let printed = [result.stdout, result.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
     assert!(result.status.success(), "{printed}");
-    assert!(printed.contains("\"place\":\"tests/") && printed.contains("requests.rs:"), "{printed}");
+    assert!(printed.contains("\"place\":\"tests/") && printed.contains("middleware.rs:"), "{printed}");
     assert!(printed.contains("00-14"), "{printed}");
     assert_absent(&printed, &[EMAIL.to_owned()]);
 }

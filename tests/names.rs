@@ -1,4 +1,4 @@
-//! Names as agents see them. No name causes a refusal.
+//! Names in issued tokens. No name causes a refusal.
 
 use futures_util::FutureExt;
 use proptest::collection::vec;
@@ -10,9 +10,10 @@ use zendesk_token::login::strict_json::{Members, without_lone_surrogates};
 use zendesk_token::login::token;
 use zendesk_token::login::verifier::Credentials;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS};
+use crate::harness::{LOGIN_SECRET, OTHER_PRODUCTS};
 use crate::login_tokens::{EMAIL, LoginToken, open, sign};
 use crate::properties::check;
+use crate::token_claims::secret;
 use crate::verification::{NOW, exchange};
 
 fn run(exchange: &Exchange, product: Product, token: &str) -> Result<Issued, ExchangeError> {
@@ -22,22 +23,74 @@ fn run(exchange: &Exchange, product: Product, token: &str) -> Result<Issued, Exc
 
 /// The name in the product's token for a login token.
 fn name(exchange: &Exchange, product: Product, token: &str) -> Option<String> {
-    let secret = if product == Product::Chat { CHAT_SECRET } else { MESSAGING_SECRET };
     let token = run(exchange, product, token).unwrap_or_else(|error| panic!("{error}")).token;
-    open(token.as_str(), secret).1["name"].as_str().map(str::to_owned)
+    open(token.as_str(), secret(product)).1["name"].as_str().map(str::to_owned)
 }
 
-/// The name in a Messaging token for a login with this claim `name`.
-fn of_claim(value: impl Into<Value>) -> Option<String> {
-    name(&exchange(&OTHER_PRODUCTS), Product::Messaging, &LoginToken::at(NOW).claim("name", value).mint())
+fn valid() -> LoginToken {
+    LoginToken::at(NOW)
+}
+
+/// The name in a Messaging token for each claim `name`.
+fn check_names(cases: impl IntoIterator<Item = (Value, impl AsRef<str>)>) {
+    let exchange = exchange(&OTHER_PRODUCTS);
+    for (claim, expected) in cases {
+        let token = valid().claim("name", claim.clone()).mint();
+        assert_eq!(name(&exchange, Product::Messaging, &token).as_deref(), Some(expected.as_ref()), "{claim}");
+    }
 }
 
 /// The name in the next claim.
 const NEXT: &str = "Jane Doe";
 
 #[test]
-fn what_nobody_sees_and_what_turns_the_line_is_taken_out_of_a_name() {
-    for (claimed, shown) in [
+fn the_name_comes_from_the_first_claim_of_the_setting_that_is_usable() {
+    let settings = [("chat.name_from", "nickname, username,email"), ("help_center.name_from", "nickname,email")];
+    let (changed, usual) = (exchange(&[&OTHER_PRODUCTS[..], &settings].concat()), exchange(&OTHER_PRODUCTS));
+    let (claimed, spaces) = (valid().claim("nickname", "Žofie"), valid().claim("nickname", "  "));
+    let (chat, messaging, help_center) = (Product::Chat, Product::Messaging, Product::HelpCenter);
+    for (exchange, product, token, expected) in [
+        (&changed, chat, &claimed, Some("Žofie")),
+        (&changed, chat, &spaces, Some(NEXT)),
+        (&changed, chat, &valid(), Some(NEXT)),
+        (&changed, chat, &valid().without("username"), Some(EMAIL)),
+        (&changed, help_center, &claimed, Some("Žofie")),
+        (&changed, help_center, &valid(), Some(EMAIL)),
+        (&usual, help_center, &valid().claim("name", "Jane D."), Some("Jane D.")),
+        (&usual, help_center, &valid().without("username"), Some(EMAIL)),
+        (&usual, messaging, &valid().without("username"), Some(EMAIL)),
+        (&usual, messaging, &valid().without("username").without("email"), None),
+        (&usual, messaging, &valid().claim("username", "\u{3164}").without("email"), None),
+    ] {
+        assert_eq!(name(exchange, product, &token.mint()).as_deref(), expected, "{product:?}");
+    }
+    let chat_only = exchange(&[("chat.name_from", "username")]);
+    let token = valid().claim("username", "\u{2800}\u{7}").mint();
+    assert_eq!(name(&chat_only, chat, &token).as_deref(), Some(EMAIL), "the email when there is no other");
+}
+
+#[test]
+fn no_email_becomes_a_name_where_the_setting_omits_emails() {
+    let exchange = exchange(&[&OTHER_PRODUCTS[..], &[("messaging.email", "omit")]].concat());
+    let name = |token: &LoginToken| name(&exchange, Product::Messaging, &token.mint());
+    assert_eq!(name(&valid().without("username")), None);
+    assert_eq!(name(&valid().claim("username", "Jane@Example.com")), None);
+    for claimed in [
+        "Jane@Example.com",
+        "@jane",
+        "Jane (jane@example.com)",
+        "jane\u{ff20}example.com",
+        "jane\u{fe6b}example.com",
+        "a@b@c",
+        "ja\u{200b}ne@x",
+    ] {
+        assert_eq!(name(&valid().claim("name", claimed)).as_deref(), Some(NEXT), "{claimed}");
+    }
+}
+
+#[test]
+fn invisible_and_direction_characters_are_removed_from_a_name() {
+    let cases = [
         ("Jane\tDoe", "Jane Doe"),
         ("Jane\r\nDoe", "Jane Doe"),
         ("Jane\u{2028}Doe", "Jane Doe"),
@@ -61,53 +114,27 @@ fn what_nobody_sees_and_what_turns_the_line_is_taken_out_of_a_name() {
         ("Z\u{30c}ofie", "Z\u{30c}ofie"),
         ("O'Hara <b>&\"\\", "O'Hara <b>&\"\\"),
         ("jane@example.com", "jane@example.com"),
-    ] {
-        assert_eq!(of_claim(claimed).as_deref(), Some(shown), "{claimed:?}");
-    }
-}
-
-#[test]
-fn a_name_that_shows_nothing_is_passed_over() {
-    let alone =
-        ["", " ", "\t\r\n", "\0", "\u{3164}", "\u{2800}", "\u{200b}", "\u{ad}", "\u{2060}", "\u{115f}", "\u{1160}"];
-    let more = [
-        "\u{ffa0}",
-        "\u{200d}",
-        "\u{200c}",
-        "\u{fe0f}",
-        "\u{202e}",
-        "\u{feff}",
-        "\u{34f}",
-        "\u{e0041}",
-        "\u{180e}",
-        "\u{fff9}",
-        // A filler, a joiner and a control of other scripts; unassigned; private use; marks without a base character.
-        "\u{16fe4}",
-        "\u{1107f}",
-        "\u{13430}",
-        "\u{ffff}",
-        "\u{e000}",
-        "\u{301}",
-        "\u{20dd}",
     ];
-    for nothing in alone.into_iter().chain(more) {
-        for text in [nothing.to_owned(), format!(" {nothing} {nothing}")] {
-            assert_eq!(of_claim(text.as_str()).as_deref(), Some(NEXT), "{text:?}");
-        }
-    }
-    for other in [json!(7), json!(null), json!(true), json!(["Jane"]), json!({"first": "Jane"})] {
-        assert_eq!(of_claim(other.clone()).as_deref(), Some(NEXT), "{other}");
-    }
-    let chat = exchange(&[("chat.name_from", "username")]);
-    let token = LoginToken::at(NOW).claim("username", "\u{2800}\u{7}").mint();
-    assert_eq!(name(&chat, Product::Chat, &token).as_deref(), Some(EMAIL), "where there is no other");
-    let nameless = LoginToken::at(NOW).claim("username", "\u{3164}").without("email").mint();
-    assert_eq!(name(&exchange(&OTHER_PRODUCTS), Product::Messaging, &nameless), None);
+    check_names(cases.map(|(claim, expected)| (claim.into(), expected)));
 }
 
 #[test]
-fn a_long_name_is_cut_at_a_letter() {
-    for (claimed, shown) in [
+fn a_name_without_visible_characters_is_skipped() {
+    // At the end: a filler, a joiner and a control of other scripts; unassigned; private use; marks without a base character.
+    let invisible = "| |\t\r\n|\0|\u{3164}|\u{2800}|\u{200b}|\u{ad}|\u{2060}|\u{115f}|\u{1160}|\u{ffa0}|\u{200d}|\u{200c}|\
+                     \u{fe0f}|\u{202e}|\u{feff}|\u{34f}|\u{e0041}|\u{180e}|\u{fff9}|\
+                     \u{16fe4}|\u{1107f}|\u{13430}|\u{ffff}|\u{e000}|\u{301}|\u{20dd}";
+    for text in invisible.split('|') {
+        check_names([text.to_owned(), format!(" {text} {text}")].map(|claim| (claim.into(), NEXT)));
+    }
+    check_names(
+        [json!(7), json!(null), json!(true), json!(["Jane"]), json!({"first": "Jane"})].map(|claim| (claim, NEXT)),
+    );
+}
+
+#[test]
+fn a_long_name_is_cut_between_graphemes() {
+    let cases = [
         ("a".repeat(255), "a".repeat(255)),
         ("a".repeat(256), "a".repeat(255)),
         ("ж".repeat(300), "ж".repeat(255)),
@@ -120,18 +147,12 @@ fn a_long_name_is_cut_at_a_letter() {
         (format!("{}J\u{200d}D", "a".repeat(253)), format!("{}J", "a".repeat(253))),
         // A single grapheme of 300 characters is dropped.
         (format!("a{}", "\u{300}".repeat(299)), NEXT.to_owned()),
-    ] {
-        assert_eq!(
-            of_claim(claimed.as_str()).as_deref(),
-            Some(shown.as_str()),
-            "{} characters",
-            claimed.chars().count()
-        );
-    }
+    ];
+    check_names(cases.map(|(claim, expected)| (claim.into(), expected)));
 }
 
 #[test]
-fn a_lone_surrogate_costs_a_claim_and_never_the_login() {
+fn a_lone_surrogate_makes_one_claim_unusable_and_not_the_login() {
     let exchange = exchange(&OTHER_PRODUCTS);
     let with = |more: &str| {
         let payload = format!(
@@ -140,42 +161,42 @@ fn a_lone_surrogate_costs_a_claim_and_never_the_login() {
         );
         sign(r#"{"alg":"HS256"}"#, &payload, LOGIN_SECRET.as_bytes())
     };
-    for half in
+    for surrogate in
         [r"\ud800", r"\uDFFF", r"\udc00\ud800", r"\ud83d \udd25", r"\ud83d\ud83d\udd25", r"\ud83dx", r#"\\\ud83d\""#]
     {
         for more in [
-            format!(r#""name":"Eve {half}""#),
-            format!(r#""name" : "{half}" , "x":["{half}",{{"a":"{half}: "}}]"#),
-            format!(r#""partner_data":{{"a":["{half}"]}},"type":"{half}""#),
+            format!(r#""name":"Eve {surrogate}""#),
+            format!(r#""name" : "{surrogate}" , "x":["{surrogate}",{{"a":"{surrogate}: "}}]"#),
+            format!(r#""partner_data":{{"a":["{surrogate}"]}},"type":"{surrogate}""#),
         ] {
-            let shown = name(&exchange, Product::Messaging, &with(&more));
-            assert_eq!(shown.as_deref(), Some("Jane 🔥"), "{more}");
+            let name = name(&exchange, Product::Messaging, &with(&more));
+            assert_eq!(name.as_deref(), Some("Jane 🔥"), "{more}");
         }
         for more in [
-            format!(r#""{half}":1"#),
-            format!(r#""{half}" :"{half}""#),
-            format!(r#""x":[{{"a{half}":1}}]"#),
-            format!(r#""name":"{half}","name":"Eve""#),
-            format!(r#""name":"{half}","n\u0061me":"{half}""#),
-            format!(r#""x":{{"a":"{half}","\u0061":"{half}"}}"#),
-            format!(r#""name":"{half}",}}"#),
-            format!(r#""name":"{half}" "x""#),
-            format!(r#""name":"{half}","x":"\q""#),
-            format!(r#""name":"{half}","x":"{}""#, "\u{1}"),
+            format!(r#""{surrogate}":1"#),
+            format!(r#""{surrogate}" :"{surrogate}""#),
+            format!(r#""x":[{{"a{surrogate}":1}}]"#),
+            format!(r#""name":"{surrogate}","name":"Eve""#),
+            format!(r#""name":"{surrogate}","n\u0061me":"{surrogate}""#),
+            format!(r#""x":{{"a":"{surrogate}","\u0061":"{surrogate}"}}"#),
+            format!(r#""name":"{surrogate}",}}"#),
+            format!(r#""name":"{surrogate}" "x""#),
+            format!(r#""name":"{surrogate}","x":"\q""#),
+            format!(r#""name":"{surrogate}","x":"{}""#, "\u{1}"),
         ] {
             let token = with(&more);
             let error = run(&exchange, Product::Messaging, &token).unwrap_err();
-            assert!(error.to_string().starts_with("payload "), "as strict as ever: {more}");
+            assert!(error.to_string().starts_with("payload "), "{more}");
         }
     }
-    let none =
-        sign(r#"{"alg":"HS256"}"#, &format!(r#"{{"sub":"a\ud800","exp":{}}}"#, NOW + 60), LOGIN_SECRET.as_bytes());
-    let error = run(&exchange, Product::Messaging, &none).unwrap_err();
+    let payload = format!(r#"{{"sub":"a\ud800","exp":{}}}"#, NOW + 60);
+    let token = sign(r#"{"alg":"HS256"}"#, &payload, LOGIN_SECRET.as_bytes());
+    let error = run(&exchange, Product::Messaging, &token).unwrap_err();
     assert_eq!(error.to_string(), "claim sub is missing, empty or not a string");
 }
 
 #[test]
-fn a_text_changes_only_where_a_lone_surrogate_is() {
+fn only_lone_surrogates_change_in_a_text() {
     let piece = prop_oneof![
         proptest::sample::select(vec![
             "{", "}", "[", "]", ":", ",", "\"", "\\", "\\u", "\\ud83d", "\\udd25", "\"a\":", "null", "\n"
@@ -185,13 +206,13 @@ fn a_text_changes_only_where_a_lone_surrogate_is() {
     ];
     check(5000, &vec(piece, 0..12), |pieces| {
         let text = pieces.concat();
-        let other = without_lone_surrogates(text.as_bytes());
+        let cleaned = without_lone_surrogates(text.as_bytes());
         if Members::read(text.as_bytes()).is_ok() {
-            assert_eq!(other, text.as_bytes(), "what is good stays as it is");
+            assert_eq!(cleaned, text.as_bytes(), "valid JSON is not changed");
         }
-        if Members::read(&other).is_ok() {
+        if Members::read(&cleaned).is_ok() {
             let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-            assert!(is_json, "what is no JSON does not become any: {text}");
+            assert!(is_json, "invalid JSON does not become valid: {text}");
         }
     });
 }

@@ -15,7 +15,7 @@ use crate::settings::without;
 use crate::stub::Reply;
 use crate::verification::fixtures;
 
-const INVALID: &str = "401 00-01";
+pub const INVALID: &str = "401 00-01";
 const UNAVAILABLE: &str = "503 00-07";
 
 /// The usual settings for RS256 with these changes.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::client::{headers, read};
 use crate::harness::PATIENCE;
 
 #[derive(Debug, Clone)]
@@ -94,15 +95,14 @@ impl ReceivedRequest {
         let mut bytes = Vec::new();
         let mut chunk = [0; 4096];
         loop {
-            let read = crate::client::read(stream, &mut chunk).ok().filter(|read| *read > 0)?;
-            bytes.extend_from_slice(&chunk[..read]);
+            let length = read(stream, &mut chunk).ok().filter(|length| *length > 0)?;
+            bytes.extend_from_slice(&chunk[..length]);
             let text = String::from_utf8_lossy(&bytes);
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
             let mut lines = head.lines();
             let mut words = lines.next()?.split(' ').map(str::to_owned);
-            let headers = lines.filter_map(|line| line.split_once(": "));
-            let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-            let request = Self { method: words.next()?, target: words.next()?, headers, body: body.to_owned() };
+            let (method, target) = (words.next()?, words.next()?);
+            let request = Self { method, target, headers: headers(lines), body: body.to_owned() };
             let length = request.header("content-length").and_then(|length| length.parse().ok());
             if body.len() >= length.unwrap_or(0) {
                 return Some(request);

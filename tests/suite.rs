@@ -25,28 +25,27 @@ use process::*;
 #[path = "."]
 mod in_process {
     pub mod architecture;
-    pub mod bearer;
     pub mod client_ip;
-    pub mod cookies;
+    pub mod credentials;
     pub mod differential;
+    pub mod emails;
     pub mod fuzzed;
-    pub mod generate_token;
-    pub mod help_center;
     pub mod key_sets;
-    pub mod messaging;
     pub mod metrics;
+    pub mod middleware;
     pub mod names;
     pub mod openapi;
     pub mod origins;
     pub mod properties;
     pub mod published_keys;
     pub mod rate_limit;
-    pub mod requests;
     pub mod revocation;
     pub mod settings_login;
     pub mod support_sdk;
     pub mod threats;
     pub mod threats_tokens;
+    pub mod token_claims;
+    pub mod token_routes;
     pub mod verification;
     pub mod wycheproof;
 }
@@ -84,7 +83,7 @@ mod process {
     pub mod settings_desk;
     pub mod settings_products;
     pub mod settings_sources;
-    pub mod support_sdk_trouble;
+    pub mod support_sdk_bodies;
     pub mod tls;
     pub mod visitor;
 }

@@ -42,7 +42,7 @@ pub(super) async fn until_changed(files: WatchedFiles) -> WatchedFiles {
 async fn current(files: &WatchedFiles) -> WatchedFiles {
     let files = files.clone();
     let before = files.clone();
-    spawn_blocking(move || files.as_they_are()).await.unwrap_or(before)
+    spawn_blocking(move || files.checked_again()).await.unwrap_or(before)
 }
 
 /// Watches the folders of the files. Without a watcher the files are polled.

@@ -5,7 +5,7 @@ use crate::http_client::ca_bundle;
 use super::origin::{is_label, is_safe_to_call};
 use super::problem::Problem;
 use super::reader::{FILE_KEY, Reader};
-use super::secret::{Secret, Weakness};
+use super::secret::{Secret, TOKEN, Weakness};
 
 /// `[conversations]`: the app of Zendesk Messaging, in the Sunshine Conversations API.
 #[derive(Debug)]
@@ -129,9 +129,9 @@ fn api_key(reader: &mut Reader, keys: [&'static str; 2]) -> Secret {
     let secret = reader.required_secret(keys, "", "");
     let Some(key) = reader.read_from(keys) else { return secret };
     // An access token may be a JWT.
-    let is_wrong = |weakness: &Weakness| !weakness.may_be_allowed() && *weakness != Weakness::Token;
+    let is_wrong = |weakness: &Weakness| !weakness.may_be_allowed && weakness.text != TOKEN;
     if let Some(weakness) = secret.weakness().filter(is_wrong) {
-        reader.reject(key, weakness.to_string());
+        reader.reject(key, weakness.text);
     } else if secret.has_wrapping() || !secret.bytes().iter().all(u8::is_ascii_graphic) {
         reader.reject(key, "has white space, quotes or characters that no key has; copy it again");
     }

@@ -13,7 +13,7 @@ use super::watched::WatchedFiles;
 pub enum Source {
     /// The table of settings.
     Default,
-    /// A file, and the line if it is known.
+    /// A file, and the line if known.
     File(PathBuf, Option<usize>),
     /// An environment variable.
     Variable(String),
@@ -21,7 +21,7 @@ pub enum Source {
     Missing,
 }
 
-/// One problem with the settings. It never holds a value, which may be a secret in the wrong place.
+/// One problem with the settings, without the value: it may be a secret in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The setting's key.
@@ -38,7 +38,7 @@ pub struct Problem {
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
-    /// The files that were read: a change of one may fix the problem.
+    /// The files that were read; a change of one may be the fix.
     pub files: WatchedFiles,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::origin::is_label;
 use super::problem::Source;
 use super::reader::Reader;
-use super::secret::Secret;
+use super::secret::{Secret, Weakness};
 use super::settings::{self, SETTINGS};
 
 /// A Zendesk product that takes tokens. Each has its own secret and its own claims.
@@ -279,14 +279,11 @@ pub(super) fn keys(reader: &mut Reader, product: Product) -> (ProductKey, Vec<(P
 /// Checks one secret.
 pub(super) fn check_secret(reader: &mut Reader, key: &str, secret: &Secret, allow_weak: bool) {
     match secret.weakness() {
-        Some(weakness) if weakness.may_be_allowed() && allow_weak => {
-            reader.warn(key, format!("WEAK SECRET: {weakness}"));
+        Some(Weakness { text, may_be_allowed: true }) if allow_weak => reader.warn(key, format!("WEAK SECRET: {text}")),
+        Some(Weakness { text, may_be_allowed: true }) => {
+            reader.reject(key, format!("{text}, or set allow_weak_secrets = true if the other side chose it"));
         }
-        Some(weakness) if weakness.may_be_allowed() => {
-            let otherwise = "or set allow_weak_secrets = true if the other side chose it";
-            reader.reject(key, format!("{weakness}, {otherwise}"));
-        }
-        Some(weakness) => reader.reject(key, weakness.to_string()),
+        Some(Weakness { text, .. }) => reader.reject(key, text),
         None => {}
     }
     if secret.has_wrapping() {

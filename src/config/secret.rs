@@ -7,14 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
-use regex::bytes::RegexSet;
+use regex::bytes::RegexSetBuilder;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::de::IgnoredAny;
-use thiserror::Error;
 
 /// Fewest bytes of an HS256 secret: as many as the hash has (RFC 7518 §3.2). A shorter one can be guessed offline from
 /// a single token, and then signs tokens for every player.
@@ -26,108 +25,90 @@ pub(super) const MAX_BYTES: usize = 4096;
 /// What is wrong with more than [`MAX_BYTES`].
 pub(super) const TOO_LARGE: &str = "is larger than 4 KiB; is it a secret?";
 
-/// Regular expressions for texts that are not secrets; the first match counts. Case is ignored unless one says
-/// otherwise. Each describes the whole form, since a random secret may begin with any of the characters.
-const FORMS: &[(Weakness, &str)] = &[
-    // 1Password's references look like URLs.
-    (Weakness::Reference, r"\Aop://"),
-    (Weakness::Url, r"\A[a-z][a-z0-9+.-]+://"),
-    (Weakness::Uuid, r"\A(urn:uuid:)?[{(]?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?\z"),
-    // PEM, SSH keys, and a JWK or JWKS that is cut off.
-    (Weakness::KeyDocument, r#"-----BEGIN |\A(ssh-|ecdsa-sha2-)|"(kty|keys)"\s*:"#),
-    // Variables anywhere in a text, with names of one case and four letters: random secrets hardly contain one.
-    (Weakness::Reference, r"(?-i)\$[{(]([A-Z_][A-Z0-9_]{3,}|[a-z_][a-z0-9_]{3,})[)}]"),
-    (Weakness::Reference, r"\A(\$\$?(env:)?\w+|%\w+%)\z"),
-    // Expressions of shells and templates; a shell's command has a space.
-    (Weakness::Reference, r"\A([$#%]\{.+\}|\$\(.+\)|\{\{.+\}\}|\[\[.+\]\]|\{\s*[\w.-]+\s*\}|`[^`]* [^`]*`)\z"),
-    (Weakness::Reference, r"\A(<%.*%>|<[\w .,:;'/\x80-\xff-]+>)\z"),
-    // Secret managers and encrypted files.
-    (Weakness::Reference, r"\A(arn:([^:]*:){4}|vault:[\w.-]+[/#][\w./#-]+\z|ref\+\w+:|projects/[\w-]+/secrets/)"),
-    (Weakness::Reference, r"\A(!vault\b|\$ansible_vault;|@microsoft\.keyvault\(|enc\[)"),
-    (
-        Weakness::Reference,
-        r"\A((env|file|ssm|aws|gcp|keyvault|doppler|infisical|secretref):|(secrets|process\.env)\.)[\w.:/-]+\z",
-    ),
-    // Absolute paths: in lower case, with a character that base64 does not have, or of words. Base64 may begin with a
-    // slash too.
-    (Weakness::FilePath, r"(?-i)\A/([a-z0-9./_~-]+|[\w./~-]*[._~-][\w./~-]*|(/?([A-Z]?[a-z]+)+)+)\z"),
-    // Relative paths, those of a user, and of a file with an extension.
-    (Weakness::FilePath, r"\A(\.\.?|~\w*|\$\w+)/[\w./~-]+\z|\A[a-z][\w.-]*(/[\w.-]+)*/[\w-]+\.[a-z]{2,5}\z"),
-    // Paths of Windows.
-    (Weakness::FilePath, r"\A([a-z]:[\\/]|\\\\|%\w+%[\\/])[\w .\\/~()$-]+\z"),
-];
+/// What is wrong with a token in place of the secret that signs it.
+pub(super) const TOKEN: &str = "is a token (JWT); give the secret that signs it";
 
-/// [`FORMS`], compiled.
-#[expect(clippy::expect_used, reason = "the expressions are constant; the tests compile them")]
-static FORM_SET: LazyLock<RegexSet> = LazyLock::new(|| {
-    let expressions = FORMS.iter().map(|(_, expression)| format!("(?is-u){expression}"));
-    RegexSet::new(expressions).expect("valid regular expressions")
+/// What is not a secret, and how it is recognised; the first match counts. A form describes more than a start, since a
+/// random secret may begin with any characters.
+static WEAKNESSES: LazyLock<[(Weakness, Check); 12]> = LazyLock::new(|| {
+    [
+        refused("is empty; give the secret, or drop the setting", forms(&[r"\A\z"])),
+        weak(
+            "is a UUID, as the id of a login project is; copy the secret key",
+            forms(&[r"\A(urn:uuid:)?[{(]?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?\z"]),
+        ),
+        refused(
+            "is a reference to a secret that nothing has replaced; give the secret itself",
+            forms(&[
+                // Secret managers and encrypted files.
+                r"\A(op://|arn:([^:]*:){4}|vault:[\w.-]+[/#][\w./#-]+\z|ref\+\w+:|projects/[\w-]+/secrets/)",
+                r"\A(!vault\b|\$ansible_vault;|@microsoft\.keyvault\(|enc\[)",
+                r"\A(env|file|ssm|aws|gcp|keyvault|doppler|infisical|secretref):[\w.:/-]+\z",
+                r"\A(secrets|process\.env)\.[\w.:/-]+\z",
+                // Variables anywhere, with names of one case and four letters: random secrets hardly contain one.
+                r"(?-i)\$[{(]([A-Z_][A-Z0-9_]{3,}|[a-z_][a-z0-9_]{3,})[)}]",
+                r"\A(\$\$?(env:)?\w+|%\w+%)\z",
+                // Expressions of shells and templates; a shell's command has a space.
+                r"\A([$#%]\{.+\}|\$\(.+\)|\{\{.+\}\}|\[\[.+\]\]|\{\s*[\w.-]+\s*\}|`[^`]* [^`]*`)\z",
+                r"\A(<%.*%>|<[\w .,:;'/\x80-\xff-]+>)\z",
+            ]),
+        ),
+        refused("is a URL; give the secret itself", forms(&[r"\A[a-z][a-z0-9+.-]+://"])),
+        refused(
+            "is a key or key set (PEM, DER, JWK, SSH), which others can read; give the HS256 secret itself",
+            Box::new(is_key_document),
+        ),
+        weak(
+            "is a path; name it in the setting that ends in _file",
+            forms(&[
+                // Absolute: in lower case, with a character that base64 lacks, or of words. Base64 may begin with a
+                // slash too.
+                r"(?-i)\A/([a-z0-9./_~-]+|[\w./~-]*[._~-][\w./~-]*|(/?([A-Z]?[a-z]+)+)+)\z",
+                // Relative, in a user's folder, or with a file's extension.
+                r"\A(\.\.?|~\w*|\$\w+)/[\w./~-]+\z|\A[a-z][\w.-]*(/[\w.-]+)*/[\w-]+\.[a-z]{2,5}\z",
+                // Of Windows.
+                r"\A([a-z]:[\\/]|\\\\|%\w+%[\\/])[\w .\\/~()$-]+\z",
+            ]),
+        ),
+        // Random bytes of that length may have this form too.
+        weak("has the form of an RSA modulus, which is public; give the HS256 secret", Box::new(is_modulus)),
+        // A header begins with '{', and a quote or white space after or a space before, in base64url.
+        refused(TOKEN, forms(&[r"\A(bearer\s+)?(?-i:ey[AJ]|ew[0ko]|IHs)[\w-]*\.[\w.-]*\z"])),
+        refused(
+            "is UTF-16, as PowerShell writes files; save it as UTF-8",
+            // With a byte order mark, or with every second byte NUL as ASCII has. A newline's last byte may be missing.
+            forms(&[r"\A((\xff\xfe|\xfe\xff)(..)*|([^\x00]\x00)+[^\x00]?|(\x00[^\x00])+)\x00?\z"]),
+        ),
+        refused(
+            "has an invisible or typographic character (such as U+00A0, U+200B or a curly quote), which copying \
+             added; copy it again, as plain text",
+            Box::new(is_damaged),
+        ),
+        weak(
+            "is a known placeholder; copy the real one",
+            forms(&[
+                r"\A(changeme|deadbeef|password|secret|0123456789(abcdef)?|1234567890|abcdefghijklmnopqrstuvwxyz[a-z]*)\z",
+                // Examples of documents and generators (jwt.io, Supabase and similar).
+                r"\A(a-(valid-)?string-secret|change[-_]|placeholder|replace|your[-_]|yoursecret)",
+            ]),
+        ),
+        weak("is one pattern repeated; copy the real one", Box::new(is_repeated)),
+    ]
 });
 
-type Predicate = fn(&[u8]) -> bool;
-
-/// Weaknesses that a regular expression does not find, in the order in which they are looked for.
-const WEAKNESSES: [(Weakness, Predicate); 7] = [
-    (Weakness::Empty, <[u8]>::is_empty),
-    (Weakness::KeyDocument, is_key_document),
-    (Weakness::Modulus, is_modulus),
-    (Weakness::Token, is_token),
-    (Weakness::Utf16, is_utf16),
-    (Weakness::Damaged, is_damaged),
-    (Weakness::Placeholder, is_placeholder),
-];
-
-/// What people write in place of a secret, also repeated to its length.
-const PLACEHOLDERS: &str =
-    "0123456789 0123456789abcdef 1234567890 abcdefghijklmnopqrstuvwxyz changeme deadbeef password secret";
-
-/// How the examples of documents and generators begin (jwt.io, Supabase and similar).
-const PLACEHOLDER_STARTS: &str =
-    "a-string-secret-at-least a-valid-string-secret change- change_ placeholder replace your- your_ yoursecret";
+type Check = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// Secret bytes: wiped when the last clone is dropped, never printed.
 #[derive(Clone, Default)]
 pub struct Secret(Arc<SecretSlice<u8>>);
 
 /// Why bytes are refused as a secret, or accepted with a warning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "the texts say what each is")]
-pub enum Weakness {
-    #[error("is empty; give the secret, or drop the setting")]
-    Empty,
-    #[error("is a reference to a secret that nothing has replaced; give the secret itself")]
-    Reference,
-    #[error("is a URL; give the secret itself")]
-    Url,
-    #[error("is a UUID, as the id of a login project is; copy the secret key")]
-    Uuid,
-    #[error("is a key or key set (PEM, DER, JWK, SSH), which others can read; give the HS256 secret itself")]
-    KeyDocument,
-    /// An odd number of 2,048 bits or more, which random bytes of that length may be too.
-    #[error("has the form of an RSA modulus, which is public; give the HS256 secret")]
-    Modulus,
-    #[error("is a token (JWT); give the secret that signs it")]
-    Token,
-    #[error("is a path; name it in the setting that ends in _file")]
-    FilePath,
-    #[error(
-        "has an invisible or typographic character (such as U+00A0, U+200B or a curly quote), which copying added; \
-         copy it again, as plain text"
-    )]
-    Damaged,
-    #[error("is a known placeholder or one pattern repeated; copy the real one")]
-    Placeholder,
-    #[error("is UTF-16, as PowerShell writes files; save it as UTF-8")]
-    Utf16,
-    #[error("is {0} bytes and needs {MIN_BYTES}; copy it whole, or reset it there")]
-    Short(usize),
-}
-
-impl Weakness {
-    /// Whether `allow_weak_secrets` makes this a warning. Some secrets are chosen by the other side.
-    pub(super) const fn may_be_allowed(self) -> bool {
-        matches!(self, Self::Uuid | Self::Modulus | Self::FilePath | Self::Placeholder | Self::Short(_))
-    }
+#[derive(Debug, Clone)]
+pub struct Weakness {
+    /// What is wrong, and the fix.
+    pub text: String,
+    /// Whether `allow_weak_secrets` makes this a warning: some secrets are chosen by the other side.
+    pub(super) may_be_allowed: bool,
 }
 
 impl Secret {
@@ -160,8 +141,8 @@ impl Secret {
             return Err(TOO_LARGE.to_owned());
         }
         let text = without_bom(&bytes);
-        let text = text.strip_suffix(b"\n").map_or(text, |line| line.strip_suffix(b"\r").unwrap_or(line));
-        Ok(Self::new(text.to_vec()))
+        let line = text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n"));
+        Ok(Self::new(line.unwrap_or(text).to_vec()))
     }
 
     /// The bytes, to build a key from them.
@@ -174,9 +155,11 @@ impl Secret {
     #[must_use]
     pub fn weakness(&self) -> Option<Weakness> {
         let (bytes, core) = (self.bytes(), core(self.bytes()));
-        let by_content = || WEAKNESSES.iter().find(|(_, is_it)| is_it(bytes) || is_it(core)).map(|(found, _)| *found);
-        let found = form(bytes).or_else(|| form(core)).or_else(by_content);
-        found.or_else(|| (bytes.len() < MIN_BYTES).then_some(Weakness::Short(bytes.len())))
+        let found = WEAKNESSES.iter().find(|(_, is_it)| is_it(bytes) || is_it(core));
+        found.map(|(weakness, _)| weakness.clone()).or_else(|| {
+            let text = format!("is {} bytes and needs {MIN_BYTES}; copy it whole, or reset it there", bytes.len());
+            (bytes.len() < MIN_BYTES).then_some(Weakness { text, may_be_allowed: true })
+        })
     }
 
     /// Whether there are white space or quotes around it, which is mostly an error of copying.
@@ -198,9 +181,13 @@ impl Secret {
     /// Whether a text gives this secret away: it is equal without hyphens, quotes, white space and case. Of a long
     /// secret, the text may also contain it; a short one could be contained by chance.
     pub(super) fn is_shown_by(&self, text: &str) -> bool {
-        let (Some(own), Some(text)) = (compared(self.bytes()), compared(text.as_bytes())) else { return false };
+        let compared = |bytes| -> Zeroizing<Vec<u8>> {
+            let bytes = core(bytes).iter().filter(|byte| **byte != b'-');
+            Zeroizing::new(bytes.map(u8::to_ascii_lowercase).collect())
+        };
+        let (own, text) = (compared(self.bytes()), compared(text.as_bytes()));
         let is_long = self.bytes().len() >= MIN_BYTES && own.len() >= MIN_BYTES / 2;
-        !own.is_empty() && (own == text || is_long && text.contains(own.as_str()))
+        !own.is_empty() && (own == text || is_long && text.windows(own.len()).any(|part| part == own.as_slice()))
     }
 }
 
@@ -235,86 +222,32 @@ fn core(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// A text as [`Secret::is_shown_by`] compares it.
-fn compared(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    let text = str::from_utf8(core(bytes)).ok()?;
-    Some(Zeroizing::new(text.chars().filter(|c| *c != '-').map(|c| c.to_ascii_lowercase()).collect()))
+/// A row for what is never a secret.
+fn refused(text: &str, is_it: Check) -> (Weakness, Check) {
+    (Weakness { text: text.to_owned(), may_be_allowed: false }, is_it)
 }
 
-fn form(bytes: &[u8]) -> Option<Weakness> {
-    let first = FORM_SET.matches(bytes).into_iter().next()?;
-    FORMS.get(first).map(|(weakness, _)| *weakness)
+/// A row for what `allow_weak_secrets` allows.
+fn weak(text: &str, is_it: Check) -> (Weakness, Check) {
+    (Weakness { text: text.to_owned(), may_be_allowed: true }, is_it)
 }
 
-/// A JWK or any other JSON, DER, and what base64 or hexadecimal of these or of PEM decodes to. Keys are often public:
+/// Whether one of the regular expressions matches, ignoring case.
+#[expect(clippy::expect_used, reason = "the expressions are constant; the tests compile them")]
+fn forms(expressions: &[&str]) -> Check {
+    let mut set = RegexSetBuilder::new(expressions);
+    let set = set.case_insensitive(true).dot_matches_new_line(true).unicode(false).build().expect("valid expressions");
+    Box::new(move |bytes| set.is_match(bytes))
+}
+
+/// PEM, SSH keys, JWKs (also cut off), any other JSON and DER; also in base64 or hexadecimal. Keys are often public:
 /// with the login project's key set as the secret, everyone who reads it could sign for any player.
 fn is_key_document(bytes: &[u8]) -> bool {
-    let is_json = |text: &[u8]| {
-        let text = without_bom(text).trim_ascii();
-        matches!(text, [b'{' | b'[', ..]) && serde_json::from_slice::<IgnoredAny>(text).is_ok()
-    };
-    let plain = decoded(bytes);
-    let is_document = |text: &[u8]| is_json(text) || is_der(text);
-    is_document(bytes) || is_document(&plain) || form(&plain) == Some(Weakness::KeyDocument)
-}
-
-/// The modulus of an RSA key, which a key set publishes: an odd number of 2,048 bits or more with the highest bit set.
-/// Shorter ones are out of use, and secrets have their length.
-fn is_modulus(bytes: &[u8]) -> bool {
-    let plain = decoded(bytes.strip_prefix(b"Modulus=").unwrap_or(bytes));
-    let start = plain.iter().position(|byte| *byte != 0).unwrap_or(plain.len());
-    match plain.get(start..) {
-        Some(number @ [0x80..=0xff, .., last]) => {
-            number.len() >= 256 && number.len().is_multiple_of(64) && last % 2 == 1
-        }
-        _ => false,
-    }
-}
-
-/// A JWT: base64url of a JSON object, and further parts; also with the scheme of an `Authorization` header.
-fn is_token(bytes: &[u8]) -> bool {
-    let text = match bytes.split_at_checked(b"bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii_start(),
-        _ => bytes,
-    };
-    let is_right = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    let mut parts = text.split(|byte| *byte == b'.');
-    let header = parts.next().unwrap_or_default();
-    let is_object = || decoded(header).trim_ascii_start().starts_with(b"{");
-    parts.next().is_some() && text.iter().all(is_right) && (header.starts_with(b"eyJ") || is_object())
-}
-
-/// Text with a character that copying added, unless all are control characters; or text in Latin-1 or Windows-1252,
-/// which is not UTF-8 but at least three quarters printable ASCII. Random bytes have a third of that.
-fn is_damaged(bytes: &[u8]) -> bool {
-    let is_plain = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
-    match str::from_utf8(bytes) {
-        Ok(text) => text.contains(is_damage) && !text.chars().all(char::is_control),
-        Err(_) => bytes.iter().filter(is_plain).count() * 4 >= bytes.len() * 3,
-    }
-}
-
-/// UTF-16 of either order: with a byte order mark, or with every second byte NUL as ASCII text has. The last byte may
-/// be missing, if it was part of a newline.
-fn is_utf16(bytes: &[u8]) -> bool {
-    let has_mark = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-    let is_ascii = |first| bytes.iter().skip(first).step_by(2).all(|byte| *byte == 0);
-    has_mark && (bytes.len().is_multiple_of(2) || bytes.ends_with(b"\0"))
-        || bytes.len() > 1 && is_ascii(0) != is_ascii(1)
-}
-
-/// Decodes hexadecimal or base64 of either alphabet, without line breaks, colons and padding; empty if it is neither.
-fn decoded(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    let standard = |byte: &u8| match byte {
-        b'-' => b'+',
-        b'_' => b'/',
-        other => *other,
-    };
-    let is_digit = |byte: &u8| !byte.is_ascii_whitespace() && !b"=:".contains(byte);
-    let text = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
-    let digits: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().map(standard).filter(is_digit).collect());
-    let plain = hex::decode(digits.as_slice()).ok().or_else(|| STANDARD_NO_PAD.decode(digits.as_slice()).ok());
-    Zeroizing::new(plain.unwrap_or_default())
+    static TEXTS: LazyLock<Check> = LazyLock::new(|| forms(&[r#"-----BEGIN |\A(ssh-|ecdsa-sha2-)|"(kty|keys)"\s*:"#]));
+    let is_bracketed = |text: &[u8]| matches!(text.trim_ascii_start(), [b'{' | b'[', ..]);
+    let is_json = |text: &[u8]| is_bracketed(text) && serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    let is_document = |text: &[u8]| TEXTS(text) || is_json(text) || is_der(text);
+    is_document(bytes) || is_document(&decoded(bytes))
 }
 
 /// X.690 §8.1.3: tag 0x30, then the length in one byte, or the count of length bytes and those. Keys and certificates
@@ -329,13 +262,37 @@ fn is_der(bytes: &[u8]) -> bool {
     content.len().abs_diff(length) <= 2 && matches!(content.first(), Some(0x30 | 0x02))
 }
 
-/// An example from a document, or one pattern repeated.
-fn is_placeholder(bytes: &[u8]) -> bool {
+/// The modulus of an RSA key, which a key set publishes: an odd number of 2,048 bits or more with the highest bit set.
+/// Shorter ones are out of use, and secrets have their length.
+fn is_modulus(bytes: &[u8]) -> bool {
+    let plain = decoded(bytes.strip_prefix(b"Modulus=").unwrap_or(bytes));
+    let zeros = plain.iter().take_while(|byte| **byte == 0).count();
+    let number = plain.get(zeros..).unwrap_or_default();
+    let is_odd = matches!(number, [0x80..=0xff, .., last] if last % 2 == 1);
+    is_odd && number.len() >= 256 && number.len().is_multiple_of(64)
+}
+
+/// Text with a character that copying added, unless all are control characters; or text in Latin-1 or Windows-1252,
+/// which is not UTF-8 but at least three quarters printable ASCII. Random bytes have a third of that.
+fn is_damaged(bytes: &[u8]) -> bool {
+    let is_plain = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
+    match str::from_utf8(bytes) {
+        Ok(text) => text.contains(is_damage) && !text.chars().all(char::is_control),
+        Err(_) => bytes.iter().filter(is_plain).count() * 4 >= bytes.len() * 3,
+    }
+}
+
+fn is_repeated(bytes: &[u8]) -> bool {
     let lower = Zeroizing::new(bytes.to_ascii_lowercase());
-    let consists_of =
-        |known: &[u8]| lower.len() >= known.len() && lower.chunks(known.len()).all(|chunk| known.starts_with(chunk));
-    let repeats_after = |count: usize| lower.iter().zip(lower.iter().skip(count)).all(|(one, next)| one == next);
-    (1..=lower.len() / 2).any(repeats_after)
-        || PLACEHOLDERS.split(' ').any(|known| consists_of(known.as_bytes()))
-        || PLACEHOLDER_STARTS.split(' ').any(|start| lower.starts_with(start.as_bytes()))
+    (1..=lower.len() / 2).any(|period| lower.iter().zip(lower.iter().skip(period)).all(|(one, next)| one == next))
+}
+
+/// Decodes hexadecimal or base64 of either alphabet, without line breaks, colons and padding; empty if it is neither.
+fn decoded(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let text = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
+    let is_digit = |byte: &&u8| !byte.is_ascii_whitespace() && !b"=:".contains(byte);
+    let digits: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().filter(is_digit).copied().collect());
+    let base64 = [STANDARD_NO_PAD, URL_SAFE_NO_PAD];
+    let plain = hex::decode(&digits).ok().or_else(|| base64.iter().find_map(|base64| base64.decode(&digits).ok()));
+    Zeroizing::new(plain.unwrap_or_default())
 }

@@ -1,7 +1,8 @@
 //! The files that settings name: whether one has changed, and which folders to watch for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::iter::successors;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -10,64 +11,44 @@ const MAX_LINKS: usize = 40;
 
 /// Files, and their state when they were last checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WatchedFiles(Vec<(PathBuf, Option<Stamp>)>);
+pub struct WatchedFiles(BTreeMap<PathBuf, Option<State>>);
 
-/// The state of a file: which file it is, and when its content, owner or permissions last changed. Unlike the time of
+/// Which file it is (device and inode), and when its content, owner or permissions last changed. Unlike the time of
 /// writing, that time can't be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    changed: (i64, i64),
-}
+type State = (u64, u64, i64, i64);
 
 impl WatchedFiles {
     /// Adds a file. Call this before reading it, so that no change is missed.
     pub fn add(&mut self, path: PathBuf) {
-        let stamp = stamp(&path);
-        self.0.push((path, stamp));
+        let state = state(&path);
+        self.0.entry(path).or_insert(state);
     }
 
     /// These files and others that were checked later.
     pub(crate) fn and(mut self, later: Self) -> Self {
-        self.0.retain(|(path, _)| later.0.iter().all(|(other, _)| other != path));
         self.0.extend(later.0);
         self
     }
 
     /// The same files in their current state.
-    pub(crate) fn as_they_are(&self) -> Self {
-        Self(self.0.iter().map(|(path, _)| (path.clone(), stamp(path))).collect())
+    pub(crate) fn checked_again(&self) -> Self {
+        Self(self.0.keys().map(|path| (path.clone(), state(path))).collect())
     }
 
     /// The folders of the files and of every symbolic link on the way to them. Kubernetes changes such a link and not
     /// the file; editors and `mv` replace the file.
     #[must_use]
     pub fn folders(&self) -> BTreeSet<PathBuf> {
-        let mut folders = BTreeSet::new();
-        for (path, _) in &self.0 {
-            let mut path = path.clone();
-            for _ in 0..MAX_LINKS {
-                let folder = folder(&path);
-                let target = fs::read_link(&path);
-                folders.extend(fs::canonicalize(&folder));
-                match target {
-                    Ok(target) => path = folder.join(target),
-                    Err(_) => break,
-                }
-            }
-        }
-        folders
+        let links = |path| {
+            let next = |path: &PathBuf| Some(path.parent()?.join(fs::read_link(path).ok()?));
+            // With "." before it, a path of one name has a parent too.
+            successors(Some(Path::new(".").join(path)), next).take(MAX_LINKS)
+        };
+        self.0.keys().flat_map(links).filter_map(|path| fs::canonicalize(path.parent()?).ok()).collect()
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+fn state(path: &Path) -> Option<State> {
     let file = fs::metadata(path).ok()?;
-    Some(Stamp { file: (file.dev(), file.ino()), changed: (file.ctime(), file.ctime_nsec()) })
-}
-
-fn folder(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
+    Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
 }
