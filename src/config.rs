@@ -2,15 +2,17 @@
 //!
 //! [`Config::load`] is the only way to a [`Config`], and checks everything in it.
 
+pub(crate) mod kind;
 pub mod settings;
 pub mod problem;
-mod reader;
+mod value;
+pub(crate) mod reader;
+mod checks;
 pub mod watched;
 pub mod secret;
 pub mod origin;
 pub mod login;
 pub mod products;
-pub mod desk;
 
 use std::ffi::OsString;
 use std::mem;
@@ -24,8 +26,7 @@ use tracing::Level;
 
 use crate::telemetry::Format;
 
-use desk::{ChatApi, Conversations};
-use login::{Login, Signature};
+use login::Login;
 use origin::OriginPattern;
 use problem::{ConfigError, Problem, Source};
 use products::{PRODUCTS, Product, ProductKey, Section};
@@ -33,36 +34,31 @@ use reader::Reader;
 use secret::Secret;
 use watched::WatchedFiles;
 
-/// How long a request may wait for the Login API: its 5 s and a little.
+/// Least time that a request needs to wait for the Login API, which has 5 s, and to be answered.
 const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 
 /// Settings of a whole deployment, checked.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "most fields are the settings of these names, which the table describes")]
 pub struct Config {
-    /// `listen`
     pub listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
-    /// `[login]`
     pub login: Login,
-    /// `cors.origins`
     pub origins: Vec<OriginPattern>,
     /// The sections of products that are set.
     pub products: Vec<Section>,
     pub(crate) tls: Option<Tls>,
-    /// `[proxy]`
     pub proxy: Proxy,
-    /// `[rate_limit]`, if it is on.
+    /// `None` without a limit.
     pub rate_limit: Option<RateLimit>,
-    /// `[limits]`
     pub limits: Limits,
-    /// `[log]`
     pub log: Log,
-    /// What to look at, though it is not wrong.
-    pub warnings: Vec<Problem>,
-    /// The files that settings name: a change of one is a change of the settings.
+    /// The files that settings name; a change of one needs a reload.
     pub(crate) files: WatchedFiles,
     /// Every setting, for a report.
     pub effective: Vec<Effective>,
+    /// Values that are accepted but are likely mistakes.
+    pub warnings: Vec<Problem>,
 }
 
 /// `[tls]`: certificate chain and private key of the public listener, in PEM.
@@ -87,9 +83,9 @@ pub struct RateLimit {
     pub burst: NonZeroU32,
 }
 
-/// `[limits]`: sizes, counts and times for every client. The table of settings says what each is.
+/// `[limits]`: sizes, counts and times for every client.
 #[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the fields are the settings of that name")]
+#[expect(missing_docs, reason = "the fields are the settings of these names, which the table describes")]
 pub struct Limits {
     pub connections: usize,
     /// See [`Proxy::is_many_clients`] for addresses without this limit.
@@ -141,24 +137,22 @@ impl Config {
     /// environment win over the file. If neither sets `listen`, the variable `PORT` does.
     ///
     /// # Errors
-    /// Everything that is wrong, each with key, source and fix. The functions below report only what concerns them.
+    /// Everything that is wrong, each with key, source and fix. The functions below report only problems of what they load.
     pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        let mut config = Self::read(&mut reader);
-        config.effective = reader.effective();
-        config.files = reader.files.clone();
-        config.warnings = mem::take(&mut reader.warnings);
+        let config = Self::read(&mut reader);
         reader.finish(config, |_| true)
     }
 
     /// Loads what `inspect` needs to judge a login token: the login side, and the products' rules for identities.
-    /// A product's secret that is not set is a random one, since the token is for nobody.
+    /// A product's secret may be missing; it is empty then, and the tokens signed with it must not be shown.
     pub(crate) fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(file, environment);
-        products::assume_secrets(&mut reader);
         let config = Self::read(&mut reader);
         let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
-        reader.finish(config, |problem| problem.key.starts_with("login.") || is_of_product(&problem.key))
+        reader.finish(config, |Problem { key, source, .. }| {
+            key.starts_with("login.") || is_of_product(key) && *source != Source::Missing
+        })
     }
 
     /// Loads what the tokens of one product are signed with, and the secrets of the others that are set.
@@ -169,25 +163,9 @@ impl Config {
     ) -> Result<(ProductKey, Vec<(Product, Secret)>), ConfigError> {
         let mut reader = Reader::new(file, environment);
         let keys = products::keys(&mut reader, product);
-        let [key, file_key] = product.secret_keys();
-        let own = [key, file_key, "messaging.key_id", "allow_weak_secrets"];
+        let key = product.secret_key();
+        let own = [key, settings::file_key(key), "messaging.key_id", "allow_weak_secrets"];
         reader.finish(keys, |problem| own.contains(&problem.key.as_str()))
-    }
-
-    /// Loads `[conversations]` alone.
-    ///
-    /// # Errors
-    /// What is wrong with that section or the file.
-    pub fn load_conversations(file: Option<&Path>, environment: impl Variables) -> Result<Conversations, ConfigError> {
-        load_section(Reader::new(file, environment), "conversations.", desk::conversations)
-    }
-
-    /// Loads `[chat_api]` alone.
-    ///
-    /// # Errors
-    /// What is wrong with that section or the file.
-    pub fn load_chat_api(file: Option<&Path>, environment: impl Variables) -> Result<ChatApi, ConfigError> {
-        load_section(Reader::new(file, environment), "chat_api.", desk::chat_api)
     }
 
     /// Loads `admin.listen` alone, for a command that calls a running service.
@@ -195,16 +173,27 @@ impl Config {
         file: Option<&Path>,
         environment: impl Variables,
     ) -> Result<SocketAddr, ConfigError> {
-        load_section(Reader::new(file, environment), "admin.listen", |reader| address(reader, "admin.listen"))
+        load_section(file, environment, "admin.listen", |reader| address(reader, "admin.listen"))
     }
 
     fn read(reader: &mut Reader) -> Self {
+        let [listen, admin_listen] = ["listen", "admin.listen"].map(|key| address(reader, key));
+        if listen == admin_listen && listen.port() != 0 {
+            reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
+        }
         let limits = limits(reader);
-        let products = products::read(reader);
         let login = login::read(reader, limits.requests_in_flight);
-        let config = Self {
-            listen: address(reader, "listen"),
-            admin_listen: address(reader, "admin.listen"),
+        if login.asks_api() && limits.request_timeout < LOGIN_API_TIME {
+            let what = "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07";
+            reader.warn("limits.request_timeout", what);
+        }
+        let products = products::read(reader);
+        reader.check_secrets();
+        reader.refuse_shown_secrets();
+        reader.warn_of_open_files();
+        Self {
+            listen,
+            admin_listen,
             origins: origins(reader),
             tls: tls(reader),
             proxy: Proxy { trusted: reader.entries("proxy.trusted", network) },
@@ -213,22 +202,25 @@ impl Config {
             products,
             limits,
             log: Log { format: reader.value("log.format"), level: reader.get("log.level").unwrap_or(Level::INFO) },
-            files: WatchedFiles::default(),
-            warnings: Vec::new(),
-            effective: Vec::new(),
-        };
-        if config.listen == config.admin_listen && config.listen.port() != 0 {
-            reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
+            files: reader.files.clone(),
+            effective: reader.effective(),
+            warnings: mem::take(&mut reader.warnings),
         }
-        if config.login.asks_api() && config.limits.request_timeout < LOGIN_API_TIME {
-            let what = "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07";
-            reader.warn("limits.request_timeout", what);
-        }
-        check_secrets(reader, &config.login, &config.products);
-        reader.refuse_shown_secrets();
-        reader.warn_of_open_files();
-        config
     }
+}
+
+/// Loads one section, for a command that needs no other. Of the problems, only those of the section and of the settings
+/// file are reported.
+pub(crate) fn load_section<T>(
+    file: Option<&Path>,
+    environment: impl Variables,
+    section: &str,
+    read: impl FnOnce(&mut Reader) -> T,
+) -> Result<T, ConfigError> {
+    let mut reader = Reader::new(file, environment);
+    let section_read = read(&mut reader);
+    let misspelled = format!("did you mean {section}");
+    reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&misspelled))
 }
 
 impl Proxy {
@@ -244,13 +236,6 @@ impl Proxy {
     pub fn is_many_clients(&self, peer: IpAddr) -> bool {
         peer.to_canonical().is_loopback() || self.trusts(peer)
     }
-}
-
-/// Reads one section, for a command that needs no other.
-fn load_section<T>(mut reader: Reader, section: &str, read: impl FnOnce(&mut Reader) -> T) -> Result<T, ConfigError> {
-    let section_read = read(&mut reader);
-    let misspelled = format!("did you mean {section}");
-    reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&misspelled))
 }
 
 fn address(reader: &mut Reader, key: &str) -> SocketAddr {
@@ -313,28 +298,5 @@ fn limits(reader: &mut Reader) -> Limits {
         request_timeout: reader.time("limits.request_timeout"),
         drain: reader.time("limits.drain"),
         drain_delay: reader.time("limits.drain_delay"),
-    }
-}
-
-/// Checks each secret alone and against the others.
-///
-/// If two places have the same secret, one of them is misplaced, and one side could sign for the other.
-fn check_secrets(reader: &mut Reader, login: &Login, products: &[Section]) {
-    let allow_weak = reader.value("allow_weak_secrets");
-    let (current, previous) = match &login.signature {
-        Signature::Secret { current, previous } => (Some(current), previous.as_ref()),
-        Signature::Published { .. } => (None, None),
-    };
-    let own = [(login::SECRET, current), (login::PREVIOUS_SECRET, previous)];
-    let products = products.iter().map(|section| (section.claims.product().secret_keys(), Some(&section.secret)));
-    let mut seen: Vec<(&str, &Secret)> = Vec::new();
-    for (keys, secret) in own.into_iter().chain(products) {
-        let Some((key, secret)) = reader.read_from(keys).zip(secret) else { continue };
-        products::check_secret(reader, key, secret, allow_weak);
-        if let Some((other, _)) = seen.iter().find(|(_, other)| other.is_same(secret)) {
-            let what = format!("is the same secret as {other}; each has its own, so one of the two is misplaced");
-            reader.reject(key, what);
-        }
-        seen.push((key, secret));
     }
 }

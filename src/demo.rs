@@ -157,7 +157,7 @@ fn settings(
         all.push(variable("login.secret", text(&login_secrets.current)));
         all.push(variable("login.previous_secret", text(&login_secrets.previous)));
     }
-    all.extend(secrets.iter().map(|(product, secret)| variable(product.secret_keys()[0], text(secret))));
+    all.extend(secrets.iter().map(|(product, secret)| variable(product.secret_key(), text(secret))));
     all
 }
 

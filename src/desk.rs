@@ -6,6 +6,7 @@ mod conflict;
 mod conversations;
 mod messages;
 mod resolve;
+pub mod settings;
 mod visitor;
 
 pub use chat_api::{Scalar, Visitor};

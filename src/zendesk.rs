@@ -10,14 +10,12 @@ pub mod rules;
 pub mod signing_key;
 mod support_sdk;
 
-use std::time::Duration;
-
 use thiserror::Error;
 
-use crate::config::products::{ClaimSet, IdentityRule, Product, Section};
+use crate::config::products::{Product, Section};
 use crate::login::Timestamp;
 
-use identity::Identity;
+use identity::{Identity, IdentityRule};
 use signing_key::{SignError, SigningKey, ZendeskToken, random_id};
 
 /// The issuers of all configured products.
@@ -25,9 +23,11 @@ pub(crate) struct Zendesk(Vec<Issuer>);
 
 /// Issues the tokens of one product.
 pub(crate) struct Issuer {
+    product: Product,
     key: SigningKey,
+    /// In seconds; `None` for products whose tokens have no `exp`.
+    lifetime: Option<i64>,
     identity: IdentityRule,
-    claims: ClaimSet,
 }
 
 /// Why an identity gets no token of a product.
@@ -55,23 +55,23 @@ impl Zendesk {
     pub(crate) fn new(products: &[Section]) -> Result<Self, SignError> {
         // The first random bytes take the library about 20 ms; here, no request waits for them.
         random_id()?;
-        Ok(Self(products.iter().map(Issuer::new).collect()))
+        Ok(Self(products.iter().map(|section| Issuer::new(section, products)).collect()))
     }
 
     /// The issuer of a product's tokens, if the product is configured.
     pub(crate) fn issuer(&self, product: Product) -> Option<&Issuer> {
-        self.0.iter().find(|issuer| issuer.claims.product() == product)
+        self.0.iter().find(|issuer| issuer.product == product)
     }
 }
 
 impl Issuer {
-    fn new(section: &Section) -> Self {
-        let key_id = match &section.claims {
-            ClaimSet::Messaging { key_id, .. } => Some(key_id.as_str()),
-            ClaimSet::Chat { .. } | ClaimSet::HelpCenter | ClaimSet::SupportSdk => None,
-        };
-        let key = SigningKey::new(&section.secret, key_id);
-        Self { key, identity: section.identity.clone(), claims: section.claims.clone() }
+    fn new(section: &Section, products: &[Section]) -> Self {
+        Self {
+            product: section.product,
+            key: SigningKey::new(&section.key.secret, section.key.id.as_deref()),
+            lifetime: section.lifetime.and_then(|lifetime| i64::try_from(lifetime.as_secs()).ok()),
+            identity: IdentityRule::new(section, products),
+        }
     }
 
     /// How the product identifies a player.
@@ -86,14 +86,12 @@ impl Issuer {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<ZendeskToken, IssueError> {
-        let end = |lifetime: Duration| until.min(now + i64::try_from(lifetime.as_secs()).unwrap_or_default());
-        Ok(match self.claims {
-            ClaimSet::Chat { lifetime } => self.key.sign(&chat::Claims::new(player, now, end(lifetime))?)?,
-            ClaimSet::Messaging { lifetime, .. } => {
-                self.key.sign(&messaging::Claims::new(player, now, end(lifetime))?)?
-            }
-            ClaimSet::HelpCenter => self.key.sign(&help_center::Claims::new(player, now)?)?,
-            ClaimSet::SupportSdk => self.key.sign(&support_sdk::Claims::new(player, now)?)?,
+        let exp = self.lifetime.map_or(until, |lifetime| until.min(now + lifetime));
+        Ok(match self.product {
+            Product::Chat => self.key.sign(&chat::Claims::new(player, now, exp)?)?,
+            Product::Messaging => self.key.sign(&messaging::Claims::new(player, now, exp)?)?,
+            Product::HelpCenter => self.key.sign(&help_center::Claims::new(player, now)?)?,
+            Product::SupportSdk => self.key.sign(&support_sdk::Claims::new(player, now)?)?,
         })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
-use zendesk_token::config::products::ClaimSet;
+use zendesk_token::config::products::Product;
 use zendesk_token::config::settings::{FILE_VARIABLE, SETTINGS};
 use zendesk_token::telemetry::Format;
 
@@ -88,8 +88,8 @@ fn the_environment_alone_is_enough() {
     assert_eq!(config.login.cookie, "token");
     assert_eq!(config.login.leeway, Duration::from_mins(1));
     let [chat] = config.products.as_slice() else { panic!("{:?}", config.products) };
-    assert_eq!(chat.claims, ClaimSet::Chat { lifetime: Duration::from_mins(5) });
-    assert_eq!(chat.identity.name_from, ["email"]);
+    assert_eq!((chat.product, chat.lifetime), (Product::Chat, Some(Duration::from_mins(5))));
+    assert_eq!(chat.name_from, ["email"]);
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(75));
     assert_eq!(config.log.format, Format::Json);
     assert!(config.warnings.is_empty());

@@ -3,8 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use zendesk_token::config::Config;
 use zendesk_token::config::problem::ConfigError;
+use zendesk_token::desk::settings::{ChatApi, Conversations};
 
 use crate::harness::{CHAT_SECRET, output, usual, variable};
 use crate::settings::{SettingsFile, environment};
@@ -22,13 +22,13 @@ fn conversations(changes: &[(&str, &str)]) -> Result<String, ConfigError> {
     };
     let kept = CONVERSATIONS.into_iter().filter(|(key, _)| !changes.iter().any(|(changed, _)| replaces(changed, key)));
     let settings: Vec<_> = kept.chain(changes.iter().copied()).collect();
-    Config::load_conversations(None, environment(&settings)).map(|settings| settings.endpoint.url)
+    Conversations::load(None, environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
 /// The URL of the Chat API with this subdomain or base URL and token.
 fn chat_api(key: &str, value: &str, token: &str) -> Result<String, ConfigError> {
     let settings = [(key, value), ("chat_api.token", token)];
-    Config::load_chat_api(None, environment(&settings)).map(|settings| settings.endpoint.url)
+    ChatApi::load(None, environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zendesk_token::config::Config;
-use zendesk_token::config::products::{ClaimSet, EmailRule, PRODUCTS, Product};
+use zendesk_token::config::products::{PRODUCTS, Product};
 use zendesk_token::http::token::path;
 
 use crate::harness::{
@@ -21,7 +21,7 @@ fn without_chat<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 fn products(config: &Config) -> Vec<Product> {
-    config.products.iter().map(|section| section.claims.product()).collect()
+    config.products.iter().map(|section| section.product).collect()
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_product_with_any_setting_needs_its_secret() {
 
 #[test]
 fn one_secret_in_two_products_is_refused() {
-    let keys = PRODUCTS.map(|product| product.secret_keys()[0]);
+    let keys = PRODUCTS.map(Product::secret_key);
     for (first, key) in keys.iter().enumerate() {
         for other in &keys[first + 1..] {
             let text = product_problems(&[(*key, SHARED), (*other, SHARED)]);
@@ -110,14 +110,13 @@ fn one_secret_in_two_products_is_refused() {
 fn products_have_their_default_settings() {
     let config = load(None, &recommended(&OTHER_PRODUCTS)).unwrap();
     let [_, messaging, help_center, support_sdk] = config.products.as_slice() else { panic!("{config:?}") };
-    let lifetime = Duration::from_mins(15);
-    assert_eq!(messaging.claims, ClaimSet::Messaging { lifetime, key_id: KEY_ID.to_owned() });
-    assert_eq!(messaging.identity.email, EmailRule::Unverified);
+    assert_eq!((messaging.lifetime, messaging.key.id.as_deref()), (Some(Duration::from_mins(15)), Some(KEY_ID)));
+    assert_eq!(messaging.email.as_deref(), Some("unverified"));
     for section in [messaging, help_center, support_sdk] {
-        assert_eq!(section.identity.name_from, ["name", "username", "email"]);
+        assert_eq!(section.name_from, ["name", "username", "email"]);
     }
     for section in [help_center, support_sdk] {
-        assert_eq!(section.identity.email, EmailRule::Needed { fallback_domain: None });
+        assert_eq!((&section.email, &section.fallback_email_domain), (&None, &None));
     }
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
@@ -135,7 +134,8 @@ fn confirming_emails_causes_a_warning_unless_the_type_of_login_proves_them() {
     assert!(some.contains("confirms the email of logins of type social, emial, which does not prove"), "{some}");
     let proven = load(None, &verified(&[("messaging.verified_types", "email")])).unwrap();
     assert!(proven.warnings.is_empty(), "{:?}", proven.warnings);
-    assert_eq!(proven.products[1].identity.email, EmailRule::Verified { types: Some(vec!["email".to_owned()]) });
+    assert_eq!(proven.products[1].email.as_deref(), Some("verified"));
+    assert_eq!(proven.products[1].verified_types, Some(vec!["email".to_owned()]));
     for email in ["unverified", "omit"] {
         let text = product_problems(&[("messaging.email", email), ("messaging.verified_types", "email")]);
         assert!(text.starts_with("messaging.verified_types (ZENDESK_TOKEN_"), "{text}");

@@ -112,20 +112,19 @@ fn report(config: &Config) -> anyhow::Result<String> {
     let unset: Vec<&str> = unset.iter().map(|setting| setting.key).collect();
     writeln!(text, "  not set: {}\n", unset.join(", "))?;
     write_routes(&mut text, config)?;
-    if config.products.iter().any(|section| section.claims.product().is_for_pages()) {
+    if config.products.iter().any(|section| section.product.is_for_pages()) {
         write_login_cookie(&mut text, &config.login.cookie)?;
         if config.origins.is_empty() {
             text.push_str(OWN_HOST_ONLY);
         }
     }
     let shows_email = |section: &Section| {
-        section.claims.product() == Product::Chat
-            && section.identity.name_from.first().is_some_and(|claim| claim == "email")
+        section.product == Product::Chat && section.name_from.first().is_some_and(|claim| claim == "email")
     };
     if config.products.iter().any(shows_email) {
         text.push_str(CHAT_SHOWS_THE_EMAIL);
     }
-    if config.products.iter().any(|section| section.claims.product().knows_by_email()) {
+    if config.products.iter().any(|section| section.product.knows_by_email()) {
         text.push_str(EMAIL_IS_THE_PLAYER);
     }
     if config.login.bearer {
@@ -190,7 +189,7 @@ fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let public = format!("{scheme}://{}", shown(config.listen));
     writeln!(text, "Endpoints")?;
-    for product in config.products.iter().map(|section| section.claims.product()) {
+    for product in config.products.iter().map(|section| section.product) {
         writeln!(text, "  {public}{:<20} {}", path(product), name(product))?;
     }
     writeln!(text, "  {public}{:<20} script for pages; OpenAPI document: {}", script::PATH, openapi::PATH)?;

@@ -102,7 +102,7 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(pasted.token)] };
     block_on(async {
         let mut login_error = None;
-        for product in config.products.iter().map(|section| section.claims.product()) {
+        for product in config.products.iter().map(|section| section.product) {
             // Without a valid login, the result is the same for every product.
             let issued = match login_error {
                 Some(error) => Err(error),
@@ -140,7 +140,7 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
     let (decoded, now) = (DecodedToken::read(&pasted.token), now());
     let token = &String::from_utf8_lossy(&pasted.token);
     let mut findings = Vec::new();
-    let signed_with = is_signed_with(key.secret.bytes(), token).then(|| product.secret_keys()[0]);
+    let signed_with = is_signed_with(key.secret.bytes(), token).then(|| product.secret_key());
     if let (Some(header), Some(claims)) = (&decoded.header, &decoded.claims) {
         if signed_with.is_none() {
             findings.push(wrong_secret(token, product, key, others));
@@ -151,7 +151,7 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
                 "send each member once: parsers disagree on which value counts",
             ));
         }
-        findings.extend(rules::violations(product, header, claims, key.key_id.as_deref(), now));
+        findings.extend(rules::violations(product, header, claims, key.id.as_deref(), now));
     } else {
         let cause = "is not a token: expected three base64url parts, with a JSON object in the first two";
         findings.push(Finding::new(cause, decoded.format_fix()));
@@ -165,10 +165,10 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
 
 /// Says which common mistake made the signature, if any.
 fn wrong_secret(token: &str, product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Finding {
-    let [own, _] = product.secret_keys();
+    let own = product.secret_key();
     let other = others.iter().find(|(_, secret)| is_signed_with(secret.bytes(), token));
     let fix = if let Some((other, _)) = other {
-        format!("it is signed with {}; each product has its own secret", other.secret_keys()[0])
+        format!("it is signed with {}; each product has its own secret", other.secret_key())
     } else if let Some(mistake) = mistake(token, key.secret.bytes()) {
         format!("it is signed with {own} {mistake}; use the secret exactly as Zendesk shows it")
     } else {

@@ -26,7 +26,7 @@ pub(super) const MAX_BYTES: usize = 4096;
 pub(super) const TOO_LARGE: &str = "is larger than 4 KiB; is it a secret?";
 
 /// What is wrong with a token in place of the secret that signs it.
-pub(super) const TOKEN: &str = "is a token (JWT); give the secret that signs it";
+pub(crate) const TOKEN: &str = "is a token (JWT); give the secret that signs it";
 
 /// What is not a secret, and how it is recognised; the first match counts. A form describes more than a start, since a
 /// random secret may begin with any characters.
@@ -108,7 +108,7 @@ pub struct Weakness {
     /// What is wrong, and the fix.
     pub text: String,
     /// Whether `allow_weak_secrets` makes this a warning: some secrets are chosen by the other side.
-    pub(super) may_be_allowed: bool,
+    pub(crate) may_be_allowed: bool,
 }
 
 impl Secret {
@@ -163,7 +163,7 @@ impl Secret {
     }
 
     /// Whether there are white space or quotes around it, which is mostly an error of copying.
-    pub(super) fn has_wrapping(&self) -> bool {
+    pub(crate) fn has_wrapping(&self) -> bool {
         core(self.bytes()).len() != self.bytes().len()
     }
 

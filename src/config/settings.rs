@@ -1,12 +1,12 @@
 //! The table of all settings. `--help`, the documents and the example file are compared with it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::desk::{is_base_url, is_subdomain};
-use super::login::is_cookie_name;
-use super::origin::is_safe_to_call;
-use super::products::{CHAT_MAX_LIFETIME, is_fallback_domain, is_key_id};
+use super::kind::{
+    ADDRESS, COUNT, DESK_API_URL, EMAIL_DOMAIN, HOUR, KEY_AGE, KEY_ID, Kind, LOGIN_API_URL, MAX_LEEWAY,
+    MAX_REVOCATION_CACHE, MESSAGING_MAX_LIFETIME, SECOND, SUBDOMAIN, WAIT, is_app_id, is_cookie_name, is_user_name,
+};
+use super::products::CHAT_MAX_LIFETIME;
 
 use Kind::{Checked, Choice, Flag, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
 
@@ -25,40 +25,13 @@ pub struct Setting {
     pub needs_restart: bool,
 }
 
-/// Which values of a setting are right.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// Text that the check accepts, and what to say of any other.
-    Checked(fn(&str) -> bool, &'static str),
-    /// One of these texts.
-    Choice(&'static [&'static str]),
-    /// `true` or `false`.
-    Flag,
-    /// A whole number, the least and the most.
-    Number(usize, usize),
-    /// A duration with its unit, the least and the most.
-    Time(Duration, Duration),
-    /// The same without a fraction of a second.
-    Seconds(Duration, Duration),
-    /// Texts, separated by commas in the environment.
-    List,
-    /// A secret. The setting with `_file` after its key names a file that holds it.
-    Secret,
-    /// The path of a file with a secret in it.
-    SecretFile,
-    /// The path of a file that everyone may read.
-    PublicFile,
-}
-
-/// What every environment variable of ours starts with.
+/// The prefix of the environment variables.
 pub(super) const PREFIX: &str = "ZENDESK_TOKEN_";
 
 /// The environment variable that names the settings file.
 pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 
-/// The environment variable by which platforms give the port of the public listener.
+/// The environment variable in which platforms set the port of the public listener.
 pub(super) const PORT_VARIABLE: &str = "PORT";
 
 /// Every setting, in the order in which they are shown.
@@ -67,7 +40,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen", ADDRESS, "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
     setting("admin.listen", ADDRESS, "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
 
-    setting("login.cookie", COOKIE_NAME, "token", "name of the cookie that holds the login token"),
+    setting("login.cookie", Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
     setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
     setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256"),
     setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more"),
@@ -114,8 +87,8 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("conversations.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
     setting("conversations.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
-    setting("conversations.app_id", APP_ID, "", "needed for conflict: id of the app of Messaging"),
-    setting("conversations.key_id", API_KEY_ID, "", "needed for conflict: id of an API key of that app; it begins with app_"),
+    setting("conversations.app_id", Checked(is_app_id, "is not an id; copy it again"), "", "needed for conflict: id of the app of Messaging"),
+    setting("conversations.key_id", Checked(is_user_name, "is not an id; copy it again"), "", "needed for conflict: id of an API key of that app; it begins with app_"),
     setting("conversations.key_secret", Secret, "", "needed for conflict: the API key's secret"),
     setting("conversations.key_secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("conversations.brand_id", Text, "", "brand whose users are meant, if users are separated by brand"),
@@ -146,60 +119,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.drain_delay", Time(Duration::ZERO, HOUR), "0s", "time of still accepting while /ready already fails, before the drain").at_start(),
 
     setting("log.format", Choice(&["json", "text"]), "json", "json or text; on standard output").at_start(),
-    setting("log.level", LEVELS, "info", "error, warn, info, debug or trace").at_start(),
+    setting("log.level", Choice(&["error", "warn", "info", "debug", "trace"]), "info", "error, warn, info, debug or trace").at_start(),
 
     setting("allow_weak_secrets", Flag, "false", "true accepts short, placeholder, UUID, path and modulus-like secrets with a warning"),
 ];
-
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
-
-/// Limit for counts: more than a million of anything is no limit.
-const MILLION: usize = 1_000_000;
-
-/// Longest leeway. With clocks further apart, an expired login would be valid for too long.
-const MAX_LEEWAY: Duration = Duration::from_mins(5);
-
-/// Longest time for which an answer about revocation is cached: for so long a revoked login still works.
-const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
-
-/// Longest life of a Messaging token. Zendesk sets no limit; a login lives for a day by default, and whoever finds the
-/// token can pose as the player for that long.
-const MESSAGING_MAX_LIFETIME: Duration = Duration::from_hours(24);
-
-const ADDRESS: Kind = Checked(
-    |text| text.parse::<SocketAddr>().is_ok(),
-    "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001",
-);
-const LOGIN_API_URL: Kind = Checked(
-    is_safe_to_call,
-    "needs https, host and port, without a path: https://login.xsolla.com (http only on loopback)",
-);
-const DESK_API_URL: Kind = Checked(
-    is_base_url,
-    "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)",
-);
-const COOKIE_NAME: Kind = Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'");
-const EMAIL_DOMAIN: Kind =
-    Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com");
-const KEY_ID: Kind =
-    Checked(is_key_id, "needs the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567");
-const SUBDOMAIN: Kind = Checked(
-    is_subdomain,
-    "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com",
-);
-const APP_ID: Kind = Checked(
-    |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
-    "is not an id; copy it again",
-);
-/// The user name of HTTP's Basic scheme, which ends at a colon (RFC 7617 §2).
-const API_KEY_ID: Kind =
-    Checked(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'), "is not an id; copy it again");
-const COUNT: Kind = Number(1, MILLION);
-const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
-const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
-const LEVELS: Kind = Choice(&["error", "warn", "info", "debug", "trace"]);
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
     let default = if default.is_empty() { None } else { Some(default) };
@@ -229,28 +152,9 @@ impl Setting {
     }
 }
 
-impl Kind {
-    /// Says what is wrong with a text, if anything.
-    pub(super) fn check(self, text: &str) -> Result<(), String> {
-        match self {
-            Checked(is_right, needs) if !is_right(text) => Err(needs.to_owned()),
-            Choice(words) if !words.contains(&text) => Err(format!("needs to be one of {}", words.join(", "))),
-            Flag if !matches!(text, "true" | "false") => Err("needs true or false, without quotes".to_owned()),
-            Number(least, most) if !text.parse().is_ok_and(|number| (least..=most).contains(&number)) => {
-                Err(format!("needs a whole number from {least} to {most}, without quotes"))
-            }
-            Time(least, most) | Seconds(least, most) => {
-                let time = humantime::parse_duration(text).ok().filter(|time| (least..=most).contains(time));
-                let Some(time) = time else {
-                    let [least, most] = [least, most].map(humantime::format_duration);
-                    return Err(format!("needs a time from {least} to {most}, with its unit: 90s, 5m"));
-                };
-                let is_whole = time.subsec_nanos() == 0 || matches!(self, Time(..));
-                if is_whole { Ok(()) } else { Err("needs whole seconds, the unit of claims".to_owned()) }
-            }
-            Text | Checked(..) | Choice(_) | Flag | Number(..) | List | Secret | SecretFile | PublicFile => Ok(()),
-        }
-    }
+/// The key of the setting that names the file of a secret.
+pub(super) fn file_key(key: &str) -> &'static str {
+    find(&format!("{key}_file")).map_or("", |setting| setting.key)
 }
 
 /// The row of a key.

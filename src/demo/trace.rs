@@ -95,7 +95,7 @@ impl Trace {
         let start = Instant::now();
         let token = issuer.issue(&identity, now(), login.accepted_until());
         let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, key)));
-        step(steps, "sign", start, token, |_| format!("signed with {}", product.secret_keys()[0])).map(drop)
+        step(steps, "sign", start, token, |_| format!("signed with {}", product.secret_key())).map(drop)
     }
 }
 

@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-use crate::config::desk::Endpoint;
 use crate::config::secret::Secret;
 use crate::http_client::{self, CallError};
 use crate::login::json::Json;
+
+use super::settings::Endpoint;
 
 /// For one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);

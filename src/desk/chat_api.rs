@@ -8,9 +8,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Number;
 
-use crate::config::desk::ChatApi as Settings;
-
 use super::api::{ApiClient, ApiError, ClientError, Credentials, Retry};
+use super::settings::ChatApi as Settings;
 
 const NOT_FOUND_CODES: [&str; 3] = ["NotFound", "RecordNotFound", "not_found"];
 

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::config::{Config, environment};
+use crate::config::environment;
 use crate::terminal::{UsageError, block_on, json, print, printable};
 
 use super::conversations::{Conversations, Record, User};
 use super::messages::{BRAND, CONVERSATIONS, find_user, user_table, warn};
-use super::resolve;
+use super::{resolve, settings};
 
 pub(super) const AFTER_HELP: &str = "\
 Messaging refuses a player with 409 when another user has the player's email:
@@ -78,7 +78,7 @@ struct Found<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let settings = Config::load_conversations(file, environment())?;
+    let settings = settings::Conversations::load(file, environment())?;
     warn(&settings.warnings);
     let conversations = Conversations::new(&settings, |retry| CONVERSATIONS.report_retry(retry))?;
     block_on(async {

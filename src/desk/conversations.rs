@@ -6,10 +6,10 @@
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::config::desk::Conversations as Settings;
 use crate::login::json::member;
 
 use super::api::{ApiClient, ApiError, ClientError, Credentials, Retry};
+use super::settings::Conversations as Settings;
 
 const NOT_FOUND_CODES: [&str; 1] = ["user_not_found"];
 

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::config::{Config, environment};
+use crate::config::environment;
 use crate::terminal::{block_on, date, json, print, printable};
 
 use super::chat_api::{ChatApi, Scalar, Visitor};
 use super::messages::{CHAT_API, NEVER_SIGNED_IN, table, warn};
+use super::settings;
 
 pub(super) const AFTER_HELP: &str = "\
 For example:
@@ -65,7 +66,7 @@ struct Shown<'a> {
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
-    let settings = Config::load_chat_api(file, environment())?;
+    let settings = settings::ChatApi::load(file, environment())?;
     warn(&settings.warnings);
     let api = ChatApi::new(&settings, |retry| CHAT_API.report_retry(retry))?;
     let result = block_on(api.visitor(&show.id))?;

@@ -57,7 +57,7 @@ impl LoginVerifier {
     /// Builds keys, rules and the revocation check. Keeps what `old` has cached if the settings are the same.
     pub(crate) fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
         let login = &config.login;
-        let names = config.products.iter().flat_map(|section| &section.identity.name_from);
+        let names = config.products.iter().flat_map(|section| &section.name_from);
         // Even if the API is not used yet, so that a wrong setting is reported at once.
         LoginApi::check(&login.api)?;
         let old_revocation = old.and_then(|old| old.revocation.as_ref());

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::config::products::{EmailRule, IdentityRule};
+use crate::config::products::Section;
 use crate::login::claims::LoginClaims;
 
 use super::IssueError;
@@ -14,6 +14,28 @@ const MAX_BYTES: usize = 255;
 
 /// All forms of `@`: ASCII, small, full width.
 const AT_SIGNS: [char; 3] = ['@', '\u{fe6b}', '\u{ff20}'];
+
+/// Which claims of a login a product takes name and email from.
+pub(crate) struct IdentityRule {
+    name_from: Vec<String>,
+    email: EmailRule,
+    /// The fallback domains of all products. A login that claims an email of one could pass for another player.
+    fallback_domains: Vec<String>,
+}
+
+/// Which email of a player is sent.
+#[derive(PartialEq, Eq)]
+enum EmailRule {
+    /// The login's, which is required, and is the name if there is no other. A player without an email gets
+    /// `<sub>@<fallback_domain>`.
+    Needed { fallback_domain: Option<String> },
+    /// The login's, if there is one.
+    Unverified,
+    /// The same, with `email_verified` if the login is of one of these types (claim `type`); of any type if unset.
+    Verified { types: Option<Vec<String>> },
+    /// None, also not as a name.
+    Omitted,
+}
 
 /// A player's identity for Zendesk: parsed, of limited length, without control characters.
 pub(crate) struct Identity<'a> {
@@ -60,6 +82,20 @@ pub enum IdentityError {
     /// See [`Email`].
     #[error("claim email is not a valid email address")]
     EmailForm,
+}
+
+impl IdentityRule {
+    /// The rule of one of the configured products.
+    pub(super) fn new(section: &Section, products: &[Section]) -> Self {
+        let email = match section.email.as_deref() {
+            None => EmailRule::Needed { fallback_domain: section.fallback_email_domain.clone() },
+            Some("verified") => EmailRule::Verified { types: section.verified_types.clone() },
+            Some("unverified") => EmailRule::Unverified,
+            Some(_) => EmailRule::Omitted,
+        };
+        let fallback_domains = products.iter().filter_map(|section| section.fallback_email_domain.clone());
+        Self { name_from: section.name_from.clone(), email, fallback_domains: fallback_domains.collect() }
+    }
 }
 
 impl<'a> Identity<'a> {
