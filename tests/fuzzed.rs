@@ -1,6 +1,6 @@
 //! Fuzz targets: functions that take any bytes and check what must hold for all of them.
 //!
-//! `tests/fuzz` includes this file, so it uses nothing of the suite.
+//! `tests/fuzz` includes this file, so only its tests use the suite.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
@@ -116,11 +116,12 @@ fn strict_json(bytes: &[u8]) {
     }
 }
 
-/// An origin pattern: an exact one allows itself, and none allows `null`.
+/// An origin pattern: an exact one allows itself, and none allows `null` or a domain that it does not contain.
 fn origin(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(pattern) = OriginPattern::parse(&text) {
         assert_eq!(pattern.allows(text.as_bytes()), pattern.is_exact());
+        assert!(!pattern.allows(b"https://shop.example.com.evil.example") || text.contains("evil"));
         assert!(!pattern.allows(b"null") && !pattern.allows(b"") && !pattern.allows(b"https://"));
     }
 }
@@ -167,4 +168,51 @@ fn desk_api(bytes: &[u8]) {
         assert!(user.emails().count() <= user.identities.len());
     }
     let _ = serde_json::from_slice::<Visitor>(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use proptest::sample::{Index, select};
+
+    use super::{TARGETS, of};
+    use crate::properties::check;
+
+    const MANIFEST: &str = include_str!("fuzz/Cargo.toml");
+
+    /// Each target's name and inputs in the corpus, which has a line for each target, with the inputs as base64.
+    /// `tests/fuzz/run` writes it.
+    fn corpus() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+        let inputs = |line: &'static str| line.split(' ').map(|input| STANDARD.decode(input).unwrap()).collect();
+        let lines = include_str!("fuzz/corpus.txt").lines().map(|line| line.split_once(' ').unwrap());
+        lines.map(|(name, line)| (name, inputs(line))).collect()
+    }
+
+    #[test]
+    fn every_target_holds_over_its_corpus() {
+        let mut names = TARGETS.map(|(name, _)| name);
+        names.sort_unstable();
+        assert_eq!(corpus().iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+        for (name, inputs) in corpus() {
+            assert!(MANIFEST.contains(&format!("name = \"{name}\"\n")), "{name} is not a fuzzer");
+            assert!(inputs.len() >= 5, "{name}");
+            for input in &inputs {
+                of(name)(input);
+            }
+        }
+    }
+
+    #[test]
+    fn every_target_holds_over_random_changes_of_its_corpus() {
+        let change = (select(corpus()), any::<Index>(), any::<Index>(), 0..4_usize, vec(any::<u8>(), 0..4));
+        check(5000, &change, |((name, inputs), input, at, removed, added)| {
+            let mut input = input.get(&inputs).clone();
+            let start = at.index(input.len() + 1);
+            input.splice(start..(start + removed).min(input.len()), added);
+            of(name)(&input);
+        });
+    }
 }

@@ -1,13 +1,20 @@
 //! `inspect` finds the token in pasted text.
 
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::app::App;
 use crate::client::Answer;
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server};
-use crate::inspect::{CommandOutput, inspect};
-use crate::login_tokens::{LoginToken, sign};
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, PATIENCE};
+use crate::inspect::{CommandOutput, LOGIN, inspect};
+use crate::login_tokens::{HEADER, LoginToken, sign};
+
+const CHAT: [(&str, &str); 1] = [("chat.secret", CHAT_SECRET)];
 
 /// Runs `inspect` with only the login secret.
 fn pasted(text: impl AsRef<[u8]>) -> CommandOutput {
-    inspect(&[], &[("login.secret", LOGIN_SECRET)], text)
+    inspect(&[], &LOGIN, text)
 }
 
 /// The layers that the report lists as removed.
@@ -20,12 +27,11 @@ fn text_copied_around_a_token_is_removed() {
     let token = LoginToken::valid().mint();
     let utf16: Vec<u8> = token.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let utf16_be: Vec<u8> = format!("token={token}\r\n").encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let of_bytes = |mark: &[u8], rest: &[u8]| [mark, rest].concat();
     for (text, layers) in [
         (format!(" \n{token} \r\n").into_bytes(), &[][..]),
-        (of_bytes(&[0xef, 0xbb, 0xbf], token.as_bytes()), &["a byte order mark"]),
-        (of_bytes(&[0xff, 0xfe], &utf16), &["UTF-16"]),
-        (of_bytes(&[0xfe, 0xff], &utf16_be), &["UTF-16", "the cookie's name"]),
+        ([b"\xef\xbb\xbf", token.as_bytes()].concat(), &["a byte order mark"]),
+        ([b"\xff\xfe", &*utf16].concat(), &["UTF-16"]),
+        ([b"\xfe\xff", &*utf16_be].concat(), &["UTF-16", "the cookie's name"]),
         (utf16.clone(), &["UTF-16"]),
         (utf16_be.iter().skip(2).copied().collect(), &["UTF-16", "the cookie's name"]),
         (format!("\u{200b}{token}\u{feff}").into(), &["zero-width characters"]),
@@ -50,13 +56,10 @@ fn text_copied_around_a_token_is_removed() {
     ] {
         check(&token, &text, layers);
     }
-    let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token={token}"));
-    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!(json["taken_off"], serde_json::json!(["the cookie's name"]));
-    let issued = sign(r#"{"alg":"HS256","typ":"JWT"}"#, "{}", CHAT_SECRET.as_bytes());
-    let issued =
-        inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], format!("{{\"token\":\"{issued}\"}}"));
-    assert_eq!(removed(&issued), ["the JSON around it"]);
+    let json = inspect(&["--json"], &LOGIN, format!("token={token}")).json();
+    assert_eq!(json["taken_off"], json!(["the cookie's name"]));
+    let issued = format!("{{\"token\":\"{}\"}}", sign(HEADER, "{}", CHAT_SECRET.as_bytes()));
+    assert_eq!(removed(&inspect(&["--zendesk", "chat"], &CHAT, issued)), ["the JSON around it"]);
 }
 
 #[test]
@@ -95,16 +98,16 @@ fn a_token_is_found_in_header_lines_and_curl_commands() {
 fn check(token: &str, text: &[u8], layers: &[&str]) {
     let output = pasted(text);
     assert_eq!(output.status, Some(0), "{}: {}{}", String::from_utf8_lossy(text), output.out, output.err);
-    assert_eq!(removed(&output), layers, "{}", output.out);
+    assert_eq!(removed(&output), layers, "{output:?}");
     let signature = token.rsplit('.').next().unwrap();
-    assert!(!output.out.contains(signature), "{}", output.out);
+    assert!(!output.out.contains(signature), "{output:?}");
 }
 
 #[test]
-fn a_cookie_with_more_than_the_token_is_refused_for_that_reason() {
+fn an_encoded_or_wrapped_cookie_is_refused_for_that_reason() {
     let token = LoginToken::valid().mint();
     let percent = token.replace('.', "%2E");
-    let (server, mut causes) = (Server::start(), Vec::new());
+    let (server, mut causes) = (App::start(), Vec::new());
     for (value, cause) in [
         (percent, "login token is percent-encoded"),
         (format!("%22{token}%22"), "login token is encoded as JSON"),
@@ -122,38 +125,37 @@ fn a_cookie_with_more_than_the_token_is_refused_for_that_reason() {
         (format!("token={token}"), "login token starts with a name and ="),
     ] {
         let output = pasted(format!("Cookie: a=b; token={value}"));
-        assert_eq!(output.status, Some(1), "{value}: {}{}", output.out, output.err);
+        assert_eq!(output.status, Some(1), "{value}: {output:?}");
         let line =
-            output.out.lines().find(|line| line.contains(cause)).unwrap_or_else(|| panic!("{cause}: {}", output.out));
-        assert_eq!(output.out.matches("→").count(), 1, "what is inside is good: {}", output.out);
+            output.out.lines().find(|line| line.contains(cause)).unwrap_or_else(|| panic!("{cause}: {output:?}"));
+        assert_eq!(output.out.matches("→").count(), 1, "the token inside is valid: {output:?}");
         assert!(output.out.contains("signed with login.secret") && output.out.contains("the service answers 00-01"));
         assert_eq!(ask(&server, &format!("token={value}")).refusal(), "401 00-01");
         causes.push(line.trim().to_owned());
     }
-    // The log says the same.
-    let log = server.stop().log;
+    // The service logs the same causes.
+    let log = server.log();
     for (cause, line) in causes.iter().zip(log.iter().filter(|line| line.contains("00-01"))) {
         assert!(line.contains(&serde_json::to_string(cause).unwrap()), "{cause}: {line}");
     }
     // A defect inside is reported too.
     let both = pasted(format!("s%3A{}.c2ln", LoginToken::valid().without("email").mint()));
     assert!(both.out.contains("signed by Express") && both.out.contains("claim email is missing"), "{}", both.out);
-    let json = inspect(&["--json"], &[("login.secret", LOGIN_SECRET)], format!("token=%22{token}%22"));
-    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!((json["verdict"].as_str(), json["refusal"].as_str()), (Some("refused"), Some("00-01")));
+    let json = inspect(&["--json"], &LOGIN, format!("token=%22{token}%22")).json();
+    assert_eq!((&json["verdict"], &json["refusal"]), (&json!("refused"), &json!("00-01")));
 }
 
 #[test]
-fn any_other_cookie_is_judged_as_the_service_reads_it() {
+fn other_cookies_get_the_same_verdict_as_from_the_service() {
     let token = LoginToken::valid().mint();
     let (head, tail) = token.split_at(token.len() / 2);
-    let server = Server::start();
+    let server = App::start();
     for value in
         [format!(" {token}"), format!("{token},"), format!("\u{200b}{token}"), format!("\u{201c}{token}\u{201d}")]
     {
         let output = pasted(format!("Cookie: token={value}"));
-        assert_eq!(output.status, Some(1), "{value}: {}{}", output.out, output.err);
-        assert!(output.out.contains("is not base64url"), "{}", output.out);
+        assert_eq!(output.status, Some(1), "{value}: {output:?}");
+        assert!(output.out.contains("is not base64url"), "{output:?}");
         assert_eq!(ask(&server, &format!("token={value}")).refusal(), "401 00-01");
     }
     for (cookies, cause) in [
@@ -162,22 +164,21 @@ fn any_other_cookie_is_judged_as_the_service_reads_it() {
         (format!("token.0={token}; token.0={head}"), "two different values"),
     ] {
         let output = pasted(format!("Cookie: {cookies}"));
-        assert!(output.status == Some(1) && output.out.contains(cause), "{}{}", output.out, output.err);
-        assert_eq!(output.out.matches("→").count(), 1, "{}", output.out);
+        assert!(output.status == Some(1) && output.out.contains(cause), "{output:?}");
+        assert_eq!(output.out.matches("→").count(), 1, "{output:?}");
         assert_eq!(ask(&server, &cookies).refusal(), "401 00-01");
     }
     let parts = format!("token.1={tail}; x=y; token.0={head}");
     let output = pasted(format!("Cookie: {parts}"));
     assert_eq!(
-        (output.status, removed(&output).as_slice()),
+        (output.status, &*removed(&output)),
         (Some(0), &["the names of a split cookie (.0, .1)"][..]),
-        "{}",
-        output.out
+        "{output:?}"
     );
     assert_eq!(ask(&server, &parts).status, 200);
 }
 
-fn ask(server: &Server, cookies: &str) -> Answer {
+fn ask(server: &App, cookies: &str) -> Answer {
     server.get("/generate/token").header("Cookie", cookies).send()
 }
 
@@ -207,7 +208,7 @@ fn a_malformed_token_gets_a_matching_fix() {
     for text in [format!("{header}=.{rest}"), format!("Bearer {header}=.{rest}"), format!("{token}=")] {
         let output = pasted(&text);
         assert_eq!(output.status, Some(1), "{text}");
-        assert!(output.out.contains("ends with base64 padding"), "{}", output.out);
+        assert!(output.out.contains("ends with base64 padding"), "{output:?}");
     }
     for at in [3, token.len() / 2, token.len() - 3] {
         let (head, tail) = token.split_at(at);
@@ -215,22 +216,21 @@ fn a_malformed_token_gets_a_matching_fix() {
         assert_eq!(wrapped.status, Some(1));
         assert!(wrapped.out.contains("line break inside"), "{}", wrapped.out);
     }
-    let (chat, padded) = ([("chat.secret", CHAT_SECRET)], format!("{header}=.{rest}"));
-    let issued = inspect(&["--zendesk", "chat"], &chat, padded);
-    assert!(issued.out.contains("padding (=)"), "{}", issued.out);
+    let issued = inspect(&["--zendesk", "chat"], &CHAT, format!("{header}=.{rest}"));
+    assert!(issued.out.contains("padding (=)"), "{issued:?}");
 }
 
 #[test]
-fn endless_layers_are_not_removed_for_ever() {
+fn input_with_very_many_layers_ends_in_time() {
     for text in
         ["s:".repeat(1 << 19), "\"".repeat(1 << 20), "%25".repeat(1 << 18), "a=".repeat(1 << 19), "?&".repeat(1 << 19)]
     {
         assert_eq!(pasted(&text).status, Some(1), "{}", &text[..4]);
     }
-    let begun = std::time::Instant::now();
+    let started = Instant::now();
     let parts: Vec<String> = (0..60_000).map(|part| format!("token.{part}=a")).collect();
     assert_eq!(pasted(format!("Cookie: {}", parts.join("; "))).status, Some(1));
-    assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
+    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
     for broken in [&[0xff, 0xfe, 0x00, 0xd8, 0x61, 0x00][..], &[0xfe, 0xff, 0xdc, 0x00]] {
         let output = pasted(broken);
         assert!(output.status == Some(2) && output.err.contains("invalid UTF-16"), "{}", output.err);
@@ -252,13 +252,10 @@ fn odd_numbers_and_names_are_explained() {
         format!(r#"{{"{long}":1}}"#),
         format!(r#"{{"a":{}{}}}"#, "[".repeat(100), "]".repeat(100)),
     ] {
-        let token = sign(r#"{"alg":"HS256","typ":"JWT"}"#, &claims, LOGIN_SECRET.as_bytes());
-        let secrets = [("login.secret", LOGIN_SECRET), ("chat.secret", CHAT_SECRET)];
+        let token = sign(HEADER, &claims, LOGIN_SECRET.as_bytes());
+        let settings = [LOGIN[0], CHAT[0], ("messaging.secret", MESSAGING_SECRET)];
         for arguments in [&[][..], &["--json"], &["--zendesk", "chat"], &["--zendesk", "messaging"]] {
-            let settings =
-                if arguments.contains(&"messaging") { &[("messaging.secret", CHAT_SECRET)][..] } else { &secrets };
-            let output = inspect(arguments, settings, &token);
-            assert_eq!(output.status, Some(1), "{}", output.err);
+            assert_eq!(inspect(arguments, &settings, &token).status, Some(1), "{arguments:?} {claims}");
         }
     }
 }

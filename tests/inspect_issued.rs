@@ -2,17 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server};
-use crate::inspect::inspect;
-use crate::login_tokens::{LoginToken, now, sign};
+use crate::app::App;
+use crate::harness::{CHAT_SECRET, HELP_CENTER_SECRET, KEY_ID, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET};
+use crate::inspect::{LOGIN, inspect};
+use crate::login_tokens::{EMAIL, HEADER, LoginToken, SUB, now, sign};
 
-const SECRETS: [(&str, &str, &str); 4] = [
+/// Each product, the setting with its secret, and the secret.
+pub const SECRETS: [(&str, &str, &str); 4] = [
     ("chat", "chat.secret", CHAT_SECRET),
-    ("messaging", "messaging.secret", "6d657373616769696e672073686172656420736563726574206f662061206b6579"),
-    ("help-center", "help_center.secret", "68656c702063656e74657220736861726564207365637265742020202020202e"),
-    ("support-sdk", "support_sdk.secret", "737570706f72742073646b20736861726564207365637265742020202020202e"),
+    ("messaging", "messaging.secret", MESSAGING_SECRET),
+    ("help-center", "help_center.secret", HELP_CENTER_SECRET),
+    ("support-sdk", "support_sdk.secret", SUPPORT_SDK_SECRET),
 ];
-const KEY_ID: &str = "app_0123456789abcdef01234567";
 
 fn secret(product: &str) -> &'static str {
     SECRETS.iter().find(|(name, ..)| *name == product).unwrap().2
@@ -20,7 +21,7 @@ fn secret(product: &str) -> &'static str {
 
 /// Header and claims that a product accepts.
 fn valid(product: &str) -> (Value, Value) {
-    let (email, name, id) = ("jane@example.com", "Jane Doe", "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11");
+    let (email, name, id) = (EMAIL, "Jane Doe", SUB);
     let header = json!({"alg": "HS256", "typ": "JWT"});
     match product {
         "chat" => (header, json!({"name": name, "email": email, "external_id": id, "iat": now(), "exp": now() + 300})),
@@ -34,8 +35,8 @@ fn valid(product: &str) -> (Value, Value) {
     }
 }
 
-/// Sets members; null removes one.
-fn changed(object: &Value, changes: &Value) -> Value {
+/// An object with these members changed; null removes one.
+pub fn changed(object: &Value, changes: &Value) -> Value {
     let mut object: Map<String, Value> = object.as_object().unwrap().clone();
     object.extend(changes.as_object().unwrap().clone());
     Value::Object(object.into_iter().filter(|(_, value)| !value.is_null()).collect())
@@ -46,8 +47,7 @@ fn findings(product: &str, header: &Value, claims: &Value, signed_with: &str) ->
     let (valid_header, valid_claims) = valid(product);
     let (header, claims) = (changed(&valid_header, header), changed(&valid_claims, claims));
     let token = sign(&header.to_string(), &claims.to_string(), signed_with.as_bytes());
-    let secrets = SECRETS.map(|(_, key, secret)| (key, secret));
-    let settings = [&secrets[..], &[("messaging.key_id", KEY_ID)]].concat();
+    let settings = [&[("chat.secret", CHAT_SECRET)], &OTHER_PRODUCTS[..]].concat();
     let output = inspect(&["--zendesk", product], &settings, &token);
     assert!(!output.out.contains(token.rsplit('.').next().unwrap()));
     (output.status, output.out.split_once(" as a ").map_or(output.err, |(_, verdict)| verdict.to_owned()))
@@ -70,12 +70,12 @@ fn a_valid_token_is_accepted_for_its_product_and_no_other() {
 
 #[test]
 fn tokens_of_the_service_are_accepted() {
-    let server = Server::start();
+    let server = App::start();
     let token = server.get("/generate/token").cookie(LoginToken::valid().mint()).send().token();
     let output = inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], &token);
-    assert_eq!(output.status, Some(0), "{}{}", output.out, output.err);
-    let login = inspect(&[], &[("login.secret", LOGIN_SECRET)], &token);
-    assert!(login.out.contains("try --zendesk"), "{}", login.out);
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let login = inspect(&[], &LOGIN, &token);
+    assert!(login.out.contains("try --zendesk"), "{login:?}");
 }
 
 #[test]
@@ -153,7 +153,6 @@ fn optional_and_additional_claims_are_accepted() {
 #[test]
 fn common_mistakes_with_a_secret_are_recognized() {
     let claims = valid("chat").1.to_string();
-    let header = r#"{"alg":"HS256","typ":"JWT"}"#;
     let base64_secret = "c2VjcmV0IGJ5dGVzIGluIGJhc2U2NCB0aGF0IG5vYm9keSBzaG91bGQgZGVjb2Rl";
     for (setting, signer, expected) in [
         (CHAT_SECRET, format!("{CHAT_SECRET}\n").into_bytes(), "with a newline at its end"),
@@ -162,8 +161,8 @@ fn common_mistakes_with_a_secret_are_recognized() {
         (base64_secret, b"secret bytes in base64 that nobody should decode".to_vec(), "decoded from base64"),
         (CHAT_SECRET, b"something else altogether, of 40 bytes..".to_vec(), "check that the signer and chat.secret"),
     ] {
-        let output = inspect(&["--zendesk", "chat"], &[("chat.secret", setting)], sign(header, &claims, &signer));
-        assert!(output.out.contains(expected), "{expected}: {}{}", output.out, output.err);
+        let output = inspect(&["--zendesk", "chat"], &[("chat.secret", setting)], sign(HEADER, &claims, &signer));
+        assert!(output.out.contains(expected), "{expected}: {output:?}");
     }
 }
 
@@ -173,31 +172,30 @@ fn it_needs_only_the_secret_of_that_product() {
     for (product, key, _) in SECRETS {
         let output = inspect(&["--zendesk", product], &[("login.secret", "short")], &token);
         assert_eq!(output.status, Some(2));
-        assert!(output.err.starts_with(key) && output.err.lines().count() == 1, "{}", output.err);
+        assert!(output.err.starts_with(key) && output.err.lines().count() == 1, "{output:?}");
     }
-    for (settings, key) in [
-        (&[("chat.secret", "")][..], "chat.secret"),
-        (&[("chat.secret", "short")], "chat.secret"),
-        (&[("chat.secret", CHAT_SECRET), ("allow_weak_secrets", "maybe")], "allow_weak_secrets"),
+    for (product, settings, key) in [
+        ("chat", &[("chat.secret", "")][..], "chat.secret"),
+        ("chat", &[("chat.secret", "short")], "chat.secret"),
+        ("chat", &[("chat.secret", CHAT_SECRET), ("allow_weak_secrets", "maybe")], "allow_weak_secrets"),
+        ("messaging", &[("messaging.secret", CHAT_SECRET), ("messaging.key_id", "")], "messaging.key_id"),
     ] {
-        let output = inspect(&["--zendesk", "chat"], settings, &token);
-        assert_eq!(output.status, Some(2), "{}", output.out);
-        assert!(output.err.starts_with(key), "{}", output.err);
+        let output = inspect(&["--zendesk", product], settings, &token);
+        assert!(output.status == Some(2) && output.err.starts_with(key), "{output:?}");
     }
-    let output =
-        inspect(&["--zendesk", "messaging"], &[("messaging.secret", CHAT_SECRET), ("messaging.key_id", "")], &token);
-    assert!(output.err.starts_with("messaging.key_id"), "{}", output.err);
     let weak = [("chat.secret", "short"), ("allow_weak_secrets", "true")];
     assert_eq!(inspect(&["--zendesk", "chat"], &weak, &token).status, Some(1));
+}
 
-    let twice = sign(r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"email":"a@b.c","email":"d@e.f"}"#, CHAT_SECRET.as_bytes());
-    let output = inspect(&["--zendesk", "chat"], &[("chat.secret", CHAT_SECRET)], twice);
-    assert!(output.out.contains("has the same JSON member twice"), "{}", output.out);
-    let output = inspect(&["--zendesk", "chat", "--json"], &[("chat.secret", CHAT_SECRET)], "no token");
-    let json: Value = serde_json::from_str(&output.out).unwrap();
-    assert_eq!(
-        (output.status, json["verdict"].as_str(), json["judged_as"].as_str()),
-        (Some(1), Some("refused"), Some("chat"))
-    );
+#[test]
+fn what_is_not_a_token_is_refused_with_the_cause() {
+    let chat = [("chat.secret", CHAT_SECRET)];
+    let repeated = sign(HEADER, r#"{"email":"a@b.c","email":"d@e.f"}"#, CHAT_SECRET.as_bytes());
+    let output = inspect(&["--zendesk", "chat"], &chat, repeated);
+    assert!(output.out.contains("has the same JSON member twice"), "{output:?}");
+    let output = inspect(&["--zendesk", "chat", "--json"], &chat, "no token");
+    let json = output.json();
+    assert_eq!(output.status, Some(1));
+    assert_eq!((&json["verdict"], &json["judged_as"]), (&json!("refused"), &json!("chat")));
     assert!(json["header"].is_null() && json["findings"][0]["cause"].as_str().unwrap().starts_with("is not a token"));
 }

@@ -32,7 +32,7 @@ pub struct LoginApi {
 #[derive(Default)]
 struct Shared {
     replies: Mutex<BTreeMap<String, Reply>>,
-    asked: Mutex<Vec<ReceivedRequest>>,
+    received: Mutex<Vec<ReceivedRequest>>,
     /// Seconds by which its clock is ahead.
     ahead: Mutex<i64>,
     /// Whether its answers come from a cache, with an age.
@@ -81,17 +81,14 @@ impl LoginApi {
 
     /// The number of requests for a path.
     pub fn asked(&self, path: &str) -> usize {
-        self.shared.asked.lock().unwrap().iter().filter(|request| request.target == path).count()
+        self.shared.received.lock().unwrap().iter().filter(|request| request.target == path).count()
     }
 
     /// Method and body of the last request for a path.
     pub fn last(&self, path: &str) -> (String, String) {
-        let asked = self.shared.asked.lock().unwrap();
-        asked
-            .iter()
-            .rfind(|request| request.target == path)
-            .map(|request| (request.method.clone(), request.body.clone()))
-            .unwrap()
+        let received = self.shared.received.lock().unwrap();
+        let last = received.iter().rfind(|request| request.target == path).unwrap();
+        (last.method.clone(), last.body.clone())
     }
 }
 
@@ -100,7 +97,7 @@ impl Shared {
         let replies = self.replies.lock().unwrap();
         let reply = replies.get(&request.body).or(replies.get(&request.target)).cloned();
         drop(replies);
-        self.asked.lock().unwrap().push(request);
+        self.received.lock().unwrap().push(request);
         let ahead = *self.ahead.lock().unwrap();
         let shift = Duration::from_secs(ahead.unsigned_abs());
         let now = SystemTime::now();

@@ -18,6 +18,7 @@ use crate::harness::{KEY_ID, LOGIN_SECRET};
 
 pub const SUB: &str = "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11";
 pub const EMAIL: &str = "jane@example.com";
+pub const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 pub const PROJECT: &str = "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77";
 
 pub struct LoginToken {
@@ -61,9 +62,12 @@ impl LoginToken {
         self
     }
 
+    pub fn payload(&self) -> String {
+        Value::Object(self.claims.clone()).to_string()
+    }
+
     pub fn mint(&self) -> String {
-        let payload = Value::Object(self.claims.clone()).to_string();
-        sign(r#"{"alg":"HS256","typ":"JWT"}"#, &payload, self.secret.as_bytes())
+        sign(HEADER, &self.payload(), self.secret.as_bytes())
     }
 }
 
@@ -90,9 +94,13 @@ pub fn open(token: &str, secret: &str) -> (Value, Value) {
 
 /// Header and claims of a token for `product`, which must be signed and keep the product's rules.
 pub fn open_for(product: Product, token: &str, secret: &str) -> (Value, Value) {
+    open_at(now(), product, token, secret)
+}
+
+pub fn open_at(now: i64, product: Product, token: &str, secret: &str) -> (Value, Value) {
     let (header, claims) = open(token, secret);
     let object = |json: &Value| serde_json::from_value::<Object>(json.clone()).unwrap();
-    assert_eq!(rules::violations(product, &object(&header), &object(&claims), Some(KEY_ID), now()), []);
+    assert_eq!(rules::violations(product, &object(&header), &object(&claims), Some(KEY_ID), now), []);
     (header, claims)
 }
 

@@ -1,22 +1,24 @@
 //! Properties that hold for every input.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config as Runs, TestRunner};
-use zendesk_token::config::origin::OriginPattern;
+use serde_json::{Value, json};
+use zendesk_token::config::products::{PRODUCTS, Product};
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::error::ErrorCode;
-use zendesk_token::login::token;
 
 use crate::app::App;
-use crate::harness::{LOGIN_SECRET, ORIGIN, usual};
-use crate::login_tokens::{LoginToken, sign};
+use crate::harness::{
+    CHAT_SECRET, HELP_CENTER_SECRET, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET, usual,
+};
+use crate::login_tokens::{LoginToken, open_at, sign};
 use crate::settings::{SettingsFile, load};
-use crate::verification::{NOW, exchange, run, run_all};
+use crate::verification::{NOW, exchange, run, run_for};
 
 /// Checks a property with this many random cases.
 pub fn check<S: Strategy>(cases: u32, strategy: &S, property: impl Fn(S::Value))
@@ -48,13 +50,13 @@ fn header_bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn no_cookie_bytes_panic_or_answer_off_the_table() {
+fn any_cookie_gets_a_token_or_a_known_error() {
     let server = App::start();
     let known: Vec<(u16, String)> = ErrorCode::ALL
         .into_iter()
         .map(ErrorCode::row)
         .map(|(status, code, description)| {
-            (status.as_u16(), serde_json::json!({"code": code, "description": description}).to_string())
+            (status.as_u16(), json!({"code": code, "description": description}).to_string())
         })
         .collect();
     check(2000, &header_bytes(), |cookie| {
@@ -80,109 +82,36 @@ fn any_flipped_bit_of_a_good_token_is_refused() {
 }
 
 #[test]
-fn any_piece_of_a_good_token_taken_away_or_put_in_is_refused() {
-    let exchange = exchange(&[]);
-    let good = LoginToken::at(NOW).mint();
-    let edit = (0..good.len(), 1..20_usize, "[A-Za-z0-9_.=+/ -]{0,4}");
-    check(5000, &edit, |(start, length, text)| {
-        let end = (start + length).min(good.len());
-        let edited = format!("{}{text}{}", &good[..start], &good[end..]);
-        assert!(edited == good || run(&exchange, edited.as_bytes(), NOW).is_err(), "{start} {length} {text}");
-    });
-}
-
-#[test]
-fn no_signed_bytes_panic() {
-    let exchange = exchange(&[]);
-    let piece = || {
-        prop_oneof![
-            vec(any::<u8>(), 0..20).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-            Just("{".to_owned()),
-            Just("}".to_owned()),
-            Just("[".to_owned()),
-            Just("\"exp\":".to_owned()),
-            Just("\"alg\":\"HS256\"".to_owned()),
-            Just("\"sub\":\"x\",".to_owned()),
-            Just("1e308".to_owned()),
-            Just("-0.0".to_owned()),
-            Just("18446744073709551615".to_owned()),
-        ]
-    };
-    let parts = (vec(piece(), 0..8), vec(piece(), 0..12), any::<bool>(), any::<i64>());
-    check(5000, &parts, |(header, payload, good_header, now)| {
-        let header = if good_header { r#"{"alg":"HS256"}"#.to_owned() } else { header.concat() };
-        let token = sign(&header, &payload.concat(), LOGIN_SECRET.as_bytes());
-        let _ = run(&exchange, token.as_bytes(), now.rem_euclid(1 << 40));
-    });
-}
-
-#[test]
-fn no_candidates_panic() {
-    let exchange = exchange(&[]);
-    check(2000, &vec(vec(any::<u8>(), 0..60), 0..5), |candidates| {
-        let candidates: Vec<_> = candidates.iter().map(|bytes| token::LoginToken::new(bytes.as_slice())).collect();
-        assert!(run_all(&exchange, candidates, NOW).is_err());
-    });
-}
-
-#[test]
-fn no_member_stands_twice_unnoticed_whatever_its_spelling() {
+fn a_repeated_member_is_refused_at_any_depth_and_in_any_spelling() {
     let exchange = exchange(&[]);
     let spell = |name: &str, escapes: u32| {
-        name.chars().enumerate().fold(String::new(), |mut spelled, (index, letter)| {
+        name.chars().enumerate().fold(String::new(), |mut spelled, (index, c)| {
             if escapes >> (index % 32) & 1 == 1 {
-                let _ = write!(spelled, "\\u{:04x}", u32::from(letter));
+                let _ = write!(spelled, "\\u{:04x}", u32::from(c));
             } else {
-                spelled.push(letter);
+                spelled.push(c);
             }
             spelled
         })
     };
-    check(1000, &("[a-z]{1,8}", any::<u32>(), any::<u32>(), 0..6_usize), |(name, left, right, depth)| {
-        let twice = format!(r#"{{"{}":1,"{}":2}}"#, spell(&name, left), spell(&name, right));
-        let nested =
-            (0..depth).fold(
-                twice,
-                |inner, level| {
-                    if level % 2 == 0 { format!("[{inner}]") } else { format!(r#"{{"x":{inner}}}"#) }
-                },
-            );
-        let payload = format!(r#"{{"sub":"a","email":"a@b.example","exp":{},"zz":{nested}}}"#, NOW + 60);
-        let token = sign(r#"{"alg":"HS256"}"#, &payload, LOGIN_SECRET.as_bytes());
-        assert!(run(&exchange, token.as_bytes(), NOW).is_err(), "{payload}");
-        let once = payload.replacen(&format!("\"{}\":2", spell(&name, right)), "\"another-name\":2", 1);
-        let token = sign(r#"{"alg":"HS256"}"#, &once, LOGIN_SECRET.as_bytes());
-        assert!(run(&exchange, token.as_bytes(), NOW).is_ok() || once == payload, "{once}");
-    });
-}
-
-#[test]
-fn whatever_is_issued_is_bounded_and_printable() {
-    let exchange = exchange(&[("chat.name_from", "username")]);
-    let text = || {
-        prop_oneof![
-            ".{0,300}",
-            "[a-z]{0,20}@[a-z.@]{0,20}",
-            vec(any::<char>(), 0..20).prop_map(|all| all.into_iter().collect())
-        ]
+    let is_accepted = |payload: &str| {
+        let token = sign(r#"{"alg":"HS256"}"#, payload, LOGIN_SECRET.as_bytes());
+        run(&exchange, token.as_bytes(), NOW).is_ok()
     };
-    check(3000, &(text(), text(), text()), |(sub, email, name)| {
-        let token = LoginToken::at(NOW).claim("sub", sub).claim("email", email).claim("username", name).mint();
-        let Ok(issued) = run(&exchange, token.as_bytes(), NOW) else { return };
-        let payload = URL_SAFE_NO_PAD.decode(issued.as_str().split('.').nth(1).unwrap()).unwrap();
-        let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-        for claim in ["external_id", "email", "name"] {
-            let text = claims[claim].as_str().unwrap();
-            let length = if claim == "name" { text.chars().count() } else { text.len() };
-            assert!(!text.is_empty() && length <= 255 && !text.contains(char::is_control), "{claim}");
+    check(1000, &("[a-z]{1,8}", any::<u32>(), any::<u32>(), 0..6_usize), |(name, left, right, depth)| {
+        let mut repeated = format!(r#"{{"{}":1,"{}":2}}"#, spell(&name, left), spell(&name, right));
+        for level in 0..depth {
+            repeated = if level % 2 == 0 { format!("[{repeated}]") } else { format!(r#"{{"x":{repeated}}}"#) };
         }
-        let email = claims["email"].as_str().unwrap();
-        assert!(email.is_ascii() && email.matches('@').count() == 1);
+        let payload = format!(r#"{{"sub":"a","email":"a@b.example","exp":{},"zz":{repeated}}}"#, NOW + 60);
+        assert!(!is_accepted(&payload), "{payload}");
+        let once = payload.replacen(&format!("\"{}\":2", spell(&name, right)), "\"another-name\":2", 1);
+        assert!(is_accepted(&once) || once == payload, "{once}");
     });
 }
 
 #[test]
-fn no_settings_text_panics_or_comes_back_in_an_error() {
+fn no_settings_text_panics_and_each_error_names_its_key() {
     let key = || proptest::sample::select(SETTINGS.iter().map(|setting| setting.key).collect::<Vec<_>>());
     let line = prop_oneof![
         (key(), ".{0,30}").prop_map(|(key, value)| format!("{key} = {value}")),
@@ -198,19 +127,65 @@ fn no_settings_text_panics_or_comes_back_in_an_error() {
     let value = "[^\0]{0,40}";
     check(1000, &(key(), value), |(key, value)| {
         if let Err(error) = load(None, &usual(&[(key, &value)])) {
-            let place = format!("{key} (");
-            assert!(error.to_string().contains(&place), "{error}");
+            assert!(error.to_string().contains(&format!("{key} (")), "{error}");
         }
     });
 }
 
+/// A random claim, more often a plausible one.
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => "[a-zA-Z0-9 ]{1,20}".prop_map(Value::from),
+        4 => "[a-z]{1,10}@[a-z]{1,10}\\.example".prop_map(Value::from),
+        1 => "\\+?[0-9]{1,20}".prop_map(Value::from),
+        1 => ".{0,300}".prop_map(Value::from),
+        1 => vec(any::<char>(), 0..20).prop_map(|all| all.into_iter().collect::<String>().into()),
+        1 => prop_oneof![Just(json!(null)), Just(json!(7)), Just(json!(true)), Just(json!(false)), Just(json!("false")), Just(json!(["a@b.example"]))],
+    ]
+}
+
 #[test]
-fn no_origin_pattern_panics_and_none_allows_what_it_does_not_spell() {
-    let text = prop_oneof!["((https?|app|chrome-extension)://)?[a-z0-9.*:@/\\[\\]-]{0,40}", any::<String>()];
-    check(5000, &(text.clone(), text), |(pattern, origin)| {
-        let Ok(parsed) = OriginPattern::parse(&pattern) else { return };
-        let allowed = parsed.allows(origin.as_bytes());
-        assert!(!allowed || !parsed.is_exact() || origin == pattern);
-        assert!(!parsed.allows(format!("{ORIGIN}.evil.example").as_bytes()) || pattern.contains("evil"));
+fn every_issued_token_keeps_its_products_rules_for_any_login_claims() {
+    let exchanges = ["unverified", "verified", "omit"].map(|email| {
+        let changes = [("messaging.email", email), ("chat.name_from", "name,email")];
+        (email, exchange(&[&OTHER_PRODUCTS[..], &changes].concat()))
     });
+    let secret = |product| match product {
+        Product::Chat => CHAT_SECRET,
+        Product::Messaging => MESSAGING_SECRET,
+        Product::HelpCenter => HELP_CENTER_SECRET,
+        Product::SupportSdk => SUPPORT_SDK_SECRET,
+    };
+    let counts = RefCell::new(BTreeMap::<_, u32>::new());
+    let verified = || prop_oneof![Just(json!(true)), Just(json!(null)), Just(json!(false)), value()];
+    check(1000, &(value(), value(), value(), verified(), -59..100_000_i64), |(sub, email, name, verified, left)| {
+        let login = LoginToken::at(NOW).claim("sub", sub.clone()).claim("email", email.clone()).claim("name", name);
+        let says_nothing = verified.is_null() || verified == "";
+        let is_unconfirmed = !(says_nothing || verified == true || verified == "true");
+        let login = login.claim("email_verified", verified).claim("exp", NOW + left).mint();
+        for ((rule, exchange), product) in exchanges.iter().flat_map(|one| PRODUCTS.map(|product| (one, product))) {
+            let Ok(token) = run_for(product, exchange, login.as_bytes(), NOW) else { continue };
+            *counts.borrow_mut().entry((*rule, product.as_str())).or_default() += 1;
+            let claims = open_at(NOW, product, token.as_str(), secret(product)).1;
+            let claims = claims.as_object().unwrap();
+            for (claim, text) in claims.iter().filter_map(|(claim, value)| Some((claim, value.as_str()?))) {
+                let length = if claim == "name" { text.chars().count() } else { text.len() };
+                assert!(!text.is_empty() && length <= 255 && !text.contains(char::is_control), "{claim}");
+                assert!(claim != "email" || text.is_ascii() && text.matches('@').count() == 1, "{text}");
+            }
+            if product == Product::Messaging {
+                let is_as_claimed = claims.get("email") == Some(&email);
+                let is_confirmed = *rule == "verified" && is_as_claimed && !is_unconfirmed;
+                assert_eq!(claims.contains_key("email_verified"), is_confirmed, "{claims:?}");
+                assert!(*rule != "omit" || !claims.contains_key("email"));
+            } else {
+                assert!(!claims.contains_key("email_verified") && claims["email"] == email, "{claims:?}");
+                assert!(product == Product::Chat || !is_unconfirmed, "identified by an unconfirmed email: {claims:?}");
+            }
+            assert!(claims.get("external_id").is_none_or(|id| *id == sub));
+            assert!(claims.get("exp").is_none_or(|exp| exp.as_i64().unwrap() <= NOW + left.max(60)));
+        }
+    });
+    let counts = counts.into_inner();
+    assert!(counts.len() == 12 && counts.values().all(|count| *count > 50), "{counts:?}");
 }

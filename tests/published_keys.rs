@@ -1,25 +1,27 @@
-//! RS256: login tokens that are verified with the login project's published keys.
+//! RS256: login tokens are verified with the published keys of the login project, which may be unavailable.
 
-use std::thread::{self, ScopedJoinHandle};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use crate::app::App;
-use crate::client::Answer;
+use crate::client::{Answer, Request};
 use crate::harness::{PATIENCE, usual};
-use crate::key_sets::nested_in_strings;
-use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
+use crate::login_api::{LoginApi, fixture, keys_path};
 use crate::login_tokens::{LoginToken, PROJECT};
+use crate::settings::without;
 use crate::stub::Reply;
 use crate::verification::fixtures;
 
 pub const INVALID: &str = "401 00-01";
+const UNAVAILABLE: &str = "503 00-07";
 
 /// The usual settings for RS256 with these changes.
 pub fn rs256<'a>(url: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let set = [("login.algorithm", "RS256"), ("login.project_id", PROJECT), ("login.api_url", url)];
-    let mut settings = usual(&[&set, changes].concat());
-    settings.retain(|(key, _)| *key != "login.secret");
-    settings
+    without("login.secret", usual(&[&set, changes].concat()))
 }
 
 /// A service with the API's published keys, when it is ready.
@@ -51,11 +53,15 @@ pub fn token(name: &str) -> String {
 }
 
 pub fn ask(server: &App, token: &str) -> Answer {
-    server.get("/generate/token").cookie(token).send()
+    request(server, token).send()
+}
+
+pub fn request(server: &App, token: impl AsRef<[u8]>) -> Request {
+    server.get("/generate/token").cookie(token)
 }
 
 #[test]
-fn tokens_verify_with_the_key_that_their_kid_names_in_either_form_of_set() {
+fn tokens_are_verified_with_the_key_of_their_kid_in_either_form_of_set() {
     for set in ["first.json", "first_as_jwks.json"] {
         let api = LoginApi::start();
         api.publish(set);
@@ -77,18 +83,20 @@ fn every_refused_rs256_fixture_is_refused() {
     let refused = fixtures("rs256/refused");
     assert!(refused.len() >= 43);
     for (name, bytes) in refused {
-        assert_eq!(server.get("/generate/token").cookie(bytes).send().refusal(), INVALID, "{name}");
+        assert_eq!(request(&server, bytes).send().refusal(), INVALID, "{name}");
     }
     for (name, bytes) in fixtures("accepted").into_iter().chain(fixtures("refused")) {
         if !bytes.is_empty() && !bytes.contains(&b'\n') {
-            assert_eq!(server.get("/generate/token").cookie(bytes).send().refusal(), INVALID, "{name}");
+            assert_eq!(request(&server, bytes).send().refusal(), INVALID, "{name}");
         }
     }
     assert_eq!(api.asked(&keys_path()), 2, "one at the start and one for all unknown kids");
+    let log = server.log().join("\n");
+    assert!(!log.contains("passwd") && !log.contains("OR 1=1") && !log.contains("xxx"), "{log}");
 }
 
 #[test]
-fn a_number_valid_in_both_forms_is_read_by_the_shape_of_the_set() {
+fn the_form_of_the_set_gives_the_encoding_of_a_number_valid_in_both() {
     let api = LoginApi::start();
     for (set, status) in [("both_readings.json", 200), ("both_readings_as_jwks.json", 401)] {
         api.publish(set);
@@ -106,12 +114,12 @@ fn tokens_of_another_project_are_refused() {
 }
 
 #[test]
-fn a_rotated_key_works_at_once_and_the_old_one_no_more() {
+fn a_new_key_works_at_once_and_replaces_the_old_one() {
     let api = LoginApi::start();
     let server = ready(&api, &[]);
     assert_eq!(ask(&server, &token("key_a")).status, 200);
     api.publish("rotated.json");
-    assert_eq!(ask(&server, &token("key_a")).status, 200, "nobody knows yet");
+    assert_eq!(ask(&server, &token("key_a")).status, 200, "the new keys are not fetched yet");
     assert_eq!(ask(&server, &token("key_c")).status, 200);
     assert_eq!(ask(&server, &token("key_a")).refusal(), INVALID);
     assert_eq!(api.asked(&keys_path()), 2);
@@ -144,24 +152,22 @@ fn requests_with_an_unknown_kid_wait_for_one_fetch_while_others_go_on() {
     let api = LoginApi::start();
     let server = ready(&api, &[]);
     api.reply(&keys_path(), Reply::Late(Duration::from_secs(4), 200, fixture("rotated.json")));
-    thread::scope(|scope| {
-        let waiting: Vec<_> =
-            (0..20).map(|_| scope.spawn(|| assert_eq!(ask(&server, &token("key_c")).status, 200))).collect();
-        until("asked", || api.asked(&keys_path()) == 2);
-        assert_eq!(ask(&server, &token("key_a")).status, 200);
-        assert!(!waiting.iter().any(ScopedJoinHandle::is_finished), "a known key waits for nothing");
-    });
+    let waiting: Vec<_> = (0..20).map(|_| request(&server, token("key_c")).start()).collect();
+    until("asked", || api.asked(&keys_path()) == 2);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    assert!(!waiting.iter().any(JoinHandle::is_finished), "a known key waits for nothing");
+    assert!(waiting.into_iter().all(|answer| server.wait(answer).status == 200));
     assert_eq!(api.asked(&keys_path()), 2);
 }
 
 #[test]
-fn a_client_that_hangs_up_does_not_end_the_fetch_for_the_others() {
+fn a_client_that_hangs_up_does_not_cancel_the_fetch() {
     let api = LoginApi::start();
     let server = ready(&api, &[("login.keys_cooldown", "1h")]);
     api.reply(&keys_path(), Reply::Late(Duration::from_millis(500), 200, fixture("rotated.json")));
-    let gone = server.get("/generate/token").cookie(token("key_c")).start();
+    let hung_up = request(&server, token("key_c")).start();
     until("asked", || api.asked(&keys_path()) == 2);
-    gone.abort();
+    hung_up.abort();
     assert_eq!(ask(&server, &token("key_c")).status, 200);
     assert_eq!(api.asked(&keys_path()), 2);
 }
@@ -177,20 +183,136 @@ fn keys_are_fetched_again_before_they_are_too_old() {
 }
 
 #[test]
-fn answers_that_are_nested_in_strings_end_nothing_and_good_keys_stay() {
-    let api = LoginApi::start();
-    let server = ready(&api, &[("login.keys_cooldown", "1s"), ("login.check_revocation", "true")]);
-    for body in [nested_in_strings(), format!("{{\"keys\":{}}}", nested_in_strings())] {
-        let before = api.asked(&keys_path());
-        api.reply(&keys_path(), Reply::Answer(200, body));
-        until("asked again", || {
-            let _ = ask(&server, &token("key_c"));
-            api.asked(&keys_path()) > before
-        });
-        assert_eq!(ask(&server, &token("key_a")).status, 200);
-    }
-    api.reply(VALIDATE_PATH, Reply::Answer(422, nested_in_strings()));
-    assert_ne!(ask(&server, &token("key_b")).status, 200);
-    api.reply(VALIDATE_PATH, Reply::Answer(204, String::new()));
+fn a_service_started_without_the_api_works_once_the_api_is_up() {
+    // No other test listens on this address, so the port stays free.
+    let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let server = serve(&format!("http://{address}"), &[]);
+    assert!(!is_ready(&server));
+    assert_eq!(server.get("/health").send().status, 503);
+    assert_eq!(server.admin("GET", "/live").send().status, 200);
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert_eq!(ask(&server, &token("key_a")).header("retry-after").as_deref(), Some("1"));
+    let _api = LoginApi::at(address);
+    until("ready", || is_ready(&server));
+    assert_eq!(server.get("/health").send().status, 200);
     assert_eq!(ask(&server, &token("key_a")).status, 200);
+}
+
+#[test]
+fn a_request_during_a_slow_first_fetch_gets_503_in_time() {
+    let api = LoginApi::start();
+    api.reply(&keys_path(), Reply::Late(Duration::from_mins(1), 200, String::new()));
+    let server = serve(&api.url(), &[]);
+    until("asked", || api.asked(&keys_path()) == 1);
+    // It waits only for the current fetch: two would take as long as request_timeout.
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert_eq!(api.asked(&keys_path()), 1);
+}
+
+#[test]
+fn a_request_waits_for_the_first_fetch_and_causes_no_other() {
+    let api = LoginApi::start();
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(1), 200, fixture("first.json")));
+    let server = serve(&api.url(), &[]);
+    until("asked", || api.asked(&keys_path()) == 1);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    assert_eq!(api.asked(&keys_path()), 1);
+}
+
+#[test]
+fn invented_kids_leave_room_for_players_while_the_api_is_slow() {
+    let api = LoginApi::start();
+    // Two of eight may wait for keys.
+    let server = ready(&api, &[("limits.requests_in_flight", "8")]);
+    api.reply(&keys_path(), Reply::Late(Duration::from_secs(3), 200, fixture("first.json")));
+    let unknown = fixture("refused/kid_unknown.jwt");
+    let waiting = [(); 2].map(|()| request(&server, &unknown).start());
+    until("asked", || api.asked(&keys_path()) == 2);
+    // The second request may still be on its way; from the third on there is no slot.
+    let refused = || (0..3).all(|_| ask(&server, &unknown).refusal() == UNAVAILABLE);
+    until("full", || refused() || api.asked(&keys_path()) > 2);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    assert!(waiting.into_iter().all(|answer| [INVALID, UNAVAILABLE].contains(&&*server.wait(answer).refusal())));
+    assert_eq!(api.asked(&keys_path()), 2);
+}
+
+#[test]
+fn a_cookie_that_cannot_be_verified_now_outweighs_every_other_cookie() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    drop(api);
+    let (unknown, valid) = (fixture("refused/kid_unknown.jwt"), token("key_a"));
+    // It may be the player's own token, and the valid one may come from an attacker.
+    for other in ["garbage", &valid] {
+        for cookies in [format!("token={other}; token={unknown}"), format!("token={unknown}; token={other}")] {
+            assert_eq!(server.get("/generate/token").header("Cookie", cookies).send().refusal(), UNAVAILABLE);
+        }
+    }
+}
+
+#[test]
+fn the_cooldown_does_not_delay_the_fetch_after_a_failed_one() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_cooldown", "1h")]);
+    api.reply(&keys_path(), Reply::Answer(500, String::new()));
+    assert_eq!(ask(&server, &token("key_c")).refusal(), UNAVAILABLE);
+    api.publish("rotated.json");
+    until("recovered", || ask(&server, &token("key_c")).status == 200);
+}
+
+#[test]
+fn old_keys_are_used_while_the_api_is_down_until_they_are_too_old() {
+    let api = LoginApi::at(SocketAddr::from(([127, 0, 0, 3], 0)));
+    let address = api.address();
+    let server =
+        ready(&api, &[("login.keys_max_age", "1s"), ("login.keys_max_stale", "3s"), ("login.keys_cooldown", "100ms")]);
+    drop(api);
+    assert_eq!(ask(&server, &token("key_a")).status, 200);
+    assert_eq!(ask(&server, &fixture("refused/kid_unknown.jwt")).refusal(), UNAVAILABLE, "it may be a new key");
+    until("too old", || ask(&server, &token("key_a")).status == 503);
+    assert_eq!(ask(&server, &token("key_a")).refusal(), UNAVAILABLE);
+    assert!(is_ready(&server), "not ready means that a proxy answers, and without CORS headers");
+    assert_eq!(server.get("/health").send().status, 200);
+    assert_eq!(ask(&server, "garbage").refusal(), INVALID, "what no key could verify is still invalid");
+    let _api = LoginApi::at(address);
+    until("served", || ask(&server, &token("key_a")).status == 200);
+}
+
+#[test]
+fn an_answer_that_is_not_a_key_set_keeps_the_old_keys() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[("login.keys_cooldown", "100ms")]);
+    let trap = LoginApi::start();
+    for (reply, cause) in [
+        (Reply::Answer(500, fixture("first.json")), "answered with status 500"),
+        (Reply::Answer(404, String::new()), "answered with status 404"),
+        (Reply::Answer(200, "<html>".to_owned()), "not a key set"),
+        (Reply::Answer(200, fixture("kid_twice.json")), "two keys with the same kid"),
+        (Reply::Answer(200, fixture("nothing_fit.json")), "none of the 8 keys"),
+        (Reply::Answer(200, " ".repeat(100 * 1024 + 1)), "over 100 KiB"),
+        (Reply::Redirect(format!("{}{}", trap.url(), keys_path())), "answered with status 302"),
+        (Reply::Huge, "over 100 KiB"),
+        (Reply::HangUp, "is incomplete or is not HTTP"),
+        (Reply::Noise, "is incomplete or is not HTTP"),
+        (Reply::Late(Duration::from_mins(1), 200, String::new()), "did not answer within 5 s"),
+    ] {
+        let asked = api.asked(&keys_path());
+        api.reply(&keys_path(), reply);
+        until("asked", || {
+            assert_eq!(ask(&server, &fixture("refused/kid_unknown.jwt")).refusal(), UNAVAILABLE, "{cause}");
+            api.asked(&keys_path()) > asked
+        });
+        assert_eq!(ask(&server, &token("key_a")).status, 200, "{cause}");
+    }
+    assert_eq!(trap.asked(&keys_path()), 0, "no redirect is followed");
+    api.publish("rotated.json");
+    until("recovered", || ask(&server, &token("key_c")).status == 200);
+    let metrics = server.admin("GET", "/metrics").send().body;
+    let failed = r#"zendesk_token_key_fetches_total{outcome="failed"} "#;
+    let failed = metrics.lines().find_map(|line| line.strip_prefix(failed));
+    assert!(failed.unwrap().parse::<u32>().unwrap() >= 11, "{metrics}");
+    let log = server.log().join("\n");
+    for cause in ["status 500", "status 302", "two keys with the same kid", "over 100 KiB", "not answer within 5 s"] {
+        assert!(log.contains(cause), "{cause}: {log}");
+    }
 }

@@ -8,45 +8,72 @@ use sha2::{Digest, Sha512};
 use zendesk_token::config::login::Signature;
 use zendesk_token::config::secret::Secret;
 
-use crate::harness::{CHAT_SECRET, LOGIN_SECRET, output, recommended, usual};
+use crate::harness::{CHAT_SECRET, LOGIN_SECRET, recommended, usual};
 use crate::login_tokens::{LoginToken, PROJECT};
-use crate::settings::{SettingsFile, load, problems};
+use crate::reload::Folder;
+use crate::settings::{SettingsFile, errors, load, problems, warnings, without};
 
 fn weakness(bytes: impl Into<Vec<u8>>) -> Option<String> {
     Secret::new(bytes.into()).weakness().map(|weakness| weakness.text)
 }
 
+/// An RSA modulus with this many bytes: an odd number with the highest bit set.
+fn modulus(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| u8::try_from((index * 167 + 0xb1) % 251).unwrap() | 0x81).collect()
+}
+
+fn assert_all_are(kind: &str, values: &[impl AsRef<[u8]>]) {
+    for value in values {
+        let value = value.as_ref();
+        let text = weakness(value).unwrap_or_default();
+        assert!(text.starts_with(kind), "{}: {text}", String::from_utf8_lossy(value));
+    }
+}
+
 #[test]
 fn keys_in_documents_are_refused() {
-    let der = |length: u8, rest: &[u8]| [&[0x30, length, 0x30][..], rest].concat();
-    let long_der = [&[0x30, 0x82, 0x01, 0x22, 0x30, 0x0d][..], &[7; 0x120]].concat();
-    let documents: [Vec<u8>; 18] = [
-        b"-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA\n-----END PUBLIC KEY-----".to_vec(),
-        b"\n  -----BEGIN RSA PUBLIC KEY-----\nMIIBCgKCAQEAxxxxxxxxxxxx\n".to_vec(),
-        b"-----BEGIN CERTIFICATE-----\nMIIC+zCCAeOgAwIBAgIUGDZxZPZ3\n".to_vec(),
-        b"Bag Attributes\n-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n".to_vec(),
-        br#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM","e":"AQAB"}"#.to_vec(),
-        br#" {"keys":[{"kty":"oct","k":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps"}]} "#.to_vec(),
-        der(40, &[5; 39]),
-        [&[0x30, 0x81, 0xc0, 0x02][..], &[5; 0xbf]].concat(),
-        long_der.clone(),
-        [&long_der[..], b"\n\n"].concat(),
-        long_der[..long_der.len() - 1].to_vec(),
-        STANDARD.encode(&long_der).into_bytes(),
-        STANDARD.encode(&long_der).into_bytes().chunks(64).collect::<Vec<_>>().join(&b'\n'),
-        URL_SAFE_NO_PAD.encode(&long_der).into_bytes(),
-        b"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=".to_vec(),
-        b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGb9ECWmEzf6FQbrBZ9w7lshQhqo jane@example".to_vec(),
-        br#"[{"alg":"RS256","e":"10001","kid":"1","kty":"RSA","n":"c0ffee","use":"sig"}]"#.to_vec(),
-        b"\xef\xbb\xbf{\"kty\":\"RSA\",\"n\":\"0vx7agoebGcQSuuPiLJXZptN9nn\",\"e\":\"AQAB\"}".to_vec(),
-    ];
-    assert_all_are("is a key", &documents);
+    let der = [&[0x30, 0x82, 0x01, 0x22, 0x30, 0x0d][..], &[7; 0x120]].concat();
+    assert_all_are(
+        "is a key",
+        &[
+            [&[0x30, 40, 0x30][..], &[5; 39]].concat(),
+            [&[0x30, 0x81, 0xc0, 0x02][..], &[5; 0xbf]].concat(),
+            der.clone(),
+            [&der[..], b"\n\n"].concat(),
+            der[..der.len() - 1].to_vec(),
+            STANDARD.encode(&der).into_bytes().chunks(64).collect::<Vec<_>>().join(&b'\n'),
+        ],
+    );
+    let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----\n";
+    let key_set = r#"{ "keys": [ { "kty": "RSA", "n": "0vx7agoebGcQSuuPiLJXZptN9nn", "e": "AQAB" } ] }"#;
+    assert_all_are("is a key", &[hex::encode(&der), hex::encode_upper(&der), STANDARD.encode(pem)]);
+    assert_all_are("is a key", &[STANDARD.encode(&der), URL_SAFE_NO_PAD.encode(&der)]);
+    assert_all_are("is a key", &[format!("0x{}", hex::encode(&der)), STANDARD.encode(key_set)]);
+    assert_all_are("is a key", &[URL_SAFE_NO_PAD.encode(format!(" {key_set}"))]);
+    assert_all_are(
+        "is a key",
+        &[
+            pem,
+            "\n  -----BEGIN RSA PUBLIC KEY-----\nMIIBCgKCAQEAxxxxxxxxxxxx\n",
+            "-----BEGIN CERTIFICATE-----\nMIIC+zCCAeOgAwIBAgIUGDZxZPZ3\n",
+            "Bag Attributes\n-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n",
+            r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM","e":"AQAB"}"#,
+            r#" {"keys":[{"kty":"oct","k":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps"}]} "#,
+            "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGb9ECWmEzf6FQbrBZ9w7lshQhqo jane@example",
+            r#"[{"alg":"RS256","e":"10001","kid":"1","kty":"RSA","n":"c0ffee","use":"sig"}]"#,
+            "\u{feff}{\"kty\":\"RSA\",\"n\":\"0vx7agoebGcQSuuPiLJXZptN9nn\",\"e\":\"AQAB\"}",
+            &key_set[..key_set.len() - 4],
+            "[1, 2, 3]",
+        ],
+    );
 }
 
 #[test]
 fn empty_short_and_placeholder_secrets_are_refused() {
     assert_all_are("is empty", &[""]);
     assert_all_are("is 31 bytes and needs 32", &["q7RkP2vX9mZt4LwY8sBn3HcD6fGj1K5"]);
+    assert_all_are("is one pattern repeated", &[[0; 32]]);
     assert_all_are(
         "is a known placeholder",
         &[
@@ -67,28 +94,20 @@ fn empty_short_and_placeholder_secrets_are_refused() {
             "0123456789abcdef0123456789abcdef",
             "01234567890123456789012345678901",
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "q7RkP2vXq7RkP2vXq7RkP2vXq7RkP2vX",
+            "q7RkP2vX9mZt4LwYq7RkP2vX9mZt4LwY",
+            "abcabcabcabcabcabcabcabcabcabcabca",
+            "********************************",
         ],
     );
-}
-
-/// An RSA modulus with this many bytes: an odd number with the highest bit set.
-fn modulus(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|index| u8::try_from((index * 167 + 0xb1) % 251).unwrap() | 0x81).collect()
-}
-
-fn assert_all_are(kind: &str, values: &[impl AsRef<[u8]>]) {
-    for value in values {
-        let value = value.as_ref();
-        let text = weakness(value).unwrap_or_default();
-        assert!(text.starts_with(kind), "{}: {text}", String::from_utf8_lossy(value));
-    }
 }
 
 #[test]
 fn what_others_can_read_is_not_a_secret() {
     let id = PROJECT;
     assert_all_are("is a UUID", &[id, &id.to_uppercase(), &format!("{{{id}}}"), &format!("urn:uuid:{id}")]);
-    assert_all_are("is a UUID", &[format!("({id})"), format!("\"{id}\""), format!(" {id}\n")]);
+    assert_all_are("is a UUID", &[format!("({id})")]);
+    assert_all_are("is a UUID", &[format!("\"{id}\""), format!(" {id}\n")]);
 
     let number = modulus(256);
     let digits = hex::encode(&number);
@@ -99,14 +118,6 @@ fn what_others_can_read_is_not_a_secret() {
     assert_all_are("has the form", &[hex::encode(modulus(512)), hex::encode([&[0], &*number].concat())]);
     assert_eq!(weakness(hex::encode(modulus(128))), None, "as openssl rand -hex 128 writes");
 
-    let der = [&[0x30, 0x82, 0x01, 0x22, 0x30, 0x0d][..], &[7; 0x120]].concat();
-    let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----\n";
-    assert_all_are("is a key", &[hex::encode(&der), hex::encode_upper(&der), STANDARD.encode(pem)]);
-    assert_all_are("is a key", &[format!("0x{}", hex::encode(&der))]);
-    let key_set = r#"{ "keys": [ { "kty": "RSA", "n": "0vx7agoebGcQSuuPiLJXZptN9nn", "e": "AQAB" } ] }"#;
-    assert_all_are("is a key", &[STANDARD.encode(key_set), URL_SAFE_NO_PAD.encode(format!(" {key_set}"))]);
-    assert_all_are("is a key", &[&key_set[..key_set.len() - 4], "[1, 2, 3]"]);
-
     let token = LoginToken::valid().mint();
     let spaced = URL_SAFE_NO_PAD.encode(r#" { "alg" : "HS256" }"#);
     assert_all_are("is a token", &[&*token, "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."]);
@@ -114,39 +125,30 @@ fn what_others_can_read_is_not_a_secret() {
 }
 
 #[test]
-fn the_place_of_a_secret_is_not_a_secret() {
+fn a_path_or_url_is_not_a_secret() {
     assert_all_are("is a URL", &["https://login.xsolla.com/api/projects/keys", "postgres://u:p@db.example.com/login"]);
-    assert_all_are(
-        "is a path",
-        &[
-            "/run/secrets/login_secret",
-            "/run/secrets/zendesk/loginsecret",
-            "./secrets/production/login-secret.txt",
-            "../secrets/production/login-secret.txt",
-            "~/secrets/production/login-secret.txt",
-            "~deploy/secrets/production/login-secret.txt",
-            "$HOME/secrets/production/login-secret.txt",
-            "secrets/production/login-secret.txt",
-            "/Run/Secrets/Production/LoginSecret",
-            "/Run/secrets/production/login_secret_2",
-            "C:\\secrets\\production\\login-secret.txt",
-            "\\\\server\\secrets\\production\\login.txt",
-        ],
-    );
+    let paths = r"/run/secrets/login_secret /run/secrets/zendesk/loginsecret /Run/Secrets/Production/LoginSecret
+        ./secrets/production/login-secret.txt ../secrets/production/login-secret.txt
+        ~/secrets/production/login-secret.txt ~deploy/secrets/production/login-secret.txt
+        $HOME/secrets/production/login-secret.txt secrets/production/login-secret.txt
+        /Run/secrets/production/login_secret_2
+        C:\secrets\production\login-secret.txt \\server\secrets\production\login.txt";
+    assert_all_are("is a path", &paths.split_whitespace().collect::<Vec<_>>());
 }
 
 #[test]
-fn a_reference_that_nothing_has_replaced_is_not_a_secret() {
+fn an_unreplaced_reference_is_not_a_secret() {
+    let forms = "${X} $(X) $X %X% \"${X}\" $env:X $$X #{X} %{X} {X} prefix-${X}-suffix prefix-$(X)-suffix ${X:-none} \
+                 env:X secrets.X doppler:X infisical:X";
+    let forms: Vec<_> = forms.split(' ').map(|form| form.replace('X', "XSOLLA_LOGIN_SECRET")).collect();
+    assert_all_are("is a reference", &forms);
     assert_all_are(
         "is a reference",
         &[
-            "${XSOLLA_LOGIN_SECRET}",
-            "$(XSOLLA_LOGIN_SECRET)",
-            "$XSOLLA_LOGIN_SECRET",
-            "%XSOLLA_LOGIN_SECRET%",
-            "\"${XSOLLA_LOGIN_SECRET}\"",
             "${{ secrets.XSOLLA_LOGIN_SECRET }}",
             "{{ .Values.login.secret | b64enc }}",
+            "[[ XSOLLA_LOGIN_SECRET ]]",
+            "<%= ENV['XSOLLA_LOGIN_SECRET'] %>",
             "<the secret key of the login project>",
             "vault:secret/data/production/login#secret",
             "Vault:secret/data/production/login#secret",
@@ -159,125 +161,84 @@ fn a_reference_that_nothing_has_replaced_is_not_a_secret() {
             "!vault | the encrypted text follows below",
             "ref+awssecrets:login/production/secret",
             "secretref:xsolla-login-secret-key",
-            "$env:XSOLLA_LOGIN_SECRET",
-            "$$XSOLLA_LOGIN_SECRET",
-            "#{XSOLLA_LOGIN_SECRET}",
-            "%{XSOLLA_LOGIN_SECRET}",
-            "{XSOLLA_LOGIN_SECRET}",
-            "[[ XSOLLA_LOGIN_SECRET ]]",
-            "prefix-${XSOLLA_LOGIN_SECRET}-suffix",
-            "prefix-$(XSOLLA_LOGIN_SECRET)-suffix",
-            "${XSOLLA_LOGIN_SECRET:-none}",
             "$(cat /run/secrets/login_secret)",
             "`cat /run/secrets/login_secret`",
-            "<%= ENV['XSOLLA_LOGIN_SECRET'] %>",
-            "env:XSOLLA_LOGIN_SECRET",
             "file:/run/secrets/login_secret",
-            "secrets.XSOLLA_LOGIN_SECRET",
             "ssm:/production/login/secret",
             "aws:secretsmanager:login",
             "gcp:projects/acme/secrets/login",
             "keyvault:acme/login",
-            "doppler:XSOLLA_LOGIN_SECRET",
-            "infisical:XSOLLA_LOGIN_SECRET",
         ],
     );
 }
 
 #[test]
-fn a_damaged_or_repeated_text_is_not_a_secret() {
+fn a_damaged_text_is_not_a_secret() {
     let secret = LOGIN_SECRET;
     assert_all_are("has an invisible", &[format!("{secret}\u{a0}"), format!("\u{200b}{secret}")]);
     assert_all_are("has an invisible", &[format!("{secret}\u{feff}"), secret.replacen('a', "a\u{200b}", 1)]);
     assert_all_are("has an invisible", &[format!("“{secret}”"), format!("‘{secret}’"), format!("«{secret}»")]);
     assert_all_are("has an invisible", &["q7RkP2vX9mZt4LwY8sBn3HcD6f…", "••••••••••••••••••••••••••••••••"]);
-    assert_all_are(
-        "is one pattern repeated",
-        &[
-            "q7RkP2vXq7RkP2vXq7RkP2vXq7RkP2vX",
-            "q7RkP2vX9mZt4LwYq7RkP2vX9mZt4LwY",
-            "abcabcabcabcabcabcabcabcabcabcabca",
-            "********************************",
-        ],
-    );
     // Invisible characters, and typographic forms of plain ones.
-    for c in [
+    for character in [
         '\0', '\u{1b}', '\u{7f}', '\u{85}', '´', '\u{34f}', '\u{1680}', '\u{180e}', '\u{2800}', '\u{3164}', '\u{fe0f}',
         '\u{ff02}', '７', 'Ａ',
     ] {
-        assert_all_are("has an invisible", &[format!("{secret}{c}"), secret.replacen('a', &c.to_string(), 1)]);
+        let inside = secret.replacen('a', &character.to_string(), 1);
+        assert_all_are("has an invisible", &[format!("{secret}{character}"), inside]);
     }
-    assert_all_are("is one pattern repeated", &[[0; 32]]);
     // Text that is not UTF-8: curly quotes of Windows-1252, a no-break space of Latin-1.
     assert_all_are(
         "has an invisible",
         &[[b"\x93", secret.as_bytes(), b"\x94"].concat(), [secret.as_bytes(), b"\xa0"].concat()],
     );
-    let utf16_of = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
-    let utf16 = |order| utf16_of(secret, order);
-    let foreign = format!("{secret}ж€");
-    assert_all_are(
-        "is UTF-16",
-        &[
-            [b"\xff\xfe", &*utf16_of(&foreign, u16::to_le_bytes)].concat(),
-            [b"\xfe\xff", &*utf16_of(&foreign, u16::to_be_bytes)].concat(),
-        ],
-    );
-    let [little, big] = [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)];
-    assert_all_are("is UTF-16", &[&little, &big, &[b"\xff\xfe", &*little].concat()]);
-    assert_all_are("is UTF-16", &[[b"\xff\xfe", &*little, b"\r\0\n\0"].concat(), [b"\xfe\xff", &*big, b"\0"].concat()]);
-}
-
-#[test]
-fn generated_secrets_are_accepted_in_every_usual_notation() {
-    for number in 0..500_u32 {
-        let bytes = Sha512::digest(number.to_le_bytes());
-        for length in [32, 48, 64] {
-            let bytes = &bytes[..length];
-            for secret in [
-                bytes.to_vec(),
-                hex::encode(bytes).into_bytes(),
-                STANDARD.encode(bytes).into_bytes(),
-                URL_SAFE_NO_PAD.encode(bytes).into_bytes(),
-            ] {
-                assert_eq!(weakness(secret.clone()), None, "{}", String::from_utf8_lossy(&secret));
-            }
-        }
+    let utf16 = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    let [little, big] = [u16::to_le_bytes, u16::to_be_bytes].map(|order| utf16(secret, order));
+    assert_all_are("is UTF-16", &[&little, &big]);
+    for text in [secret, &format!("{secret}ж€"), &format!("{secret}\r\n")] {
+        let [little, big] = [u16::to_le_bytes, u16::to_be_bytes].map(|order| utf16(text, order));
+        assert_all_are("is UTF-16", &[[b"\xff\xfe", &*little].concat(), [b"\xfe\xff", &*big, b"\0"].concat()]);
     }
 }
 
 #[test]
-fn a_random_secret_is_accepted_with_any_start_and_end() {
+fn random_secrets_are_accepted_in_every_notation_with_any_start_and_end() {
     let starts =
         ["", "${", "$(", "{{", "op:", "arn:", "/", "./", "~/", "X:/", "{", "[", "<", "`", "projects/", "vault:"];
     for number in 0..500_u32 {
         let random: Vec<u8> =
             (0..3_u8).flat_map(|part| Sha512::digest([&number.to_le_bytes()[..], &[part]].concat())).collect();
+        for length in [32, 48, 64, 128] {
+            let bytes = &random[..length];
+            let base64 = STANDARD.encode(bytes);
+            let lines = base64.as_bytes().chunks(64).collect::<Vec<_>>().join(&b'\n');
+            assert!(length == 128 || weakness(bytes).is_none(), "{bytes:?}");
+            for secret in [hex::encode(bytes).into_bytes(), URL_SAFE_NO_PAD.encode(bytes).into(), base64.into(), lines]
+            {
+                assert_eq!(weakness(&*secret), None, "{}", String::from_utf8_lossy(&secret));
+            }
+        }
         let printable: String = random.iter().map(|byte| char::from(b'!' + byte % 94)).collect();
         let whole = [32, 40, 64].map(|length| printable[..length].to_owned());
         // The start alone does not make it a reference, path or document.
-        let begun = starts.map(|start| format!("{start}{}x", whole[0]));
+        let started = starts.map(|start| format!("{start}{}x", whole[0]));
         let enclosed = [("{", "}"), ("[", "]")].map(|(before, after)| format!("{before}{}{after}", whole[0]));
-        for secret in whole.iter().chain(&begun).chain(&enclosed) {
+        for secret in whole.iter().chain(&started).chain(&enclosed) {
             assert_eq!(weakness(&**secret), None, "{secret}");
-        }
-        let bytes = &random[..128];
-        let base64 = STANDARD.encode(bytes);
-        let lines = base64.as_bytes().chunks(64).collect::<Vec<_>>().join(&b'\n');
-        for secret in [hex::encode(bytes).into_bytes(), base64.into_bytes(), lines] {
-            assert_eq!(weakness(secret.clone()), None, "{}", String::from_utf8_lossy(&secret));
         }
     }
 }
 
 #[test]
-fn characters_that_no_generator_makes_are_warned_of() {
+fn odd_characters_in_or_around_a_secret_cause_a_warning() {
     let (before, after) = LOGIN_SECRET.split_at(20);
-    for odd in ["é", "ß", "ж", " ", "\n"] {
-        let report = output(&["check"], &recommended(&[("login.secret", &format!("{before}{odd}{after}"))]));
-        let text = String::from_utf8(report.stdout).unwrap();
-        assert!(text.contains("has characters that no generator of secrets makes; copy it again"), "{odd:?}: {text}");
-        assert!(text.ends_with("No errors, 1 warning(s).\n"), "{text}");
+    let inside =
+        ["é", "ß", "ж", " ", "\n"].map(|odd| (format!("{before}{odd}{after}"), "that no generator of secrets makes"));
+    let around = [("\"", "\""), ("'", "'"), ("`", "`"), ("", " "), ("\t", "")]
+        .map(|(before, after)| (format!("{before}{LOGIN_SECRET}{after}"), "white space or quotes around it"));
+    for (secret, expected) in inside.into_iter().chain(around) {
+        let text = warnings(None, &recommended(&[("login.secret", &secret)]));
+        assert!(text.contains(expected) && text.lines().count() == 1, "{secret:?}: {text}");
     }
 }
 
@@ -287,10 +248,8 @@ fn a_secret_is_at_most_4_kib_in_every_source() {
     let file = SettingsFile::new(&long);
     let path = file.path().to_str().unwrap();
     let in_settings = SettingsFile::new(format!("[login]\nsecret = '{long}'\n"));
-    let mut without = usual(&[]);
-    without.retain(|(key, _)| *key != "login.secret");
-    let from_file = load(None, &[&*without, &[("login.secret_file", path)]].concat()).unwrap_err().to_string();
-    let from_settings = load(Some(&in_settings), &without).unwrap_err().to_string();
+    let from_file = errors(None, &without("login.secret", usual(&[("login.secret_file", path)])));
+    let from_settings = errors(Some(&in_settings), &without("login.secret", usual(&[])));
     for text in [problems(&[("login.secret", &long)]), from_file, from_settings] {
         assert!(text.starts_with("login.secret") && text.lines().count() == 1, "{text}");
         assert!(text.ends_with("is larger than 4 KiB; is it a secret?"), "{text}");
@@ -298,18 +257,24 @@ fn a_secret_is_at_most_4_kib_in_every_source() {
 }
 
 #[test]
-fn only_weak_secrets_that_may_be_real_are_allowed_with_a_warning() {
-    let path = "/run/secrets/production/login_secret";
-    for (secret, error) in [(PROJECT, "is a UUID"), (&*hex::encode(modulus(256)), "RSA modulus"), (path, "is a path")] {
+fn a_weak_secret_is_an_error_with_the_fix_or_a_warning_where_allowed() {
+    for (secret, weakness) in [
+        ("q7RkP2vX9mZt4LwY8sBn", "is 20 bytes and needs 32"),
+        ("changeme", "known placeholder"),
+        (PROJECT, "is a UUID"),
+        (&*hex::encode(modulus(256)), "RSA modulus"),
+        ("/run/secrets/production/login_secret", "is a path"),
+    ] {
         let text = problems(&[("login.secret", secret)]);
-        assert!(text.starts_with("login.secret (ZENDESK_TOKEN_LOGIN__SECRET): ") && text.contains(error), "{text}");
-        assert!(text.contains("allow_weak_secrets") && !text.contains(secret), "{text}");
-        let config = load(None, &usual(&[("login.secret", secret), ("allow_weak_secrets", "true")])).unwrap();
-        assert!(config.warnings.iter().any(|warning| warning.what.contains("WEAK SECRET")), "{:?}", config.warnings);
+        assert!(text.starts_with("login.secret (ZENDESK_TOKEN_LOGIN__SECRET): ") && text.contains(weakness), "{text}");
+        assert!(text.contains("; ") && text.contains("allow_weak_secrets") && !text.contains(secret), "{text}");
+        let text = warnings(None, &usual(&[("login.secret", secret), ("allow_weak_secrets", "true")]));
+        assert!(text.contains("WEAK SECRET") && text.contains(weakness), "{text}");
     }
     let token = LoginToken::valid().mint();
     let damaged = format!("{LOGIN_SECRET}\u{200b}");
-    for secret in ["${XSOLLA_LOGIN_SECRET}", "https://login.xsolla.com/secret", &token, &damaged] {
+    let pem = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A";
+    for secret in ["${XSOLLA_LOGIN_SECRET}", "https://login.xsolla.com/secret", &token, &damaged, pem, ""] {
         let text = problems(&[("login.secret", secret), ("allow_weak_secrets", "true")]);
         assert!(text.starts_with("login.secret (") && text.lines().count() == 1, "{text}");
     }
@@ -319,9 +284,8 @@ fn only_weak_secrets_that_may_be_real_are_allowed_with_a_warning() {
 fn a_byte_order_mark_before_a_secret_is_dropped() {
     let with_mark = format!("\u{feff}{LOGIN_SECRET}");
     let file = SettingsFile::new(format!("{with_mark}\r\n"));
-    let mut settings = usual(&[("login.secret_file", file.path().to_str().unwrap())]);
-    settings.retain(|(key, _)| *key != "login.secret");
-    for settings in [settings, usual(&[("login.secret", &with_mark)])] {
+    let from_file = without("login.secret", usual(&[("login.secret_file", file.path().to_str().unwrap())]));
+    for settings in [from_file, usual(&[("login.secret", &with_mark)])] {
         let Signature::Secret { current, .. } = load(None, &settings).unwrap().login.signature else { panic!("RS256") };
         assert_eq!(current.bytes(), LOGIN_SECRET.as_bytes());
     }
@@ -346,38 +310,6 @@ fn strong_secrets_are_accepted_with_any_bytes() {
 }
 
 #[test]
-fn a_weak_secret_is_an_error_with_the_fix_or_a_warning_where_allowed() {
-    let short = "q7RkP2vX9mZt4LwY8sBn";
-    for (secret, text) in [(short, "is 20 bytes and needs 32"), ("changeme", "known placeholder")] {
-        let refused = output(&["check"], &usual(&[("login.secret", secret)]));
-        let error = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(2));
-        assert!(error.contains("login.secret (ZENDESK_TOKEN_LOGIN__SECRET)") && error.contains(text), "{error}");
-        assert!(error.contains("; copy ") && error.contains("allow_weak_secrets"), "{error}");
-
-        let allowed = output(&["check"], &usual(&[("login.secret", secret), ("allow_weak_secrets", "true")]));
-        let report = String::from_utf8(allowed.stdout).unwrap();
-        assert_eq!(allowed.status.code(), Some(0));
-        assert!(report.contains("WEAK SECRET") && report.contains(text), "{report}");
-    }
-    for secret in ["", "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"] {
-        let refused = output(&["check"], &usual(&[("chat.secret", secret), ("allow_weak_secrets", "true")]));
-        assert_eq!(refused.status.code(), Some(2));
-    }
-}
-
-#[test]
-fn white_space_and_quotes_around_a_secret_are_warned_of() {
-    for (before, after) in [("\"", "\""), ("'", "'"), ("`", "`"), ("", " "), ("\t", "")] {
-        let wrapped = format!("{before}{LOGIN_SECRET}{after}");
-        let report = output(&["check"], &recommended(&[("login.secret", &wrapped)]));
-        let text = String::from_utf8(report.stdout).unwrap();
-        assert!(text.contains("white space or quotes around it"), "{text}");
-        assert!(text.ends_with("No errors, 1 warning(s).\n"), "{text}");
-    }
-}
-
-#[test]
 fn one_secret_in_two_places_is_refused() {
     let quoted = format!("\"{LOGIN_SECRET}\" ");
     for (key, value) in [
@@ -386,16 +318,15 @@ fn one_secret_in_two_places_is_refused() {
         ("login.previous_secret", LOGIN_SECRET),
         ("login.previous_secret", CHAT_SECRET),
     ] {
-        let refused = output(&["check"], &usual(&[(key, value), ("allow_weak_secrets", "true")]));
-        let error = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(2));
-        assert!(error.contains("is the same secret as"), "{error}");
+        let text = problems(&[(key, value), ("allow_weak_secrets", "true")]);
+        assert!(text.contains("is the same secret as"), "{text}");
     }
 }
 
 #[test]
 fn only_one_trailing_newline_of_a_secret_file_is_dropped() {
-    let path = std::env::temp_dir().join(format!("zendesk-token-secret-{}", std::process::id()));
+    let folder = Folder::new();
+    let path = folder.path("secret");
     for (written, read) in [
         ("a-secret", "a-secret"),
         ("a-secret\n", "a-secret"),
@@ -415,7 +346,6 @@ fn only_one_trailing_newline_of_a_secret_file_is_dropped() {
     assert!(Secret::from_file(&path).is_ok());
     fs::write(&path, vec![b'a'; 4097]).unwrap();
     assert!(Secret::from_file(&path).is_err());
-    fs::remove_file(&path).unwrap();
-    assert!(Secret::from_file(&path).is_err());
-    assert!(Secret::from_file(&std::env::temp_dir()).is_err());
+    assert!(Secret::from_file(&folder.path("missing")).is_err());
+    assert!(Secret::from_file(&folder.path("")).is_err());
 }

@@ -1,4 +1,4 @@
-//! Loads settings from file and environment, and reports wrong ones.
+//! Loads settings from a file and the environment, and reports wrong ones.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -40,14 +40,38 @@ impl Drop for SettingsFile {
     }
 }
 
-pub fn load(file: Option<&SettingsFile>, settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let environment = settings.iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
-    Config::load(file.map(SettingsFile::path), environment)
+pub fn environment(settings: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    settings.iter().map(|(key, value)| (variable(key).into(), value.into())).collect()
 }
 
-/// The problems of the usual settings with some changed, a line each.
+pub fn load(file: Option<&SettingsFile>, settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::load(file.map(SettingsFile::path), environment(settings))
+}
+
+/// The settings except one.
+pub fn without<'a>(key: &str, mut settings: Vec<(&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
+    settings.retain(|(set, _)| *set != key);
+    settings
+}
+
+/// The problems of these settings, a line each.
+pub fn errors(file: Option<&SettingsFile>, settings: &[(&str, &str)]) -> String {
+    load(file, settings).expect_err("accepted").to_string()
+}
+
+/// The problems of the usual settings with some changed.
 pub fn problems(changes: &[(&str, &str)]) -> String {
-    load(None, &usual(changes)).expect_err("taken").to_string()
+    errors(None, &usual(changes))
+}
+
+/// The problems of the settings of all four products with some changed.
+pub fn product_problems(changes: &[(&str, &str)]) -> String {
+    problems(&[&OTHER_PRODUCTS[..], changes].concat())
+}
+
+/// The warnings about these settings, a line each.
+pub fn warnings(file: Option<&SettingsFile>, settings: &[(&str, &str)]) -> String {
+    load(file, settings).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn minimal_file(more: &str) -> SettingsFile {
@@ -85,8 +109,7 @@ fn the_environment_wins_over_the_file() {
 fn all_problems_are_reported_at_once_each_with_key_source_and_fix() {
     let file =
         SettingsFile::new("listen = 8001\n[login]\nsecret = \"short\"\nleewai = \"1s\"\n[chat]\nlifetime = \"8m\"\n");
-    let error = load(Some(&file), &[("limits.connections", "many"), ("log.level", "loud")]).unwrap_err();
-    let text = error.to_string();
+    let text = errors(Some(&file), &[("limits.connections", "many"), ("log.level", "loud")]);
     let path = file.path().display();
     for line in [
         format!("listen ({path}:1): is a number and needs text in quotes"),
@@ -108,20 +131,40 @@ fn all_problems_are_reported_at_once_each_with_key_source_and_fix() {
 
 #[test]
 fn values_out_of_range_are_refused() {
+    let long = format!("{}example", "abc.".repeat(53));
     for (key, wrong) in [
         ("listen", vec!["", "8001", "localhost:8001", "127.0.0.1", "127.0.0.1:99999", "1.2.3.4.5:1"]),
         ("login.cookie", vec!["", "a b", "a;b", "a=b", "\"a\"", "ä", "a,b"]),
-        ("login.algorithm", vec!["", "RS384", "none", "hs256"]),
+        ("login.algorithm", vec!["", "RS384", "RS512", "HS384", "none", "hs256", "HS256,RS256"]),
         ("login.issuer", vec![""]),
         ("login.project_id", vec![""]),
         ("login.leeway", vec!["", "500ms", "60", "-1s", "301s", "6m", "1 fortnight"]),
         ("login.max_lifetime", vec!["", "1s 1ms", "0s", "24"]),
+        ("login.keys_max_age", vec!["0s", "25h"]),
+        ("login.keys_max_stale", vec!["10"]),
+        ("login.keys_cooldown", vec!["0s", "2h"]),
+        ("login.revocation_cache", vec!["11m"]),
+        ("login.check_revocation", vec!["yes"]),
+        ("login.bearer", vec!["1"]),
+        // HTTPS or loopback, and nothing after the host.
+        ("login.api_url", vec!["", "http://login.xsolla.com", "http://10.0.0.1", "http://x.localhost:8080"]),
+        ("login.api_url", vec!["https://login.xsolla.com/", "https://login.xsolla.com/api", "login.xsolla.com"]),
+        ("login.api_url", vec!["https://user@login.xsolla.com", "https://*.xsolla.com", "ftp://login.xsolla.com"]),
         ("chat.lifetime", vec!["", "1500ms", "0s", "421s", "8m", "300"]),
         ("chat.name_from", vec!["", ",", "name,,email"]),
-        (
-            "chat.fallback_email_domain",
-            vec!["", "x", "https://x.example", "a@b.example", "X.example", "*.b.example", "1.2.3.4"],
-        ),
+        ("chat.fallback_email_domain", vec!["", "x", "https://x.example", "a@b.example", "X.example", "*.b.example"]),
+        ("messaging.lifetime", vec!["", "0s", "1500ms", "86401s", "25h", "900"]),
+        ("messaging.email", vec!["", "true", "Verified", "none"]),
+        ("messaging.name_from", vec!["", ",", "a,,b"]),
+        ("messaging.verified_types", vec!["email"]),
+        ("messaging.key_id", vec!["", "app 1", "äpp", "a\tb", "\u{1b}"]),
+        ("messaging.secret", vec!["", "short", "secret"]),
+        ("help_center.secret", vec!["", "short"]),
+        ("help_center.fallback_email_domain", vec!["", "x", "https://x.example", "X.example", "x.example.", &long]),
+        ("help_center.fallback_email_domain", vec!["a_b.example", "-a.example", "ä.example", "x.1"]),
+        ("help_center.name_from", vec![""]),
+        ("support_sdk.secret", vec!["", "{\"keys\":[]}"]),
+        ("support_sdk.fallback_email_domain", vec!["", "1.2.3.4"]),
         ("cors.origins", vec!["", ","]),
         ("limits.connections", vec!["", "0", "-1", "1.5", "1e3", "0x10", "1000001", "99999999999999999999999"]),
         ("limits.header_bytes", vec!["8191", "1048577", "32k"]),
@@ -132,7 +175,7 @@ fn values_out_of_range_are_refused() {
         ("allow_weak_secrets", vec!["", "1", "yes", "TRUE"]),
     ] {
         for value in wrong {
-            let text = problems(&[(key, value)]);
+            let text = product_problems(&[(key, value)]);
             assert!(text.starts_with(&format!("{key} ({}): ", variable(key))), "{key}={value}: {text}");
             assert_eq!(text.lines().count(), 1, "{text}");
         }
@@ -140,23 +183,27 @@ fn values_out_of_range_are_refused() {
 }
 
 #[test]
-fn values_in_range_are_taken() {
-    for (key, value) in [
-        ("listen", "[::1]:8001"),
-        ("listen", "0.0.0.0:8001"),
-        ("login.cookie", "__Host-login"),
-        ("login.algorithm", "HS256"),
-        ("login.leeway", "0s"),
-        ("login.leeway", "5m"),
-        ("login.max_lifetime", "1day"),
-        ("chat.lifetime", "7m"),
-        ("chat.lifetime", "1m 30s"),
-        ("chat.fallback_email_domain", "players.example.com"),
-        ("limits.drain", "0s"),
-        ("limits.header_bytes", "8192"),
-        ("log.level", "trace"),
+fn values_in_range_are_accepted() {
+    for (key, accepted) in [
+        ("listen", vec!["[::1]:8001", "0.0.0.0:8001"]),
+        ("login.cookie", vec!["__Host-login"]),
+        ("login.algorithm", vec!["HS256"]),
+        ("login.leeway", vec!["0s", "5m"]),
+        ("login.max_lifetime", vec!["1day"]),
+        ("login.api_url", vec!["https://login.xsolla.com", "https://login.example.com:8443"]),
+        ("login.api_url", vec!["http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:8080"]),
+        ("chat.lifetime", vec!["7m", "1m 30s"]),
+        ("chat.fallback_email_domain", vec!["players.example.com"]),
+        ("messaging.lifetime", vec!["1s", "24h"]),
+        ("messaging.key_id", vec!["act_5f~!"]),
+        ("limits.drain", vec!["0s"]),
+        ("limits.header_bytes", vec!["8192"]),
+        ("log.level", vec!["trace"]),
     ] {
-        assert!(load(None, &usual(&[(key, value)])).is_ok(), "{key}={value}");
+        for value in accepted {
+            let settings = usual(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+            assert!(load(None, &settings).is_ok(), "{key}={value}");
+        }
     }
 }
 
@@ -166,28 +213,27 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused() {
         ("[limits]\nconnections = \"4096\"", "needs a whole number"),
         ("[limits]\nconnections = 4096.0", "needs a whole number"),
         ("[limits]\nconnections = 0x10", "needs a whole number"),
-        ("[limits]\ndrain = 8", "is a number and needs text in quotes"),
+        ("[limits]\ndrain = 8", "is a number and needs text in quotes, as in \"8s\""),
         ("[log]\nlevel = true", "is true or false and needs text"),
         ("[log]\nlevel = 1979-05-27", "is a date and needs text"),
         ("[log]\nlevel = [\"info\"]", "is a list and needs text"),
+        ("[log]\nLevel2 = 'warn'", "): is not a setting; did you mean log.level?"),
         ("[log.level]\nx = 1", "is not a setting"),
         ("\"log.level\" = 'warn'", "is not a setting"),
-        ("[limits]\ndrain = 8", "needs text in quotes, as in \"8s\""),
     ] {
-        let message = load(Some(&minimal_file(line)), &[]).unwrap_err().to_string();
+        let message = errors(Some(&minimal_file(line)), &[]);
         assert!(message.contains(text) && message.lines().count() == 1, "{line}\n{message}");
     }
-    let dotted = load(Some(&SettingsFile::new("\"log.level\" = 'warn'")), &usual(&[])).unwrap_err().to_string();
-    assert!(dotted.contains("is not a setting; did you mean log.level?"), "{dotted}");
-    let upper = load(Some(&minimal_file("[log]\nLevel2 = 'warn'")), &[]).unwrap_err().to_string();
-    assert!(upper.starts_with("log.Level2 (") && upper.contains("did you mean log.level?"), "{upper}");
-    let flag = load(Some(&SettingsFile::new("allow_weak_secrets = \"true\"")), &usual(&[])).unwrap_err().to_string();
-    assert!(flag.contains("needs true or false"), "{flag}");
-    let list =
-        load(Some(&SettingsFile::new("cors.origins = 'https://a.example'")), &usual(&[("cors.origins", ORIGIN)]));
-    assert!(list.is_ok(), "the environment replaces what the file says");
-    let list = load(Some(&SettingsFile::new("chat.name_from = 'email'")), &usual(&[])).unwrap_err().to_string();
-    assert!(list.contains("needs a list of texts"), "{list}");
+    for (line, text) in [
+        ("\"log.level\" = 'warn'", "is not a setting; did you mean log.level?"),
+        ("allow_weak_secrets = \"true\"", "needs true or false"),
+        ("chat.name_from = 'email'", "needs a list of texts"),
+    ] {
+        let message = errors(Some(&SettingsFile::new(line)), &usual(&[]));
+        assert!(message.contains(text), "{line}\n{message}");
+    }
+    let replaced = SettingsFile::new("cors.origins = 'https://a.example'");
+    assert!(load(Some(&replaced), &usual(&[])).is_ok(), "the environment replaces what the file says");
 }
 
 #[test]
@@ -202,28 +248,23 @@ fn no_other_setting_may_have_the_value_of_a_secret() {
         assert!(text.lines().any(|line| line.starts_with(&expected)), "{key}: {text}");
         assert!(!text.contains(LOGIN_SECRET), "{key}: {text}");
     }
-    // White space, hyphens, case and other entries of a list do not hide it.
-    let spread = format!(" {}-{} ", LOGIN_SECRET[..20].to_uppercase(), &LOGIN_SECRET[20..]);
-    for (key, value) in [("login.project_id", &*spread), ("messaging.name_from", &format!("name,{LOGIN_SECRET},email"))]
-    {
-        let text = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
-        assert!(text.contains(&format!("{key} (")) && text.contains("has the value of login.secret ("), "{text}");
-    }
-    // Nor does text around it.
+    // White space, hyphens, case, other entries of a list and text around it do not hide it.
     for (key, value) in [
+        ("login.project_id", format!(" {}-{} ", LOGIN_SECRET[..20].to_uppercase(), &LOGIN_SECRET[20..])),
+        ("messaging.name_from", format!("name,{LOGIN_SECRET},email")),
         ("messaging.key_id", format!("app_{LOGIN_SECRET}")),
         ("login.issuer", format!("https://login.example.com/{}/x", LOGIN_SECRET.to_uppercase())),
         ("messaging.name_from", format!("name,x{LOGIN_SECRET},email")),
     ] {
-        let text = problems(&[&OTHER_PRODUCTS[..], &[(key, &value)]].concat());
-        assert!(text.starts_with(&format!("{key} (")) && text.contains("has the value of login.secret ("), "{text}");
-        assert_eq!(text.lines().count(), 1, "{text}");
+        let text = product_problems(&[(key, &value)]);
+        assert!(text.contains("has the value of login.secret ("), "{text}");
+        assert!(text.lines().all(|line| line.starts_with(&format!("{key} ("))), "{text}");
     }
     let short =
         [("login.secret", "xsolla"), ("login.issuer", "https://login.xsolla.com"), ("allow_weak_secrets", "true")];
     assert!(load(None, &usual(&short)).is_ok(), "a short one may be part of a value by chance");
     let list = minimal_file(&format!("[messaging]\nname_from = ['name', '{LOGIN_SECRET}']\n"));
-    let text = load(Some(&list), &OTHER_PRODUCTS).unwrap_err().to_string();
+    let text = errors(Some(&list), &OTHER_PRODUCTS);
     let expected = format!("messaging.name_from ({}:8): has the value of login.secret (", list.path().display());
     assert!(text.starts_with(&expected), "{text}");
 }
@@ -247,12 +288,8 @@ fn no_setting_may_have_the_value_of_any_secret_that_is_set() {
         let file_key = format!("{key}_file");
         for (from, given) in [(key, value), (&*file_key, path)] {
             for key_id in [value, &value.to_uppercase()] {
-                let mut changes = [&OTHER_PRODUCTS[..], &[("messaging.key_id", key_id)]].concat();
-                changes.retain(|(changed, _)| *changed != key);
-                let mut settings = usual(&changes);
-                settings.retain(|(set, _)| *set != key);
-                settings.push((from, given));
-                let text = load(None, &settings).unwrap_err().to_string();
+                let changes = [&OTHER_PRODUCTS[..], &[("messaging.key_id", key_id)]].concat();
+                let text = errors(None, &[without(key, usual(&changes)), vec![(from, given)]].concat());
                 let expected = format!(
                     "messaging.key_id (ZENDESK_TOKEN_MESSAGING__KEY_ID): has the value of {from} ({}), which must stay",
                     variable(from)
@@ -262,13 +299,10 @@ fn no_setting_may_have_the_value_of_any_secret_that_is_set() {
         }
     }
     // This includes secrets that RS256 does not use.
-    let settings =
-        [&rs256("https://login.xsolla.com", &[("login.issuer", value)])[..], &[("login.previous_secret_file", path)]];
-    let text = load(None, &settings.concat()).unwrap_err().to_string();
-    assert!(
-        text.contains("login.issuer (") && text.contains("has the value of login.previous_secret_file ("),
-        "{text}"
-    );
+    let changes = [("login.issuer", value), ("login.previous_secret_file", path)];
+    let text = errors(None, &rs256("https://login.xsolla.com", &changes));
+    let expected = "has the value of login.previous_secret_file (";
+    assert!(text.contains("login.issuer (") && text.contains(expected), "{text}");
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! The settings of `conflict` and `visitor`.
 
-use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use zendesk_token::config::problem::ConfigError;
 use zendesk_token::desk::settings::{ChatApi, Conversations};
 
-use crate::harness::{CHAT_SECRET, output, variable};
-use crate::settings::SettingsFile;
+use crate::harness::{CHAT_SECRET, output, usual, variable};
+use crate::settings::{SettingsFile, environment};
 
 const CONVERSATIONS: [(&str, &str); 4] = [
     ("conversations.subdomain", "acme"),
@@ -17,31 +16,25 @@ const CONVERSATIONS: [(&str, &str); 4] = [
     ("conversations.key_secret", "short"),
 ];
 
-fn environment(settings: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-    settings.iter().map(|(key, value)| (variable(key).into(), OsString::from(value))).collect()
-}
-
 fn conversations(changes: &[(&str, &str)]) -> Result<String, ConfigError> {
-    let usual = CONVERSATIONS.into_iter().filter(|(key, _)| {
-        let by_url = *key == "conversations.subdomain"
-            && changes.iter().any(|(changed, _)| *changed == "conversations.base_url");
-        !by_url && changes.iter().all(|(changed, _)| changed != key)
-    });
-    let settings: Vec<_> = usual.chain(changes.iter().copied()).collect();
+    let replaces = |changed: &str, key: &str| {
+        changed == key || (changed, key) == ("conversations.base_url", "conversations.subdomain")
+    };
+    let kept = CONVERSATIONS.into_iter().filter(|(key, _)| !changes.iter().any(|(changed, _)| replaces(changed, key)));
+    let settings: Vec<_> = kept.chain(changes.iter().copied()).collect();
     Conversations::load(None, environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
-fn chat_api(settings: &[(&str, &str)]) -> Result<String, ConfigError> {
-    ChatApi::load(None, environment(settings)).map(|settings| settings.endpoint.url)
+/// The URL of the Chat API with this subdomain or base URL and token.
+fn chat_api(key: &str, value: &str, token: &str) -> Result<String, ConfigError> {
+    let settings = [(key, value), ("chat_api.token", token)];
+    ChatApi::load(None, environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
 #[test]
 fn an_api_is_configured_by_subdomain_or_base_url() {
     assert_eq!(conversations(&[]).unwrap(), "https://acme.zendesk.com/sc");
-    assert_eq!(
-        chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", "t")]).unwrap(),
-        "https://acme.zendesk.com/api/v2/chat"
-    );
+    assert_eq!(chat_api("chat_api.subdomain", "acme", "t").unwrap(), "https://acme.zendesk.com/api/v2/chat");
     for (written, url) in [
         ("https://api.smooch.io", "https://api.smooch.io"),
         ("https://api.eu-1.smooch.io/", "https://api.eu-1.smooch.io"),
@@ -59,51 +52,44 @@ fn an_api_is_configured_by_subdomain_or_base_url() {
         ("https://www.zopim.com/api/v2", "https://www.zopim.com/api/v2"),
         ("https://acme.zendesk.com", "https://acme.zendesk.com/api/v2/chat"),
     ] {
-        assert_eq!(chat_api(&[("chat_api.base_url", written), ("chat_api.token", "t")]).unwrap(), url);
+        assert_eq!(chat_api("chat_api.base_url", written, "t").unwrap(), url);
     }
 }
 
 #[test]
 fn each_problem_is_reported_with_key_source_and_fix() {
     let url = "needs https, host and path, without query";
-    for (key, value, fix) in [
-        ("conversations.subdomain", "acme.zendesk.com", "give only acme"),
-        ("conversations.subdomain", "https://acme.zendesk.com", "give only acme"),
-        ("conversations.subdomain", "-acme", "give only acme"),
-        ("conversations.subdomain", "", "is empty"),
-        ("conversations.base_url", "http://acme.zendesk.com/sc", url),
-        ("conversations.base_url", "http://evil.localhost/sc", url),
-        ("conversations.base_url", "https://user:password@acme.zendesk.com/sc", url),
-        ("conversations.base_url", "https://acme.zendesk.com/sc?x=1", url),
-        ("conversations.base_url", "https://acme.zendesk.com/sc#x", url),
-        ("conversations.base_url", "https://acme.zendesk.com/../sc", url),
-        ("conversations.base_url", "https://acme.zendesk.com//sc", url),
-        ("conversations.base_url", "https://acme.zendesk.com/%2e%2e/sc", url),
-        ("conversations.base_url", "https://*.zendesk.com", url),
-        ("conversations.base_url", "acme.zendesk.com", url),
-        ("conversations.base_url", "ftp://acme.zendesk.com", url),
-        ("conversations.app_id", "a/b", "is not an id"),
-        ("conversations.key_id", "a:b", "is not an id"),
-        ("conversations.key_secret", "a b", "has white space, quotes or characters that no key has"),
-        ("conversations.key_secret", "a\n", "has white space"),
-        ("conversations.key_secret", "", "is empty"),
-        ("conversations.key_secret", "\"k3yS3cr3t\"", "has white space, quotes"),
-        ("conversations.key_secret", "“k3yS3cr3t”", "invisible or typographic character"),
-        ("conversations.key_secret", "${KEY_SECRET}", "is a reference"),
-        ("conversations.key_secret", "op://desk/zendesk/key", "is a reference"),
-        ("conversations.key_id", "short", "has the value of conversations.key_secret ("),
-        ("conversations.app_id", "SHORT", "has the value of conversations.key_secret ("),
-        ("conversations.brand_id", "\"brand\"", "has quotes"),
-        ("conversations.key_secret_file", "/no/such/file", "is set"),
-        ("conversations.ca_file", "/no/such/file", "names a file that"),
-        ("conversations.ca_file", "/dev/null", "is not a certificate"),
+    for (key, wrong, fix) in [
+        ("conversations.subdomain", vec!["acme.zendesk.com", "https://acme.zendesk.com", "-acme"], "give only acme"),
+        ("conversations.subdomain", vec![""], "is empty"),
+        ("conversations.base_url", vec!["http://acme.zendesk.com/sc", "http://evil.localhost/sc"], url),
+        ("conversations.base_url", vec!["https://user:password@acme.zendesk.com/sc", "https://*.zendesk.com"], url),
+        ("conversations.base_url", vec!["https://acme.zendesk.com/sc?x=1", "https://acme.zendesk.com/sc#x"], url),
+        ("conversations.base_url", vec!["https://acme.zendesk.com/../sc", "https://acme.zendesk.com//sc"], url),
+        ("conversations.base_url", vec!["https://acme.zendesk.com/%2e%2e/sc", "acme.zendesk.com"], url),
+        ("conversations.base_url", vec!["ftp://acme.zendesk.com"], url),
+        ("conversations.app_id", vec!["a/b"], "is not an id"),
+        ("conversations.key_id", vec!["a:b"], "is not an id"),
+        (
+            "conversations.key_secret",
+            vec!["a b", "a\n", "\"k3yS3cr3t\""],
+            "has white space, quotes or characters that no",
+        ),
+        ("conversations.key_secret", vec![""], "is empty"),
+        ("conversations.key_secret", vec!["“k3yS3cr3t”"], "invisible or typographic character"),
+        ("conversations.key_secret", vec!["${KEY_SECRET}", "op://desk/zendesk/key"], "is a reference"),
+        ("conversations.key_id", vec!["short"], "has the value of conversations.key_secret ("),
+        ("conversations.app_id", vec!["SHORT"], "has the value of conversations.key_secret ("),
+        ("conversations.brand_id", vec!["\"brand\""], "has quotes"),
+        ("conversations.key_secret_file", vec!["/no/such/file"], "is set"),
+        ("conversations.ca_file", vec!["/no/such/file"], "names a file that"),
+        ("conversations.ca_file", vec!["/dev/null"], "is not a certificate"),
     ] {
-        let error = conversations(&[(key, value)]).expect_err(value).to_string();
-        assert!(
-            error.starts_with("conversations.") && error.contains(fix) && error.lines().count() == 1,
-            "{key}={value}: {error}"
-        );
-        assert!(!error.contains("password"), "{error}");
+        for value in wrong {
+            let error = conversations(&[(key, value)]).expect_err(value).to_string();
+            assert!(error.starts_with("conversations.") && error.contains(fix), "{key}={value}: {error}");
+            assert!(error.lines().count() == 1 && !error.contains("password"), "{error}");
+        }
     }
     let both =
         conversations(&[("conversations.base_url", "https://api.smooch.io"), ("conversations.subdomain", "acme")]);
@@ -111,13 +97,12 @@ fn each_problem_is_reported_with_key_source_and_fix() {
     let published = [("chat.secret", CHAT_SECRET), ("conversations.key_id", CHAT_SECRET)];
     let error = conversations(&published).unwrap_err().to_string();
     assert!(error.starts_with("conversations.key_id (") && error.contains("has the value of chat.secret ("), "{error}");
-    let marked = [("chat_api.subdomain", "acme"), ("chat_api.token", "\u{feff}t0ken")];
-    assert!(chat_api(&marked).is_ok(), "a byte order mark is dropped");
-    let jwt = [("chat_api.subdomain", "acme"), ("chat_api.token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln")];
-    assert!(chat_api(&jwt).is_ok(), "an access token may be a JWT");
+    // A byte order mark is dropped, and an access token may be a JWT.
+    for token in ["\u{feff}t0ken", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"] {
+        assert!(chat_api("chat_api.subdomain", "acme", token).is_ok(), "{token}");
+    }
     for token in ["a b", "é", ""] {
-        let error =
-            chat_api(&[("chat_api.subdomain", "acme"), ("chat_api.token", token)]).expect_err(token).to_string();
+        let error = chat_api("chat_api.subdomain", "acme", token).expect_err(token).to_string();
         assert!(error.starts_with("chat_api.token (ZENDESK_TOKEN_CHAT_API__TOKEN): "), "{error}");
     }
 }
@@ -149,19 +134,19 @@ fn readable_secret_files_cause_a_warning_on_standard_error() {
 
 #[test]
 fn missing_settings_are_reported_one_by_one() {
-    let nothing = output(&["conflict", "find", "--email", "a@b"], &[("listen", "nonsense"), ("chat.secret", "short")]);
-    let error = String::from_utf8(nothing.stderr).unwrap();
-    let keys: Vec<&str> = error.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(
-        keys,
-        ["conversations.subdomain", "conversations.app_id", "conversations.key_id", "conversations.key_secret"],
-        "{error}"
-    );
-    assert_eq!(nothing.status.code(), Some(2));
-    let nothing = output(&["visitor", "show", "1.a"], &[]);
-    let error = String::from_utf8(nothing.stderr).unwrap();
-    let keys: Vec<&str> = error.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!((keys, nothing.status.code()), (vec!["chat_api.subdomain", "chat_api.token"], Some(2)), "{error}");
+    let unrelated = [("listen", "nonsense"), ("chat.secret", "short")];
+    for (arguments, needed) in [
+        (
+            &["conflict", "find", "--email", "a@b"][..],
+            &["conversations.subdomain", "conversations.app_id", "conversations.key_id", "conversations.key_secret"][..],
+        ),
+        (&["visitor", "show", "1.a"], &["chat_api.subdomain", "chat_api.token"]),
+    ] {
+        let output = output(arguments, &unrelated);
+        let error = String::from_utf8(output.stderr).unwrap();
+        let keys: Vec<&str> = error.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!((&*keys, output.status.code()), (needed, Some(2)), "{error}");
+    }
 }
 
 #[test]
@@ -169,20 +154,14 @@ fn a_typo_in_a_section_name_is_reported() {
     let file = SettingsFile::new("[conversation]\nsubdomain = \"acme\"\n[lgin]\nsecret = \"x\"\n");
     let output = output(&["conflict", "show", "x", "--config", file.path().to_str().unwrap()], &[]);
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        error.contains("conversation.subdomain (") && error.contains("did you mean conversations.subdomain?"),
-        "{error}"
-    );
-    assert!(!error.contains("lgin"), "{error}");
+    assert!(error.contains("conversation.subdomain (") && !error.contains("lgin"), "{error}");
+    assert!(error.contains("did you mean conversations.subdomain?"), "{error}");
 }
 
 #[test]
 fn check_shows_no_key_of_an_api() {
     let settings = [("conversations.key_secret", "k3yS3cr3t"), ("chat_api.token", "t0ken")];
-    let output = output(&["check"], &crate::harness::usual(&settings));
-    let report = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        report.contains("conversations.key_secret") && !report.contains("k3yS3cr3t") && !report.contains("t0ken"),
-        "{report}"
-    );
+    let report = String::from_utf8(output(&["check"], &usual(&settings)).stdout).unwrap();
+    assert!(report.contains("conversations.key_secret"), "{report}");
+    assert!(!report.contains("k3yS3cr3t") && !report.contains("t0ken"), "{report}");
 }

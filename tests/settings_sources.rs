@@ -4,19 +4,17 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use zendesk_token::config::Config;
-use zendesk_token::config::login::Signature;
 use zendesk_token::config::settings::SETTINGS;
 
 use crate::harness::{
-    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, Server, command, recommended, run_by, usual,
-    variable,
+    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, recommended, run_by, usual, variable,
 };
 use crate::reload::Folder;
-use crate::settings::{SettingsFile, load, problems};
+use crate::settings::{SettingsFile, environment, errors, load, problems, product_problems, warnings, without};
 
 #[test]
 fn a_secret_and_its_file_together_are_refused_with_both_sources() {
@@ -26,36 +24,13 @@ fn a_secret_and_its_file_together_are_refused_with_both_sources() {
     let expected = "login.secret (ZENDESK_TOKEN_LOGIN__SECRET): is set and so is login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE)";
     assert!(both.starts_with(expected), "{both}");
 
-    let mut settings = usual(&[("login.secret_file", path)]);
-    settings.retain(|(key, _)| *key != "login.secret");
-    let Signature::Secret { current, .. } = load(None, &settings).unwrap().login.signature else { panic!("RS256") };
-    assert_eq!(current.bytes(), LOGIN_SECRET.as_bytes());
-    settings.retain(|(key, _)| *key != "login.secret_file");
-    settings.push(("login.secret_file", "/nowhere/at/all"));
-    let text = load(None, &settings).unwrap_err().to_string();
-    assert!(
-        text.contains("login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can't be read"),
-        "{text}"
-    );
-    assert_eq!(text.lines().count(), 1, "{text}");
+    let text = errors(None, &without("login.secret", usual(&[("login.secret_file", "/nowhere/at/all")])));
+    let expected = "login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can't be read";
+    assert!(text.starts_with(expected) && text.lines().count() == 1, "{text}");
 }
 
 #[test]
-fn other_variables_are_not_read() {
-    let strays = [
-        ("ZENDESK_TOKEN_SERVICE_HOST", "10.0.0.1"),
-        ("ZENDESK_TOKEN_PORT_8001_TCP", "tcp://10.0.0.1:8001"),
-        ("ZENDESK_TOKEN_LOGIN_SECRET", "single underscore"),
-        ("zendesk_token_listen", "lower case"),
-        ("LISTEN", "127.0.0.1:1"),
-    ];
-    let known = usual(&[]).into_iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
-    let environment = known.chain(strays.into_iter().map(|(name, value)| (name.into(), value.into())));
-    assert!(Config::load(None, environment).is_ok());
-}
-
-#[test]
-fn an_unknown_variable_that_looks_like_a_setting_is_reported() {
+fn only_unknown_variables_that_look_like_settings_cause_a_warning() {
     let check = |name: &str| {
         let mut command = command(&["check"], &recommended(&[]));
         let output = command.env(name, "true").output().unwrap();
@@ -66,8 +41,11 @@ fn an_unknown_variable_that_looks_like_a_setting_is_reported() {
     let warning = "Warning: environment (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean ZENDESK_TOKEN_LOGIN__CHECK_REVOCATION?";
     assert!(text.contains(warning) && text.ends_with("1 warning(s).\n"), "{text}");
     assert!(check("ZENDESK_TOKEN_XYZ__QQQ").contains("(ZENDESK_TOKEN_XYZ__QQQ): is not a setting; drop it"));
-    for stray in ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST", "OTHER__THING", "zendesk_token_a__b"] {
-        assert!(check(stray).ends_with(" 0 warning(s).\n"), "{stray}");
+    let kubernetes = ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST"];
+    for other in
+        kubernetes.into_iter().chain(["ZENDESK_TOKEN_LOGIN_SECRET", "LISTEN", "OTHER__THING", "zendesk_token_a__b"])
+    {
+        assert!(check(other).ends_with(" 0 warning(s).\n"), "{other}");
     }
     let odd = check("ZENDESK_TOKEN_A__\u{1b}[31mA");
     assert!(odd.contains("environment (a variable): is not a setting"), "{odd}");
@@ -80,16 +58,14 @@ fn load_with(
     name: &str,
     value: impl Into<OsString>,
 ) -> Result<Config, String> {
-    let known = settings.iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
-    let environment = known.chain([(name.into(), value.into())]);
+    let environment = [environment(settings), vec![(name.into(), value.into())]].concat();
     Config::load(file.map(SettingsFile::path), environment).map_err(|error| error.to_string())
 }
 
 #[test]
 fn port_is_used_when_listen_is_not_set() {
-    let mut settings = recommended(&[("admin.listen", "127.0.0.1:9001")]);
-    let set = settings.clone();
-    settings.retain(|(key, _)| *key != "listen");
+    let set = recommended(&[("admin.listen", "127.0.0.1:9001")]);
+    let settings = without("listen", set.clone());
     for (port, listen) in [("8080", "0.0.0.0:8080"), ("1", "0.0.0.0:1"), ("65535", "0.0.0.0:65535")] {
         let config = load_with(None, &settings, "PORT", port).unwrap();
         assert_eq!(config.listen.to_string(), listen);
@@ -121,9 +97,8 @@ fn port_is_used_when_listen_is_not_set() {
 
 #[test]
 fn a_variable_that_is_not_utf8_is_refused_by_name() {
-    let broken = (OsString::from(variable("login.cookie")), OsString::from_vec(vec![0xff, 0xfe]));
-    let known = usual(&[]).into_iter().map(|(key, value)| (OsString::from(variable(key)), OsString::from(value)));
-    let text = Config::load(None, known.chain([broken])).unwrap_err().to_string();
+    let broken = OsString::from_vec(vec![0xff, 0xfe]);
+    let text = load_with(None, &usual(&[]), &variable("login.cookie"), broken).unwrap_err();
     assert!(text.starts_with("login.cookie (ZENDESK_TOKEN_LOGIN__COOKIE): is not UTF-8"), "{text}");
 }
 
@@ -142,13 +117,13 @@ fn a_file_that_is_not_a_settings_file_is_refused_with_path_and_line() {
         ),
         (vec![b' '; (1 << 20) + 1], "): is larger than 1 MiB"),
     ] {
-        let error = load(Some(&SettingsFile::new(bytes)), &usual(&[])).unwrap_err().to_string();
+        let error = errors(Some(&SettingsFile::new(bytes)), &usual(&[]));
         assert!(error.lines().next().unwrap().contains(text), "{text}\n{error}");
     }
     assert!(Config::load(Some(Path::new("/")), []).is_err());
     // Problems of the environment are reported too, but not what an incomplete file seems to lack.
     let broken = SettingsFile::new("[login\nsecret = 1");
-    let both = load(Some(&broken), &[("log.level", "loud")]).unwrap_err().to_string();
+    let both = errors(Some(&broken), &[("log.level", "loud")]);
     assert!(both.contains(":1): is not TOML here") && both.contains("ZENDESK_TOKEN_LOG__LEVEL"), "{both}");
     assert_eq!(both.lines().filter(|line| !line.starts_with("config file (")).count(), 1, "{both}");
 }
@@ -161,39 +136,34 @@ fn a_byte_order_mark_before_the_settings_is_dropped() {
 
 #[test]
 fn quotes_and_invisible_characters_around_a_text_are_refused() {
-    for (key, value) in [
-        ("login.issuer", "\"https://login.xsolla.com\""),
-        ("login.issuer", "'https://login.xsolla.com'"),
-        ("login.issuer", "“https://login.xsolla.com”"),
-        ("login.issuer", "‘https://login.xsolla.com’"),
-        ("login.issuer", "https://login.xsolla.com\u{200b}"),
-        ("login.issuer", "https://login.xsolla.com\r"),
+    let url = "https://login.xsolla.com";
+    let quoted = [("\"", "\""), ("'", "'"), ("`", "`"), ("“", "”"), ("‘", "’"), ("\u{ff02}", "\u{ff02}")]
+        .map(|(before, after)| format!("{before}{url}{after}"));
+    let others = [format!("{url}\u{200b}"), format!("{url}\r"), format!("\"{url}"), format!("{url}'")];
+    let issuers = quoted.iter().chain(&others).map(|issuer| ("login.issuer", &**issuer));
+    for (key, value) in issuers.chain([
+        ("login.issuer", "https://login.xsolla\u{200b}.com"),
         ("login.cookie", "'token'"),
         ("login.project_id", "\"0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77\""),
+        ("login.project_id", "0d5f2d5e-7c1b-4d0e\u{ad}-8a43-6f1f4f0e9a77"),
         ("login.algorithm", "\"HS256\""),
         ("login.leeway", "\"60s\""),
+        ("login.ca_file", "\"/etc/ssl/private-ca.pem\""),
         ("messaging.key_id", "\"app_5f0d1a7b3c11\""),
         ("messaging.name_from", "\"name,email\""),
         ("messaging.name_from", "name,'email'"),
+        ("messaging.name_from", "name,na\u{feff}me"),
         ("chat.name_from", "“email”"),
         ("cors.origins", "\"https://shop.example.com\""),
         ("proxy.trusted", "'127.0.0.1'"),
-        ("login.ca_file", "\"/etc/ssl/private-ca.pem\""),
-        ("login.issuer", "`https://login.xsolla.com`"),
-        ("login.issuer", "\u{ff02}https://login.xsolla.com\u{ff02}"),
-        ("login.issuer", "\"https://login.xsolla.com"),
-        ("login.issuer", "https://login.xsolla.com'"),
-        ("login.issuer", "https://login.xsolla\u{200b}.com"),
-        ("login.project_id", "0d5f2d5e-7c1b-4d0e\u{ad}-8a43-6f1f4f0e9a77"),
-        ("messaging.name_from", "name,na\u{feff}me"),
-    ] {
-        let text = problems(&[&OTHER_PRODUCTS[..], &[(key, value)]].concat());
+    ]) {
+        let text = product_problems(&[(key, value)]);
         let expected =
             format!("{key} ({}): has quotes, white space or an invisible character around it", variable(key));
         assert!(text.starts_with(&expected) && text.lines().count() == 1, "{key}={value}: {text}");
     }
     let file = SettingsFile::new("[chat]\nname_from = ['name', \"'email'\"]\n[login]\nissuer = \"'x'\"\n");
-    let text = load(Some(&file), &usual(&[])).unwrap_err().to_string();
+    let text = errors(Some(&file), &usual(&[]));
     assert_eq!(text.matches("has quotes, white space").count(), 2, "{text}");
 }
 
@@ -212,37 +182,36 @@ fn a_list_of_toml_in_the_environment_is_refused() {
     }
 }
 
-/// The warnings about a login secret in a file with this mode, behind a link.
-fn warnings_of(mode: u32) -> String {
-    let folder = Folder::new();
-    let (secret, link) = (folder.write("secret", LOGIN_SECRET), folder.path("link"));
-    fs::set_permissions(&secret, Permissions::from_mode(mode)).unwrap();
+/// A secret file with this mode.
+fn secret_file(folder: &Folder, text: &str, mode: u32) -> PathBuf {
+    let path = folder.write("secret", text);
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[test]
+fn a_secret_file_that_others_can_read_or_change_causes_a_warning() {
+    let (folder, key) = (Folder::new(), "login.secret_file");
+    let link = folder.path("link");
     symlink("secret", &link).unwrap();
-    let mut settings = recommended(&[("login.secret_file", link.to_str().unwrap())]);
-    settings.retain(|(key, _)| *key != "login.secret");
-    lines(&load(None, &settings).unwrap())
-}
-
-fn lines(config: &Config) -> String {
-    config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn a_secret_file_that_others_can_read_or_change_is_warned_of() {
-    for mode in [0o400, 0o600, 0o440, 0o640, 0o660] {
-        assert_eq!(warnings_of(mode), "", "{mode:o}");
-    }
-    for (mode, does) in [(0o604, "read"), (0o444, "read"), (0o602, "changed"), (0o666, "changed")] {
-        let text = warnings_of(mode);
-        let expected = format!(
-            "login.secret_file (ZENDESK_TOKEN_LOGIN__SECRET_FILE): names a file that can be {does} by every user of this machine"
-        );
-        assert!(text.starts_with(&expected) && text.lines().count() == 1, "{mode:o}: {text}");
+    let settings = without("login.secret", recommended(&[(key, link.to_str().unwrap())]));
+    for mode in [0o400, 0o600, 0o440, 0o640, 0o660, 0o604, 0o444, 0o602, 0o666] {
+        // Only a new file can be written whatever the mode of the old one.
+        let _ = fs::remove_file(folder.path("secret"));
+        secret_file(&folder, LOGIN_SECRET, mode);
+        let text = warnings(None, &settings);
+        let expected = match mode & 0o006 {
+            0 => String::new(),
+            4 => format!("{key} ({}): names a file that can be read by every user of this machine", variable(key)),
+            _ => format!("{key} ({}): names a file that can be changed by every user of this machine", variable(key)),
+        };
+        assert!(text.starts_with(&expected) && text.lines().count() <= 1, "{mode:o}: {text}");
+        assert_eq!(text.is_empty(), expected.is_empty(), "{mode:o}: {text}");
     }
 }
 
 #[test]
-fn a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_they_can_read_it() {
+fn a_settings_file_causes_a_warning_if_others_can_change_it_or_read_secrets_in_it() {
     let plain = "[login]\ncookie = 'jar'\n".to_owned();
     let with_secret = format!("[login]\nprevious_secret = '{MESSAGING_SECRET}'\n");
     let with_key = "[conversations]\nkey_secret = 'k3yS3cr3t'\n".to_owned();
@@ -256,7 +225,7 @@ fn a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_
     ] {
         let file = SettingsFile::new(text);
         fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
-        let text = lines(&load(Some(&file), &recommended(&[])).unwrap());
+        let text = warnings(Some(&file), &recommended(&[]));
         let expected = does.map(|does| format!("config file ({}): can be {does} by every user", file.path().display()));
         assert!(text.starts_with(&expected.clone().unwrap_or_default()), "{mode:o}: {text}");
         assert_eq!(text.lines().count(), usize::from(expected.is_some()), "{mode:o}: {text}");
@@ -265,11 +234,10 @@ fn a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_
 
 #[test]
 fn secret_files_of_the_support_desk_are_checked_too() {
-    let folder = Folder::new();
-    let key = folder.write("key", "k3yS3cr3t");
-    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
-    let config = load(None, &recommended(&[("conversations.key_secret_file", key.to_str().unwrap())])).unwrap();
-    assert!(lines(&config).starts_with("conversations.key_secret_file ("), "{}", lines(&config));
+    let (folder, key) = (Folder::new(), "conversations.key_secret_file");
+    let path = secret_file(&folder, "k3yS3cr3t", 0o644);
+    let text = warnings(None, &recommended(&[(key, path.to_str().unwrap())]));
+    assert!(text.starts_with(&format!("{key} (")), "{text}");
 }
 
 #[test]
@@ -294,12 +262,10 @@ fn certificates_may_be_read_by_others_and_their_key_may_not() {
 }
 
 #[test]
-fn files_that_others_can_read_are_warned_of_in_check_and_in_the_log() {
+fn warnings_about_files_are_in_check_and_in_the_log() {
     let folder = Folder::new();
-    let secret = folder.write("secret", LOGIN_SECRET);
-    fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
-    let mut settings = recommended(&[("login.secret_file", secret.to_str().unwrap())]);
-    settings.retain(|(key, _)| *key != "login.secret");
+    let secret = secret_file(&folder, LOGIN_SECRET, 0o644);
+    let settings = without("login.secret", recommended(&[("login.secret_file", secret.to_str().unwrap())]));
     let report = String::from_utf8(command(&["check"], &settings).output().unwrap().stdout).unwrap();
     assert!(report.contains("Warning: login.secret_file (") && report.ends_with("1 warning(s).\n"), "{report}");
     let log = Server::run(command(&["serve"], &settings)).stop().log;
@@ -307,7 +273,7 @@ fn files_that_others_can_read_are_warned_of_in_check_and_in_the_log() {
 }
 
 #[test]
-fn a_pipe_of_the_support_desk_is_not_waited_for() {
+fn check_does_not_wait_for_a_pipe_as_secret_file() {
     let folder = Folder::new();
     let pipe = folder.path("key");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -317,16 +283,15 @@ fn a_pipe_of_the_support_desk_is_not_waited_for() {
 }
 
 #[test]
-fn the_example_file_shows_every_setting_with_its_default() {
+fn the_example_file_has_every_setting_with_its_default() {
     let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example.toml")).unwrap();
-    let defaults =
-        load(None, &[usual(&[]), vec![("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")]].concat());
+    let defaults = load(None, &usual(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")]));
     let shown = |config: Config| config.effective.into_iter().map(|row| (row.key, row.value)).collect::<Vec<_>>();
 
     // Unchanged, it needs the two secrets and the origins.
     let needed = [("login.secret", LOGIN_SECRET), ("chat.secret", CHAT_SECRET), ("cors.origins", ORIGIN)];
-    let as_it_stands = load(Some(&SettingsFile::new(&example)), &needed).unwrap();
-    assert_eq!(shown(as_it_stands), shown(defaults.unwrap()));
+    let unchanged = load(Some(&SettingsFile::new(&example)), &needed).unwrap();
+    assert_eq!(shown(unchanged), shown(defaults.unwrap()));
 
     // Without the comment signs, it has every setting.
     let uncommented: Vec<&str> = example

@@ -31,17 +31,14 @@ mod in_process {
     pub mod differential;
     pub mod documents;
     pub mod emails;
-    pub mod fuzz_corpus;
     pub mod fuzzed;
     pub mod key_sets;
-    pub mod keys_unavailable;
     pub mod metrics;
     pub mod middleware;
     pub mod names;
     pub mod openapi;
     pub mod origins;
     pub mod properties;
-    pub mod properties_products;
     pub mod published_keys;
     pub mod rate_limit;
     pub mod readme;
@@ -71,7 +68,6 @@ mod process {
     pub mod inspect;
     pub mod inspect_input;
     pub mod inspect_issued;
-    pub mod inspect_products;
     pub mod leaks;
     pub mod log_output;
     pub mod metrics_process;

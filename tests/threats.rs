@@ -15,40 +15,39 @@ a public key or a key set as HMAC secret
 an empty, short or placeholder secret
     empty_short_and_placeholder_secrets_are_refused
 `crit`, `b64`, `zip`, `enc` in the header
-    header_members_that_change_the_meaning_are_refused_whatever_they_hold
+    header_members_that_change_the_meaning_are_refused_with_any_value
 `jku`, `x5u`, `jwk`, `x5c`: keys that the token itself contains or names
-    keys_that_a_token_brings_along_are_never_fetched_and_never_used
+    keys_in_a_token_are_never_fetched_or_used
 a `kid` that is a path, SQL, a number or very long
-    a_kid_is_looked_up_exactly_or_not_at_all
+    every_refused_rs256_fixture_is_refused
 the same JSON member twice, also with an escape in its name, also in unused claims
-    no_member_stands_twice_unnoticed_whatever_its_spelling
+    a_repeated_member_is_refused_at_any_depth_and_in_any_spelling
 a payload that is not an object
-    a_payload_that_is_no_object_is_refused
+    every_refused_fixture_is_refused_with_the_code_in_its_name
 `exp`, `iat` or `nbf` missing, of another type, negative or after the year 9999
-    times_that_are_none_are_refused_before_any_arithmetic
+    a_claim_that_is_not_a_time_is_refused_before_any_arithmetic
     a_fraction_of_a_time_rounds_down
     a_chat_token_never_outlives_the_login
 `iat` or `nbf` in the future
-    iat_and_nbf_may_lie_in_the_future_by_the_leeway_and_no_more
+    iat_and_nbf_may_be_in_the_future_by_at_most_the_leeway
 RS256 without `kid`, or two keys with one `kid`
     every_refused_rs256_fixture_is_refused
-    a_set_with_one_kid_twice_is_refused_whole
+    a_set_without_a_usable_key_or_with_a_repeated_kid_is_refused
 another issuer or login project, missing or in a list
-    the_issuer_is_checked_when_it_is_set
-    the_project_is_checked_when_it_is_set
+    issuer_and_project_are_checked_when_they_are_set
 an audience, which real tokens have
-    an_audience_is_nobodys_business
+    an_audience_is_not_checked
 padding, spaces, the wrong alphabet or extra bits in base64url
-    base64url_is_read_to_the_letter
-    every_hmac_vector_is_judged_as_its_label_says_but_four_wrong_ones
+    base64url_is_read_strictly
+    every_hmac_vector_gets_the_verdict_of_its_label_except_four_wrong_labels
 other serializations, huge tokens, thousands of dots, deep nesting
     huge_tokens_are_refused_before_they_are_read
     every_refused_fixture_is_refused_with_the_code_in_its_name
 control characters, line breaks, two `@`, kilobytes of text in `sub`, `email` or `name`
-    whatever_is_issued_is_bounded_and_printable
+    every_issued_token_keeps_its_products_rules_for_any_login_claims
 any other change of a good token
     any_flipped_bit_of_a_good_token_is_refused
-    a_hundred_thousand_changed_tokens_are_judged_alike_but_for_reasons_that_are_listed
+    two_verifiers_agree_on_100_000_changed_tokens_except_for_listed_reasons
 a second login cookie from a sibling subdomain
     cookies_of_two_players_are_refused_in_either_order
     a_tossed_cookie_that_does_not_verify_changes_nothing
@@ -85,29 +84,28 @@ secrets, tokens, cookies and emails in logs, errors or `Debug`
     a_panic_is_logged_with_its_place_and_without_its_message
 invented key ids; a Login API that is slow or wrong, redirects, or sends huge responses
     unknown_kids_cause_one_fetch_in_each_cooldown
-    an_answer_that_is_no_key_set_keeps_the_old_keys
-    old_keys_serve_while_the_api_is_down_and_then_no_more
+    an_answer_that_is_not_a_key_set_keeps_the_old_keys
+    old_keys_are_used_while_the_api_is_down_until_they_are_too_old
 JSON nested in strings of JSON, in a token, from the Login API or from Zendesk's APIs
-    inspect_refuses_it_on_standard_input
-    the_desks_commands_refuse_it_in_one_line
-    the_service_refuses_it_and_goes_on
-    keys_among_it_end_nothing
-    nothing_is_parsed_into_the_librarys_own_tree
+    inspect_refuses_hostile_json
+    the_support_desk_refuses_hostile_answers_in_one_line
+    the_service_refuses_hostile_json_and_continues
+    a_hostile_key_set_leaves_the_keys_in_use
+    no_code_parses_into_serde_json_value
 a secret that others can read or that a person invented: a token, a URL, a path, an unreplaced reference, a modulus
     what_others_can_read_is_not_a_secret
-    the_place_of_a_secret_is_not_a_secret
-    a_damaged_or_repeated_text_is_not_a_secret
-    a_reference_that_nothing_has_replaced_is_not_a_secret
-    a_random_secret_is_accepted_with_any_start_and_end
-    generated_secrets_are_accepted_in_every_usual_notation
+    a_path_or_url_is_not_a_secret
+    a_damaged_text_is_not_a_secret
+    an_unreplaced_reference_is_not_a_secret
+    random_secrets_are_accepted_in_every_notation_with_any_start_and_end
 a secret as the value of another setting, such as a key id that every token shows
     no_setting_may_have_the_value_of_any_secret_that_is_set
     no_command_takes_or_prints_a_secret_as_the_key_id
     settings_that_would_publish_a_secret_are_not_taken_over
 secret files that every user of the machine can read or change
-    a_secret_file_that_others_can_read_or_change_is_warned_of
+    a_secret_file_that_others_can_read_or_change_causes_a_warning
     readable_secret_files_cause_a_warning_on_standard_error
-    a_settings_file_that_others_can_change_is_warned_of_and_one_with_a_secret_if_they_can_read_it
+    a_settings_file_causes_a_warning_if_others_can_change_it_or_read_secrets_in_it
 a core dump, which would contain the secrets
     no_command_leaves_its_secrets_in_a_core_dump
 an email that disguises its domain, or has a `fallback_email_domain`
@@ -119,13 +117,14 @@ a name that is invisible, changes the writing direction, or contains an email wi
     a_name_without_visible_characters_is_skipped
     no_email_becomes_a_name_where_the_setting_omits_emails
 a token for another use: for servers, for a logout, or of another `typ`
-    a_token_of_another_kind_is_refused
+    tokens_for_servers_and_for_logout_are_refused
+    every_refused_fixture_is_refused_with_the_code_in_its_name
 a login that says `email_verified: false`, or a type of login that proves no email
     an_email_that_the_login_does_not_confirm_is_never_verified
     only_logins_of_the_types_in_the_settings_have_verified_emails
     an_unconfirmed_email_is_refused_by_products_that_identify_players_by_email
 a revoked login token next to a good one of the same player
-    a_revoked_login_drops_out_beside_a_good_one_of_the_same_player
+    a_revoked_login_is_skipped_when_the_same_player_has_a_valid_one
 an image, a script tag or a frame of a foreign page that requests a token
     a_request_for_an_image_a_script_or_a_frame_is_refused
     preflights_documents_refused_origins_images_and_zendesks_servers_are_not_counted

@@ -6,33 +6,21 @@ use std::fs;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wycheproof_ng_kdf_jose::json_web::{TestName, TestSet};
-use zendesk_token::config::Config;
 use zendesk_token::exchange::{Exchange, ExchangeError};
 use zendesk_token::login::token::VerifyError;
 use zendesk_token::login::verifier::LoginError;
-use zendesk_token::metrics::Metrics;
 
-use crate::harness::{usual, variable};
+use crate::harness::usual;
 use crate::reload::Folder;
-use crate::verification::{NOW, run};
+use crate::settings::without;
+use crate::verification::{NOW, exchange_with, run};
 
 /// Vectors with a wrong label: two labelled invalid have no defect, two labelled valid have a character that base64url does not
 /// have.
 const WRONG_LABELS: [usize; 4] = [367, 370, 372, 373];
 
-/// An exchange with any bytes as the login secret.
-fn exchange(folder: &Folder, secret: &[u8]) -> Exchange {
-    let path = folder.path("secret");
-    fs::write(&path, secret).unwrap();
-    let file = path.to_str().unwrap().to_owned();
-    let mut settings = usual(&[("login.secret_file", file.as_str()), ("allow_weak_secrets", "true")]);
-    settings.retain(|(key, _)| *key != "login.secret");
-    let environment = settings.into_iter().map(|(key, value)| (variable(key).into(), value.into()));
-    Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
-}
-
 /// Whether the signature is valid; the payloads are not claims, so a later check may fail.
-fn has_good_signature(exchange: &Exchange, token: &str) -> bool {
+fn has_valid_signature(exchange: &Exchange, token: &str) -> bool {
     match run(exchange, token.as_bytes(), NOW) {
         Ok(_) => true,
         Err(ExchangeError::Login(LoginError::Verify(error))) => {
@@ -43,18 +31,22 @@ fn has_good_signature(exchange: &Exchange, token: &str) -> bool {
 }
 
 #[test]
-fn every_hmac_vector_is_judged_as_its_label_says_but_four_wrong_ones() {
+fn every_hmac_vector_gets_the_verdict_of_its_label_except_four_wrong_labels() {
     let folder = Folder::new();
+    let secret = folder.path("secret");
+    let changes = [("login.secret_file", secret.to_str().unwrap()), ("allow_weak_secrets", "true")];
+    let settings = without("login.secret", usual(&changes));
     let (mut seen, mut differing) = (0, BTreeSet::new());
     for group in TestSet::load(TestName::JsonWebSignature).unwrap().test_groups {
         let Some(key) = group.private_key.filter(|key| key["kty"] == "oct") else { continue };
         assert_eq!(key["alg"], "HS256");
-        let exchange = exchange(&folder, &URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap());
+        fs::write(&secret, URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap()).unwrap();
+        let exchange = exchange_with(&settings);
         for test in group.tests {
             let jws = test.jws.unwrap();
             let token = jws.as_str().map_or_else(|| jws.to_string(), str::to_owned);
             seen += 1;
-            if has_good_signature(&exchange, &token) == test.result.must_fail() {
+            if has_valid_signature(&exchange, &token) == test.result.must_fail() {
                 differing.insert(test.tc_id);
             }
         }
