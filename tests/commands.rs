@@ -18,12 +18,19 @@ use crate::harness::{
     CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, PATIENCE, Server, command, output,
     recommended, run_by, send_signal, usual,
 };
-use crate::inspect::CommandOutput;
 use crate::login_tokens::PROJECT;
 use crate::published_keys::until;
 use crate::readme::table;
 use crate::reload::{Folder, without};
 use crate::settings::SettingsFile;
+
+/// Exit status and output of a command.
+#[derive(Debug)]
+pub struct CommandOutput {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
 
 impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
@@ -34,7 +41,7 @@ impl From<Output> for CommandOutput {
 
 impl CommandOutput {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap()
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 }
 

@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::commands::CommandOutput;
 use crate::desk_api::{
     APP, CHAT_TOKEN, DeskApi, EMAIL, EXTERNAL_ID, KEY_ID, KEY_SECRET, Step, USER, answer, error, failure,
 };
 use crate::desk_failures::{has_terminal, on_terminal};
 use crate::harness::{Server, command, skip};
-use crate::inspect::CommandOutput;
 use crate::published_keys::until;
 use crate::reload::Folder;
 use crate::stub::Reply;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::commands::CommandOutput;
 use crate::conflict::run;
 use crate::desk_api::{APP, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step, answer, error, failure};
 use crate::harness::{command, skip, variable};
-use crate::inspect::CommandOutput;
 use crate::stub::Reply;
 
 fn find(api: &DeskApi) -> CommandOutput {

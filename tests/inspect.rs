@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use zendesk_token::http::error::Reason;
 
+use crate::commands::CommandOutput;
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, command};
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture};
 use crate::login_tokens::{EMAIL, HEADER, LoginToken, PROJECT, SUB, now, sign};
@@ -17,14 +18,6 @@ const PREVIOUS: &str = "70726576696f7573206c6f67696e2073656372657420726573657420
 /// The login secret as the only setting.
 pub const LOGIN: [(&str, &str); 1] = [("login.secret", LOGIN_SECRET)];
 
-/// Exit status and output of a command.
-#[derive(Debug)]
-pub struct CommandOutput {
-    pub status: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
 /// Runs `inspect` with a token on standard input.
 pub fn inspect(arguments: &[&str], settings: &[(&str, &str)], token: impl AsRef<[u8]>) -> CommandOutput {
     let mut command = command(&[&["inspect"], arguments].concat(), settings);
@@ -32,12 +25,6 @@ pub fn inspect(arguments: &[&str], settings: &[(&str, &str)], token: impl AsRef<
     // A command that stops before it reads closes the pipe.
     let _ = child.stdin.take().unwrap().write_all(token.as_ref());
     child.wait_with_output().unwrap().into()
-}
-
-impl CommandOutput {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
-    }
 }
 
 /// Inspects a login token with the login secret and more settings.

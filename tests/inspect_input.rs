@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::client::Answer;
+use crate::commands::CommandOutput;
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, PATIENCE};
-use crate::inspect::{CommandOutput, LOGIN, inspect};
+use crate::inspect::{LOGIN, inspect};
 use crate::login_tokens::{HEADER, LoginToken, sign};
 
 const CHAT: [(&str, &str); 1] = [("chat.secret", CHAT_SECRET)];

@@ -6,12 +6,12 @@ use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::login::token;
 
 use crate::client::Request;
+use crate::commands::CommandOutput;
 use crate::commands::run;
 use crate::harness::{
     CHAT_SECRET, HELP_CENTER_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, SUPPORT_SDK_SECRET,
     Server, command, run_by, usual,
 };
-use crate::inspect::CommandOutput;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
 use crate::middleware::WITH_LOG;

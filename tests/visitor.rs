@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::commands::CommandOutput;
 use crate::conflict::run;
 use crate::desk_api::{DeskApi, answer};
-use crate::inspect::CommandOutput;
 
 const ID: &str = "9855790.xjj3ukxyIhn6j3";
 const SUB: &str = "82cd5e0c-9d6e-4e7c-8d0b-7f6f6d5a1a11";
