@@ -1,6 +1,6 @@
 //! A login token comes in, is verified, becomes an identity, and leaves as a Zendesk token.
 //!
-//! The modules are in the order of dependency: each uses only modules above it. `tests/architecture.rs` checks that.
+//! The modules are in the order of dependency: each uses only modules above it. `tests/in_process/architecture.rs` checks that.
 
 pub mod telemetry;
 

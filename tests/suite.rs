@@ -22,7 +22,6 @@ use in_process::*;
 use process::*;
 
 /// Tests without a process or a socket of the service: `tests/quick` runs these.
-#[path = "."]
 mod in_process {
     pub mod access_log;
     pub mod architecture;
@@ -54,7 +53,6 @@ mod in_process {
 }
 
 /// Tests of connections, TLS, signals, the log's writer and commands.
-#[path = "."]
 mod process {
     pub mod check_online;
     pub mod commands;

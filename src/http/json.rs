@@ -1,7 +1,7 @@
 //! A JSON response.
 //!
 //! `axum::Json` turns on `serde_json`'s feature `raw_value` for the whole build. With it, parsing untrusted bytes into a
-//! `serde_json::Value` can abort the process (`tests/hostile_json.rs`).
+//! `serde_json::Value` can abort the process (`tests/process/hostile_json.rs`).
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};

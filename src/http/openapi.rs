@@ -44,7 +44,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
 
 static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new("application/json", text()));
 
-/// The document as indented JSON (spec.openapis.org/oas/v3.1.0). `tests/openapi.rs` compares it with the service.
+/// The document as indented JSON (spec.openapis.org/oas/v3.1.0). `tests/in_process/openapi.rs` compares it with the service.
 #[must_use]
 pub fn text() -> &'static str {
     &TEXT

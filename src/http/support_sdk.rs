@@ -194,7 +194,7 @@ pub(super) fn server_errors_as_503(mut response: Response) -> Response {
 }
 
 /// Reads a body. Continues after [`MAX_BYTES`], unlike `axum::body::to_bytes`: otherwise the connection would close before the
-/// client sees the refusal (`tests/support_sdk.rs`: a body over 16 KiB).
+/// client sees the refusal (`tests/in_process/support_sdk.rs`: a body over 16 KiB).
 async fn read_body(body: Body) -> Result<Vec<u8>, Reason> {
     let (mut kept, mut read) = (Vec::new(), 0);
     let mut body = pin!(body);

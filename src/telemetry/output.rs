@@ -62,7 +62,7 @@ impl Drop for OutputGuard {
         let idle = self.shared.became_idle.wait_timeout_while(self.shared.idle(), END_TIMEOUT, |is_idle| !*is_idle);
         let is_stalled = idle.is_ok_and(|(_, waited)| waited.timed_out());
         // When the queue stays full, the drop of tracing-appender's guard prints to standard output: the process would
-        // wait for the reader forever (tests/log_output.rs fails).
+        // wait for the reader forever (tests/process/log_output.rs fails).
         if is_stalled {
             mem::forget(self.worker.take());
         }

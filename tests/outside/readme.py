@@ -418,7 +418,7 @@ COMMANDS = [
     (r"--[a-z].*", option),
     ("|".join(NOT_RUN), not_run),
 ]
-# What has spaces and is not a command: routes, headers and the like. tests/readme.rs compares the descriptions of refusals.
+# What has spaces and is not a command: routes, headers and the like. tests/in_process/readme.rs compares the descriptions of refusals.
 NOT_TYPED = r"(GET|POST) \S+|[A-Za-z_-]+: .+|SameSite=None; Secure"
 
 

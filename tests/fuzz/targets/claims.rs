@@ -1,8 +1,8 @@
-//! Fuzzes `claims` of `tests/fuzzed.rs`.
+//! Fuzzes `claims` of `tests/in_process/fuzzed.rs`.
 
 #![no_main]
 
-#[path = "../../fuzzed.rs"]
+#[path = "../../in_process/fuzzed.rs"]
 mod fuzzed;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::of("claims")(bytes));

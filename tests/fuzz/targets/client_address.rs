@@ -1,8 +1,8 @@
-//! Fuzzes `client_address` of `tests/fuzzed.rs`.
+//! Fuzzes `client_address` of `tests/in_process/fuzzed.rs`.
 
 #![no_main]
 
-#[path = "../../fuzzed.rs"]
+#[path = "../../in_process/fuzzed.rs"]
 mod fuzzed;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::of("client_address")(bytes));

@@ -1,8 +1,8 @@
-//! Fuzzes `cookie` of `tests/fuzzed.rs`.
+//! Fuzzes `cookie` of `tests/in_process/fuzzed.rs`.
 
 #![no_main]
 
-#[path = "../../fuzzed.rs"]
+#[path = "../../in_process/fuzzed.rs"]
 mod fuzzed;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::of("cookie")(bytes));

@@ -1,8 +1,8 @@
-//! Fuzzes `desk_api` of `tests/fuzzed.rs`.
+//! Fuzzes `desk_api` of `tests/in_process/fuzzed.rs`.
 
 #![no_main]
 
-#[path = "../../fuzzed.rs"]
+#[path = "../../in_process/fuzzed.rs"]
 mod fuzzed;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::of("desk_api")(bytes));

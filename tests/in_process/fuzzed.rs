@@ -181,13 +181,13 @@ mod tests {
     use super::{TARGETS, of};
     use crate::properties::check;
 
-    const MANIFEST: &str = include_str!("fuzz/Cargo.toml");
+    const MANIFEST: &str = include_str!("../fuzz/Cargo.toml");
 
     /// Each target's name and inputs in the corpus, which has a line for each target, with the inputs as base64.
     /// `tests/fuzz/run` writes it.
     fn corpus() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         let inputs = |line: &'static str| line.split(' ').map(|input| STANDARD.decode(input).unwrap()).collect();
-        let lines = include_str!("fuzz/corpus.txt").lines().map(|line| line.split_once(' ').unwrap());
+        let lines = include_str!("../fuzz/corpus.txt").lines().map(|line| line.split_once(' ').unwrap());
         lines.map(|(name, line)| (name, inputs(line))).collect()
     }
 

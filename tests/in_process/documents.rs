@@ -8,7 +8,7 @@ use zendesk_token::http::openapi;
 use crate::app::App;
 use crate::harness::ORIGIN;
 
-const SCRIPT: &str = include_str!("../src/http/script/jwt_fn.js");
+const SCRIPT: &str = include_str!("../../src/http/script/jwt_fn.js");
 
 fn etag(text: &str) -> String {
     format!("\"sha384-{}\"", STANDARD.encode(Sha384::digest(text)))
