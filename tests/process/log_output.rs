@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::thread;
 
 use serde_json::Value;
@@ -54,18 +55,32 @@ impl<R: Read> Unread<R> {
         }
     }
 
-    fn terminate(&self) {
-        send_signal("TERM", &self.child.0.id().to_string());
-    }
-
     fn stop(&mut self) -> Option<i32> {
-        self.terminate();
+        send_signal("TERM", &self.child.0.id().to_string());
         let mut status = None;
         until("stopped", || {
             status = self.child.0.try_wait().unwrap();
             status.is_some()
         });
         status.unwrap().code()
+    }
+}
+
+impl<R: Read + Send + 'static> Unread<R> {
+    /// Reads the log while it sends so many more requests, until it reports lost lines; stops the service, and returns all lines.
+    fn read_until_lost_lines_are_reported(&mut self, requests: usize) -> Vec<String> {
+        let log = self.log.take().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || log.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        self.ask(requests);
+        let mut lines = Vec::new();
+        until("lost lines are reported", || {
+            lines.extend(receiver.try_iter());
+            lines.iter().any(|line: &String| line.contains("\"lines\":"))
+        });
+        assert_eq!(self.stop(), Some(0));
+        lines.extend(receiver.iter());
+        lines
     }
 }
 
@@ -140,10 +155,8 @@ fn a_reader_that_stops_reading_does_not_stop_the_service() {
 fn lost_lines_are_counted_when_the_reader_reads_again() {
     let mut service = Unread::start(&[]);
     service.ask(12_000);
-    // The output ends with the process.
-    service.terminate();
-    let lines = service.log.take().unwrap().lines().map_while(Result::ok);
-    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    let lines = service.read_until_lost_lines_are_reported(0);
+    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (written, lost) = written_and_lost(&lines);
     // The two lines about the shutdown may be lost too.
     assert!(lost > 0 && (12_000..=12_002).contains(&(written + lost)), "{written} {lost}");
@@ -156,11 +169,7 @@ fn failed_writes_are_counted_and_no_line_continues_a_torn_one() {
     stdout.set_nonblocking(true).unwrap();
     let mut service = Unread::writing_to(stdout.into(), log, &[]);
     service.ask(12_000);
-    let log = service.log.take().unwrap();
-    let reader = thread::spawn(move || log.lines().map_while(Result::ok).collect::<Vec<_>>());
-    service.ask(50);
-    assert_eq!(service.stop(), Some(0));
-    let lines = reader.join().unwrap();
+    let lines = service.read_until_lost_lines_are_reported(50);
     assert!(lines.iter().all(|line| line.matches("\"timestamp\"").count() <= 1), "a torn line goes on");
     let whole: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let (written, lost) = written_and_lost(&whole);
