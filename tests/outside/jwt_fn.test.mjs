@@ -132,7 +132,7 @@ test("a network failure and a 503 are retried, with longer and longer pauses", a
   checkGivenUp(await ask([refusal(503, "00-11"), refusal(401, "00-01"), token()]), { status: 401, code: "00-01", tries: 2 });
 });
 
-test("Retry-After is honoured, up to a limit", async () => {
+test("Retry-After is respected, up to a limit", async () => {
   const pauses = async (retryAfter) => (await ask([refusal(503, "00-07", { "Retry-After": retryAfter }), token()])).pauses[0];
   for (let time = 0; time < 20; time++) {
     const pause = await pauses("4");
