@@ -23,7 +23,7 @@ a `kid` that is a path, SQL, a number or very long
 the same JSON member twice, also with an escape in its name, also in unused claims
     a_repeated_member_is_refused_at_any_depth_and_in_any_spelling
 a payload that is not an object
-    every_refused_fixture_is_refused_with_the_code_in_its_name
+    a_payload_that_is_not_an_object_is_refused
 `exp`, `iat` or `nbf` missing, of another type, negative or after the year 9999
     a_claim_that_is_not_a_time_is_refused_before_any_arithmetic
     a_fraction_of_a_time_rounds_down

@@ -9,7 +9,7 @@ use zendesk_token::login::strict_json::Members;
 use crate::app::App;
 use crate::harness::LOGIN_SECRET;
 use crate::login_api::LoginApi;
-use crate::login_tokens::{LoginToken, sign, sign_message};
+use crate::login_tokens::{HEADER, LoginToken, sign, sign_message};
 use crate::verification::{self, NOW, exchange};
 
 /// A token with this header and a valid payload.
@@ -50,6 +50,13 @@ fn keys_in_a_token_are_never_fetched_or_used() {
         assert_eq!(refusal(&with_header(&header, LOGIN_SECRET)), None, "{name} does not affect a valid token");
     }
     assert_eq!(api.asked("/jwks.json"), 0);
+}
+
+#[test]
+fn a_payload_that_is_not_an_object_is_refused() {
+    for payload in ["[1,2,3,4,5]", "[]", "\"text\"", "5", "null", "true", "", "{", "{}x"] {
+        assert_eq!(refusal(&sign(HEADER, payload, LOGIN_SECRET.as_bytes())), Some("00-01"), "{payload}");
+    }
 }
 
 #[test]
