@@ -55,7 +55,7 @@ pub enum ExchangeError {
 /// Why the exchange can't be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BuildError {
-    /// See [`ClientError`].
+    /// The client of the Login API can't be built.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// See [`SignError`].

@@ -61,7 +61,7 @@ pub enum VerifyError {
     /// `typ` names another kind of token.
     #[error("header typ is not JWT, so this is another kind of token")]
     TypMismatch,
-    /// See [`NoKeyError`].
+    /// There is no key to verify the signature with.
     #[error(transparent)]
     NoKey(#[from] NoKeyError),
     /// The signature is valid, but a claim is not.
