@@ -36,7 +36,7 @@ NOT_RUN = {
     "cosign verify": "there is no release here; its names are compared with the workflow that makes one",
     "gh attestation verify": "there is no release here; its names are compared with the workflow that makes one",
     "cargo audit bin": "asks for advisories outside; tests/release reads the list of parts in the binary",
-    "cargo doc --open": "opens a browser; tests/all builds the documentation",
+    "cargo doc --document-private-items --open": "opens a browser; tests/all builds the documentation",
     "mdbook build docs": "tests/all builds the book",
     "systemctl reload": "there is no systemd here",
 }
