@@ -105,8 +105,7 @@ fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
         reader.warn(PROJECT_ID, what);
     }
     let current = if algorithm.is_some() {
-        let otherwise = "; for a project that signs with RS256 set login.algorithm instead";
-        reader.required_secret(SECRET, "", otherwise)
+        reader.required_secret(SECRET, ", unless login.algorithm is RS256")
     } else {
         // A wrong algorithm does not say whether a secret is needed.
         reader.secret(SECRET).unwrap_or_default()
