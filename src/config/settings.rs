@@ -17,9 +17,9 @@ use Kind::{Checked, Choice, Flag, Form, List, Number, PublicFile, Seconds, Secre
 pub enum Kind {
     /// Any text.
     Text,
-    /// Text that the regular expression matches as a whole, and what to say of any other.
+    /// Text that the regular expression matches as a whole, and what such a text is.
     Form(&'static str, &'static str),
-    /// Text that the check accepts, and what to say of any other.
+    /// Text that the check accepts, and what such a text is.
     Checked(fn(&str) -> bool, &'static str),
     /// One of these texts.
     Choice(&'static [&'static str]),
@@ -73,7 +73,7 @@ const DAY: Duration = Duration::from_hours(24);
 const COUNT: Kind = Number(1, 1_000_000);
 const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
 const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
-const ID: &str = "is not an id; copy it again";
+const ID: &str = "an id; copy it again";
 
 /// With clocks further apart, an expired login would be valid for too long.
 const MAX_LEEWAY: Duration = Duration::from_mins(5);
@@ -84,10 +84,10 @@ const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
 /// Every setting, in the order in which they are shown.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting("listen", Checked(is_address, "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
-    setting("admin.listen", Checked(is_address, "needs an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
+    setting("listen", Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
+    setting("admin.listen", Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
 
-    setting("login.cookie", Form(r"[\w!#$%&'*+.^`|~-]+", "is not a cookie name; use letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
+    setting("login.cookie", Form(r"[\w!#$%&'*+.^`|~-]+", "a cookie name: letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
     setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
     setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256"),
     setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more"),
@@ -100,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("login.max_lifetime", Seconds(SECOND, Duration::from_hours(24 * 365)), "", "longest exp - iat of a login token; not checked unless set"),
     setting("login.check_revocation", Flag, "false", "true asks the Login API whether a login token was revoked"),
     setting("login.revocation_cache", Time(Duration::ZERO, MAX_REVOCATION_CACHE), "30s", "how long its answer is cached: 0s to 10m"),
-    setting("login.api_url", Checked(is_safe_to_call, "needs https, host and port, without a path: https://login.xsolla.com (http only on loopback)"), "https://login.xsolla.com", "the Login API; https, or http on loopback"),
+    setting("login.api_url", Checked(is_safe_to_call, "https, host and port, without a path: https://login.xsolla.com (http only on loopback)"), "https://login.xsolla.com", "the Login API; https, or http on loopback"),
     setting("login.ca_file", PublicFile, "", "CA bundle (PEM) to verify the Login API with, instead of the public authorities"),
     setting("login.keys_max_age", KEY_AGE, "10m", "RS256: age at which the published keys are fetched again"),
     setting("login.keys_max_stale", KEY_AGE, "1h", "RS256: age up to which they are used while the Login API is down"),
@@ -112,11 +112,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("chat.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
     setting("chat.lifetime", Seconds(SECOND, CHAT_MAX_LIFETIME), "5m", "how long a Chat token lives, at most 7m"),
     setting("chat.name_from", List, "email", "login claims to take the name from, first non-empty one; the email when there is none"),
-    setting("chat.fallback_email_domain", Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com"), "", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
+    setting("chat.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
 
     setting("messaging.secret", Secret, "", "secret of a Messaging key, of Admin Center > End user authentication"),
     setting("messaging.secret_file", SecretFile, "", "a file with the secret, instead of it"),
-    setting("messaging.key_id", Form("[!-~]{1,255}", "needs the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567"), "", "needed with the secret: the id of that key, which is sent in the header as kid"),
+    setting("messaging.key_id", Form("[!-~]{1,255}", "the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567"), "", "needed with the secret: the id of that key, which is sent in the header as kid"),
     setting("messaging.lifetime", Seconds(SECOND, DAY), "15m", "how long a Messaging token lives, at most 24h"),
     setting("messaging.name_from", List, "name,username,email", "login claims to take the name from; no name when there is none"),
     setting("messaging.email", Choice(&["unverified", "verified", "omit"]), "unverified", "verified adds email_verified, which the shop must be sure of; omit sends no email, also not as a name"),
@@ -125,15 +125,15 @@ pub const SETTINGS: &[Setting] = &[
     setting("help_center.secret", Secret, "", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
     setting("help_center.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("help_center.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
-    setting("help_center.fallback_email_domain", Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
+    setting("help_center.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
 
     setting("support_sdk.secret", Secret, "", "shared secret of the Mobile SDK app's settings"),
     setting("support_sdk.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("support_sdk.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
-    setting("support_sdk.fallback_email_domain", Checked(is_fallback_domain, "needs a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
+    setting("support_sdk.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
 
-    setting("conversations.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
-    setting("conversations.base_url", Checked(is_base_url, "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
+    setting("conversations.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a subdomain in lower case: only acme, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
+    setting("conversations.base_url", Checked(is_base_url, "https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
     setting("conversations.app_id", Form(r"\w+", ID), "", "needed for conflict: id of the app of Messaging"),
     setting("conversations.key_id", Form("[!-9;-~]+", ID), "", "needed for conflict: id of an API key of that app; it begins with app_"),
     setting("conversations.key_secret", Secret, "", "needed for conflict: the API key's secret"),
@@ -141,8 +141,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("conversations.brand_id", Text, "", "brand whose users are meant, if users are separated by brand"),
     setting("conversations.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
 
-    setting("chat_api.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "is not a subdomain; give only acme, in lower case, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
-    setting("chat_api.base_url", Checked(is_base_url, "needs https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://www.zopim.com"),
+    setting("chat_api.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a subdomain in lower case: only acme, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
+    setting("chat_api.base_url", Checked(is_base_url, "https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://www.zopim.com"),
     setting("chat_api.token", Secret, "", "needed for visitor: an OAuth access token of Chat with the scope read"),
     setting("chat_api.token_file", SecretFile, "", "a file with the token, instead of it"),
     setting("chat_api.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
@@ -200,58 +200,49 @@ impl Setting {
 
     /// Says what is wrong with the texts of a value: one, or those of a list.
     pub(super) fn check(&self, texts: &[String]) -> Result<(), String> {
-        let has_bracket = |text: &str| matches!(self.kind, List) && text.starts_with('[');
-        if matches!(self.kind, Secret) && !texts.is_empty() {
-            Ok(())
-        } else if texts.iter().any(|text| is_wrapped(text) || has_bracket(text)) {
-            Err("has quotes, brackets, white space or an invisible character around it, or an invisible one inside; \
-                 remove them (Docker keeps the quotes of an env file)"
-                .to_owned())
-        } else if texts.is_empty() || texts.iter().any(|text| text.is_empty() || !self.kind.accepts(text)) {
-            Err(self.kind.needs())
-        } else {
-            Ok(())
+        let is_bracket = |text: &String| matches!(self.kind, List) && text.starts_with('[');
+        if !self.is_secret() && texts.iter().any(|text| is_wrapped(text) || is_bracket(text)) {
+            let what = "has quotes, brackets, white space or an invisible character around it, or an invisible one \
+                        inside; remove them (Docker keeps the quotes of an env file)";
+            return Err(what.to_owned());
         }
+        self.kind.check(texts)
     }
 }
 
 impl Kind {
-    fn accepts(self, text: &str) -> bool {
-        match self {
-            Text | List | Secret | SecretFile | PublicFile => true,
-            Form(form, _) => {
+    /// Says what a value needs, if one of its texts is wrong, or there is none.
+    fn check(self, texts: &[String]) -> Result<(), String> {
+        let all = |is_right: &dyn Fn(&str) -> bool| !texts.is_empty() && texts.iter().all(|text| is_right(text));
+        let is_set = all(&|text| !text.is_empty());
+        let (is_right, needs) = match self {
+            // Secrets have checks of their own.
+            Secret => (all(&|_| true), "text, in quotes in a file".to_owned()),
+            Text | SecretFile | PublicFile => (is_set, "text, in quotes in a file; or drop the setting".to_owned()),
+            List => (is_set, "texts, none empty: [\"a\", \"b\"] in a file, a,b in the environment".to_owned()),
+            Flag => (all(&|text| matches!(text, "true" | "false")), "true or false, without quotes".to_owned()),
+            Choice(words) => {
+                (all(&|text| words.contains(&text)), format!("one of {}, in quotes in a file", words.join(", ")))
+            }
+            Form(form, needs) => {
                 let whole = Regex::new(&format!(r"(?-u)\A(?:{form})\z"));
-                whole.is_ok_and(|form| form.is_match(text.as_bytes()))
+                (whole.is_ok_and(|form| all(&|text| form.is_match(text.as_bytes()))), needs.to_owned())
             }
-            Checked(is_right, _) => is_right(text),
-            Choice(words) => words.contains(&text),
-            Flag => matches!(text, "true" | "false"),
-            Number(least, most) => text.parse().is_ok_and(|number| (least..=most).contains(&number)),
-            Time(least, most) => humantime::parse_duration(text).is_ok_and(|time| (least..=most).contains(&time)),
-            Seconds(least, most) => {
-                let is_whole = humantime::parse_duration(text).is_ok_and(|time| time.subsec_nanos() == 0);
-                is_whole && Time(least, most).accepts(text)
+            Checked(is_right, needs) => (all(&is_right), needs.to_owned()),
+            Number(least, most) => {
+                let is_right = all(&|text| text.parse().is_ok_and(|number| (least..=most).contains(&number)));
+                (is_right, format!("a whole number from {least} to {most}, without quotes"))
             }
-        }
-    }
-
-    /// What to say of a value that is not right.
-    fn needs(self) -> String {
-        match self {
-            Text | Secret | SecretFile | PublicFile => {
-                "needs text, in quotes in a file; give it, or drop the setting".to_owned()
-            }
-            Form(_, needs) | Checked(_, needs) => needs.to_owned(),
-            Choice(words) => format!("needs to be one of {}, in quotes in a file", words.join(", ")),
-            Flag => "needs true or false, without quotes".to_owned(),
-            Number(least, most) => format!("needs a whole number from {least} to {most}, without quotes"),
             Time(least, most) | Seconds(least, most) => {
+                let is_whole = matches!(self, Seconds(..));
+                let is_time = |time: Duration| (least..=most).contains(&time) && !(is_whole && time.subsec_nanos() > 0);
+                let is_right = all(&|text| humantime::parse_duration(text).is_ok_and(is_time));
                 let [least, most] = [least, most].map(humantime::format_duration);
-                let whole = if matches!(self, Seconds(..)) { " in whole seconds" } else { "" };
-                format!("needs a time from {least} to {most}{whole}, with its unit, in quotes in a file: 90s, 5m")
+                let unit = if is_whole { "in whole seconds" } else { "with its unit" };
+                (is_right, format!("a time from {least} to {most}, {unit}, in quotes in a file: 90s, 5m"))
             }
-            List => "needs a list of texts, none empty: [\"a\", \"b\"] in a file, a,b in the environment".to_owned(),
-        }
+        };
+        if is_right { Ok(()) } else { Err(format!("needs {needs}")) }
     }
 }
 

@@ -117,7 +117,7 @@ fn all_problems_are_reported_at_once_each_with_key_source_and_fix() {
         format!("chat.lifetime ({path}:6): needs a time from 1s to 7m"),
         "chat.secret (ZENDESK_TOKEN_CHAT__SECRET, not set): is needed".to_owned(),
         "limits.connections (ZENDESK_TOKEN_LIMITS__CONNECTIONS): needs a whole number".to_owned(),
-        "log.level (ZENDESK_TOKEN_LOG__LEVEL): needs to be one of".to_owned(),
+        "log.level (ZENDESK_TOKEN_LOG__LEVEL): needs one of".to_owned(),
     ] {
         assert!(text.lines().any(|text| text.starts_with(&line)), "{line}\n{text}");
     }
@@ -213,9 +213,9 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused() {
         ("[limits]\nconnections = 4096.0", "needs a whole number"),
         ("[limits]\nconnections = 0x10", "needs a whole number"),
         ("[limits]\ndrain = 8", "needs a time from 0s to 1h, with its unit, in quotes"),
-        ("[log]\nlevel = true", "needs to be one of error, warn, info, debug, trace, in quotes"),
-        ("[log]\nlevel = 1979-05-27", "needs to be one of error"),
-        ("[log]\nlevel = [\"info\"]", "needs to be one of error"),
+        ("[log]\nlevel = true", "needs one of error, warn, info, debug, trace, in quotes"),
+        ("[log]\nlevel = 1979-05-27", "needs one of error"),
+        ("[log]\nlevel = [\"info\"]", "needs one of error"),
         ("[log]\nLevel2 = 'warn'", "): is not a setting; did you mean log.level?"),
         ("[log.level]\nx = 1", "is not a setting"),
         ("\"log.level\" = 'warn'", "is not a setting"),
@@ -226,7 +226,7 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused() {
     for (line, text) in [
         ("\"log.level\" = 'warn'", "is not a setting; did you mean log.level?"),
         ("allow_weak_secrets = \"true\"", "needs true or false"),
-        ("chat.name_from = 'email'", "needs a list of texts"),
+        ("chat.name_from = 'email'", "needs texts"),
     ] {
         let message = errors(Some(&SettingsFile::new(line)), &usual(&[]));
         assert!(message.contains(text), "{line}\n{message}");

@@ -60,16 +60,16 @@ fn an_api_is_configured_by_subdomain_or_base_url() {
 fn each_problem_is_reported_with_key_source_and_fix() {
     let url = "needs https, host and path, without query";
     for (key, wrong, fix) in [
-        ("conversations.subdomain", vec!["acme.zendesk.com", "https://acme.zendesk.com", "-acme"], "give only acme"),
-        ("conversations.subdomain", vec![""], "give only acme"),
+        ("conversations.subdomain", vec!["acme.zendesk.com", "https://acme.zendesk.com", "-acme"], "only acme"),
+        ("conversations.subdomain", vec![""], "only acme"),
         ("conversations.base_url", vec!["http://acme.zendesk.com/sc", "http://evil.localhost/sc"], url),
         ("conversations.base_url", vec!["https://user:password@acme.zendesk.com/sc", "https://*.zendesk.com"], url),
         ("conversations.base_url", vec!["https://acme.zendesk.com/sc?x=1", "https://acme.zendesk.com/sc#x"], url),
         ("conversations.base_url", vec!["https://acme.zendesk.com/../sc", "https://acme.zendesk.com//sc"], url),
         ("conversations.base_url", vec!["https://acme.zendesk.com/%2e%2e/sc", "acme.zendesk.com"], url),
         ("conversations.base_url", vec!["ftp://acme.zendesk.com"], url),
-        ("conversations.app_id", vec!["a/b"], "is not an id"),
-        ("conversations.key_id", vec!["a:b"], "is not an id"),
+        ("conversations.app_id", vec!["a/b"], "needs an id"),
+        ("conversations.key_id", vec!["a:b"], "needs an id"),
         (
             "conversations.key_secret",
             vec!["a b", "a\n", "\"k3yS3cr3t\""],
