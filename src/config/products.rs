@@ -141,25 +141,25 @@ fn section(reader: &mut Reader, product: Product) -> Section {
 
 /// Warns of types of login that do not prove the email. Only Xsolla's type `email` does: a code was sent to the address.
 fn check_verified_types(reader: &mut Reader, section: &Section) {
-    let types = section.verified_types.as_deref();
-    if section.email.as_deref() != Some("verified") {
-        if types.is_some() {
-            reader.reject(
-                VERIFIED_TYPES,
-                "needs messaging.email = \"verified\", which it limits; set that, or drop this",
-            );
-        }
-        return;
-    }
-    let others: Vec<&str> =
-        types.unwrap_or_default().iter().map(String::as_str).filter(|own| *own != "email").collect();
-    let (key, logins) = match types {
-        Some(_) if others.is_empty() => return,
-        Some(_) => (VERIFIED_TYPES, format!("logins of type {}", others.join(", "))),
-        None => ("messaging.email", "every login".to_owned()),
+    let unproven = |logins: &str| {
+        format!(
+            "confirms the email of {logins}, which does not prove it: make sure that the login project admits nobody \
+             before the email is confirmed, or anyone who signs up with a player's email reads their conversations; \
+             messaging.verified_types = [\"email\"] confirms only emails to which a code was sent"
+        )
     };
-    let fix = "which does not prove it: make sure that the login project admits nobody before the email is confirmed, or \
-               anyone who signs up with a player's email reads their conversations; messaging.verified_types = \
-               [\"email\"] confirms only emails to which a code was sent";
-    reader.warn(key, format!("confirms the email of {logins}, {fix}"));
+    match (section.email.as_deref(), &section.verified_types) {
+        (Some("verified"), None) => reader.warn("messaging.email", unproven("every login")),
+        (Some("verified"), Some(types)) => {
+            let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != "email").collect();
+            if !others.is_empty() {
+                reader.warn(VERIFIED_TYPES, unproven(&format!("logins of type {}", others.join(", "))));
+            }
+        }
+        (_, Some(_)) => {
+            let what = "needs messaging.email = \"verified\", which it limits; set that, or drop this";
+            reader.reject(VERIFIED_TYPES, what);
+        }
+        (_, None) => {}
+    }
 }
