@@ -372,7 +372,8 @@ impl Reader {
             let Some(secret) = self.any_secret(from) else { continue };
             for setting in SETTINGS.iter().filter(|setting| !setting.is_secret()) {
                 let Some(Value { source, texts }) = self.values.get(setting.key) else { continue };
-                if !secret.is_shown_by(&texts.join(",")) && !texts.iter().any(|text| secret.is_shown_by(text)) {
+                let whole = Zeroizing::new(texts.join(","));
+                if !secret.is_shown_by(&whole) && !texts.iter().any(|text| secret.is_shown_by(text)) {
                     continue;
                 }
                 if *source == Source::Default {
