@@ -17,7 +17,7 @@ use rlimit::Resource;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-use crate::config::problem::ConfigError;
+use crate::config::ConfigError;
 use crate::config::secret::Secret;
 use crate::config::settings::{FILE_VARIABLE, SETTINGS};
 #[cfg(feature = "demo")]

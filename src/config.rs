@@ -2,13 +2,9 @@
 //!
 //! [`Config::load`] is the only way to a [`Config`], and checks everything in it.
 
-pub(crate) mod kind;
 pub mod settings;
-pub mod problem;
-mod value;
 pub(crate) mod reader;
-mod checks;
-pub mod watched;
+pub mod files;
 pub mod secret;
 pub mod origin;
 pub mod login;
@@ -16,7 +12,7 @@ pub mod products;
 
 use std::ffi::OsString;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
@@ -26,13 +22,14 @@ use tracing::Level;
 
 use crate::telemetry::Format;
 
+use files::WatchedFiles;
 use login::Login;
 use origin::OriginPattern;
-use problem::{ConfigError, Problem, Source};
-use products::{PRODUCTS, Product, ProductKey, Section};
+use products::{PRODUCTS, Product, ProductKeys, Section};
 use reader::Reader;
 use secret::Secret;
-use watched::WatchedFiles;
+
+pub use reader::{ConfigError, Effective, Problem, Source};
 
 /// Least time that a request needs to wait for the Login API, which has 5 s, and to be answered.
 const LOGIN_API_TIME: Duration = Duration::from_secs(6);
@@ -107,17 +104,6 @@ pub struct Log {
     pub(crate) level: Level,
 }
 
-/// One setting as it is in effect.
-#[derive(Debug)]
-pub struct Effective {
-    /// Its key.
-    pub key: &'static str,
-    /// Its value, or a secret's length.
-    pub value: String,
-    /// Where the value comes from.
-    pub source: Source,
-}
-
 /// An environment, as [`environment`] returns it.
 pub trait Variables: IntoIterator<Item = (OsString, OsString)> {}
 
@@ -139,18 +125,14 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, each with key, source and fix. The functions below report only problems of what they load.
     pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(file, environment);
-        let config = Self::read(&mut reader);
-        reader.finish(config, |_| true)
+        reader::load(file, environment, Self::read, |_| true)
     }
 
     /// Loads what `inspect` needs to judge a login token: the login side, and the products' rules for identities.
     /// A product's secret may be missing; it is empty then, and the tokens signed with it must not be shown.
     pub(crate) fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(file, environment);
-        let config = Self::read(&mut reader);
         let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
-        reader.finish(config, |Problem { key, source, .. }| {
+        reader::load(file, environment, Self::read, |Problem { key, source, .. }| {
             key.starts_with("login.") || is_of_product(key) && *source != Source::Missing
         })
     }
@@ -160,24 +142,15 @@ impl Config {
         file: Option<&Path>,
         environment: impl Variables,
         product: Product,
-    ) -> Result<(ProductKey, Vec<(Product, Secret)>), ConfigError> {
-        let mut reader = Reader::new(file, environment);
-        let keys = products::keys(&mut reader, product);
+    ) -> Result<ProductKeys, ConfigError> {
         let key = product.secret_key();
         let own = [key, settings::file_key(key), "messaging.key_id", "allow_weak_secrets"];
-        reader.finish(keys, |problem| own.contains(&problem.key.as_str()))
-    }
-
-    /// Loads `admin.listen` alone, for a command that calls a running service.
-    pub(crate) fn load_admin_listen(
-        file: Option<&Path>,
-        environment: impl Variables,
-    ) -> Result<SocketAddr, ConfigError> {
-        load_section(file, environment, "admin.listen", |reader| address(reader, "admin.listen"))
+        let keys = |reader: &mut Reader| products::keys(reader, product);
+        reader::load(file, environment, keys, |problem| own.contains(&problem.key.as_str()))
     }
 
     fn read(reader: &mut Reader) -> Self {
-        let [listen, admin_listen] = ["listen", "admin.listen"].map(|key| address(reader, key));
+        let [listen, admin_listen] = ["listen", "admin.listen"].map(|key| reader.address(key));
         if listen == admin_listen && listen.port() != 0 {
             reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
         }
@@ -217,10 +190,9 @@ pub(crate) fn load_section<T>(
     section: &str,
     read: impl FnOnce(&mut Reader) -> T,
 ) -> Result<T, ConfigError> {
-    let mut reader = Reader::new(file, environment);
-    let section_read = read(&mut reader);
     let misspelled = format!("did you mean {section}");
-    reader.finish(section_read, |problem| problem.key.starts_with(section) || problem.what.contains(&misspelled))
+    let is_own = |problem: &Problem| problem.key.starts_with(section) || problem.what.contains(&misspelled);
+    reader::load(file, environment, read, is_own)
 }
 
 impl Proxy {
@@ -238,10 +210,6 @@ impl Proxy {
     }
 }
 
-fn address(reader: &mut Reader, key: &str) -> SocketAddr {
-    reader.get(key).unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-}
-
 /// The list may be empty: pages of the service's own host send no `Origin`, and most apps send none.
 fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
     let key = "cors.origins";
@@ -254,12 +222,8 @@ fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
 
 /// The listener checks whether certificate and key belong together.
 fn tls(reader: &mut Reader) -> Option<Tls> {
-    for (key, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
-        if !reader.has(key) && reader.has(other) {
-            let source = reader.source(other);
-            reader.reject(key, format!("is needed, since {other} ({source}) is set; give both files, or neither"));
-        }
-    }
+    reader.reject_alone("tls.certificate", "tls.key");
+    reader.reject_alone("tls.key", "tls.certificate");
     let certificate = reader.file("tls.certificate")?;
     Some(Tls { certificate, key: Secret::new(reader.file("tls.key")?) })
 }
@@ -279,11 +243,9 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
 }
 
 fn rate_limit(reader: &mut Reader) -> Option<RateLimit> {
-    let [per_second, burst] = ["rate_limit.per_second", "rate_limit.burst"].map(|key| reader.get(key));
-    if !reader.has("rate_limit.per_second") && reader.has("rate_limit.burst") {
-        reader.reject("rate_limit.burst", "has no effect without rate_limit.per_second; set that too, or drop this");
-    }
-    let per_second = per_second?;
+    reader.reject_alone("rate_limit.burst", "rate_limit.per_second");
+    let burst = reader.get("rate_limit.burst");
+    let per_second = reader.get("rate_limit.per_second")?;
     Some(RateLimit { per_second, burst: burst.unwrap_or(per_second) })
 }
 

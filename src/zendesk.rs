@@ -68,7 +68,7 @@ impl Issuer {
     fn new(section: &Section, products: &[Section]) -> Self {
         Self {
             product: section.product,
-            key: SigningKey::new(&section.key.secret, section.key.id.as_deref()),
+            key: SigningKey::new(&section.secret, section.key_id.as_deref()),
             lifetime: section.lifetime.and_then(|lifetime| i64::try_from(lifetime.as_secs()).ok()),
             identity: IdentityRule::new(section, products),
         }

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::watched::WatchedFiles;
+use crate::config::files::WatchedFiles;
 
 /// The files are read after this time without a change, so that a writer of two files, or of one in two steps, has finished.
 const DEBOUNCE: Duration = Duration::from_millis(250);

@@ -10,10 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 
-use crate::config::Config;
-use crate::config::problem::ConfigError;
+use crate::config::files::WatchedFiles;
 use crate::config::settings;
-use crate::config::watched::WatchedFiles;
+use crate::config::{Config, ConfigError};
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
 use crate::login::now;

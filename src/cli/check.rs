@@ -8,9 +8,8 @@ use std::path::Path;
 use anyhow::{anyhow, ensure};
 
 use crate::config::login::{Login, Signature};
-use crate::config::problem::Source;
 use crate::config::products::{Product, Section};
-use crate::config::{Config, Effective, environment};
+use crate::config::{Config, Effective, Source, environment};
 use crate::exchange::Exchange;
 use crate::http::token::path;
 use crate::http::{health, openapi, script};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::config::{Config, environment};
+use crate::config::{environment, load_section};
 
 /// Time limit of the whole check; the image's HEALTHCHECK allows 4 s.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -35,7 +35,8 @@ pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
 fn listen(file: Option<&Path>) -> anyhow::Result<SocketAddr> {
     let (sender, receiver) = mpsc::channel();
     let file = file.map(Path::to_path_buf);
-    thread::spawn(move || sender.send(Config::load_admin_listen(file.as_deref(), environment())));
+    let key = "admin.listen";
+    thread::spawn(move || sender.send(load_section(file.as_deref(), environment(), key, |reader| reader.address(key))));
     let listen = receiver.recv_timeout(LIMIT).context("the settings file could not be read within 3 s")?;
     listen.map_err(|error| anyhow!("{error}"))
 }

@@ -14,8 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::config::products::{PRODUCTS, Product, ProductKey};
-use crate::config::secret::Secret;
+use crate::config::products::{PRODUCTS, Product, ProductKeys};
 use crate::config::{Config, environment};
 use crate::exchange::{Exchange, ExchangeError, Issued};
 use crate::http::error::{ErrorCode, Reason};
@@ -70,8 +69,8 @@ impl ValueEnum for Product {
 /// Explains the token on standard input; exit status 0 means that it is accepted.
 pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let explanation = if let Some(product) = arguments.zendesk {
-        let (key, others) = Config::load_for_product(file, environment(), product)?;
-        explain_issued(read_token("token")?, product, &key, &others)
+        let keys = Config::load_for_product(file, environment(), product)?;
+        explain_issued(read_token("token")?, product, &keys)
     } else {
         let config = Config::load_for_login(file, environment())?;
         explain_login(read_token(&config.login.cookie)?, &config)?
@@ -136,14 +135,14 @@ fn agent_sees(issued: &Issued) -> Object {
 }
 
 /// Checks a token for a Zendesk product against the rules of that product.
-fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Explanation {
+fn explain_issued(pasted: Pasted, product: Product, keys: &ProductKeys) -> Explanation {
     let (decoded, now) = (DecodedToken::read(&pasted.token), now());
     let token = &String::from_utf8_lossy(&pasted.token);
     let mut findings = Vec::new();
-    let signed_with = is_signed_with(key.secret.bytes(), token).then(|| product.secret_key());
+    let signed_with = is_signed_with(keys.secret.bytes(), token).then(|| product.secret_key());
     if let (Some(header), Some(claims)) = (&decoded.header, &decoded.claims) {
         if signed_with.is_none() {
-            findings.push(wrong_secret(token, product, key, others));
+            findings.push(wrong_secret(token, product, keys));
         }
         if decoded.has_duplicate_member {
             findings.push(Finding::new(
@@ -151,7 +150,7 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
                 "send each member once: parsers disagree on which value counts",
             ));
         }
-        findings.extend(rules::violations(product, header, claims, key.id.as_deref(), now));
+        findings.extend(rules::violations(product, header, claims, keys.key_id.as_deref(), now));
     } else {
         let cause = "is not a token: expected three base64url parts, with a JSON object in the first two";
         findings.push(Finding::new(cause, decoded.format_fix()));
@@ -164,12 +163,12 @@ fn explain_issued(pasted: Pasted, product: Product, key: &ProductKey, others: &[
 }
 
 /// Says which common mistake made the signature, if any.
-fn wrong_secret(token: &str, product: Product, key: &ProductKey, others: &[(Product, Secret)]) -> Finding {
+fn wrong_secret(token: &str, product: Product, keys: &ProductKeys) -> Finding {
     let own = product.secret_key();
-    let other = others.iter().find(|(_, secret)| is_signed_with(secret.bytes(), token));
+    let other = keys.others.iter().find(|(_, secret)| is_signed_with(secret.bytes(), token));
     let fix = if let Some((other, _)) = other {
         format!("it is signed with {}; each product has its own secret", other.secret_key())
-    } else if let Some(mistake) = mistake(token, key.secret.bytes()) {
+    } else if let Some(mistake) = mistake(token, keys.secret.bytes()) {
         format!("it is signed with {own} {mistake}; use the secret exactly as Zendesk shows it")
     } else {
         format!("check that the signer and {own} use the secret that Zendesk shows")

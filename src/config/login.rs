@@ -35,14 +35,12 @@ pub enum Signature {
     Published { project_id: String, caching: KeyCaching },
 }
 
-/// How long published keys are used.
+/// How long published keys are used: the settings `login.keys_` and these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table of settings describes them")]
 pub struct KeyCaching {
-    /// Age at which they are fetched again.
     pub max_age: Duration,
-    /// Age up to which they are used while the API is down.
     pub max_stale: Duration,
-    /// Least time between two fetches that unknown key ids cause.
     pub cooldown: Duration,
 }
 
@@ -66,19 +64,34 @@ impl Login {
 
 /// Reads `[login]`. `requests_in_flight` is the most requests that are answered at once.
 pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
-    let project_id: Option<String> = reader.get(PROJECT_ID);
-    if project_id.as_ref().is_some_and(|id| !is_uuid(id)) {
-        reader.warn(PROJECT_ID, "is not a UUID in lower case, as the ids of login projects are; is it copied whole?");
-    }
     if !reader.has("login.max_lifetime") {
         let what = "login tokens of any lifetime are accepted; set the longest that the login project issues: 24h";
         reader.warn("login.max_lifetime", what);
     }
+    let algorithm: Option<String> = reader.get("login.algorithm");
+    let is_published = algorithm.as_deref() == Some("RS256");
+    let project_id = project_id(reader, is_published);
+    let caching = caching(reader);
+    let signature = if is_published {
+        for key in [SECRET, "login.secret_file", PREVIOUS_SECRET, "login.previous_secret_file"] {
+            if reader.has(key) {
+                reader.warn(key, "is not used, since login.algorithm is RS256; drop it");
+            }
+        }
+        Signature::Published { project_id: project_id.clone().unwrap_or_default(), caching }
+    } else {
+        let current = match algorithm {
+            Some(_) => reader.required_secret(SECRET, ", unless login.algorithm is RS256"),
+            // A wrong algorithm does not say whether a secret is needed.
+            None => reader.secret(SECRET).unwrap_or_default(),
+        };
+        Signature::Secret { current, previous: reader.secret(PREVIOUS_SECRET) }
+    };
     let checks_revocation = reader.value("login.check_revocation");
     Login {
         cookie: reader.value("login.cookie"),
         bearer: reader.value("login.bearer"),
-        signature: signature(reader, project_id.clone()),
+        signature,
         project_id,
         issuer: reader.get("login.issuer"),
         leeway: reader.time("login.leeway"),
@@ -93,40 +106,29 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
     }
 }
 
-fn signature(reader: &mut Reader, project_id: Option<String>) -> Signature {
-    let caching = caching(reader);
-    let algorithm: Option<String> = reader.get("login.algorithm");
-    if algorithm.as_deref() == Some("RS256") {
-        check_published(reader, project_id.as_deref());
-        return Signature::Published { project_id: project_id.unwrap_or_default(), caching };
-    }
-    if !reader.has(PROJECT_ID) {
-        let what = "tokens of any login project with the same secret are accepted; set the login project's id";
-        reader.warn(PROJECT_ID, what);
-    }
-    let current = if algorithm.is_some() {
-        let otherwise = "; for a project that signs with RS256 set login.algorithm instead";
-        reader.required_secret(SECRET, "", otherwise)
-    } else {
-        // A wrong algorithm does not say whether a secret is needed.
-        reader.secret(SECRET).unwrap_or_default()
-    };
-    Signature::Secret { current, previous: reader.secret(PREVIOUS_SECRET) }
-}
-
-fn check_published(reader: &mut Reader, project_id: Option<&str>) {
-    for key in [SECRET, "login.secret_file", PREVIOUS_SECRET, "login.previous_secret_file"] {
-        if reader.has(key) {
-            reader.warn(key, "is not used, since login.algorithm is RS256; drop it");
+/// Reads the project's id, which published keys need: it becomes part of the path of a request for them.
+fn project_id(reader: &mut Reader, is_published: bool) -> Option<String> {
+    let id: Option<String> = reader.get(PROJECT_ID);
+    let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match &id {
+        Some(id) if is_uuid(id) => {}
+        Some(id) if is_published && !is_plain(id) => {
+            reader.reject(PROJECT_ID, "is not a UUID; copy the login project's id");
+        }
+        Some(_) => {
+            reader
+                .warn(PROJECT_ID, "is not a UUID in lower case, as the ids of login projects are; is it copied whole?");
+        }
+        None if reader.has(PROJECT_ID) => {}
+        None if is_published => {
+            reader.reject(PROJECT_ID, "is needed to fetch the keys of RS256; it is the login project's UUID");
+        }
+        None => {
+            let what = "tokens of any login project with the same secret are accepted; set the login project's id";
+            reader.warn(PROJECT_ID, what);
         }
     }
-    // It becomes part of a path.
-    let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if !reader.has(PROJECT_ID) {
-        reader.reject(PROJECT_ID, "is needed to fetch the keys of RS256; it is the login project's UUID");
-    } else if !project_id.is_none_or(is_plain) {
-        reader.reject(PROJECT_ID, "is not a UUID; copy the login project's id");
-    }
+    id
 }
 
 fn caching(reader: &mut Reader) -> KeyCaching {

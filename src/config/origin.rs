@@ -2,27 +2,15 @@
 
 use std::net::IpAddr;
 
-use url::{Host, ParseError, Position, Url};
+use url::{Host, Url};
 
 /// One entry of `cors.origins`, as written: an origin as browsers send it (RFC 6454 §6.2), or `https://*.example.com`
 /// for all hosts one label below a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern(String);
 
-const NO_SCHEME: &str = "does not start with https://, http:// or an app's scheme; write it as \
-                         https://shop.example.com or capacitor://localhost";
-
-const HOST: &str = "has no host, or one that browsers write differently; write a name in a-z, 0-9, '-', '_' and '.' \
-                    (other letters as xn--…) or, for a page, an IP address";
-
-const PORT: &str =
-    "has the default port, which browsers leave out, or one that is not a number from 1 to 65535; drop it";
-
 /// Most bytes of a scheme. Those of apps have 24 at most; the access log shows them.
 const MAX_SCHEME: usize = 40;
-
-/// Origins of which the access log shows the scheme alone: the rest is a path, or identifies one browser.
-const PERSONAL: [&str; 4] = ["file://", "content://", "moz-extension://", "safari-web-extension://"];
 
 impl OriginPattern {
     /// Parses one entry.
@@ -30,15 +18,18 @@ impl OriginPattern {
     /// # Errors
     /// Says why browsers never send such an origin, or why it must not be allowed, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let Some(domain) = text.strip_prefix("https://*.") else {
-            return parse_exact(text).map(|_| Self(text.to_owned()));
-        };
-        let url = parse_exact(&format!("https://{domain}"))?;
-        if url.domain().is_some_and(|domain| domain.contains('.') && !is_public_suffix(domain)) {
-            return Ok(Self(text.to_owned()));
+        if let Some(domain) = text.strip_prefix("https://*.") {
+            let url = parse_exact(&format!("https://{domain}"))?;
+            if !url.domain().is_some_and(|domain| domain.contains('.') && !is_public_suffix(domain)) {
+                return Err(
+                    "is a wildcard over a top-level domain or public suffix, where anyone can get a host; name \
+                            the shop's own domain, as in https://*.example.com, or list each origin",
+                );
+            }
+        } else {
+            parse_exact(text)?;
         }
-        Err("is a wildcard over a top-level domain or public suffix, where anyone can get a host; name the shop's own \
-             domain, as in https://*.example.com, or list each origin")
+        Ok(Self(text.to_owned()))
     }
 
     /// Whether an `Origin` header with these bytes is allowed, compared byte for byte.
@@ -74,12 +65,14 @@ pub fn is_safe_to_call(origin: &str) -> bool {
     is_web && OriginPattern::parse(origin).is_ok_and(is_safe) && !origin.contains(".localhost")
 }
 
-/// What the access log may show of an origin: nothing, unless it is written as browsers write one.
+/// What the access log may show of an origin: nothing, unless it is written as browsers write one. Of some only the
+/// scheme: the rest is a path, or identifies one browser.
 pub(crate) fn shown(origin: &str) -> Option<&str> {
     if origin == "null" || OriginPattern::parse(origin).is_ok_and(|pattern| pattern.is_exact()) {
         return Some(origin);
     }
-    PERSONAL.into_iter().find(|scheme| origin.starts_with(scheme))
+    let personal = ["file://", "content://", "moz-extension://", "safari-web-extension://"];
+    personal.into_iter().find(|scheme| origin.starts_with(scheme))
 }
 
 /// One label of a domain name (RFC 1035 §2.3.4): 1 to 63 letters in lower case, digits, hyphens and other bytes that
@@ -92,66 +85,49 @@ pub(super) fn is_label(label: &[u8], is_allowed: impl Fn(u8) -> bool) -> bool {
 /// Parses an origin without a wildcard. It must be written as browsers write it (WHATWG URL §3.5).
 fn parse_exact(text: &str) -> Result<Url, &'static str> {
     refuse_mistakes(text)?;
-    let url = Url::parse(text).map_err(|error| {
-        let (no_scheme, port) = (ParseError::RelativeUrlWithoutBase, ParseError::InvalidPort);
-        if error == no_scheme {
-            NO_SCHEME
-        } else if error == port {
-            PORT
-        } else {
-            HOST
-        }
-    })?;
+    let not_as_sent = "is not written as browsers send it: a scheme, a host in a-z, 0-9, '-', '_' and '.' (other letters \
+                       as xn--…) and a port only if it is not the default; in lower case, without user name and without \
+                       a slash at the end: https://shop.example.com or capacitor://localhost";
+    let url = Url::parse(text).map_err(|_| not_as_sent)?;
     let host = url.host_str().unwrap_or_default();
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
-    let is_right = match (url.scheme(), url.host()) {
+    let is_host = match (url.scheme(), url.host()) {
         // Names must also fit DNS.
         ("https" | "http", Some(Host::Domain(name))) => {
             name.split('.').all(|label| is_label(label.as_bytes(), |byte| byte == b'_'))
         }
         ("https" | "http", address) => address.is_some(),
-        _ => host.bytes().all(is_allowed),
+        _ => host.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte)),
     };
-    if !is_right || !(1..=253).contains(&host.len()) || !text.starts_with(&url[..Position::AfterHost]) {
-        return Err(HOST);
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    let is_as_sent = text == format!("{}://{host}{port}", url.scheme()) && port != ":0";
+    if !is_host || !is_as_sent || !(1..=253).contains(&host.len()) || url.scheme().len() > MAX_SCHEME {
+        return Err(not_as_sent);
     }
     let is_id = host.len() == 32 && host.bytes().all(|byte| matches!(byte, b'a'..=b'p'));
     if url.scheme() == "chrome-extension" && !is_id {
         return Err("has an extension id that is not 32 letters from a to p; chrome://extensions shows the right one");
     }
-    if url[..Position::BeforePath] != *text || url.port() == Some(0) { Err(PORT) } else { Ok(url) }
+    Ok(url)
 }
 
-/// Refuses what is not an origin or must not be listed, each common mistake with its own fix.
+/// Refuses what must not be listed, and what is never an origin, each with the reason.
 fn refuse_mistakes(text: &str) -> Result<(), &'static str> {
-    let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
-    let authority = rest.strip_prefix("//").filter(|_| scheme.len() <= MAX_SCHEME);
-    Err(match (scheme, authority) {
-        ("file" | "content", _) => {
+    Err(match text.split_once(':').map_or(text, |(scheme, _)| scheme) {
+        "file" | "content" => {
             "is the origin of every local file, also of downloaded ones; load the app's pages from https:// or from a \
              scheme of its own, as capacitor://localhost"
         }
-        ("moz-extension" | "safari-web-extension", _) => {
+        "moz-extension" | "safari-web-extension" => {
             "is different on every machine, since the browser invents the host when the extension is installed; have a \
              page of the shop fetch the token"
         }
-        ("about" | "data" | "javascript" | "blob" | "filesystem" | "ftp" | "ws" | "wss", _) => {
+        "about" | "data" | "javascript" | "blob" | "filesystem" | "ftp" | "ws" | "wss" => {
             "is never the origin of a page: browsers send that of the page that made it, or 'null'; list the origins \
              of the shop's pages"
         }
-        ("*", None) => "is '*', which would give tokens to every site; list the shop's origins",
-        ("null", None) => "is 'null', which every sandboxed page and local file sends; list a real origin",
-        _ if text.contains(|c: char| c.is_ascii_uppercase()) => {
-            "has upper case letters, which browsers never send; write it in lower case"
-        }
-        (_, None) => NO_SCHEME,
-        (_, Some(authority)) if authority.contains('@') => {
-            "has a user name or password; write scheme, host and port only"
-        }
-        (_, Some(authority)) if authority.contains(['/', '?', '#', '\\']) => {
-            "has more than host and port; drop everything from the slash on"
-        }
-        (_, Some(authority)) if authority.contains('*') => {
+        "null" => "is 'null', which every sandboxed page and local file sends; list a real origin",
+        _ if text == "*" => "is '*', which would give tokens to every site; list the shop's origins",
+        _ if text.contains('*') => {
             "has '*', which is safe only as the whole first label after https://, as in https://*.example.com; list \
              each origin"
         }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::problem::Source;
-use super::reader::Reader;
+use super::reader::{Reader, Source};
 use super::secret::Secret;
 use super::settings::{self, SETTINGS};
 
@@ -34,7 +33,9 @@ const VERIFIED_TYPES: &str = "messaging.verified_types";
 #[expect(missing_docs, reason = "the fields are the settings of these names, which the table describes")]
 pub struct Section {
     pub product: Product,
-    pub key: ProductKey,
+    pub(crate) secret: Secret,
+    /// The id of Messaging's key; other products have none.
+    pub key_id: Option<String>,
     /// `None` for products whose tokens have no `exp`.
     pub lifetime: Option<Duration>,
     pub name_from: Vec<String>,
@@ -44,12 +45,11 @@ pub struct Section {
     pub verified_types: Option<Vec<String>>,
 }
 
-/// What a product's tokens are signed with.
-#[derive(Debug)]
-pub struct ProductKey {
+/// What the tokens of one product are signed with, and the secrets of the others that are set.
+pub(crate) struct ProductKeys {
     pub(crate) secret: Secret,
-    /// The id of Messaging's key; other products have none.
-    pub id: Option<String>,
+    pub(crate) key_id: Option<String>,
+    pub(crate) others: Vec<(Product, Secret)>,
 }
 
 impl Product {
@@ -102,13 +102,13 @@ pub(super) fn read(reader: &mut Reader) -> Vec<Section> {
 }
 
 /// Reads what the tokens of `product` are signed with, which must be set, and the secrets of the other products.
-pub(super) fn keys(reader: &mut Reader, product: Product) -> (ProductKey, Vec<(Product, Secret)>) {
-    let secret = reader.required_secret(product.secret_key(), "", "");
+pub(super) fn keys(reader: &mut Reader, product: Product) -> ProductKeys {
+    let secret = reader.required_secret(product.secret_key(), "");
     reader.check_secrets();
     let others = PRODUCTS.into_iter().filter(|other| *other != product);
     let others = others.filter_map(|other| Some((other, reader.secret(other.secret_key())?))).collect();
     reader.refuse_shown_secrets();
-    (ProductKey { secret, id: reader.get("messaging.key_id") }, others)
+    ProductKeys { secret, key_id: reader.get("messaging.key_id"), others }
 }
 
 /// The first setting of a product that is set.
@@ -127,39 +127,39 @@ fn section(reader: &mut Reader, product: Product) -> Section {
     }
     let section = Section {
         product,
-        key: ProductKey {
-            secret: reader.required_secret(product.secret_key(), &since, ""),
-            id: reader.get(product.key("key_id")),
-        },
+        secret: reader.required_secret(product.secret_key(), &since),
+        key_id: reader.get(product.key("key_id")),
         lifetime: reader.get_time(product.key("lifetime")),
         name_from: reader.list(product.key("name_from")),
         fallback_email_domain: reader.get(product.key("fallback_email_domain")),
         email: reader.get(product.key("email")),
         verified_types: reader.has(product.key("verified_types")).then(|| reader.list(VERIFIED_TYPES)),
     };
-    match (section.email.as_deref(), &section.verified_types) {
-        (Some("verified"), types) => warn_of_unproven_emails(reader, types.as_deref()),
-        (Some(_), Some(_)) => {
-            let what = "needs messaging.email = \"verified\", which it limits; set that, or drop this";
-            reader.reject(VERIFIED_TYPES, what);
-        }
-        (Some(_), None) | (None, _) => {}
-    }
+    check_verified_types(reader, &section);
     section
 }
 
 /// Warns of types of login that do not prove the email. Only Xsolla's type `email` does: a code was sent to the address.
-fn warn_of_unproven_emails(reader: &mut Reader, types: Option<&[String]>) {
-    let Some(types) = types else {
-        let what = "confirms every email: make sure that the login project admits nobody before the email is confirmed, \
-                    or anyone who signs up with a player's email reads their conversations; messaging.verified_types = \
-                    [\"email\"] confirms only emails to which a code was sent";
-        return reader.warn("messaging.email", what);
+fn check_verified_types(reader: &mut Reader, section: &Section) {
+    let unproven = |logins: &str| {
+        format!(
+            "confirms the email of {logins}, which does not prove it: make sure that the login project admits nobody \
+             before the email is confirmed, or anyone who signs up with a player's email reads their conversations; \
+             messaging.verified_types = [\"email\"] confirms only emails to which a code was sent"
+        )
     };
-    let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != "email").collect();
-    if !others.is_empty() {
-        let what = "which does not prove the email: make sure that the login project admits nobody that way before the \
-                    email is confirmed, or keep to email";
-        reader.warn(VERIFIED_TYPES, format!("confirms the email of logins of type {}, {what}", others.join(", ")));
+    match (section.email.as_deref(), &section.verified_types) {
+        (Some("verified"), None) => reader.warn("messaging.email", unproven("every login")),
+        (Some("verified"), Some(types)) => {
+            let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != "email").collect();
+            if !others.is_empty() {
+                reader.warn(VERIFIED_TYPES, unproven(&format!("logins of type {}", others.join(", "))));
+            }
+        }
+        (_, Some(_)) => {
+            let what = "needs messaging.email = \"verified\", which it limits; set that, or drop this";
+            reader.reject(VERIFIED_TYPES, what);
+        }
+        (_, None) => {}
     }
 }

@@ -2,101 +2,157 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::net::SocketAddr;
+use std::fmt::{self, Display};
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
+use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{ConfigError, Problem, Source};
-use super::secret::{self, MIN_BYTES, Secret, TOO_LARGE, without_bom};
-use super::settings::{self, FILE_VARIABLE, PORT_VARIABLE, PREFIX, SETTINGS, Setting};
-use super::value::Value;
-use super::watched::WatchedFiles;
-use super::{Effective, Variables};
-
-/// Most bytes read from a settings file, or from a file that a setting names.
-const MAX_BYTES: u64 = 1 << 20;
+use super::Variables;
+use super::files::{WatchedFiles, access_by_others, read_text};
+use super::secret::{MIN_BYTES, Secret, Weakness};
+use super::settings::{self, FILE_VARIABLE, Kind, PORT_VARIABLE, PREFIX, SETTINGS, Setting};
 
 /// The key of problems with the settings file itself.
 pub(crate) const FILE_KEY: &str = "config file";
 
-/// Reads typed values and collects every problem. A value that is wrong or missing is replaced by a default, and
-/// [`Reader::finish`] reports the problems.
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The table of settings.
+    Default,
+    /// A file, and the line if known.
+    File(PathBuf, Option<usize>),
+    /// An environment variable.
+    Variable(String),
+    /// Nowhere: it is not set.
+    Missing,
+}
+
+/// One problem with the settings, without the value: it may be a secret in the wrong place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's key.
+    pub key: String,
+    /// Where the value comes from.
+    pub source: Source,
+    /// What is wrong, and the fix.
+    pub what: String,
+}
+
+/// All problems with the settings, a line each.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+    /// The files that were read; a change of one may be the fix.
+    pub files: WatchedFiles,
+}
+
+/// One setting as it is in effect.
+#[derive(Debug)]
+pub struct Effective {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value, or a secret's length.
+    pub value: String,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+/// Reads typed values and collects every problem. A value that is wrong or missing is replaced by a default.
 #[derive(Default)]
 pub(crate) struct Reader {
-    pub(super) values: BTreeMap<&'static str, Value>,
+    values: BTreeMap<&'static str, Value>,
     /// The secrets that were read, in that order, each with the key that gave it.
     pub(crate) secrets: Vec<(&'static str, Secret)>,
+    file: Option<PathBuf>,
     /// Files that were read besides the settings file.
     pub(super) files: WatchedFiles,
     problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Merging.
+/// A value as written: one text, or those of a list; no text if the file has another type there than the setting.
+/// Texts are wiped on drop, since any may hold a secret; the parser's own copies are not.
+struct Value {
+    source: Source,
+    texts: Zeroizing<Vec<String>>,
+}
+
+/// Merges the settings and calls `read`. The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none.
+///
+/// # Errors
+/// The problems with the settings file, and those that `is_own` selects for the command.
+pub(crate) fn load<T>(
+    file: Option<&Path>,
+    environment: impl Variables,
+    read: impl FnOnce(&mut Reader) -> T,
+    is_own: impl Fn(&Problem) -> bool,
+) -> Result<T, ConfigError> {
+    let mut reader = Reader::default();
+    reader.merge(file, &environment.into_iter().collect());
+    let settings = read(&mut reader);
+    let Reader { mut problems, files, .. } = reader;
+    let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
+    // A broken file was read in part: only what is wrong in the environment is certain then.
+    let is_broken = problems.iter().any(is_of_file);
+    let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
+    problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
+    if problems.is_empty() { Ok(settings) } else { Err(ConfigError { problems, files }) }
+}
+
+/// Merging: later values replace earlier ones.
 impl Reader {
-    /// Merges defaults, file and environment, later ones winning.
-    ///
-    /// The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none.
-    pub(super) fn new(file: Option<&Path>, environment: impl Variables) -> Self {
-        let mut reader = Self::default();
-        let default = |setting: &Setting| Some((setting.key, Value::new(setting.default?, Source::Default)));
-        reader.values.extend(SETTINGS.iter().filter_map(default));
-        let environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
-        let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
-        if let Some(file) = file.or(named.map(Path::new)) {
-            reader.read_file(file);
+    fn merge(&mut self, file: Option<&Path>, environment: &BTreeMap<OsString, OsString>) {
+        for setting in SETTINGS {
+            if let Some(default) = setting.default {
+                self.set(setting, default, Source::Default);
+            }
         }
-        for (name, value) in &environment {
+        let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
+        if let Some(path) = file.or(named.map(Path::new)) {
+            self.file = Some(path.to_owned());
+            self.read_settings_file(path);
+        }
+        for (name, value) in environment {
             if let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) {
-                reader.read_variable(name, value);
+                self.read_variable(name, value);
             }
         }
         if let Some(port) = environment.get(OsStr::new(PORT_VARIABLE))
-            && reader.source("listen") == Source::Default
+            && self.source("listen") == Source::Default
         {
-            reader.read_port(port);
+            self.read_port(port);
         }
-        reader
     }
 
-    fn read_file(&mut self, path: &Path) {
+    fn read_settings_file(&mut self, path: &Path) {
         let source = |line| Source::File(path.to_owned(), line);
-        let text = match read_capped(path) {
+        let text = match read_text(path) {
             Ok(text) => text,
-            Err(what) => return self.add(FILE_KEY, source(None), what),
+            Err(what) => return self.problems.push(Problem::new(FILE_KEY, source(None), what)),
         };
         let line = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
         let (table, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
             // The library's messages are left out: they may quote the text, which may be a secret.
             let what = "is not TOML here, or sets a key twice; text goes in quotes";
-            self.add(FILE_KEY, source(error.span().map(|span| line(span.start))), what);
+            self.problems.push(Problem::new(FILE_KEY, source(error.span().map(|span| line(span.start))), what));
         }
         flatten("", table.get_ref(), &mut |key, value, offset| {
             let source = source(Some(line(offset)));
             match settings::find(&key) {
-                Some(setting) => self.set(setting.key, Value::of_file(value, source)),
-                None => self.add_unknown(&key, source),
+                Some(setting) => drop(self.values.insert(setting.key, Value::of_file(setting, value, source))),
+                None => self.problems.push(unknown(&key, source)),
             }
         });
-        self.warn_of_open_settings(path);
-    }
-
-    fn add_unknown(&mut self, key: &str, source: Source) {
-        let fix = match settings::nearest(&key.to_lowercase()) {
-            _ if key == "proxy.header" => "drop it: X-Forwarded-For is what is read".to_owned(),
-            Some(near) => format!("did you mean {}?", near.key),
-            None => "drop it".to_owned(),
-        };
-        let key = if key.split('.').all(may_be_shown) { key } else { "a key" };
-        self.add(key, source, format!("is not a setting; {fix}"));
     }
 
     /// Warns of unknown variables only if they have two underscores in a row, as settings have: Kubernetes sets variables
@@ -105,31 +161,36 @@ impl Reader {
         let source = Source::Variable(name.to_owned());
         let setting = SETTINGS.iter().find(|setting| setting.variable() == name);
         match (setting, value.to_str()) {
-            (Some(setting), Some(text)) => self.set(setting.key, Value::new(text, source)),
-            (Some(setting), None) => self.add(setting.key, source, "is not UTF-8; give it in a file instead"),
+            (Some(setting), Some(text)) => self.set(setting, text, source),
+            (Some(setting), None) => {
+                self.problems.push(Problem::new(setting.key, source, "is not UTF-8; give it in a file instead"));
+            }
             (None, _) if name.contains("__") => {
-                let key = name.strip_prefix(PREFIX).unwrap_or(name);
-                let name = if key.split("__").all(may_be_shown) { name } else { "a variable" };
-                let near = settings::nearest(&key.replace("__", ".").to_lowercase());
-                let fix = near.map_or("drop it".to_owned(), |near| format!("did you mean {}?", near.variable()));
-                let source = Source::Variable(name.to_owned());
-                self.warnings.push(problem("environment", source, format!("is not a setting; {fix}")));
+                let key = name.trim_start_matches(PREFIX).replace("__", ".").to_lowercase();
+                self.warnings.push(unknown(&key, source));
             }
             (None, _) => {}
         }
     }
 
-    fn set(&mut self, key: &'static str, value: Value) {
-        self.values.insert(key, value);
-    }
-
     fn read_port(&mut self, port: &OsStr) {
         let source = Source::Variable(PORT_VARIABLE.to_owned());
         let address = port.to_str().map(|port| format!("0.0.0.0:{port}"));
-        match address.filter(|text| text.parse().is_ok_and(|address: SocketAddr| address.port() != 0)) {
-            Some(address) => self.set("listen", Value::new(&address, source)),
-            None => self.add("listen", source, "is not a port number; give one from 1 to 65535, or set listen"),
+        if let Some(address) = address.filter(|text| text.parse().is_ok_and(|address: SocketAddr| address.port() != 0))
+        {
+            self.values.insert("listen", Value { source, texts: vec![address].into() });
+        } else {
+            let what = "is not a port number; give one from 1 to 65535, or set listen";
+            self.problems.push(Problem::new("listen", source, what));
         }
+    }
+
+    /// Sets a text of the environment, or a default.
+    fn set(&mut self, setting: &Setting, text: &str, source: Source) {
+        let is_list = matches!(setting.kind, Kind::List);
+        let items = || text.split(',').map(|item| item.trim().to_owned()).collect();
+        let texts: Vec<String> = if is_list { items() } else { vec![text.to_owned()] };
+        self.values.insert(setting.key, Value { source, texts: texts.into() });
     }
 }
 
@@ -140,12 +201,11 @@ impl Reader {
         self.values.contains_key(key)
     }
 
-    /// Where the value of `key` comes from.
     pub(super) fn source(&self, key: &str) -> Source {
         self.values.get(key).map_or(Source::Missing, |value| value.source.clone())
     }
 
-    /// Reads the value of `key`, which its row of the table checks; `None` when it is unset or wrong.
+    /// Reads the value of `key`; `None` when it is unset or wrong.
     pub(crate) fn get<T: FromStr>(&mut self, key: &str) -> Option<T> {
         self.list(key).first()?.parse().ok()
     }
@@ -155,36 +215,38 @@ impl Reader {
         self.get(key).unwrap_or_default()
     }
 
-    /// Reads a duration; `None` when it is unset or wrong.
     pub(super) fn get_time(&mut self, key: &str) -> Option<Duration> {
         self.get::<humantime::Duration>(key).map(Into::into)
     }
 
-    /// The same, with zero when it is unset or wrong.
     pub(super) fn time(&mut self, key: &str) -> Duration {
         self.get_time(key).unwrap_or_default()
     }
 
-    /// Reads a list of texts, comma-separated in the environment; empty when it is unset or wrong.
+    /// Reads an address; a free port of loopback when it is unset or wrong.
+    pub(crate) fn address(&mut self, key: &str) -> SocketAddr {
+        self.get(key).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Reads a list of texts; empty when it is unset or wrong.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
-        let Some((setting, value)) = settings::find(key).zip(self.values.get(key)) else { return Vec::new() };
-        let texts = value.checked(setting).map(|texts| texts.into_iter().map(str::to_owned).collect());
+        let texts = self.texts(key).unwrap_or(Ok(&[])).map(<[String]>::to_vec);
         texts.map_err(|what| self.reject(key, what)).unwrap_or_default()
     }
 
     /// Reads a list and parses its entries; entries that are wrong are left out.
-    pub(super) fn entries<T, E: Display>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Vec<T> {
+    pub(super) fn entries<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, &'static str>) -> Vec<T> {
         let parsed = self.list(key).into_iter().enumerate().map(|(index, text)| {
             parse(&text).map_err(|what| self.reject(key, format!("entry {} {what}", index + 1))).ok()
         });
         parsed.flatten().collect()
     }
 
-    /// Reads the file that `key` names; `None` when it is unset or unreadable.
+    /// Reads the text file that `key` names; `None` when it is unset or unreadable.
     pub(crate) fn file(&mut self, key: &str) -> Option<Vec<u8>> {
         let path: PathBuf = self.get(key)?;
         self.files.add(path.clone());
-        let text = read_capped(&path).map_err(|what| self.reject(key, format!("names a file that {what}"))).ok()?;
+        let text = read_text(&path).map_err(|what| self.reject(key, format!("names a file that {what}"))).ok()?;
         Some(text.as_bytes().to_vec())
     }
 
@@ -194,40 +256,36 @@ impl Reader {
         if self.has_both(key, file_key) {
             return None;
         }
-        if let Some(Ok(path)) = self.path(file_key) {
-            self.files.add(path.to_owned());
-        }
-        let (from, secret) = self.read_secret(key)?;
-        let secret = secret.map_err(|what| self.reject(from, what)).ok()?;
+        let from = [key, file_key].into_iter().find(|key| self.has(key))?;
+        let secret = self.read_secret(from).map_err(|what| self.reject(from, what)).ok()?;
         self.secrets.push((from, secret.clone()));
         Some(secret)
     }
 
-    /// Reads a secret that must be set; an empty one when it is unset or wrong. `since` says why it is needed, and
-    /// `otherwise` what else can be done.
-    pub(crate) fn required_secret(&mut self, key: &'static str, since: &str, otherwise: &str) -> Secret {
+    /// Reads a secret that must be set; an empty one when it is unset or wrong. `since` says why it is needed.
+    pub(crate) fn required_secret(&mut self, key: &'static str, since: &str) -> Secret {
         let file_key = settings::file_key(key);
         if !self.has(key) && !self.has(file_key) {
-            let file = format!("in {file_key} the path of a file that holds it");
-            self.reject(key, format!("is needed{since}; give it, or {file}{otherwise}"));
+            self.reject(key, format!("is needed{since}; give it, or in {file_key} the path of a file that holds it"));
         }
         self.secret(key).unwrap_or_default()
     }
 
-    /// Which of the two keys gives a secret, and the secret or what is wrong with it.
-    pub(super) fn read_secret(&self, key: &'static str) -> Option<(&'static str, Result<Secret, String>)> {
-        if let Some((setting, value)) = settings::find(key).zip(self.values.get(key)) {
-            return Some((key, value.text(setting).and_then(inline_secret)));
+    /// The secret in `key`, or in the file that `key` names.
+    fn read_secret(&mut self, key: &str) -> Result<Secret, String> {
+        let [text] = self.texts(key).unwrap_or(Ok(&[]))? else { return Ok(Secret::default()) };
+        if settings::find(key).is_some_and(Setting::is_secret) {
+            return Secret::from_text(text);
         }
-        let file_key = settings::file_key(key);
-        let read = |path: &Path| Secret::from_file(path).map_err(|what| format!("names a file that {what}"));
-        Some((file_key, self.path(file_key)?.and_then(read)))
+        let path = PathBuf::from(text);
+        self.files.add(path.clone());
+        Secret::from_file(&path).map_err(|what| format!("names a file that {what}"))
     }
 
-    /// The file that `key` names, or what is wrong with its path.
-    pub(super) fn path(&self, key: &str) -> Option<Result<&Path, String>> {
+    /// The texts of a value, or what is wrong with it; `None` if it is not set.
+    fn texts(&self, key: &str) -> Option<Result<&[String], String>> {
         let (setting, value) = settings::find(key).zip(self.values.get(key))?;
-        Some(value.checked(setting).map(|texts| Path::new(texts.first().copied().unwrap_or_default())))
+        Some(setting.check(&value.texts).map(|()| value.texts.as_slice()))
     }
 
     /// Whether two settings that exclude each other are both set; adds a problem if they are.
@@ -239,58 +297,173 @@ impl Reader {
         has_both
     }
 
-    /// Adds a problem with the value of `key`.
-    pub(crate) fn reject(&mut self, key: &str, what: impl Into<String>) {
-        self.add(key, self.source(key), what);
+    /// Adds a problem if `key` is set without the setting that it needs.
+    pub(super) fn reject_alone(&mut self, key: &str, needed: &str) {
+        if self.has(key) && !self.has(needed) {
+            self.reject(key, format!("has no effect without {needed}; set that too, or drop this"));
+        }
     }
 
-    fn add(&mut self, key: &str, source: Source, what: impl Into<String>) {
-        self.problems.push(problem(key, source, what));
+    /// Adds a problem with the value of `key`.
+    pub(crate) fn reject(&mut self, key: &str, what: impl Into<String>) {
+        self.problems.push(Problem::new(key, self.source(key), what));
     }
 
     /// Adds a warning about the value of `key`.
     pub(super) fn warn(&mut self, key: &str, what: impl Into<String>) {
-        self.warnings.push(problem(key, self.source(key), what));
-    }
-
-    /// Returns `read` if there is no problem with the settings file nor one that `is_own` selects for the command.
-    ///
-    /// # Errors
-    /// Those problems.
-    pub(super) fn finish<T>(self, read: T, is_own: impl Fn(&Problem) -> bool) -> Result<T, ConfigError> {
-        let Self { mut problems, files, .. } = self;
-        let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
-        // A broken file was read in part: only what is wrong in the environment is certain then.
-        let is_broken = problems.iter().any(is_of_file);
-        let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
-        problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
-        if problems.is_empty() { Ok(read) } else { Err(ConfigError { problems, files }) }
+        self.warnings.push(Problem::new(key, self.source(key), what));
     }
 
     /// Every setting with its value, for a report; of secrets the length.
     pub(super) fn effective(&self) -> Vec<Effective> {
         let row = |setting: &Setting| {
-            let value = self.values.get(setting.key).map_or("not set".to_owned(), |value| self.shown(setting, value));
+            let mut value = match self.values.get(setting.key) {
+                None => "not set".to_owned(),
+                // Nothing has checked those of commands: one may be a secret in the wrong place.
+                Some(_) if setting.is_secret() || !setting.is_of_service() => "set".to_owned(),
+                Some(value) => value.texts.join(","),
+            };
+            if let Some((_, secret)) = self.secrets.iter().find(|(from, _)| *from == setting.key) {
+                value = format!("{value} ({} bytes)", secret.bytes().len());
+            }
             Effective { key: setting.key, value, source: self.source(setting.key) }
         };
         SETTINGS.iter().map(row).collect()
     }
+}
 
-    fn shown(&self, setting: &Setting, value: &Value) -> String {
-        let secret = self.secrets.iter().find(|(from, _)| *from == setting.key);
-        let bytes = secret.map(|(_, secret)| format!("{} bytes", secret.bytes().len()));
-        match bytes {
-            // Nothing has checked these values: one may be a secret in the wrong place.
-            _ if !setting.is_of_service() => "set".to_owned(),
-            _ if setting.is_secret() => bytes.unwrap_or("not shown".to_owned()),
-            Some(bytes) => format!("{} ({bytes})", value.joined()),
-            None => value.joined(),
+/// Checks of secrets and files.
+impl Reader {
+    /// Checks each secret that was read, alone and against the others.
+    ///
+    /// If two places have the same secret, one of them is misplaced, and one side could sign for the other.
+    pub(super) fn check_secrets(&mut self) {
+        let allow_weak = self.value("allow_weak_secrets");
+        let secrets = mem::take(&mut self.secrets);
+        for (index, (key, secret)) in secrets.iter().enumerate() {
+            match secret.weakness() {
+                Some(Weakness { text, may_be_allowed: true }) if allow_weak => {
+                    self.warn(key, format!("WEAK SECRET: {text}"));
+                }
+                Some(Weakness { text, may_be_allowed: true }) => {
+                    self.reject(key, format!("{text}, or set allow_weak_secrets = true if the other side chose it"));
+                }
+                Some(Weakness { text, .. }) => self.reject(key, *text),
+                None => {}
+            }
+            if secret.is_odd() {
+                let what = "has white space, quotes or characters that no generator of secrets makes, and they count as \
+                            part of it; copy it again, unless that is intended";
+                self.warn(key, what);
+            }
+            if let Some((other, _)) = secrets.iter().take(index).find(|(_, other)| other.is_same(secret)) {
+                let what = format!("is the same secret as {other}; each has its own, so one of the two is misplaced");
+                self.reject(key, what);
+            }
+        }
+        self.secrets = secrets;
+    }
+
+    /// Refuses every other setting that has the value of a secret or contains it: such values are logged or published,
+    /// as `messaging.key_id` is in each token. A secret that is the default of a setting is refused itself. Secrets that
+    /// the command does not use count too.
+    pub(crate) fn refuse_shown_secrets(&mut self) {
+        for from in SETTINGS.iter().filter(|setting| matches!(setting.kind, Kind::Secret | Kind::SecretFile)) {
+            let Some(secret) = self.any_secret(from) else { continue };
+            for setting in SETTINGS.iter().filter(|setting| !setting.is_secret()) {
+                let Some(Value { source, texts }) = self.values.get(setting.key) else { continue };
+                let whole = Zeroizing::new(texts.join(","));
+                if !secret.is_shown_by(&whole) && !texts.iter().any(|text| secret.is_shown_by(text)) {
+                    continue;
+                }
+                if *source == Source::Default {
+                    let what = "which everybody knows; give the secret itself";
+                    self.reject(from.key, format!("is the default of {}, {what}", setting.key));
+                    break;
+                }
+                let (key, source) = (from.key, self.source(from.key));
+                let what = "which must stay secret; one of the two is misplaced";
+                self.reject(setting.key, format!("has the value of {key} ({source}), {what}"));
+            }
+        }
+    }
+
+    /// The secret in a setting or its file, even if the command has not read it.
+    fn any_secret(&mut self, setting: &Setting) -> Option<Secret> {
+        if let Some((_, secret)) = self.secrets.iter().find(|(from, _)| *from == setting.key) {
+            return Some(secret.clone());
+        }
+        let [text] = self.texts(setting.key)?.ok()? else { return None };
+        // Opening a pipe would wait for its writer.
+        let may_be_read = setting.is_secret() || Path::new(text).is_file();
+        may_be_read.then(|| self.read_secret(setting.key).ok())?
+    }
+
+    /// Warns of each file that all users can change, or read though it holds a secret: the settings file and those that
+    /// settings name.
+    pub(crate) fn warn_of_open_files(&mut self) {
+        let is_in_file = |setting: &Setting| matches!(self.source(setting.key), Source::File(..));
+        let holds_secret = SETTINGS.iter().any(|setting| setting.is_secret() && is_in_file(setting));
+        let settings_file = self.file.iter().map(|path| {
+            let source = Source::File(path.clone(), None);
+            (FILE_KEY, source, path.as_path(), holds_secret)
+        });
+        let is_file = |setting: &&Setting| matches!(setting.kind, Kind::SecretFile | Kind::PublicFile);
+        let named = SETTINGS.iter().filter(is_file).filter_map(|setting| {
+            let path = self.texts(setting.key)?.ok()?.first()?;
+            let holds_secret = matches!(setting.kind, Kind::SecretFile);
+            Some((setting.key, self.source(setting.key), Path::new(path), holds_secret))
+        });
+        let open = settings_file.chain(named).filter_map(|(key, source, path, holds_secret)| {
+            access_by_others(path, holds_secret).map(|what| Problem::new(key, source, what))
+        });
+        let open: Vec<Problem> = open.collect();
+        self.warnings.extend(open);
+    }
+}
+
+impl Value {
+    fn of_file(setting: &Setting, value: &DeValue<'_>, source: Source) -> Self {
+        let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+        let texts = match (setting.kind, value) {
+            (Kind::Flag, DeValue::Boolean(flag)) => Some(vec![flag.to_string()]),
+            (Kind::Number(..), DeValue::Integer(digits)) => {
+                (digits.radix() == 10).then(|| vec![digits.as_str().to_owned()])
+            }
+            (Kind::List, DeValue::Array(items)) => items.iter().map(|item| text(item.get_ref())).collect(),
+            (Kind::Flag | Kind::Number(..) | Kind::List, _) => None,
+            _ => text(value).map(|text| vec![text]),
+        };
+        Self { source, texts: texts.unwrap_or_default().into() }
+    }
+}
+
+impl Problem {
+    fn new(key: &str, source: Source, what: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), source, what: what.into() }
+    }
+}
+
+impl Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => write!(f, "default"),
+            Self::File(path, Some(line)) => write!(f, "{}:{line}", path.display()),
+            Self::File(path, None) => write!(f, "{}", path.display()),
+            Self::Variable(name) => write!(f, "{name}"),
+            Self::Missing => write!(f, "not set"),
         }
     }
 }
 
-pub(super) fn problem(key: &str, source: Source, what: impl Into<String>) -> Problem {
-    Problem { key: key.to_owned(), source, what: what.into() }
+impl Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, source, what } = self;
+        match settings::find(key).filter(|_| *source == Source::Missing) {
+            Some(setting) => write!(f, "{key} ({}, {source}): {what}", setting.variable()),
+            None => write!(f, "{key} ({source}): {what}"),
+        }
+    }
 }
 
 /// Calls `keep` with each value that is not a table, its full key and its offset in bytes.
@@ -308,36 +481,21 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
     }
 }
 
-/// Whether a part of an unknown name may be shown. A secret in a name's place may not; it has [`MIN_BYTES`] or more.
-fn may_be_shown(part: &str) -> bool {
+/// The problem that a key of the file, or that of a variable, is not a setting. The name is not shown if it may be a
+/// secret in a name's place, which has [`MIN_BYTES`] or more.
+fn unknown(key: &str, source: Source) -> Problem {
+    let fix = match settings::nearest(key) {
+        _ if key == "proxy.header" => "drop it: X-Forwarded-For is what is read".to_owned(),
+        Some(near) => format!("did you mean {}?", near.key),
+        None => "drop it".to_owned(),
+    };
+    let what = format!("is not a setting; {fix}");
     let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'"');
-    part.len() < MIN_BYTES && part.bytes().all(is_right)
-}
-
-fn inline_secret(text: &str) -> Result<Secret, String> {
-    let bytes = without_bom(text.as_bytes());
-    if bytes.len() > secret::MAX_BYTES { Err(TOO_LARGE.to_owned()) } else { Ok(Secret::new(bytes.to_vec())) }
-}
-
-/// Reads a text file of at most 1 MiB, without its byte order mark.
-fn read_capped(path: &Path) -> Result<Zeroizing<String>, String> {
-    let mut text = Zeroizing::new(String::new());
-    let read = File::open(path).and_then(|file| {
-        // Growing would leave copies in memory that are never wiped.
-        text.reserve(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or_default() + 1);
-        file.take(MAX_BYTES + 1).read_to_string(&mut text)
-    });
-    match read {
-        Ok(count) if count as u64 > MAX_BYTES => Err("is larger than 1 MiB; is the path right?".to_owned()),
-        Err(error) if error.kind() != ErrorKind::InvalidData => {
-            Err(format!("can't be read: {error}; is the path right?"))
-        }
-        Ok(_) if !text.contains('\0') => {
-            if text.starts_with('\u{feff}') {
-                text.remove(0);
-            }
-            Ok(text)
-        }
-        _ => Err("is not UTF-8 text; if it is UTF-16, as PowerShell writes files, save it as UTF-8".to_owned()),
+    let may_be_shown = |part: &str| part.len() < MIN_BYTES && part.bytes().all(is_right);
+    if key.split('.').all(may_be_shown) {
+        return Problem::new(key, source, what);
     }
+    let is_variable = matches!(source, Source::Variable(_));
+    let source = if is_variable { Source::Variable("a variable".to_owned()) } else { source };
+    Problem::new("a key", source, what)
 }

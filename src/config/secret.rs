@@ -1,8 +1,6 @@
 //! Secrets: which bytes are accepted as one, and how they are kept from sight.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -15,22 +13,23 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::de::IgnoredAny;
 
+use super::files::{read_file, too_large};
+
 /// Fewest bytes of an HS256 secret: as many as the hash has (RFC 7518 §3.2). A shorter one can be guessed offline from
 /// a single token, and then signs tokens for every player.
 pub(super) const MIN_BYTES: usize = 32;
 
 /// Most bytes of a secret; more is a wrong file or a document.
-pub(super) const MAX_BYTES: usize = 4096;
-
-/// What is wrong with more than [`MAX_BYTES`].
-pub(super) const TOO_LARGE: &str = "is larger than 4 KiB; is it a secret?";
+const MAX_BYTES: usize = 4096;
 
 /// What is wrong with a token in place of the secret that signs it.
 pub(crate) const TOKEN: &str = "is a token (JWT); give the secret that signs it";
 
-/// What is not a secret, and how it is recognised; the first match counts. A form describes more than a start, since a
-/// random secret may begin with any characters.
+/// What is not a secret, whether `allow_weak_secrets` may allow it, and how it is recognised; the first match counts. A
+/// form describes more than a start, since a random secret may begin with any characters.
 static WEAKNESSES: LazyLock<[(Weakness, Check); 12]> = LazyLock::new(|| {
+    let refused = |text, is_it| (Weakness { text, may_be_allowed: false }, is_it);
+    let weak = |text, is_it| (Weakness { text, may_be_allowed: true }, is_it);
     [
         refused("is empty; give the secret, or drop the setting", forms(&[r"\A\z"])),
         weak(
@@ -103,10 +102,10 @@ type Check = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 pub struct Secret(Arc<SecretSlice<u8>>);
 
 /// Why bytes are refused as a secret, or accepted with a warning.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Weakness {
     /// What is wrong, and the fix.
-    pub text: String,
+    pub text: &'static str,
     /// Whether `allow_weak_secrets` makes this a warning: some secrets are chosen by the other side.
     pub(crate) may_be_allowed: bool,
 }
@@ -133,16 +132,15 @@ impl Secret {
     /// # Errors
     /// Says that the file can't be read, or is larger than 4 KiB.
     pub fn from_file(path: &Path) -> Result<Self, String> {
-        // Growing would leave copies in memory that are never wiped.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_BYTES));
-        let read = File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
-        read.map_err(|error| format!("can't be read: {error}; is it mounted, and may this user read it?"))?;
-        if bytes.len() > MAX_BYTES {
-            return Err(TOO_LARGE.to_owned());
-        }
-        let text = without_bom(&bytes);
-        let line = text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n"));
-        Ok(Self::new(line.unwrap_or(text).to_vec()))
+        let bytes = read_file(path, MAX_BYTES)?;
+        let line = bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n"));
+        Ok(Self::new(line.unwrap_or(&bytes).to_vec()))
+    }
+
+    /// Takes the value of a setting, and drops a byte order mark.
+    pub(super) fn from_text(text: &str) -> Result<Self, String> {
+        let bytes = without_bom(text.as_bytes());
+        if bytes.len() > MAX_BYTES { Err(too_large(MAX_BYTES)) } else { Ok(Self::new(bytes.to_vec())) }
     }
 
     /// The bytes, to build a key from them.
@@ -153,24 +151,21 @@ impl Secret {
 
     /// The first weakness of these bytes, as they are or without quotes and white space around them.
     #[must_use]
-    pub fn weakness(&self) -> Option<Weakness> {
+    pub fn weakness(&self) -> Option<&'static Weakness> {
+        static TOO_SHORT: Weakness = Weakness {
+            text: "is shorter than 32 bytes; copy it whole, or reset it where it was made",
+            may_be_allowed: true,
+        };
         let (bytes, core) = (self.bytes(), core(self.bytes()));
-        let found = WEAKNESSES.iter().find(|(_, is_it)| is_it(bytes) || is_it(core));
-        found.map(|(weakness, _)| weakness.clone()).or_else(|| {
-            let text = format!("is {} bytes and needs {MIN_BYTES}; copy it whole, or reset it there", bytes.len());
-            (bytes.len() < MIN_BYTES).then_some(Weakness { text, may_be_allowed: true })
-        })
+        let found = WEAKNESSES.iter().find(|(_, is_it)| is_it(bytes) || is_it(core)).map(|(weakness, _)| weakness);
+        found.or((bytes.len() < MIN_BYTES).then_some(&TOO_SHORT))
     }
 
-    /// Whether there are white space or quotes around it, which is mostly an error of copying.
-    pub(crate) fn has_wrapping(&self) -> bool {
-        core(self.bytes()).len() != self.bytes().len()
-    }
-
-    /// Whether it is text with characters that no generator of secrets makes: spaces, or letters outside of ASCII.
-    pub(super) fn has_odd_characters(&self) -> bool {
-        let core = core(self.bytes());
-        str::from_utf8(core).is_ok() && !core.iter().all(u8::is_ascii_graphic)
+    /// Whether it has white space or quotes around it, or is text with spaces or letters outside of ASCII: no generator of
+    /// secrets makes these.
+    pub(crate) fn is_odd(&self) -> bool {
+        let (bytes, core) = (self.bytes(), core(self.bytes()));
+        core.len() != bytes.len() || str::from_utf8(core).is_ok() && !core.iter().all(u8::is_ascii_graphic)
     }
 
     /// Whether two are equal without the quotes and white space around them.
@@ -197,8 +192,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The bytes without the UTF-8 byte order mark that tools of Windows write first.
-pub(super) fn without_bom(bytes: &[u8]) -> &[u8] {
+fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
@@ -220,16 +214,6 @@ fn core(bytes: &[u8]) -> &[u8] {
         [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] | [b'`', inner @ .., b'`'] => inner.trim_ascii(),
         text => text,
     }
-}
-
-/// A row for what is never a secret.
-fn refused(text: &str, is_it: Check) -> (Weakness, Check) {
-    (Weakness { text: text.to_owned(), may_be_allowed: false }, is_it)
-}
-
-/// A row for what `allow_weak_secrets` allows.
-fn weak(text: &str, is_it: Check) -> (Weakness, Check) {
-    (Weakness { text: text.to_owned(), may_be_allowed: true }, is_it)
 }
 
 /// Whether one of the regular expressions matches, ignoring case.

@@ -1,14 +1,45 @@
-//! The table of all settings. `--help`, the documents and the example file are compared with it.
+//! The table of all settings, and the checks of their values. `--help`, the documents and the example file are compared
+//! with the table.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::kind::{
-    ADDRESS, COUNT, DESK_API_URL, EMAIL_DOMAIN, HOUR, KEY_AGE, KEY_ID, Kind, LOGIN_API_URL, MAX_LEEWAY,
-    MAX_REVOCATION_CACHE, MESSAGING_MAX_LIFETIME, SECOND, SUBDOMAIN, WAIT, is_app_id, is_cookie_name, is_user_name,
-};
-use super::products::CHAT_MAX_LIFETIME;
+use regex::bytes::Regex;
 
-use Kind::{Checked, Choice, Flag, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
+use super::origin::{is_label, is_safe_to_call};
+use super::products::CHAT_MAX_LIFETIME;
+use super::secret::is_damage;
+
+use Kind::{Checked, Choice, Flag, Form, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
+
+/// Which values of a setting are right.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Text that the regular expression matches as a whole, and what such a text is.
+    Form(&'static str, &'static str),
+    /// Text that the check accepts, and what such a text is.
+    Checked(fn(&str) -> bool, &'static str),
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A whole number, the least and the most.
+    Number(usize, usize),
+    /// A duration with its unit, the least and the most.
+    Time(Duration, Duration),
+    /// The same without a fraction of a second.
+    Seconds(Duration, Duration),
+    /// Texts, separated by commas in the environment.
+    List,
+    /// A secret. The setting with `_file` after its key names a file that holds it.
+    Secret,
+    /// The path of a file with a secret in it.
+    SecretFile,
+    /// The path of a file that everyone may read.
+    PublicFile,
+}
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +65,29 @@ pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 /// The environment variable in which platforms set the port of the public listener.
 pub(super) const PORT_VARIABLE: &str = "PORT";
 
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// More than a million of anything would be no limit.
+const COUNT: Kind = Number(1, 1_000_000);
+const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
+const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
+const ID: &str = "an id; copy it again";
+
+/// With clocks further apart, an expired login would be valid for too long.
+const MAX_LEEWAY: Duration = Duration::from_mins(5);
+
+/// A revoked login still works for that long.
+const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
+
 /// Every setting, in the order in which they are shown.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting("listen", ADDRESS, "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
-    setting("admin.listen", ADDRESS, "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
+    setting("listen", Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
+    setting("admin.listen", Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
 
-    setting("login.cookie", Checked(is_cookie_name, "is not a cookie name; use letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
+    setting("login.cookie", Form(r"[\w!#$%&'*+.^`|~-]+", "a cookie name: letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
     setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
     setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256"),
     setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more"),
@@ -53,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("login.max_lifetime", Seconds(SECOND, Duration::from_hours(24 * 365)), "", "longest exp - iat of a login token; not checked unless set"),
     setting("login.check_revocation", Flag, "false", "true asks the Login API whether a login token was revoked"),
     setting("login.revocation_cache", Time(Duration::ZERO, MAX_REVOCATION_CACHE), "30s", "how long its answer is cached: 0s to 10m"),
-    setting("login.api_url", LOGIN_API_URL, "https://login.xsolla.com", "the Login API; https, or http on loopback"),
+    setting("login.api_url", Checked(is_safe_to_call, "https, host and port, without a path: https://login.xsolla.com (http only on loopback)"), "https://login.xsolla.com", "the Login API; https, or http on loopback"),
     setting("login.ca_file", PublicFile, "", "CA bundle (PEM) to verify the Login API with, instead of the public authorities"),
     setting("login.keys_max_age", KEY_AGE, "10m", "RS256: age at which the published keys are fetched again"),
     setting("login.keys_max_stale", KEY_AGE, "1h", "RS256: age up to which they are used while the Login API is down"),
@@ -65,12 +112,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("chat.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
     setting("chat.lifetime", Seconds(SECOND, CHAT_MAX_LIFETIME), "5m", "how long a Chat token lives, at most 7m"),
     setting("chat.name_from", List, "email", "login claims to take the name from, first non-empty one; the email when there is none"),
-    setting("chat.fallback_email_domain", EMAIL_DOMAIN, "", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
+    setting("chat.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
 
     setting("messaging.secret", Secret, "", "secret of a Messaging key, of Admin Center > End user authentication"),
     setting("messaging.secret_file", SecretFile, "", "a file with the secret, instead of it"),
-    setting("messaging.key_id", KEY_ID, "", "needed with the secret: the id of that key, which is sent in the header as kid"),
-    setting("messaging.lifetime", Seconds(SECOND, MESSAGING_MAX_LIFETIME), "15m", "how long a Messaging token lives, at most 24h"),
+    setting("messaging.key_id", Form("[!-~]{1,255}", "the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567"), "", "needed with the secret: the id of that key, which is sent in the header as kid"),
+    setting("messaging.lifetime", Seconds(SECOND, DAY), "15m", "how long a Messaging token lives, at most 24h"),
     setting("messaging.name_from", List, "name,username,email", "login claims to take the name from; no name when there is none"),
     setting("messaging.email", Choice(&["unverified", "verified", "omit"]), "unverified", "verified adds email_verified, which the shop must be sure of; omit sends no email, also not as a name"),
     setting("messaging.verified_types", List, "", "with email = verified: adds email_verified only for logins of these types (claim type), such as email, a code sent to the address; for all unless set"),
@@ -78,24 +125,24 @@ pub const SETTINGS: &[Setting] = &[
     setting("help_center.secret", Secret, "", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
     setting("help_center.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("help_center.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
-    setting("help_center.fallback_email_domain", EMAIL_DOMAIN, "", "as chat.fallback_email_domain"),
+    setting("help_center.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
 
     setting("support_sdk.secret", Secret, "", "shared secret of the Mobile SDK app's settings"),
     setting("support_sdk.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("support_sdk.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
-    setting("support_sdk.fallback_email_domain", EMAIL_DOMAIN, "", "as chat.fallback_email_domain"),
+    setting("support_sdk.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
 
-    setting("conversations.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
-    setting("conversations.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
-    setting("conversations.app_id", Checked(is_app_id, "is not an id; copy it again"), "", "needed for conflict: id of the app of Messaging"),
-    setting("conversations.key_id", Checked(is_user_name, "is not an id; copy it again"), "", "needed for conflict: id of an API key of that app; it begins with app_"),
+    setting("conversations.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a subdomain in lower case: only acme, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
+    setting("conversations.base_url", Checked(is_base_url, "https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
+    setting("conversations.app_id", Form(r"\w+", ID), "", "needed for conflict: id of the app of Messaging"),
+    setting("conversations.key_id", Form("[!-9;-~]+", ID), "", "needed for conflict: id of an API key of that app; it begins with app_"),
     setting("conversations.key_secret", Secret, "", "needed for conflict: the API key's secret"),
     setting("conversations.key_secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("conversations.brand_id", Text, "", "brand whose users are meant, if users are separated by brand"),
     setting("conversations.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
 
-    setting("chat_api.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
-    setting("chat_api.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://www.zopim.com"),
+    setting("chat_api.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a subdomain in lower case: only acme, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
+    setting("chat_api.base_url", Checked(is_base_url, "https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://www.zopim.com"),
     setting("chat_api.token", Secret, "", "needed for visitor: an OAuth access token of Chat with the scope read"),
     setting("chat_api.token_file", SecretFile, "", "a file with the token, instead of it"),
     setting("chat_api.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
@@ -150,6 +197,53 @@ impl Setting {
     pub(super) fn is_of_service(&self) -> bool {
         !self.key.starts_with("conversations.") && !self.key.starts_with("chat_api.")
     }
+
+    /// Says what is wrong with the texts of a value: one, or those of a list.
+    pub(super) fn check(&self, texts: &[String]) -> Result<(), String> {
+        let is_bracket = |text: &String| matches!(self.kind, List) && text.starts_with('[');
+        if !self.is_secret() && texts.iter().any(|text| is_wrapped(text) || is_bracket(text)) {
+            let what = "has quotes, brackets, white space or an invisible character around it, or an invisible one \
+                        inside; remove them (Docker keeps the quotes of an env file)";
+            return Err(what.to_owned());
+        }
+        self.kind.check(texts)
+    }
+}
+
+impl Kind {
+    /// Says what a value needs, if one of its texts is wrong, or there is none.
+    fn check(self, texts: &[String]) -> Result<(), String> {
+        let all = |is_right: &dyn Fn(&str) -> bool| !texts.is_empty() && texts.iter().all(|text| is_right(text));
+        let is_set = all(&|text| !text.is_empty());
+        let (is_right, needs) = match self {
+            // Secrets have checks of their own.
+            Secret => (all(&|_| true), "text, in quotes in a file".to_owned()),
+            Text | SecretFile | PublicFile => (is_set, "text, in quotes in a file; or drop the setting".to_owned()),
+            List => (is_set, "texts, none empty: [\"a\", \"b\"] in a file, a,b in the environment".to_owned()),
+            Flag => (all(&|text| matches!(text, "true" | "false")), "true or false, without quotes".to_owned()),
+            Choice(words) => {
+                (all(&|text| words.contains(&text)), format!("one of {}, in quotes in a file", words.join(", ")))
+            }
+            Form(form, needs) => {
+                let whole = Regex::new(&format!(r"(?-u)\A(?:{form})\z"));
+                (whole.is_ok_and(|form| all(&|text| form.is_match(text.as_bytes()))), needs.to_owned())
+            }
+            Checked(is_right, needs) => (all(&is_right), needs.to_owned()),
+            Number(least, most) => {
+                let is_right = all(&|text| text.parse().is_ok_and(|number| (least..=most).contains(&number)));
+                (is_right, format!("a whole number from {least} to {most}, without quotes"))
+            }
+            Time(least, most) | Seconds(least, most) => {
+                let is_whole = matches!(self, Seconds(..));
+                let is_time = |time: Duration| (least..=most).contains(&time) && !(is_whole && time.subsec_nanos() > 0);
+                let is_right = all(&|text| humantime::parse_duration(text).is_ok_and(is_time));
+                let [least, most] = [least, most].map(humantime::format_duration);
+                let unit = if is_whole { "in whole seconds" } else { "with its unit" };
+                (is_right, format!("a time from {least} to {most}, {unit}, in quotes in a file: 90s, 5m"))
+            }
+        };
+        if is_right { Ok(()) } else { Err(format!("needs {needs}")) }
+    }
 }
 
 /// The key of the setting that names the file of a secret.
@@ -167,4 +261,38 @@ pub(super) fn nearest(key: &str) -> Option<&'static Setting> {
     let likeness = |setting: &Setting| strsim::jaro_winkler(key, setting.key);
     let near = SETTINGS.iter().map(|setting| (likeness(setting), setting)).filter(|(likeness, _)| *likeness > 0.8);
     near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, setting)| setting)
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok()
+}
+
+/// Whether a text can be the domain of fallback emails: in lower case, to be compared byte for byte, and not too long. An
+/// email has at most 254 bytes (RFC 5321 §4.5.3.1.3), of which the player's id, a UUID, and the at sign take 37.
+fn is_fallback_domain(text: &str) -> bool {
+    is_email_domain(text) && text.len() <= 254 - 37 && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+/// Whether a text is the base URL of an API: scheme, host, port and path.
+fn is_base_url(text: &str) -> bool {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let end_of_host = text.match_indices('/').nth(2).map_or(text.len(), |(index, _)| index);
+    let (host, path) = text.split_at(end_of_host);
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'~' | b'.');
+    is_safe_to_call(host) && !path.contains("//") && !path.contains("/.") && path.bytes().all(is_right)
+}
+
+/// Whether a text can be the domain of an email: `Domain` (RFC 5321 §4.1.2) with two labels or more. The last has a
+/// letter, or it would be an IPv4 address (RFC 1123 §2.1). Internationalized names are only accepted in their ASCII
+/// form (RFC 5890 §2.3.2.1), which can be compared as it is.
+pub(crate) fn is_email_domain(text: &str) -> bool {
+    let has_letter = |label: &str| label.bytes().any(|byte| byte.is_ascii_alphabetic());
+    text.split('.').all(|label| is_label(label.as_bytes(), |byte| byte.is_ascii_uppercase()))
+        && text.rsplit_once('.').is_some_and(|(_, last)| has_letter(last))
+}
+
+/// Whether there are quotes or white space at an end of a text, or a character that copying added anywhere.
+fn is_wrapped(text: &str) -> bool {
+    let is_around = |character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`');
+    text.starts_with(is_around) || text.ends_with(is_around) || text.contains(is_damage)
 }

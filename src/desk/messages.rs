@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
-use crate::config::problem::Problem;
+use crate::config::Problem;
 use crate::http_client::CallError;
 use crate::terminal::{UsageError, printable};
 

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use crate::config::problem::{ConfigError, Problem};
 use crate::config::reader::{FILE_KEY, Reader};
 use crate::config::secret::{Secret, TOKEN, Weakness};
-use crate::config::{Variables, load_section};
+use crate::config::{ConfigError, Problem, Variables, load_section};
 use crate::http_client::ca_bundle;
 
 /// `[conversations]`: the app of Zendesk Messaging, in the Sunshine Conversations API.
@@ -111,14 +110,14 @@ fn id(reader: &mut Reader, key: &str) -> String {
 
 /// Reads a key that the API itself gave out; only errors of copying are looked for.
 fn api_key(reader: &mut Reader, key: &'static str) -> Secret {
-    let secret = reader.required_secret(key, "", "");
+    let secret = reader.required_secret(key, "");
     // `key`, or that of the file.
     let Some(&(key, _)) = reader.secrets.last() else { return secret };
     // An access token may be a JWT.
-    let is_wrong = |weakness: &Weakness| !weakness.may_be_allowed && weakness.text != TOKEN;
+    let is_wrong = |weakness: &&Weakness| !weakness.may_be_allowed && weakness.text != TOKEN;
     if let Some(weakness) = secret.weakness().filter(is_wrong) {
         reader.reject(key, weakness.text);
-    } else if secret.has_wrapping() || !secret.bytes().iter().all(u8::is_ascii_graphic) {
+    } else if secret.is_odd() || !secret.bytes().iter().all(u8::is_ascii_graphic) {
         reader.reject(key, "has white space, quotes or characters that no key has; copy it again");
     }
     secret

@@ -107,7 +107,7 @@ fn wrong_networks_are_refused() {
         ("localhost", "is not a network"),
         ("127.0.0.1:80", "is not a network"),
         ("10.0.0.0/8,x", "entry 2 is not a network"),
-        ("", "needs a list"),
+        ("", "needs texts"),
     ] {
         let problem = problems(&[("proxy.trusted", value)]);
         let is_complete = problem.starts_with("proxy.trusted (") && problem.contains(fix);

@@ -64,7 +64,7 @@ fn check_shows_the_endpoints_and_only_the_lengths_of_secrets() {
     let path = file.path().display();
     let has = |row: &[&str]| rows.iter().any(|words| words == row);
     assert!(has(&["listen", "0.0.0.0:8001", &format!("({path}:1)")]), "{report}");
-    assert!(has(&["login.secret", "64", "bytes", &format!("({path}:3)")]), "{report}");
+    assert!(has(&["login.secret", "set", "(64", "bytes)", &format!("({path}:3)")]), "{report}");
     let secret_path = secret_file.path().display().to_string();
     assert!(has(&["chat.secret_file", &secret_path, "(64", "bytes)", &format!("({path}:7)")]), "{report}");
     assert!(has(&["chat.lifetime", "6m", "(ZENDESK_TOKEN_CHAT__LIFETIME)"]), "{report}");

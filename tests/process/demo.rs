@@ -270,7 +270,7 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
         assert_refused(&["--listen", "127.0.0.1:0", "--login-secret-file", secret_file], "login.secret_file");
     }
     let wrong_origin = ["--listen", "127.0.0.1:0", "--origin", "shop.example.com"];
-    assert_refused(&wrong_origin, "--origin: does not start with https://");
+    assert_refused(&wrong_origin, "--origin: is not written as browsers send it");
 }
 
 #[test]

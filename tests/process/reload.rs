@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zendesk_token::config::watched::WatchedFiles;
+use zendesk_token::config::files::WatchedFiles;
 
 use crate::client::{Answer, Request};
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, Server, command, usual};
@@ -179,7 +179,7 @@ fn an_unusable_secret_file_keeps_the_old_secret_and_is_logged() {
     let log = server.stop().log;
     let errors: Vec<_> = log.iter().filter(|line| line.contains("settings not reloaded; the old ones stay")).collect();
     assert_eq!(errors.len(), bad.len(), "{log:?}");
-    let causes = ["is empty", "is 5 bytes and needs 32", "is the same secret as", "is a key or key set"];
+    let causes = ["is empty", "is shorter than 32 bytes", "is the same secret as", "is a key or key set"];
     for (line, cause) in errors.iter().zip(causes) {
         assert!(line.contains(cause) && line.contains(r#""level":"ERROR""#) && line.contains("secret_file"), "{line}");
     }

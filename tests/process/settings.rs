@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use zendesk_token::config::Config;
-use zendesk_token::config::problem::ConfigError;
 use zendesk_token::config::products::Product;
 use zendesk_token::config::settings::{FILE_VARIABLE, SETTINGS};
+use zendesk_token::config::{Config, ConfigError};
 use zendesk_token::telemetry::Format;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, OTHER_PRODUCTS, output, recommended, usual, variable};
@@ -112,13 +111,13 @@ fn all_problems_are_reported_at_once_each_with_key_source_and_fix() {
     let text = errors(Some(&file), &[("limits.connections", "many"), ("log.level", "loud")]);
     let path = file.path().display();
     for line in [
-        format!("listen ({path}:1): is a number and needs text in quotes"),
-        format!("login.secret ({path}:3): is 5 bytes and needs 32"),
+        format!("listen ({path}:1): needs an address and a port"),
+        format!("login.secret ({path}:3): is shorter than 32 bytes"),
         format!("login.leewai ({path}:4): is not a setting; did you mean login.leeway?"),
         format!("chat.lifetime ({path}:6): needs a time from 1s to 7m"),
         "chat.secret (ZENDESK_TOKEN_CHAT__SECRET, not set): is needed".to_owned(),
         "limits.connections (ZENDESK_TOKEN_LIMITS__CONNECTIONS): needs a whole number".to_owned(),
-        "log.level (ZENDESK_TOKEN_LOG__LEVEL): needs to be one of".to_owned(),
+        "log.level (ZENDESK_TOKEN_LOG__LEVEL): needs one of".to_owned(),
     ] {
         assert!(text.lines().any(|text| text.starts_with(&line)), "{line}\n{text}");
     }
@@ -213,10 +212,10 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused() {
         ("[limits]\nconnections = \"4096\"", "needs a whole number"),
         ("[limits]\nconnections = 4096.0", "needs a whole number"),
         ("[limits]\nconnections = 0x10", "needs a whole number"),
-        ("[limits]\ndrain = 8", "is a number and needs text in quotes, as in \"8s\""),
-        ("[log]\nlevel = true", "is true or false and needs text"),
-        ("[log]\nlevel = 1979-05-27", "is a date and needs text"),
-        ("[log]\nlevel = [\"info\"]", "is a list and needs text"),
+        ("[limits]\ndrain = 8", "needs a time from 0s to 1h, with its unit, in quotes"),
+        ("[log]\nlevel = true", "needs one of error, warn, info, debug, trace, in quotes"),
+        ("[log]\nlevel = 1979-05-27", "needs one of error"),
+        ("[log]\nlevel = [\"info\"]", "needs one of error"),
         ("[log]\nLevel2 = 'warn'", "): is not a setting; did you mean log.level?"),
         ("[log.level]\nx = 1", "is not a setting"),
         ("\"log.level\" = 'warn'", "is not a setting"),
@@ -227,7 +226,7 @@ fn a_value_of_the_wrong_type_in_the_file_is_refused() {
     for (line, text) in [
         ("\"log.level\" = 'warn'", "is not a setting; did you mean log.level?"),
         ("allow_weak_secrets = \"true\"", "needs true or false"),
-        ("chat.name_from = 'email'", "needs a list of texts"),
+        ("chat.name_from = 'email'", "needs texts"),
     ] {
         let message = errors(Some(&SettingsFile::new(line)), &usual(&[]));
         assert!(message.contains(text), "{line}\n{message}");

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use zendesk_token::config::problem::ConfigError;
+use zendesk_token::config::ConfigError;
 use zendesk_token::desk::settings::{ChatApi, Conversations};
 
 use crate::harness::{CHAT_SECRET, output, usual, variable};
@@ -60,16 +60,16 @@ fn an_api_is_configured_by_subdomain_or_base_url() {
 fn each_problem_is_reported_with_key_source_and_fix() {
     let url = "needs https, host and path, without query";
     for (key, wrong, fix) in [
-        ("conversations.subdomain", vec!["acme.zendesk.com", "https://acme.zendesk.com", "-acme"], "give only acme"),
-        ("conversations.subdomain", vec![""], "is empty"),
+        ("conversations.subdomain", vec!["acme.zendesk.com", "https://acme.zendesk.com", "-acme"], "only acme"),
+        ("conversations.subdomain", vec![""], "only acme"),
         ("conversations.base_url", vec!["http://acme.zendesk.com/sc", "http://evil.localhost/sc"], url),
         ("conversations.base_url", vec!["https://user:password@acme.zendesk.com/sc", "https://*.zendesk.com"], url),
         ("conversations.base_url", vec!["https://acme.zendesk.com/sc?x=1", "https://acme.zendesk.com/sc#x"], url),
         ("conversations.base_url", vec!["https://acme.zendesk.com/../sc", "https://acme.zendesk.com//sc"], url),
         ("conversations.base_url", vec!["https://acme.zendesk.com/%2e%2e/sc", "acme.zendesk.com"], url),
         ("conversations.base_url", vec!["ftp://acme.zendesk.com"], url),
-        ("conversations.app_id", vec!["a/b"], "is not an id"),
-        ("conversations.key_id", vec!["a:b"], "is not an id"),
+        ("conversations.app_id", vec!["a/b"], "needs an id"),
+        ("conversations.key_id", vec!["a:b"], "needs an id"),
         (
             "conversations.key_secret",
             vec!["a b", "a\n", "\"k3yS3cr3t\""],
@@ -126,8 +126,7 @@ fn readable_secret_files_cause_a_warning_on_standard_error() {
         (&["visitor", "show", "1"], &visitor[..], "chat_api.token_file"),
     ] {
         let error = String::from_utf8(output(arguments, settings).stderr).unwrap();
-        let warning =
-            format!("Warning: {file_key} ({}): names a file that can be read by every user", variable(file_key));
+        let warning = format!("Warning: {file_key} ({}): the file can be read by every user", variable(file_key));
         assert!(error.starts_with(&warning) && error.matches("Warning: ").count() == 1, "{error}");
     }
 }

@@ -110,7 +110,7 @@ fn one_secret_in_two_products_is_refused() {
 fn products_have_their_default_settings() {
     let config = load(None, &recommended(&OTHER_PRODUCTS)).unwrap();
     let [_, messaging, help_center, support_sdk] = config.products.as_slice() else { panic!("{config:?}") };
-    assert_eq!((messaging.lifetime, messaging.key.id.as_deref()), (Some(Duration::from_mins(15)), Some(KEY_ID)));
+    assert_eq!((messaging.lifetime, messaging.key_id.as_deref()), (Some(Duration::from_mins(15)), Some(KEY_ID)));
     assert_eq!(messaging.email.as_deref(), Some("unverified"));
     for section in [messaging, help_center, support_sdk] {
         assert_eq!(section.name_from, ["name", "username", "email"]);
@@ -127,11 +127,11 @@ fn confirming_emails_causes_a_warning_unless_the_type_of_login_proves_them() {
         recommended(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")], types].concat())
     };
     let every = warnings(None, &verified(&[]));
-    assert!(every.contains("confirms every email") && every.lines().count() == 1, "{every}");
+    assert!(every.contains("confirms the email of every login") && every.lines().count() == 1, "{every}");
     assert!(every.contains(r#"messaging.verified_types = ["email"]"#), "{every}");
     let some = warnings(None, &verified(&[("messaging.verified_types", "social,email,emial")]));
     assert!(some.starts_with("messaging.verified_types (") && some.lines().count() == 1, "{some}");
-    assert!(some.contains("confirms the email of logins of type social, emial, which does not prove"), "{some}");
+    assert!(some.contains("confirms the email of logins of type social, emial, which does not prove it"), "{some}");
     let proven = load(None, &verified(&[("messaging.verified_types", "email")])).unwrap();
     assert!(proven.warnings.is_empty(), "{:?}", proven.warnings);
     assert_eq!(proven.products[1].email.as_deref(), Some("verified"));

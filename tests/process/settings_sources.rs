@@ -38,7 +38,7 @@ fn only_unknown_variables_that_look_like_settings_cause_a_warning() {
         String::from_utf8(output.stdout).unwrap()
     };
     let text = check("ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON");
-    let warning = "Warning: environment (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean ZENDESK_TOKEN_LOGIN__CHECK_REVOCATION?";
+    let warning = "Warning: login.check_revocaton (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean login.check_revocation?";
     assert!(text.contains(warning) && text.ends_with("1 warning(s).\n"), "{text}");
     assert!(check("ZENDESK_TOKEN_XYZ__QQQ").contains("(ZENDESK_TOKEN_XYZ__QQQ): is not a setting; drop it"));
     let kubernetes = ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST"];
@@ -48,7 +48,7 @@ fn only_unknown_variables_that_look_like_settings_cause_a_warning() {
         assert!(check(other).ends_with(" 0 warning(s).\n"), "{other}");
     }
     let odd = check("ZENDESK_TOKEN_A__\u{1b}[31mA");
-    assert!(odd.contains("environment (a variable): is not a setting"), "{odd}");
+    assert!(odd.contains("a key (a variable): is not a setting"), "{odd}");
 }
 
 /// Loads settings with one more environment variable.
@@ -115,7 +115,7 @@ fn a_file_that_is_not_a_settings_file_is_refused_with_path_and_line() {
             b"[\0l\0o\0g\0]\0".to_vec(),
             "): is not UTF-8 text; if it is UTF-16, as PowerShell writes files, save it as UTF-8",
         ),
-        (vec![b' '; (1 << 20) + 1], "): is larger than 1 MiB"),
+        (vec![b' '; (1 << 20) + 1], "): is larger than 1024 KiB"),
     ] {
         let error = errors(Some(&SettingsFile::new(bytes)), &usual(&[]));
         assert!(error.lines().next().unwrap().contains(text), "{text}\n{error}");
@@ -159,12 +159,12 @@ fn quotes_and_invisible_characters_around_a_text_are_refused() {
     ]) {
         let text = product_problems(&[(key, value)]);
         let expected =
-            format!("{key} ({}): has quotes, white space or an invisible character around it", variable(key));
+            format!("{key} ({}): has quotes, brackets, white space or an invisible character around it", variable(key));
         assert!(text.starts_with(&expected) && text.lines().count() == 1, "{key}={value}: {text}");
     }
     let file = SettingsFile::new("[chat]\nname_from = ['name', \"'email'\"]\n[login]\nissuer = \"'x'\"\n");
     let text = errors(Some(&file), &usual(&[]));
-    assert_eq!(text.matches("has quotes, white space").count(), 2, "{text}");
+    assert_eq!(text.matches("has quotes, brackets").count(), 2, "{text}");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_list_of_toml_in_the_environment_is_refused() {
     ] {
         let text = problems(&[(key, value)]);
         let expected =
-            format!("{key} ({}): is a list in brackets; write it without brackets and quotes", variable(key));
+            format!("{key} ({}): has quotes, brackets, white space or an invisible character around it", variable(key));
         assert!(text.starts_with(&expected) && text.lines().count() == 1, "{key}={value}: {text}");
     }
 }
@@ -202,8 +202,8 @@ fn a_secret_file_that_others_can_read_or_change_causes_a_warning() {
         let text = warnings(None, &settings);
         let expected = match mode & 0o006 {
             0 => String::new(),
-            4 => format!("{key} ({}): names a file that can be read by every user of this machine", variable(key)),
-            _ => format!("{key} ({}): names a file that can be changed by every user of this machine", variable(key)),
+            4 => format!("{key} ({}): the file can be read by every user of this machine", variable(key)),
+            _ => format!("{key} ({}): the file can be changed by every user of this machine", variable(key)),
         };
         assert!(text.starts_with(&expected) && text.lines().count() <= 1, "{mode:o}: {text}");
         assert_eq!(text.is_empty(), expected.is_empty(), "{mode:o}: {text}");
@@ -226,7 +226,8 @@ fn a_settings_file_causes_a_warning_if_others_can_change_it_or_read_secrets_in_i
         let file = SettingsFile::new(text);
         fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
         let text = warnings(Some(&file), &recommended(&[]));
-        let expected = does.map(|does| format!("config file ({}): can be {does} by every user", file.path().display()));
+        let expected =
+            does.map(|does| format!("config file ({}): the file can be {does} by every user", file.path().display()));
         assert!(text.starts_with(&expected.clone().unwrap_or_default()), "{mode:o}: {text}");
         assert_eq!(text.lines().count(), usize::from(expected.is_some()), "{mode:o}: {text}");
     }

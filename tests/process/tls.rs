@@ -243,7 +243,7 @@ fn an_unusable_certificate_or_key_is_refused_at_start_with_its_setting() {
         (&pem, &pem, "tls.key: contains no unencrypted PEM private key"),
         (&key, &key, "tls.certificate: contains no PEM certificate"),
         (&"/nowhere".to_owned(), &key, "tls.certificate (ZENDESK_TOKEN_TLS__CERTIFICATE): names a file that"),
-        (&pem, &String::new(), "tls.key (ZENDESK_TOKEN_TLS__KEY): is empty"),
+        (&pem, &String::new(), "tls.key (ZENDESK_TOKEN_TLS__KEY): needs text"),
     ] {
         for command in ["check", "serve"] {
             let result = run(&[command], &usual(&[("tls.certificate", certificate), ("tls.key", key)]));
@@ -252,7 +252,7 @@ fn an_unusable_certificate_or_key_is_refused_at_start_with_its_setting() {
         }
     }
     let half = run(&["check"], &usual(&[("tls.certificate", &pem)])).err;
-    let problem = "tls.key (ZENDESK_TOKEN_TLS__KEY, not set): is needed, since tls.certificate (";
+    let problem = "tls.certificate (ZENDESK_TOKEN_TLS__CERTIFICATE): has no effect without tls.key";
     assert!(half.starts_with(problem), "{half}");
     let good = run(&["check"], &usual(&[("tls.certificate", &pem), ("tls.key", &key)])).out;
     assert!(good.contains("https://127.0.0.1:"), "{good}");
