@@ -486,6 +486,7 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
 fn unknown(key: &str, source: Source) -> Problem {
     let fix = match settings::nearest(key) {
         _ if key == "proxy.header" => "drop it: X-Forwarded-For is what is read".to_owned(),
+        Some(near) if matches!(source, Source::Variable(_)) => format!("did you mean {}?", near.variable()),
         Some(near) => format!("did you mean {}?", near.key),
         None => "drop it".to_owned(),
     };

@@ -38,7 +38,7 @@ fn only_unknown_variables_that_look_like_settings_cause_a_warning() {
         String::from_utf8(output.stdout).unwrap()
     };
     let text = check("ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON");
-    let warning = "Warning: login.check_revocaton (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean login.check_revocation?";
+    let warning = "Warning: login.check_revocaton (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean ZENDESK_TOKEN_LOGIN__CHECK_REVOCATION?";
     assert!(text.contains(warning) && text.ends_with("1 warning(s).\n"), "{text}");
     assert!(check("ZENDESK_TOKEN_XYZ__QQQ").contains("(ZENDESK_TOKEN_XYZ__QQQ): is not a setting; drop it"));
     let kubernetes = ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST"];
