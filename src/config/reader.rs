@@ -341,12 +341,13 @@ impl Reader {
         let allow_weak = self.value("allow_weak_secrets");
         let secrets = mem::take(&mut self.secrets);
         for (index, (key, secret)) in secrets.iter().enumerate() {
+            let length = secret.bytes().len();
             match secret.weakness() {
                 Some(Weakness { text, may_be_allowed: true }) if allow_weak => {
-                    self.warn(key, format!("WEAK SECRET: {text}"));
+                    self.warn(key, format!("WEAK SECRET: it has {length} bytes and {text}"));
                 }
                 Some(Weakness { text, may_be_allowed: true }) => {
-                    self.reject(key, format!("{text}, or set allow_weak_secrets = true if the other side chose it"));
+                    self.reject(key, format!("has {length} bytes and {text}, or set allow_weak_secrets = true if the other side chose it"));
                 }
                 Some(Weakness { text, .. }) => self.reject(key, *text),
                 None => {}

@@ -112,7 +112,7 @@ fn all_problems_are_reported_at_once_each_with_key_source_and_fix() {
     let path = file.path().display();
     for line in [
         format!("listen ({path}:1): needs an address and a port"),
-        format!("login.secret ({path}:3): is shorter than 32 bytes"),
+        format!("login.secret ({path}:3): has 5 bytes and is shorter than 32 bytes"),
         format!("login.leewai ({path}:4): is not a setting; did you mean login.leeway?"),
         format!("chat.lifetime ({path}:6): needs a time from 1s to 7m"),
         "chat.secret (ZENDESK_TOKEN_CHAT__SECRET, not set): is needed".to_owned(),
