@@ -347,7 +347,8 @@ impl Reader {
                     self.warn(key, format!("WEAK SECRET: it has {length} bytes and {text}"));
                 }
                 Some(Weakness { text, may_be_allowed: true }) => {
-                    self.reject(key, format!("has {length} bytes and {text}, or set allow_weak_secrets = true if the other side chose it"));
+                    let otherwise = "or set allow_weak_secrets = true if the other side chose it";
+                    self.reject(key, format!("has {length} bytes and {text}, {otherwise}"));
                 }
                 Some(Weakness { text, .. }) => self.reject(key, *text),
                 None => {}
