@@ -113,11 +113,10 @@ async fn limit_in_flight(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let is_probe = request.extensions().get().is_some_and(|route: &MatchedPath| route.as_str() == health::PATH);
-    let permit = state.shared.in_flight.try_acquire(state.requests_in_flight);
-    if permit.is_none() && !is_probe {
-        return Err(Reason::TooManyInFlight.into());
+    if request.extensions().get().is_some_and(|route: &MatchedPath| route.as_str() == health::PATH) {
+        return Ok(next.run(request).await);
     }
+    let _permit = state.shared.in_flight.try_acquire(state.requests_in_flight).ok_or(Reason::TooManyInFlight)?;
     Ok(next.run(request).await)
 }
 
