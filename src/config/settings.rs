@@ -74,6 +74,15 @@ const COUNT: Kind = Number(1, 1_000_000);
 const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
 const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
 const ID: &str = "an id; copy it again";
+const ADDRESS: Kind = Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001");
+const EMAIL_DOMAIN: Kind =
+    Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com");
+const SUBDOMAIN: Kind = Form(
+    "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    "a subdomain in lower case: only acme, if you sign in at https://acme.zendesk.com",
+);
+const DESK_API_URL: Kind =
+    Checked(is_base_url, "https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)");
 
 /// With clocks further apart, an expired login would be valid for too long.
 const MAX_LEEWAY: Duration = Duration::from_mins(5);
@@ -84,8 +93,8 @@ const MAX_REVOCATION_CACHE: Duration = Duration::from_mins(10);
 /// Every setting, in the order in which they are shown.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting("listen", Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
-    setting("admin.listen", Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001"), "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
+    setting("listen", ADDRESS, "127.0.0.1:8001", "address and port of the public listener; 0.0.0.0 and the port in PORT if only PORT is set, as in the image").at_start(),
+    setting("admin.listen", ADDRESS, "127.0.0.1:9001", "address and port of the admin listener: /live, /ready and /metrics").at_start(),
 
     setting("login.cookie", Form(r"[\w!#$%&'*+.^`|~-]+", "a cookie name: letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
     setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
@@ -112,7 +121,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("chat.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
     setting("chat.lifetime", Seconds(SECOND, CHAT_MAX_LIFETIME), "5m", "how long a Chat token lives, at most 7m"),
     setting("chat.name_from", List, "email", "login claims to take the name from, first non-empty one; the email when there is none"),
-    setting("chat.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
+    setting("chat.fallback_email_domain", EMAIL_DOMAIN, "", "gives a player without an email SUB@DOMAIN instead of refusal 00-03"),
 
     setting("messaging.secret", Secret, "", "secret of a Messaging key, of Admin Center > End user authentication"),
     setting("messaging.secret_file", SecretFile, "", "a file with the secret, instead of it"),
@@ -125,15 +134,15 @@ pub const SETTINGS: &[Setting] = &[
     setting("help_center.secret", Secret, "", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
     setting("help_center.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("help_center.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
-    setting("help_center.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
+    setting("help_center.fallback_email_domain", EMAIL_DOMAIN, "", "as chat.fallback_email_domain"),
 
     setting("support_sdk.secret", Secret, "", "shared secret of the Mobile SDK app's settings"),
     setting("support_sdk.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("support_sdk.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
-    setting("support_sdk.fallback_email_domain", Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com"), "", "as chat.fallback_email_domain"),
+    setting("support_sdk.fallback_email_domain", EMAIL_DOMAIN, "", "as chat.fallback_email_domain"),
 
-    setting("conversations.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a subdomain in lower case: only acme, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
-    setting("conversations.base_url", Checked(is_base_url, "https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
+    setting("conversations.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
+    setting("conversations.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
     setting("conversations.app_id", Form(r"\w+", ID), "", "needed for conflict: id of the app of Messaging"),
     setting("conversations.key_id", Form("[!-9;-~]+", ID), "", "needed for conflict: id of an API key of that app; it begins with app_"),
     setting("conversations.key_secret", Secret, "", "needed for conflict: the API key's secret"),
@@ -141,8 +150,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("conversations.brand_id", Text, "", "brand whose users are meant, if users are separated by brand"),
     setting("conversations.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
 
-    setting("chat_api.subdomain", Form("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a subdomain in lower case: only acme, if you sign in at https://acme.zendesk.com"), "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
-    setting("chat_api.base_url", Checked(is_base_url, "https, host and path, without query: https://acme.zendesk.com/sc (http only on loopback)"), "", "the API itself, instead of the subdomain: https://www.zopim.com"),
+    setting("chat_api.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for visitor"),
+    setting("chat_api.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://www.zopim.com"),
     setting("chat_api.token", Secret, "", "needed for visitor: an OAuth access token of Chat with the scope read"),
     setting("chat_api.token_file", SecretFile, "", "a file with the token, instead of it"),
     setting("chat_api.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
