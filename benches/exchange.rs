@@ -137,7 +137,7 @@ fn main() {
     let server = KeyServer::start(KEY_SET);
     let url = [("LOGIN__ALGORITHM", "RS256"), ("LOGIN__PROJECT_ID", PROJECT), ("LOGIN__API_URL", &server.url)];
     let published = exchange(&url);
-    runtime.block_on(published.published_keys().unwrap().refresh()).unwrap();
+    runtime.block_on(published.published_keys().next().unwrap().refresh()).unwrap();
     let key: Value = serde_json::from_str::<Vec<Value>>(KEY_SET).unwrap().remove(0);
     let key = RsaPublicKeyComponents { n: hex::decode(key["n"].as_str().unwrap()).unwrap(), e: vec![1, 0, 1] };
     let (message, signature) = RS256_TOKEN.rsplit_once('.').unwrap();

@@ -13,6 +13,7 @@ use rlimit::Resource;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::Signal;
 
+use crate::config::login::Login;
 use crate::config::{Config, Limits};
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
@@ -60,8 +61,9 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    let (calls, are_made) = (config.login.api.most_waiting, config.login.asks_api());
-    let connections = fit_connections(config.limits.connections, calls, are_made);
+    let calls = |login: &Login| login.api.most_waiting;
+    let are_made = config.logins.iter().any(Login::asks_api);
+    let connections = fit_connections(config.limits.connections, config.logins.iter().map(calls).sum(), are_made);
     if connections < config.limits.connections {
         tracing::warn!(
             connections,

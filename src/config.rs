@@ -28,6 +28,7 @@ use origin::OriginPattern;
 use products::{PRODUCTS, Product, ProductKeys, Section};
 use reader::Reader;
 use secret::Secret;
+use settings::LOGINS;
 
 pub use reader::{ConfigError, Effective, Problem, Source};
 
@@ -40,7 +41,12 @@ const LOGIN_API_TIME: Duration = Duration::from_secs(6);
 pub struct Config {
     pub listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
-    pub login: Login,
+    /// The cookie with the login token: `login.cookie`.
+    pub login_cookie: String,
+    /// Whether `Authorization: Bearer` is read: `login.bearer`.
+    pub(crate) bearer: bool,
+    /// At least one.
+    pub logins: Vec<Login>,
     pub origins: Vec<OriginPattern>,
     /// The sections of products that are set.
     pub products: Vec<Section>,
@@ -133,7 +139,7 @@ impl Config {
     pub(crate) fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
         let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
         reader::load(file, environment, Self::read, |Problem { key, source, .. }| {
-            key.starts_with("login.") || is_of_product(key) && *source != Source::Missing
+            key.starts_with("login.") || key.starts_with(LOGINS) || is_of_product(key) && *source != Source::Missing
         })
     }
 
@@ -144,7 +150,8 @@ impl Config {
         product: Product,
     ) -> Result<ProductKeys, ConfigError> {
         let key = product.secret_key();
-        let own = [key, settings::file_key(key), "messaging.key_id", "allow_weak_secrets"];
+        let file_key = format!("{key}_file");
+        let own = [key, &file_key, "messaging.key_id", "allow_weak_secrets"];
         let keys = |reader: &mut Reader| products::keys(reader, product);
         reader::load(file, environment, keys, |problem| own.contains(&problem.key.as_str()))
     }
@@ -155,12 +162,12 @@ impl Config {
             reader.reject("admin.listen", "is the same as listen; give the admin listener a port of its own");
         }
         let limits = limits(reader);
-        let login = login::read(reader, limits.requests_in_flight);
-        if login.asks_api() && limits.request_timeout < LOGIN_API_TIME {
+        let logins = login::read(reader, limits.requests_in_flight);
+        if logins.iter().any(Login::asks_api) && limits.request_timeout < LOGIN_API_TIME {
             let what = "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07";
             reader.warn("limits.request_timeout", what);
         }
-        let products = products::read(reader);
+        let products = products::read(reader, logins.iter().any(Login::is_xsolla));
         reader.check_secrets();
         reader.refuse_shown_secrets();
         reader.warn_of_open_files();
@@ -171,7 +178,9 @@ impl Config {
             tls: tls(reader),
             proxy: Proxy { trusted: reader.entries("proxy.trusted", network) },
             rate_limit: rate_limit(reader),
-            login,
+            login_cookie: reader.value("login.cookie"),
+            bearer: reader.value("login.bearer"),
+            logins,
             products,
             limits,
             log: Log { format: reader.value("log.format"), level: reader.get("log.level").unwrap_or(Level::INFO) },

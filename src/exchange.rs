@@ -5,10 +5,11 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::config::login::LoginName;
 use crate::config::products::Product;
 use crate::login::Timestamp;
 use crate::login::api::ClientError;
-use crate::login::keys::VerifiedBy;
+use crate::login::keys::{LoginKeys, Verified, VerifiedBy};
 use crate::login::published::PublishedKeys;
 use crate::login::verifier::{Credentials, LoginError, LoginVerifier};
 use crate::metrics::Metrics;
@@ -31,12 +32,12 @@ pub struct Issued {
     pub token: ZendeskToken,
     /// The player's external id.
     pub external_id: String,
-    /// The key that verified the login token.
-    pub verified_by: VerifiedBy,
+    /// The login and the key that verified the login token.
+    pub verified: Verified,
 }
 
 /// The step that failed, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ExchangeError {
     /// The product is not configured.
     #[error("no secret is set for this product")]
@@ -44,16 +45,16 @@ pub enum ExchangeError {
     /// There is no valid login.
     #[error(transparent)]
     Login(#[from] LoginError),
-    /// The login gives no identity for Zendesk. With the key that verified the login.
+    /// The login gives no identity for Zendesk. With what verified the login.
     #[error("{0}")]
-    Identify(IdentityError, VerifiedBy),
-    /// The identity gets no token of the product. With the key that verified the login.
+    Identify(IdentityError, Verified),
+    /// The identity gets no token of the product. With what verified the login.
     #[error("{0}")]
-    Issue(IssueError, VerifiedBy),
+    Issue(IssueError, Verified),
 }
 
 /// Why the exchange can't be built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// The client of the Login API can't be built.
     #[error(transparent)]
@@ -64,11 +65,14 @@ pub enum BuildError {
 }
 
 impl ExchangeError {
-    /// The key that verified the login token, if one did.
-    pub(crate) const fn verified_by(self) -> Option<VerifiedBy> {
+    /// The login that the token is for, if it says that, and the key that verified it, if one did.
+    pub(crate) fn login_and_key(&self) -> (Option<&LoginName>, Option<VerifiedBy>) {
         match self {
-            Self::NotServed | Self::Login(LoginError::Verify(_) | LoginError::DifferentPlayers) => None,
-            Self::Login(LoginError::Revocation(_, key)) | Self::Identify(_, key) | Self::Issue(_, key) => Some(key),
+            Self::NotServed | Self::Login(LoginError::DifferentPlayers) => (None, None),
+            Self::Login(LoginError::Verify(_, login)) => (login.as_ref(), None),
+            Self::Login(LoginError::Revocation(_, verified))
+            | Self::Identify(_, verified)
+            | Self::Issue(_, verified) => (Some(&verified.login), Some(verified.key)),
         }
     }
 }
@@ -80,8 +84,8 @@ impl Exchange {
     /// See [`BuildError`].
     pub fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, BuildError> {
         Ok(Self {
-            login_cookie: config.login.cookie.clone(),
-            accepts_bearer: config.login.bearer,
+            login_cookie: config.login_cookie.clone(),
+            accepts_bearer: config.bearer,
             verifier: LoginVerifier::new(config, metrics, old.map(|old| &old.verifier))?,
             zendesk: Zendesk::new(&config.products)?,
         })
@@ -97,20 +101,24 @@ impl Exchange {
         self.accepts_bearer
     }
 
-    /// Whether there are login keys of any age. Published keys must be fetched first.
+    /// The names of the logins.
+    pub(crate) fn logins(&self) -> impl Iterator<Item = &LoginName> {
+        self.verifier.names()
+    }
+
+    /// Whether one of the logins has keys of any age. Published keys must be fetched first.
     pub(crate) fn has_keys(&self) -> bool {
-        self.verifier.keys().is_loaded()
+        self.verifier.keys().any(LoginKeys::is_loaded)
     }
 
-    /// Whether there are login keys that are recent enough to verify with.
-    pub(crate) fn has_usable_keys(&self) -> bool {
-        self.verifier.keys().is_usable()
+    /// Whether the login with this name has keys that are recent enough to verify with.
+    pub(crate) fn has_usable_keys(&self, login: &LoginName) -> bool {
+        self.verifier.keys_of(login).is_some_and(LoginKeys::is_usable)
     }
 
-    /// The published login keys, for a task that keeps them fresh; `None` with shared secrets.
-    #[must_use]
-    pub const fn published_keys(&self) -> Option<&Arc<PublishedKeys>> {
-        self.verifier.keys().published()
+    /// The published keys of all logins that have such, for tasks that keep them fresh.
+    pub fn published_keys(&self) -> impl Iterator<Item = &Arc<PublishedKeys>> {
+        self.verifier.keys().filter_map(LoginKeys::published)
     }
 
     /// Whether tokens are issued for a product.
@@ -130,11 +138,11 @@ impl Exchange {
     ) -> Result<Issued, ExchangeError> {
         let issuer = self.zendesk.issuer(product).ok_or(ExchangeError::NotServed)?;
         let login = self.verifier.verify(credentials, now).await?;
-        let key = login.verified_by();
+        let verified = login.verified();
         let identity = Identity::from_login(&login, issuer.identity_rule());
-        let identity = identity.map_err(|error| ExchangeError::Identify(error, key))?;
+        let identity = identity.map_err(|error| ExchangeError::Identify(error, verified.clone()))?;
         let token = issuer.issue(&identity, now, login.accepted_until());
-        let token = token.map_err(|error| ExchangeError::Issue(error, key))?;
-        Ok(Issued { token, external_id: identity.external_id().to_owned(), verified_by: key })
+        let token = token.map_err(|error| ExchangeError::Issue(error, verified.clone()))?;
+        Ok(Issued { token, external_id: identity.external_id().to_owned(), verified: verified.clone() })
     }
 }

@@ -1,7 +1,8 @@
 //! Defines every metric of the service.
 //!
-//! The values of a label are a few constants, never text from outside.
+//! The values of a label are a few constants and names of the settings, never text from outside.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -21,8 +22,8 @@ const BUCKETS: [f64; 18] = [
     2.0, 5.0,
 ];
 
-/// Name and value of each label. `'static`, so that a value can't be text from outside.
-type Labels<const COUNT: usize> = [(&'static str, &'static str); COUNT];
+/// Name and value of each label. The names of logins come from the settings; all other values are constants.
+type Labels<const COUNT: usize> = [(&'static str, Cow<'static, str>); COUNT];
 
 /// All metrics. Clones share their values.
 #[derive(Debug, Clone)]
@@ -30,9 +31,9 @@ pub struct Metrics {
     registry: Arc<Registry>,
     exchanges: Family<Labels<2>, Counter>,
     durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
-    verifications: Family<Labels<1>, Counter>,
+    verifications: Family<Labels<2>, Counter>,
     /// Without a value until there are keys.
-    key_age: Family<Labels<0>, Gauge<f64, AtomicU64>>,
+    key_age: Family<Labels<1>, Gauge<f64, AtomicU64>>,
     /// Without a value if TLS is off.
     certificate_expiry: Family<Labels<0>, Gauge>,
     requests_in_flight: Gauge,
@@ -40,8 +41,8 @@ pub struct Metrics {
     connections_open: Family<Labels<1>, Gauge>,
     connections_refused: Family<Labels<1>, Counter>,
     reloads: Family<Labels<1>, Counter>,
-    key_fetches: Family<Labels<1>, Counter>,
-    revocation_calls: Family<Labels<1>, Counter>,
+    key_fetches: Family<Labels<2>, Counter>,
+    revocation_calls: Family<Labels<2>, Counter>,
 }
 
 /// Counts a connection or a request in a gauge until it is dropped.
@@ -78,8 +79,9 @@ impl Metrics {
         registry.register("exchange_duration_seconds", help, durations.clone());
         let help = "Responses by product and outcome: issued, or an error code";
         let exchanges = registered(registry, "exchanges", help);
-        let verifications = registered(registry, "verifications", "Logins by the key that verified them");
-        let key_age = registered(registry, "key_age_seconds", "Age of the login project's published keys (RS256)");
+        let verifications =
+            registered(registry, "verifications", "Logins by name in the settings, and by the key that verified them");
+        let key_age = registered(registry, "key_age_seconds", "Age of a login's published keys");
         let help = "Expiry of the public listener's certificate, in seconds since 1970 (TLS)";
         let certificate_expiry = registered(registry, "certificate_expiry_timestamp_seconds", help);
         let requests_in_flight = registered(registry, "requests_in_flight", "Requests that are being answered");
@@ -88,11 +90,13 @@ impl Metrics {
         let help = "Connections closed at once because a limit was reached";
         let connections_refused = registered(registry, "connections_refused", help);
         let help = "Reloads of settings and secrets; after a failed one the old ones stay in use";
-        let reloads = done_or_failed(registry, "reloads", help);
-        let help = "Fetches of the login project's published keys (RS256)";
-        let key_fetches = done_or_failed(registry, "key_fetches", help);
+        let reloads: Family<Labels<1>, Counter> = registered(registry, "reloads", help);
+        for is_done in [true, false] {
+            drop(reloads.get_or_create(&[outcome(is_done)]));
+        }
+        let key_fetches = registered(registry, "key_fetches", "Fetches of a login's published keys");
         let help = "Calls that ask the Login API whether a token was revoked";
-        let revocation_calls = done_or_failed(registry, "revocation_calls", help);
+        let revocation_calls = registered(registry, "revocation_calls", help);
         Self {
             registry: Arc::new(all),
             exchanges,
@@ -112,38 +116,43 @@ impl Metrics {
 
     /// Creates the series of exchanges for these label values, with the value 0. A series that began at 1 would hide its
     /// first increase.
-    pub fn init_exchanges(&self, products: &[&'static str], outcomes: &[&'static str], keys: &[&'static str]) {
+    pub fn init_exchanges(&self, products: &[&'static str], outcomes: &[&'static str]) {
         for product in products {
-            drop(self.durations.get_or_create(&[("product", product)]));
+            drop(self.durations.get_or_create(&[label("product", product)]));
             for outcome in outcomes {
-                drop(self.exchanges.get_or_create(&[("product", product), ("outcome", outcome)]));
+                drop(self.exchanges.get_or_create(&[label("product", product), label("outcome", outcome)]));
             }
         }
+    }
+
+    /// Creates the series of a login, with the value 0.
+    pub fn init_login(&self, login: &Cow<'static, str>, keys: &[&'static str]) {
         for key in keys {
-            drop(self.verifications.get_or_create(&[("key", key)]));
+            drop(self.verifications.get_or_create(&[label("key", key), ("login", login.clone())]));
+        }
+        for is_done in [true, false] {
+            let labels = [outcome(is_done), ("login", login.clone())];
+            drop(self.key_fetches.get_or_create(&labels));
+            drop(self.revocation_calls.get_or_create(&labels));
         }
     }
 
-    /// Counts a response to a request for a product's token and, if the login was verified, the key that verified it.
-    pub(crate) fn count_exchange(
-        &self,
-        product: &'static str,
-        outcome: &'static str,
-        duration: Duration,
-        key: Option<&'static str>,
-    ) {
-        self.exchanges.get_or_create(&[("product", product), ("outcome", outcome)]).inc();
-        self.durations.get_or_create(&[("product", product)]).observe(duration.as_secs_f64());
-        if let Some(key) = key {
-            self.verifications.get_or_create(&[("key", key)]).inc();
-        }
+    /// Counts a response to a request for a product's token.
+    pub(crate) fn count_exchange(&self, product: &'static str, outcome: &'static str, duration: Duration) {
+        self.exchanges.get_or_create(&[label("product", product), label("outcome", outcome)]).inc();
+        self.durations.get_or_create(&[label("product", product)]).observe(duration.as_secs_f64());
     }
 
-    /// Sets the age of the published keys; `None` if there are none.
-    pub fn set_key_age(&self, age: Option<Duration>) {
-        match age {
-            Some(age) => drop(self.key_age.get_or_create(&[]).set(age.as_secs_f64())),
-            None => self.key_age.clear(),
+    /// Counts a verified login and the key that verified it.
+    pub(crate) fn count_verification(&self, login: Cow<'static, str>, key: &'static str) {
+        self.verifications.get_or_create(&[label("key", key), ("login", login)]).inc();
+    }
+
+    /// Sets the age of the published keys of all logins that have such; `None` if there are none yet.
+    pub fn set_key_ages(&self, ages: impl Iterator<Item = (Cow<'static, str>, Option<Duration>)>) {
+        self.key_age.clear();
+        for (login, age) in ages.filter_map(|(login, age)| Some((login, age?))) {
+            self.key_age.get_or_create(&[("login", login)]).set(age.as_secs_f64());
         }
     }
 
@@ -164,33 +173,33 @@ impl Metrics {
 
     /// Counts a connection of a listener until the result is dropped.
     pub(crate) fn connection(&self, listener: &'static str) -> Counted {
-        Counted::new(self.connections_open.get_or_create(&[("listener", listener)]).clone())
+        Counted::new(self.connections_open.get_or_create(&[label("listener", listener)]).clone())
     }
 
     /// Creates a listener's series with the value 0.
     pub fn init_connections(&self, listener: &'static str) {
-        drop(self.connections_open.get_or_create(&[("listener", listener)]));
-        drop(self.connections_refused.get_or_create(&[("listener", listener)]));
+        drop(self.connections_open.get_or_create(&[label("listener", listener)]));
+        drop(self.connections_refused.get_or_create(&[label("listener", listener)]));
     }
 
     /// Counts a connection that was closed at once.
     pub(crate) fn count_refused_connection(&self, listener: &'static str) {
-        self.connections_refused.get_or_create(&[("listener", listener)]).inc();
+        self.connections_refused.get_or_create(&[label("listener", listener)]).inc();
     }
 
     /// Counts a reload.
     pub(crate) fn count_reload(&self, is_done: bool) {
-        self.reloads.get_or_create(&outcome(is_done)).inc();
+        self.reloads.get_or_create(&[outcome(is_done)]).inc();
     }
 
     /// Counts a fetch of published keys.
-    pub(crate) fn count_key_fetch(&self, is_done: bool) {
-        self.key_fetches.get_or_create(&outcome(is_done)).inc();
+    pub(crate) fn count_key_fetch(&self, login: Cow<'static, str>, is_done: bool) {
+        self.key_fetches.get_or_create(&[outcome(is_done), ("login", login)]).inc();
     }
 
     /// Counts a revocation call; done if the Login API gave any usable answer.
-    pub(crate) fn count_revocation_call(&self, is_done: bool) {
-        self.revocation_calls.get_or_create(&outcome(is_done)).inc();
+    pub(crate) fn count_revocation_call(&self, login: Cow<'static, str>, is_done: bool) {
+        self.revocation_calls.get_or_create(&[outcome(is_done), ("login", login)]).inc();
     }
 
     /// All metrics in the text format of `OpenMetrics` 1.0.
@@ -215,15 +224,10 @@ fn registered<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, 
     metric
 }
 
-/// A counter with the outcomes `done` and `failed`, both starting at 0.
-fn done_or_failed(registry: &mut Registry, name: &str, help: &str) -> Family<Labels<1>, Counter> {
-    let family: Family<Labels<1>, Counter> = registered(registry, name, help);
-    for is_done in [true, false] {
-        drop(family.get_or_create(&outcome(is_done)));
-    }
-    family
+const fn label(name: &'static str, value: &'static str) -> (&'static str, Cow<'static, str>) {
+    (name, Cow::Borrowed(value))
 }
 
-const fn outcome(is_done: bool) -> Labels<1> {
-    [("outcome", if is_done { "done" } else { "failed" })]
+const fn outcome(is_done: bool) -> (&'static str, Cow<'static, str>) {
+    label("outcome", if is_done { "done" } else { "failed" })
 }

@@ -40,7 +40,7 @@ pub enum IssueError {
     #[error("claim email_verified is not true, and this product identifies the player by email")]
     EmailUnconfirmed,
     /// Messaging needs an id that never changes.
-    #[error("claim sub is an email or a phone number, which Messaging does not accept as an external id")]
+    #[error("the player's id is an email or a phone number, which Messaging does not accept as an external id")]
     ExternalIdIsContact,
     /// The identity lacks a name or an email, although the product needs both: a bug.
     #[error("the identity has no name or email, which the product needs")]

@@ -67,7 +67,7 @@ impl App {
             .block_on(runtime.spawn(async move {
                 let metrics = Metrics::new();
                 let exchange = Arc::new(Exchange::new(&config, &metrics, None).unwrap());
-                if let Some(keys) = exchange.published_keys().cloned() {
+                for keys in exchange.published_keys().cloned() {
                     tokio::spawn(async move { keys.keep_fresh(now).await });
                 }
                 let live = LiveRouter::new(exchange, &config, &metrics);

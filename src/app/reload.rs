@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +120,8 @@ impl Reload {
         let certified = certified.transpose().map_err(|error| not_reloaded(&error))?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| not_reloaded(&error))?);
-        if let Some(keys) = exchange.published_keys().filter(|keys| !keys.is_usable() && old.has_usable_keys()) {
+        let lost = |keys: &&Arc<PublishedKeys>| !keys.is_usable() && old.has_usable_keys(keys.login());
+        for keys in exchange.published_keys().filter(lost) {
             // Fetches the keys of another login project before the first request needs them.
             keys.refresh().await.map_err(|error| {
                 not_reloaded(&error);
@@ -180,30 +182,28 @@ fn not_reloaded(cause: &dyn Display) -> NotReloaded {
     NotReloaded::Wrong
 }
 
-/// Refreshes the key set of an exchange, in its own task so that a reload does not delay it.
-struct KeyRefresher {
-    keys: Option<Arc<PublishedKeys>>,
-    _task: Option<Task>,
-}
+/// Refreshes the key sets of an exchange, each in its own task so that a reload does not delay it.
+struct KeyRefresher(Vec<(Arc<PublishedKeys>, Task)>);
 
 impl KeyRefresher {
     fn of(exchange: &Exchange) -> Self {
-        let keys = exchange.published_keys().cloned();
-        let task = keys.clone().map(|keys| Task::spawn(async move { keys.keep_fresh(now).await }));
-        Self { keys, _task: task }
+        Self(exchange.published_keys().map(refreshed).collect())
     }
 
-    /// Switches to the key set of another exchange, unless it is the same.
+    /// Switches to the key sets of another exchange; the tasks of those that it shares go on.
     fn switch_to(&mut self, exchange: &Exchange) {
-        let is_same = match (&self.keys, exchange.published_keys()) {
-            (Some(own), Some(new)) => Arc::ptr_eq(own, new),
-            (None, None) => true,
-            _ => false,
+        let mut old = mem::take(&mut self.0);
+        let task = |keys: &Arc<PublishedKeys>| {
+            let index = old.iter().position(|(own, _)| Arc::ptr_eq(own, keys));
+            index.map_or_else(|| refreshed(keys), |index| old.swap_remove(index))
         };
-        if !is_same {
-            *self = Self::of(exchange);
-        }
+        self.0 = exchange.published_keys().map(task).collect();
     }
+}
+
+fn refreshed(keys: &Arc<PublishedKeys>) -> (Arc<PublishedKeys>, Task) {
+    let own = Arc::clone(keys);
+    (Arc::clone(keys), Task::spawn(async move { own.keep_fresh(now).await }))
 }
 
 /// Logs the warnings of new settings, and the changes that need a restart.
@@ -215,7 +215,7 @@ fn log_warnings(started: &Config, config: &Config) {
         tracing::warn!(setting = "tls.certificate", "turning TLS on or off takes effect after a restart");
     }
     for (old, new) in started.effective.iter().zip(&config.effective) {
-        if old.value != new.value && settings::find(new.key).is_some_and(|setting| setting.needs_restart) {
+        if old.value != new.value && settings::find(&new.key).is_some_and(|setting| setting.needs_restart) {
             tracing::warn!(setting = new.key, "the setting has changed; it takes effect after a restart");
         }
     }

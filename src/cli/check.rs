@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{anyhow, ensure};
 
-use crate::config::login::{Login, Signature};
+use crate::config::login::{Api, Login, Signature, TokenType};
 use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, Source, environment};
 use crate::exchange::Exchange;
@@ -34,11 +34,17 @@ pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<
     Exchange::new(&config, &Metrics::new(), None)?;
     config.tls.as_ref().map(CertifiedKey::new).transpose()?;
     print(report(&config)?)?;
-    if arguments.online { check_login_api(&config.login) } else { Ok(()) }
+    if !arguments.online {
+        return Ok(());
+    }
+    let failures: Vec<String> =
+        config.logins.iter().filter_map(|login| check_online(login).err()).map(|error| error.to_string()).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
 }
 
-/// Makes each kind of call to the Login API that the settings need, and compares the clocks.
-fn check_login_api(login: &Login) -> anyhow::Result<()> {
+/// Makes each kind of call to the Login API or the provider that a login needs, and compares the clocks.
+fn check_online(login: &Login) -> anyhow::Result<()> {
     let api = LoginApi::new(&login.api)?;
     let answer = block_on(async {
         let revocation = match login.revocation_cache {
@@ -50,8 +56,8 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
             None => String::new(),
         };
         let (text, clock) = match &login.signature {
-            Signature::Published { project_id, .. } => {
-                let (keys, clock) = api.keys(project_id).await?;
+            Signature::Published { keys, .. } => {
+                let (keys, clock) = api.keys(keys).await?;
                 let (usable, ignored) = keys.counts();
                 let mut ids: Vec<String> = keys.ids().map(printable).collect();
                 ids.sort_unstable();
@@ -61,10 +67,12 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
         };
         Ok((text + &revocation, clock))
     })?;
+    let Api { url, url_key, .. } = &login.api;
     let (text, api_clock) =
-        answer.map_err(|error: LoginApiError| anyhow!("login.api_url: {error}; {}", fix(error, &login.api.url)))?;
+        answer.map_err(|error: LoginApiError| anyhow!("{url_key}: {error}; {}", fix(error, login)))?;
     let skew = api_clock.map(|clock| clock.skew(now()));
-    writeln!(io::stdout(), "\nLogin API {}\n  {text}\n  {}", login.api.url, clock(skew))?;
+    let service = if login.is_xsolla() { "Login API" } else { "Provider" };
+    writeln!(io::stdout(), "\nLogin {}: {service} {url}\n  {text}\n  {}", login.name.as_str(), clock(skew))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
     ensure!(
         !is_off,
@@ -73,22 +81,29 @@ fn check_login_api(login: &Login) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fix(error: LoginApiError, url: &str) -> String {
+fn fix(error: LoginApiError, login: &Login) -> String {
+    let url = &login.api.url;
+    let service = if login.is_xsolla() { "the Login API" } else { "the provider" };
     match error {
         LoginApiError::Call(CallError::Unreachable | CallError::TimedOut) => {
             format!("check that this machine can reach {url} (DNS, firewall)")
         }
         LoginApiError::Call(CallError::Untrusted) => {
-            format!("check that {url} is the Login API, and that login.ca_file has the CA of its certificate")
+            let ca_file = login.name.key("ca_file");
+            format!("check that {url} is {service}, and that {ca_file} has the CA of its certificate")
         }
-        LoginApiError::Status(404) => {
-            "check that login.project_id is the id of a login project that signs with RS256".to_owned()
+        LoginApiError::Status(404) if login.is_xsolla() => {
+            let project_id = login.name.key("project_id");
+            format!("check that {project_id} is the id of a login project that signs with RS256")
         }
         LoginApiError::Status(500..) => format!("{url} has a server error; try again later"),
         LoginApiError::Status(_) | LoginApiError::Call(CallError::TooLarge | CallError::Broken) => {
-            format!("check that {url} is the Login API")
+            format!("check that {url} is {service}")
         }
-        LoginApiError::KeySet(_) => "check which keys the login project publishes".to_owned(),
+        LoginApiError::Discovery(_) => {
+            format!("compare the setting with issuer in {url}/.well-known/openid-configuration")
+        }
+        LoginApiError::KeySet(_) => format!("check which keys {service} publishes"),
     }
 }
 
@@ -108,11 +123,14 @@ fn report(config: &Config) -> anyhow::Result<String> {
     for Effective { key, value, source } in set {
         writeln!(text, "  {key:<29} {value:<32} ({source})")?;
     }
-    let unset: Vec<&str> = unset.iter().map(|setting| setting.key).collect();
+    let unset: Vec<&str> = unset.iter().map(|setting| setting.key.as_str()).collect();
     writeln!(text, "  not set: {}\n", unset.join(", "))?;
+    for login in &config.logins {
+        write_login(&mut text, login, config.logins.len() > 1)?;
+    }
     write_routes(&mut text, config)?;
     if config.products.iter().any(|section| section.product.is_for_pages()) {
-        write_login_cookie(&mut text, &config.login.cookie)?;
+        write_login_cookie(&mut text, &config.login_cookie)?;
         if config.origins.is_empty() {
             text.push_str(OWN_HOST_ONLY);
         }
@@ -126,7 +144,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
     if config.products.iter().any(|section| section.product.knows_by_email()) {
         text.push_str(EMAIL_IS_THE_PLAYER);
     }
-    if config.login.bearer {
+    if config.bearer {
         text.push_str(BEARER);
     }
     for warning in &config.warnings {
@@ -134,6 +152,33 @@ fn report(config: &Config) -> anyhow::Result<String> {
     }
     writeln!(text, "No errors, {} warning(s).", config.warnings.len())?;
     Ok(text)
+}
+
+/// What a login accepts, and who its players are in Zendesk.
+fn write_login(text: &mut String, login: &Login, is_one_of_several: bool) -> fmt::Result {
+    let Login { name, claims, external_id_prefix, .. } = login;
+    writeln!(text, "Login {}", name.as_str())?;
+    let accepted = match (login.token_type, &login.signature) {
+        (Some(TokenType::Id), _) => "ID tokens of",
+        (Some(TokenType::Access), _) => "access tokens of",
+        (Some(TokenType::Any), _) => "ID tokens and access tokens of",
+        (None, Signature::Secret { .. }) => "HS256 login tokens of Xsolla",
+        (None, Signature::Published { .. }) => "RS256 login tokens of Xsolla, with keys of",
+    };
+    let from = if matches!(login.signature, Signature::Published { .. }) { login.api.url.as_str() } else { "" };
+    writeln!(text, "  accepts      {}", format!("{accepted} {from}").trim_end())?;
+    if is_one_of_several {
+        writeln!(text, "  selected by  {}", login.selected_by())?;
+    }
+    let prefix = if external_id_prefix.is_empty() { "" } else { ", after " };
+    writeln!(text, "  external id  claim {}{prefix}{external_id_prefix}", claims.external_id)?;
+    let proof = if login.is_xsolla() { "" } else { "; confirmed only with email_verified: true" };
+    writeln!(text, "  email        claim {}{proof}", claims.email)?;
+    if !claims.name.is_empty() {
+        writeln!(text, "  name         claims {}", claims.name.join(", "))?;
+    }
+    text.push('\n');
+    Ok(())
 }
 
 const OWN_HOST_ONLY: &str = "\

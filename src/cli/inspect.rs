@@ -19,7 +19,6 @@ use crate::config::{Config, environment};
 use crate::exchange::{Exchange, ExchangeError, Issued};
 use crate::http::error::{ErrorCode, Reason};
 use crate::login::json::Object;
-use crate::login::keys::VerifiedBy;
 use crate::login::now;
 use crate::login::token::LoginToken;
 use crate::login::verifier::Credentials;
@@ -73,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<
         explain_issued(read_token("token")?, product, &keys)
     } else {
         let config = Config::load_for_login(file, environment())?;
-        explain_login(read_token(&config.login.cookie)?, &config)?
+        explain_login(read_token(&config.login_cookie)?, &config)?
     };
     print(if arguments.json { json(&explanation)? } else { explanation.to_string() })?;
     Ok(if explanation.verdict == Verdict::Accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -103,20 +102,21 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
         let mut login_error = None;
         for product in config.products.iter().map(|section| section.product) {
             // Without a valid login, the result is the same for every product.
-            let issued = match login_error {
-                Some(error) => Err(error),
+            let issued = match &login_error {
+                Some(error) => Err(ExchangeError::clone(error)),
                 None => exchange.run(product, &credentials, now()).await,
             };
             match issued {
                 Ok(issued) => {
-                    explanation.signed_with = Some(issued.verified_by.as_str());
+                    explanation.set_login(Some(&issued.verified.login), Some(issued.verified.key));
                     explanation.accept(product, agent_sees(&issued));
                 }
                 Err(error) => {
-                    explanation.signed_with = error.verified_by().map(VerifiedBy::as_str);
-                    let refusal = Reason::from(error).error_code();
+                    let (login, key) = error.login_and_key();
+                    explanation.set_login(login, key);
+                    let refusal = Reason::from(error.clone()).error_code();
                     let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
-                    let finding = fixes::finding(error, &config.login, &decoded);
+                    let finding = fixes::finding(&error, &config.logins, &decoded);
                     explanation.refuse(product, refusal.code(), is_unknown, finding);
                     login_error = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
                 }

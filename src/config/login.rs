@@ -1,41 +1,82 @@
-//! Settings of the login side: `[login]`.
+//! Settings of the login side: `[login]` and `[logins.NAME]`.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::reader::Reader;
 use super::secret::Secret;
+use super::settings::{DEFAULT_LOGIN, LOGINS, SETTINGS, is_base_url};
 
-const SECRET: &str = "login.secret";
-const PREVIOUS_SECRET: &str = "login.previous_secret";
-const PROJECT_ID: &str = "login.project_id";
+/// The issuer of all login tokens of Xsolla.
+const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
 
-/// `[login]`: how login tokens are received and verified.
+/// Settings that only logins of Xsolla have.
+const XSOLLA_ONLY: [&str; 9] = [
+    "algorithm",
+    "secret",
+    "secret_file",
+    "previous_secret",
+    "previous_secret_file",
+    "project_id",
+    "api_url",
+    "check_revocation",
+    "revocation_cache",
+];
+
+/// One login: who signs players in, and how its login tokens are verified.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "the fields are the settings of these names, which the table describes")]
+#[expect(missing_docs, reason = "most fields are the settings of these names, which the table describes")]
 pub struct Login {
-    pub cookie: String,
-    pub(crate) bearer: bool,
+    pub name: LoginName,
     pub signature: Signature,
     pub(crate) project_id: Option<String>,
     pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    /// `None` for Xsolla, whose login tokens are of one type.
+    pub(crate) token_type: Option<TokenType>,
     pub leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,
     /// `None` if the Login API is not asked about revocation.
     pub(crate) revocation_cache: Option<Duration>,
     pub(crate) api: Api,
+    pub(crate) claims: ClaimNames,
+    pub(crate) external_id_prefix: String,
 }
 
-/// What login tokens are signed with: `login.algorithm` and the settings that depend on it.
+/// A login's name in the settings: `default` for `[login]`, `eu` for `[logins.eu]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoginName(Cow<'static, str>);
+
+/// What login tokens are signed with.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the variants say what their fields are")]
 pub enum Signature {
     /// HS256: a secret that both sides know, and the one before a reset.
     Secret { current: Secret, previous: Option<Secret> },
-    /// RS256: the keys that the Login API publishes for a login project.
-    Published { project_id: String, caching: KeyCaching },
+    /// Keys that are published.
+    Published { keys: KeyLocation, caching: KeyCaching },
 }
 
-/// How long published keys are used: the settings `login.keys_` and these names.
+/// Where the keys of a login are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyLocation {
+    /// In the Login API, for the project with this id: RS256.
+    Project(String),
+    /// Where the provider's discovery document says.
+    Discovery,
+}
+
+/// `token_type`: which tokens of an `OpenID` Connect provider are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenType {
+    Id,
+    Access,
+    Any,
+}
+
+/// How long published keys are used: the settings `keys_` and these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table of settings describes them")]
 pub struct KeyCaching {
@@ -44,100 +85,260 @@ pub struct KeyCaching {
     pub cooldown: Duration,
 }
 
-/// The Login API.
+/// The Login API, or an `OpenID` Connect provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Api {
-    /// Scheme, host and port.
+    pub(crate) login: LoginName,
+    /// Of the Login API: scheme, host and port. Of a provider: its issuer.
     pub(crate) url: String,
+    /// The setting that holds the URL.
+    pub(crate) url_key: String,
     /// In PEM, instead of the public authorities.
     pub(crate) ca_bundle: Option<Vec<u8>>,
     /// Most requests that wait for keys at once, and most that wait for an answer about revocation.
     pub(crate) most_waiting: usize,
 }
 
-impl Login {
-    /// Whether the settings need the Login API.
-    pub(crate) const fn asks_api(&self) -> bool {
-        self.revocation_cache.is_some() || matches!(self.signature, Signature::Published { .. })
+/// `claims`: which claims are used for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimNames {
+    pub(crate) external_id: String,
+    pub(crate) email: String,
+    /// Empty if each product's `name_from` is used.
+    pub(crate) name: Vec<String>,
+}
+
+impl LoginName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as a label of metrics.
+    pub(crate) fn label(&self) -> Cow<'static, str> {
+        self.0.clone()
+    }
+
+    /// The key of one of its settings: `logins.eu.secret`.
+    pub(crate) fn key(&self, own: &str) -> String {
+        if self.0 == DEFAULT_LOGIN { format!("login.{own}") } else { format!("{LOGINS}{}.{own}", self.0) }
     }
 }
 
-/// Reads `[login]`. `requests_in_flight` is the most requests that are answered at once.
-pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Login {
+impl Login {
+    /// Whether the settings need the Login API or the provider.
+    pub(crate) const fn asks_api(&self) -> bool {
+        self.revocation_cache.is_some() || matches!(self.signature, Signature::Published { .. })
+    }
+
+    /// Whether Xsolla Login signs the players in.
+    pub(crate) const fn is_xsolla(&self) -> bool {
+        self.token_type.is_none()
+    }
+
+    /// The claims that select the login, for a person.
+    pub(crate) fn selected_by(&self) -> String {
+        let settings = [("iss", &self.issuer), ("xsolla_login_project_id", &self.project_id), ("aud", &self.audience)];
+        let claims = settings.into_iter().filter_map(|(claim, value)| Some(format!("{claim} {}", value.as_ref()?)));
+        claims.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether one token could be for this login and for the other.
+    fn overlaps(&self, other: &Self) -> bool {
+        let differ = |own: &Option<String>, other: &Option<String>| own.is_some() && other.is_some() && own != other;
+        !(differ(&self.issuer, &other.issuer)
+            || differ(&self.project_id, &other.project_id)
+            || differ(&self.audience, &other.audience))
+    }
+}
+
+/// Reads `[logins.NAME]`, and `[login]` if it has settings of a login or is the only one. `requests_in_flight` is the most
+/// requests that are answered at once.
+pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Vec<Login> {
     if !reader.has("login.max_lifetime") {
         let what = "login tokens of any lifetime are accepted; set the longest that the login project issues: 24h";
         reader.warn("login.max_lifetime", what);
     }
-    let algorithm: Option<String> = reader.get("login.algorithm");
-    let is_published = algorithm.as_deref() == Some("RS256");
-    let project_id = project_id(reader, is_published);
-    let caching = caching(reader);
-    let signature = if is_published {
-        for key in [SECRET, "login.secret_file", PREVIOUS_SECRET, "login.previous_secret_file"] {
-            if reader.has(key) {
-                reader.warn(key, "is not used, since login.algorithm is RS256; drop it");
-            }
+    let named = reader.logins();
+    let mut names: Vec<LoginName> = Vec::new();
+    if named.is_empty() || SETTINGS.iter().any(|setting| setting.is_of_each_login() && reader.is_set(setting.key)) {
+        names.push(LoginName(DEFAULT_LOGIN.into()));
+    }
+    names.extend(named.into_iter().map(|section| LoginName(section.trim_start_matches(LOGINS).to_owned().into())));
+    // While an API is slow, requests that do not need it must still be served.
+    let most_waiting = (requests_in_flight / 4 / names.len()).max(1);
+    let logins: Vec<Login> = names.into_iter().map(|name| login(reader, name, most_waiting)).collect();
+    for (index, login) in logins.iter().enumerate() {
+        for other in logins.iter().take(index) {
+            check_pair(reader, login, other);
         }
-        Signature::Published { project_id: project_id.clone().unwrap_or_default(), caching }
-    } else {
-        let current = match algorithm {
-            Some(_) => reader.required_secret(SECRET, ", unless login.algorithm is RS256"),
-            // A wrong algorithm does not say whether a secret is needed.
-            None => reader.secret(SECRET).unwrap_or_default(),
+    }
+    logins
+}
+
+/// Refuses two logins that one token could be for, and warns of two that may give two players the same id.
+fn check_pair(reader: &mut Reader, login: &Login, other: &Login) {
+    let (key, other_name) = (login.name.key("issuer"), other.name.as_str());
+    let is_complete = |login: &Login| login.is_xsolla() || login.issuer.is_some() && login.audience.is_some();
+    if login.overlaps(other) && is_complete(login) && is_complete(other) {
+        let has_issuer = |login: &Login| !login.is_xsolla() || login.issuer.is_some();
+        let fix = match [login, other].into_iter().find(|login| !has_issuer(login)) {
+            Some(xsolla) if !other.is_xsolla() || !login.is_xsolla() => {
+                format!("set {} = \"{XSOLLA_ISSUER}\"", xsolla.name.key("issuer"))
+            }
+            _ => "set project_id, issuer or audience in both, to different values".to_owned(),
         };
-        Signature::Secret { current, previous: reader.secret(PREVIOUS_SECRET) }
-    };
-    let checks_revocation = reader.value("login.check_revocation");
-    Login {
-        cookie: reader.value("login.cookie"),
-        bearer: reader.value("login.bearer"),
-        signature,
-        project_id,
-        issuer: reader.get("login.issuer"),
-        leeway: reader.time("login.leeway"),
-        max_lifetime: reader.get_time("login.max_lifetime"),
-        revocation_cache: reader.get_time("login.revocation_cache").filter(|_| checks_revocation),
-        api: Api {
-            url: reader.value("login.api_url"),
-            ca_bundle: reader.file("login.ca_file"),
-            // While the API is slow, requests that do not need it must still be served.
-            most_waiting: (requests_in_flight / 4).max(1),
-        },
+        reader.reject(&key, format!("a token could be for this login and for {other_name}; {fix}"));
+    }
+    if login.is_xsolla() || other.is_xsolla() {
+        return;
+    }
+    let (key, own, others) =
+        (login.name.key("external_id_prefix"), &login.external_id_prefix, &other.external_id_prefix);
+    if own.is_empty() && others.is_empty() {
+        let what = format!(
+            "neither this login nor {other_name} has a prefix, so two players with the same id would be one in Zendesk; \
+             give each login one, or both the same if they sign in the same players"
+        );
+        reader.warn(&key, what);
+    } else if own != others
+        && !own.is_empty()
+        && !others.is_empty()
+        && (own.starts_with(others.as_str()) || others.starts_with(own.as_str()))
+    {
+        let what = format!("one of this prefix and that of {other_name} begins with the other, so ids may be the same");
+        reader.warn(&key, what);
     }
 }
 
+fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
+    let key = |own: &str| name.key(own);
+    let is_oidc = reader.get::<String>(&key("provider")).is_some_and(|provider| provider == "oidc");
+    let foreign = if is_oidc { XSOLLA_ONLY.as_slice() } else { &["token_type"] };
+    for key in foreign.iter().map(|own| key(own)) {
+        if reader.is_set(&key) {
+            let provider = if is_oidc { "oidc" } else { "xsolla" };
+            reader.reject(&key, format!("is not a setting of a login with provider {provider}; drop it"));
+        }
+    }
+    let issuer: Option<String> = reader.get(&key("issuer"));
+    let (signature, project_id) = if is_oidc {
+        check_oidc(reader, &name, issuer.as_deref());
+        (Signature::Published { keys: KeyLocation::Discovery, caching: caching(reader, &name) }, None)
+    } else {
+        xsolla_signature(reader, &name)
+    };
+    let checks_revocation = !is_oidc && reader.value(&key("check_revocation"));
+    let url_key = key(if is_oidc { "issuer" } else { "api_url" });
+    let api = Api {
+        login: name.clone(),
+        url: reader.value(&url_key),
+        url_key,
+        ca_bundle: reader.file(&key("ca_file")),
+        most_waiting,
+    };
+    Login {
+        signature,
+        project_id,
+        issuer,
+        audience: reader.get(&key("audience")),
+        token_type: is_oidc.then(|| match reader.value::<String>(&key("token_type")).as_str() {
+            "access_token" => TokenType::Access,
+            "any" => TokenType::Any,
+            _ => TokenType::Id,
+        }),
+        leeway: reader.time("login.leeway"),
+        max_lifetime: reader.get_time("login.max_lifetime"),
+        revocation_cache: reader.get_time(&key("revocation_cache")).filter(|_| checks_revocation),
+        api,
+        claims: ClaimNames {
+            external_id: reader.value(&key("claims.external_id")),
+            email: reader.value(&key("claims.email")),
+            name: if reader.has(&key("claims.name")) { reader.list(&key("claims.name")) } else { Vec::new() },
+        },
+        external_id_prefix: reader.value(&key("external_id_prefix")),
+        name,
+    }
+}
+
+/// Checks what a login of another `OpenID` Connect provider needs.
+fn check_oidc(reader: &mut Reader, name: &LoginName, issuer: Option<&str>) {
+    let (issuer_key, audience_key) = (name.key("issuer"), name.key("audience"));
+    match issuer {
+        Some(issuer) if !is_base_url(issuer) => {
+            let what =
+                "is not an issuer of OpenID Connect: https, host and path, without query (http only on loopback)";
+            reader.reject(&issuer_key, what);
+        }
+        None if !reader.has(&issuer_key) => {
+            reader.reject(&issuer_key, "is needed for oidc: the iss of its tokens, as https://shop.eu.auth0.com/");
+        }
+        Some(_) | None => {}
+    }
+    if !reader.has(&audience_key) {
+        let what =
+            "is needed for oidc: the client id that is the aud of ID tokens, or the API that is that of access tokens";
+        reader.reject(&audience_key, what);
+    }
+}
+
+/// Reads what a login of Xsolla signs with, and its project's id.
+fn xsolla_signature(reader: &mut Reader, name: &LoginName) -> (Signature, Option<String>) {
+    let [secret_key, previous_key] = ["secret", "previous_secret"].map(|own| name.key(own));
+    let algorithm: Option<String> = reader.get(&name.key("algorithm"));
+    let is_published = algorithm.as_deref() == Some("RS256");
+    let project_id = project_id(reader, &name.key("project_id"), is_published);
+    let caching = caching(reader, name);
+    let signature = if is_published {
+        for key in ["secret", "secret_file", "previous_secret", "previous_secret_file"].map(|own| name.key(own)) {
+            if reader.has(&key) {
+                reader.warn(&key, format!("is not used, since {} is RS256; drop it", name.key("algorithm")));
+            }
+        }
+        Signature::Published { keys: KeyLocation::Project(project_id.clone().unwrap_or_default()), caching }
+    } else {
+        let current = match algorithm {
+            Some(_) => reader.required_secret(&secret_key, &format!(", unless {} is RS256", name.key("algorithm"))),
+            // A wrong algorithm does not say whether a secret is needed.
+            None => reader.secret(&secret_key).unwrap_or_default(),
+        };
+        Signature::Secret { current, previous: reader.secret(&previous_key) }
+    };
+    (signature, project_id)
+}
+
 /// Reads the project's id, which published keys need: it becomes part of the path of a request for them.
-fn project_id(reader: &mut Reader, is_published: bool) -> Option<String> {
-    let id: Option<String> = reader.get(PROJECT_ID);
+fn project_id(reader: &mut Reader, key: &str, is_published: bool) -> Option<String> {
+    let id: Option<String> = reader.get(key);
     let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     match &id {
         Some(id) if is_uuid(id) => {}
-        Some(id) if is_published && !is_plain(id) => {
-            reader.reject(PROJECT_ID, "is not a UUID; copy the login project's id");
-        }
+        Some(id) if is_published && !is_plain(id) => reader.reject(key, "is not a UUID; copy the login project's id"),
         Some(_) => {
-            reader
-                .warn(PROJECT_ID, "is not a UUID in lower case, as the ids of login projects are; is it copied whole?");
+            reader.warn(key, "is not a UUID in lower case, as the ids of login projects are; is it copied whole?");
         }
-        None if reader.has(PROJECT_ID) => {}
+        None if reader.has(key) => {}
         None if is_published => {
-            reader.reject(PROJECT_ID, "is needed to fetch the keys of RS256; it is the login project's UUID");
+            reader.reject(key, "is needed to fetch the keys of RS256; it is the login project's UUID");
         }
         None => {
             let what = "tokens of any login project with the same secret are accepted; set the login project's id";
-            reader.warn(PROJECT_ID, what);
+            reader.warn(key, what);
         }
     }
     id
 }
 
-fn caching(reader: &mut Reader) -> KeyCaching {
-    let [max_age, max_stale, cooldown] =
-        ["login.keys_max_age", "login.keys_max_stale", "login.keys_cooldown"].map(|key| reader.time(key));
+fn caching(reader: &mut Reader, name: &LoginName) -> KeyCaching {
+    let [age_key, stale_key, cooldown_key] =
+        ["keys_max_age", "keys_max_stale", "keys_cooldown"].map(|own| name.key(own));
+    let [max_age, max_stale, cooldown] = [&age_key, &stale_key, &cooldown_key].map(|key| reader.time(key));
     if max_stale < max_age && max_stale > Duration::ZERO {
-        let what = "is less than login.keys_max_age, so keys would expire before they are fetched again; raise it, or \
-                    lower that";
-        reader.reject("login.keys_max_stale", what);
+        let what = format!(
+            "is less than {age_key}, so keys would expire before they are fetched again; raise it, or lower that"
+        );
+        reader.reject(&stale_key, what);
     }
     KeyCaching { max_age, max_stale, cooldown }
 }

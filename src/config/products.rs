@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::{Reader, Source};
+use super::reader::Reader;
 use super::secret::Secret;
 use super::settings::{self, SETTINGS};
 
@@ -92,13 +92,14 @@ impl Product {
     }
 }
 
-/// Reads the sections of the products that have a setting which is set; that of Chat if there are none.
-pub(super) fn read(reader: &mut Reader) -> Vec<Section> {
+/// Reads the sections of the products that have a setting which is set; that of Chat if there are none. `has_xsolla` says
+/// whether a login of Xsolla is set.
+pub(super) fn read(reader: &mut Reader, has_xsolla: bool) -> Vec<Section> {
     let mut products: Vec<_> = PRODUCTS.into_iter().filter(|product| first_set(reader, *product).is_some()).collect();
     if products.is_empty() {
         products.push(Product::Chat);
     }
-    products.into_iter().map(|product| section(reader, product)).collect()
+    products.into_iter().map(|product| section(reader, product, has_xsolla)).collect()
 }
 
 /// Reads what the tokens of `product` are signed with, which must be set, and the secrets of the other products.
@@ -113,11 +114,10 @@ pub(super) fn keys(reader: &mut Reader, product: Product) -> ProductKeys {
 
 /// The first setting of a product that is set.
 fn first_set(reader: &Reader, product: Product) -> Option<&'static str> {
-    let is_set = |key: &str| !matches!(reader.source(key), Source::Default | Source::Missing);
-    SETTINGS.iter().map(|setting| setting.key).find(|key| product.has_key(key) && is_set(key))
+    SETTINGS.iter().map(|setting| setting.key).find(|key| product.has_key(key) && reader.is_set(key))
 }
 
-fn section(reader: &mut Reader, product: Product) -> Section {
+fn section(reader: &mut Reader, product: Product, has_xsolla: bool) -> Section {
     let since = match first_set(reader, product) {
         Some(key) => format!(", since {key} ({}) is set", reader.source(key)),
         None => ", or that of another product: messaging.secret, help_center.secret or support_sdk.secret".to_owned(),
@@ -135,12 +135,13 @@ fn section(reader: &mut Reader, product: Product) -> Section {
         email: reader.get(product.key("email")),
         verified_types: reader.has(product.key("verified_types")).then(|| reader.list(VERIFIED_TYPES)),
     };
-    check_verified_types(reader, &section);
+    check_verified_types(reader, &section, has_xsolla);
     section
 }
 
-/// Warns of types of login that do not prove the email. Only Xsolla's type `email` does: a code was sent to the address.
-fn check_verified_types(reader: &mut Reader, section: &Section) {
+/// Warns of types of login that do not prove the email. Of Xsolla, only the type `email` does: a code was sent to the
+/// address. Other providers say in each token whether they verified the email.
+fn check_verified_types(reader: &mut Reader, section: &Section, has_xsolla: bool) {
     let unproven = |logins: &str| {
         format!(
             "confirms the email of {logins}, which does not prove it: make sure that the login project admits nobody \
@@ -149,6 +150,7 @@ fn check_verified_types(reader: &mut Reader, section: &Section) {
         )
     };
     match (section.email.as_deref(), &section.verified_types) {
+        (Some("verified"), _) if !has_xsolla => {}
         (Some("verified"), None) => reader.warn("messaging.email", unproven("every login")),
         (Some("verified"), Some(types)) => {
             let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != "email").collect();

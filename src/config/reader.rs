@@ -1,6 +1,6 @@
 //! Merges defaults, file and environment, reads settings from them, and collects what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
 use std::mem;
@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 use super::Variables;
 use super::files::{WatchedFiles, access_by_others, read_text};
 use super::secret::{MIN_BYTES, Secret, Weakness};
-use super::settings::{self, FILE_VARIABLE, Kind, PORT_VARIABLE, PREFIX, SETTINGS, Setting};
+use super::settings::{self, FILE_VARIABLE, Kind, LOGINS, PORT_VARIABLE, PREFIX, SETTINGS, Setting};
 
 /// The key of problems with the settings file itself.
 pub(crate) const FILE_KEY: &str = "config file";
@@ -59,7 +59,7 @@ pub struct ConfigError {
 #[derive(Debug)]
 pub struct Effective {
     /// Its key.
-    pub key: &'static str,
+    pub key: String,
     /// Its value, or a secret's length.
     pub value: String,
     /// Where the value comes from.
@@ -69,9 +69,9 @@ pub struct Effective {
 /// Reads typed values and collects every problem. A value that is wrong or missing is replaced by a default.
 #[derive(Default)]
 pub(crate) struct Reader {
-    values: BTreeMap<&'static str, Value>,
+    values: BTreeMap<String, Value>,
     /// The secrets that were read, in that order, each with the key that gave it.
-    pub(crate) secrets: Vec<(&'static str, Secret)>,
+    pub(crate) secrets: Vec<(String, Secret)>,
     file: Option<PathBuf>,
     /// Files that were read besides the settings file.
     pub(super) files: WatchedFiles,
@@ -113,7 +113,7 @@ impl Reader {
     fn merge(&mut self, file: Option<&Path>, environment: &BTreeMap<OsString, OsString>) {
         for setting in SETTINGS {
             if let Some(default) = setting.default {
-                self.set(setting, default, Source::Default);
+                self.set(setting.key, default, Source::Default);
             }
         }
         let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
@@ -124,6 +124,14 @@ impl Reader {
         for (name, value) in environment {
             if let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) {
                 self.read_variable(name, value);
+            }
+        }
+        for login in self.logins() {
+            for setting in SETTINGS.iter().filter(|setting| setting.is_of_each_login()) {
+                let key = setting.key.replacen("login", &login, 1);
+                if let Some(default) = setting.default.filter(|_| !self.has(&key)) {
+                    self.set(&key, default, Source::Default);
+                }
             }
         }
         if let Some(port) = environment.get(OsStr::new(PORT_VARIABLE))
@@ -148,9 +156,11 @@ impl Reader {
         }
         flatten("", table.get_ref(), &mut |key, value, offset| {
             let source = source(Some(line(offset)));
-            match settings::find(&key) {
-                Some(setting) => drop(self.values.insert(setting.key, Value::of_file(setting, value, source))),
-                None => self.problems.push(unknown(&key, source)),
+            let key = with_plain_login_name(key);
+            let Some(setting) = settings::find(&key) else { return self.problems.push(unknown(&key, source)) };
+            let old = self.values.insert(key.clone(), Value::of_file(setting, value, source));
+            if old.is_some_and(|old| matches!(old.source, Source::File(..))) {
+                self.reject(&key, "is set twice, since names of logins differ only in case; rename one of the two");
             }
         });
     }
@@ -159,17 +169,15 @@ impl Reader {
     /// of its own with any prefix, but none with two.
     fn read_variable(&mut self, name: &str, value: &OsStr) {
         let source = Source::Variable(name.to_owned());
-        let setting = SETTINGS.iter().find(|setting| setting.variable() == name);
-        match (setting, value.to_str()) {
-            (Some(setting), Some(text)) => self.set(setting, text, source),
-            (Some(setting), None) => {
-                self.problems.push(Problem::new(setting.key, source, "is not UTF-8; give it in a file instead"));
+        let key = settings::key_of_variable(name);
+        let is_setting = settings::find(&key).is_some() && settings::variable(&key) == name;
+        match value.to_str() {
+            Some(text) if is_setting => self.set(&key, text, source),
+            None if is_setting => {
+                self.problems.push(Problem::new(&key, source, "is not UTF-8; give it in a file instead"));
             }
-            (None, _) if name.contains("__") => {
-                let key = name.trim_start_matches(PREFIX).replace("__", ".").to_lowercase();
-                self.warnings.push(unknown(&key, source));
-            }
-            (None, _) => {}
+            _ if name.contains("__") => self.warnings.push(unknown(&key, source)),
+            _ => {}
         }
     }
 
@@ -178,7 +186,7 @@ impl Reader {
         let address = port.to_str().map(|port| format!("0.0.0.0:{port}"));
         if let Some(address) = address.filter(|text| text.parse().is_ok_and(|address: SocketAddr| address.port() != 0))
         {
-            self.values.insert("listen", Value { source, texts: vec![address].into() });
+            self.values.insert("listen".to_owned(), Value { source, texts: vec![address].into() });
         } else {
             let what = "is not a port number; give one from 1 to 65535, or set listen";
             self.problems.push(Problem::new("listen", source, what));
@@ -186,19 +194,38 @@ impl Reader {
     }
 
     /// Sets a text of the environment, or a default.
-    fn set(&mut self, setting: &Setting, text: &str, source: Source) {
-        let is_list = matches!(setting.kind, Kind::List);
+    fn set(&mut self, key: &str, text: &str, source: Source) {
+        let is_list = settings::find(key).is_some_and(|setting| matches!(setting.kind, Kind::List));
         let items = || text.split(',').map(|item| item.trim().to_owned()).collect();
         let texts: Vec<String> = if is_list { items() } else { vec![text.to_owned()] };
-        self.values.insert(setting.key, Value { source, texts: texts.into() });
+        self.values.insert(key.to_owned(), Value { source, texts: texts.into() });
     }
 }
 
 /// Reading and reporting.
 impl Reader {
+    /// The sections of further logins, `logins.NAME`, of which a setting is set.
+    pub(super) fn logins(&self) -> BTreeSet<String> {
+        let section =
+            |key: &String| key.rsplit_once('.').map(|(section, _)| section.trim_end_matches(".claims").to_owned());
+        self.values.keys().filter(|key| key.starts_with(LOGINS)).filter_map(section).collect()
+    }
+
+    /// Every setting with its key, those of further logins last.
+    fn settings(&self) -> Vec<(String, &'static Setting)> {
+        let named = self.values.keys().filter(|key| key.starts_with(LOGINS));
+        let named = named.filter_map(|key| Some((key.clone(), settings::find(key)?)));
+        SETTINGS.iter().map(|setting| (setting.key.to_owned(), setting)).chain(named).collect()
+    }
+
     /// Whether `key` is set or has a default.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
+    }
+
+    /// Whether `key` is set, and not by default.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        !matches!(self.source(key), Source::Default | Source::Missing)
     }
 
     pub(super) fn source(&self, key: &str) -> Source {
@@ -251,21 +278,21 @@ impl Reader {
     }
 
     /// Reads a secret from `key`, or from the file that the setting with `_file` after its key names; both is an error.
-    pub(crate) fn secret(&mut self, key: &'static str) -> Option<Secret> {
-        let file_key = settings::file_key(key);
+    pub(crate) fn secret(&mut self, key: &str) -> Option<Secret> {
+        let file_key = &file_key(key);
         if self.has_both(key, file_key) {
             return None;
         }
         let from = [key, file_key].into_iter().find(|key| self.has(key))?;
         let secret = self.read_secret(from).map_err(|what| self.reject(from, what)).ok()?;
-        self.secrets.push((from, secret.clone()));
+        self.secrets.push((from.to_owned(), secret.clone()));
         Some(secret)
     }
 
     /// Reads a secret that must be set; an empty one when it is unset or wrong. `since` says why it is needed.
-    pub(crate) fn required_secret(&mut self, key: &'static str, since: &str) -> Secret {
-        let file_key = settings::file_key(key);
-        if !self.has(key) && !self.has(file_key) {
+    pub(crate) fn required_secret(&mut self, key: &str, since: &str) -> Secret {
+        let file_key = file_key(key);
+        if !self.has(key) && !self.has(&file_key) {
             self.reject(key, format!("is needed{since}; give it, or in {file_key} the path of a file that holds it"));
         }
         self.secret(key).unwrap_or_default()
@@ -316,19 +343,19 @@ impl Reader {
 
     /// Every setting with its value, for a report; of secrets the length.
     pub(super) fn effective(&self) -> Vec<Effective> {
-        let row = |setting: &Setting| {
-            let mut value = match self.values.get(setting.key) {
+        let row = |(key, setting): (String, &Setting)| {
+            let mut value = match self.values.get(&key) {
                 None => "not set".to_owned(),
                 // Nothing has checked those of commands: one may be a secret in the wrong place.
                 Some(_) if setting.is_secret() || !setting.is_of_service() => "set".to_owned(),
                 Some(value) => value.texts.join(","),
             };
-            if let Some((_, secret)) = self.secrets.iter().find(|(from, _)| *from == setting.key) {
+            if let Some((_, secret)) = self.secrets.iter().find(|(from, _)| *from == key) {
                 value = format!("{value} ({} bytes)", secret.bytes().len());
             }
-            Effective { key: setting.key, value, source: self.source(setting.key) }
+            Effective { source: self.source(&key), key, value }
         };
-        SETTINGS.iter().map(row).collect()
+        self.settings().into_iter().map(row).collect()
     }
 }
 
@@ -370,51 +397,53 @@ impl Reader {
     /// as `messaging.key_id` is in each token. A secret that is the default of a setting is refused itself. Secrets that
     /// the command does not use count too.
     pub(crate) fn refuse_shown_secrets(&mut self) {
-        for from in SETTINGS.iter().filter(|setting| matches!(setting.kind, Kind::Secret | Kind::SecretFile)) {
+        let settings = self.settings();
+        for (from, _) in settings.iter().filter(|(_, row)| matches!(row.kind, Kind::Secret | Kind::SecretFile)) {
             let Some(secret) = self.any_secret(from) else { continue };
-            for setting in SETTINGS.iter().filter(|setting| !setting.is_secret()) {
-                let Some(Value { source, texts }) = self.values.get(setting.key) else { continue };
+            for (key, _) in settings.iter().filter(|(_, row)| !row.is_secret()) {
+                let Some(Value { source, texts }) = self.values.get(key) else { continue };
                 let whole = Zeroizing::new(texts.join(","));
                 if !secret.is_shown_by(&whole) && !texts.iter().any(|text| secret.is_shown_by(text)) {
                     continue;
                 }
                 if *source == Source::Default {
                     let what = "which everybody knows; give the secret itself";
-                    self.reject(from.key, format!("is the default of {}, {what}", setting.key));
+                    self.reject(from, format!("is the default of {key}, {what}"));
                     break;
                 }
-                let (key, source) = (from.key, self.source(from.key));
+                let source = self.source(from);
                 let what = "which must stay secret; one of the two is misplaced";
-                self.reject(setting.key, format!("has the value of {key} ({source}), {what}"));
+                self.reject(key, format!("has the value of {from} ({source}), {what}"));
             }
         }
     }
 
     /// The secret in a setting or its file, even if the command has not read it.
-    fn any_secret(&mut self, setting: &Setting) -> Option<Secret> {
-        if let Some((_, secret)) = self.secrets.iter().find(|(from, _)| *from == setting.key) {
+    fn any_secret(&mut self, key: &str) -> Option<Secret> {
+        if let Some((_, secret)) = self.secrets.iter().find(|(from, _)| from == key) {
             return Some(secret.clone());
         }
-        let [text] = self.texts(setting.key)?.ok()? else { return None };
+        let [text] = self.texts(key)?.ok()? else { return None };
         // Opening a pipe would wait for its writer.
-        let may_be_read = setting.is_secret() || Path::new(text).is_file();
-        may_be_read.then(|| self.read_secret(setting.key).ok())?
+        let may_be_read = settings::find(key).is_some_and(Setting::is_secret) || Path::new(text).is_file();
+        may_be_read.then(|| self.read_secret(key).ok())?
     }
 
     /// Warns of each file that all users can change, or read though it holds a secret: the settings file and those that
     /// settings name.
     pub(crate) fn warn_of_open_files(&mut self) {
-        let is_in_file = |setting: &Setting| matches!(self.source(setting.key), Source::File(..));
-        let holds_secret = SETTINGS.iter().any(|setting| setting.is_secret() && is_in_file(setting));
+        let settings = self.settings();
+        let is_in_file = |key: &str| matches!(self.source(key), Source::File(..));
+        let holds_secret = settings.iter().any(|(key, setting)| setting.is_secret() && is_in_file(key));
         let settings_file = self.file.iter().map(|path| {
             let source = Source::File(path.clone(), None);
             (FILE_KEY, source, path.as_path(), holds_secret)
         });
-        let is_file = |setting: &&Setting| matches!(setting.kind, Kind::SecretFile | Kind::PublicFile);
-        let named = SETTINGS.iter().filter(is_file).filter_map(|setting| {
-            let path = self.texts(setting.key)?.ok()?.first()?;
+        let named = settings.iter().filter_map(|(key, setting)| {
             let holds_secret = matches!(setting.kind, Kind::SecretFile);
-            Some((setting.key, self.source(setting.key), Path::new(path), holds_secret))
+            let is_file = holds_secret || matches!(setting.kind, Kind::PublicFile);
+            let path = self.texts(key).filter(|_| is_file)?.ok()?.first()?;
+            Some((key.as_str(), self.source(key), Path::new(path), holds_secret))
         });
         let open = settings_file.chain(named).filter_map(|(key, source, path, holds_secret)| {
             access_by_others(path, holds_secret).map(|what| Problem::new(key, source, what))
@@ -462,7 +491,7 @@ impl Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, source, what } = self;
         match settings::find(key).filter(|_| *source == Source::Missing) {
-            Some(setting) => write!(f, "{key} ({}, {source}): {what}", setting.variable()),
+            Some(_) => write!(f, "{key} ({}, {source}): {what}", settings::variable(key)),
             None => write!(f, "{key} ({source}): {what}"),
         }
     }
@@ -483,13 +512,31 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
     }
 }
 
+/// The key with the name of a login in lower case, as in the environment.
+fn with_plain_login_name(key: String) -> String {
+    match key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')) {
+        Some((name, own)) => format!("{LOGINS}{}.{own}", name.to_lowercase()),
+        None => key,
+    }
+}
+
+/// The key of the setting that names the file of a secret.
+fn file_key(key: &str) -> String {
+    format!("{key}_file")
+}
+
 /// The problem that a key of the file, or that of a variable, is not a setting. The name is not shown if it may be a
 /// secret in a name's place, which has [`MIN_BYTES`] or more.
 fn unknown(key: &str, source: Source) -> Problem {
     let fix = match settings::nearest(key) {
         _ if key == "proxy.header" => "drop it: X-Forwarded-For is what is read".to_owned(),
-        Some(near) if matches!(source, Source::Variable(_)) => format!("did you mean {}?", near.variable()),
-        Some(near) => format!("did you mean {}?", near.key),
+        _ if settings::is_shared_by_logins(key) => "set it in [login], for all logins".to_owned(),
+        Some(near) if matches!(source, Source::Variable(_)) => format!("did you mean {}?", settings::variable(&near)),
+        Some(near) => format!("did you mean {near}?"),
+        None if key.starts_with(LOGINS) => {
+            "settings of a login are logins.NAME.KEY; NAME has letters, digits and '-', at most 32, and is not default"
+                .to_owned()
+        }
         None => "drop it".to_owned(),
     };
     let what = format!("is not a setting; {fix}");

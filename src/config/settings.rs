@@ -59,6 +59,15 @@ pub struct Setting {
 /// The prefix of the environment variables.
 pub(super) const PREFIX: &str = "ZENDESK_TOKEN_";
 
+/// What the keys of further logins begin with, before the login's name.
+pub(super) const LOGINS: &str = "logins.";
+
+/// The name of the login in `[login]`.
+pub const DEFAULT_LOGIN: &str = "default";
+
+/// The settings in `[login]` that all logins share.
+const SHARED_BY_LOGINS: [&str; 4] = ["login.cookie", "login.bearer", "login.leeway", "login.max_lifetime"];
+
 /// The environment variable that names the settings file.
 pub const FILE_VARIABLE: &str = "ZENDESK_TOKEN_CONFIG";
 
@@ -98,22 +107,29 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("login.cookie", Form(r"[\w!#$%&'*+.^`|~-]+", "a cookie name: letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
     setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
+    setting("login.leeway", Seconds(Duration::ZERO, MAX_LEEWAY), "60s", "how far clocks may differ: 0s to 5m, for exp, nbf and iat"),
+    setting("login.max_lifetime", Seconds(SECOND, Duration::from_hours(24 * 365)), "", "longest exp - iat of a login token; not checked unless set"),
+    setting("login.provider", Choice(&["xsolla", "oidc"]), "xsolla", "who signs the players in: xsolla, or oidc for any other OpenID Connect provider"),
     setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256"),
     setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more"),
     setting("login.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
     setting("login.previous_secret", Secret, "", "the secret before a reset, which still verifies until its last tokens have expired"),
     setting("login.previous_secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("login.project_id", Text, "", "the login project's id, compared with xsolla_login_project_id if set; needed for RS256"),
-    setting("login.issuer", Text, "", "compared with iss if set; Xsolla's is https://login.xsolla.com"),
-    setting("login.leeway", Seconds(Duration::ZERO, MAX_LEEWAY), "60s", "how far clocks may differ: 0s to 5m, for exp, nbf and iat"),
-    setting("login.max_lifetime", Seconds(SECOND, Duration::from_hours(24 * 365)), "", "longest exp - iat of a login token; not checked unless set"),
+    setting("login.issuer", Text, "", "compared with iss if set; Xsolla's is https://login.xsolla.com; needed for oidc, whose keys are found there"),
+    setting("login.audience", Text, "", "compared with aud if set; needed for oidc: the client id, or the API of access tokens"),
+    setting("login.token_type", Choice(&["id_token", "access_token", "any"]), "id_token", "oidc: which tokens are accepted, id_token, access_token or any"),
     setting("login.check_revocation", Flag, "false", "true asks the Login API whether a login token was revoked"),
     setting("login.revocation_cache", Time(Duration::ZERO, MAX_REVOCATION_CACHE), "30s", "how long its answer is cached: 0s to 10m"),
     setting("login.api_url", Checked(is_safe_to_call, "https, host and port, without a path: https://login.xsolla.com (http only on loopback)"), "https://login.xsolla.com", "the Login API; https, or http on loopback"),
-    setting("login.ca_file", PublicFile, "", "CA bundle (PEM) to verify the Login API with, instead of the public authorities"),
-    setting("login.keys_max_age", KEY_AGE, "10m", "RS256: age at which the published keys are fetched again"),
-    setting("login.keys_max_stale", KEY_AGE, "1h", "RS256: age up to which they are used while the Login API is down"),
-    setting("login.keys_cooldown", WAIT, "30s", "RS256: least time between two fetches caused by unknown key ids"),
+    setting("login.ca_file", PublicFile, "", "CA bundle (PEM) to verify the Login API or the provider with, instead of the public authorities"),
+    setting("login.keys_max_age", KEY_AGE, "10m", "published keys: age at which the published keys are fetched again"),
+    setting("login.keys_max_stale", KEY_AGE, "1h", "age up to which they are used while they can't be fetched"),
+    setting("login.keys_cooldown", WAIT, "30s", "least time between two fetches caused by unknown key ids"),
+    setting("login.claims.external_id", Text, "sub", "claim with the player's id for Zendesk; dots reach into objects"),
+    setting("login.claims.email", Text, "email", "claim with the player's email"),
+    setting("login.claims.name", List, "", "claims to take the name from, instead of the name_from of each product"),
+    setting("login.external_id_prefix", Form("[A-Za-z0-9._:|-]{1,64}", "letters, digits, '-', '_', '.', ':' or '|', at most 64"), "", "put before the player's id, so that ids of two logins differ: auth0-"),
 
     setting("cors.origins", List, "", "origins of the shop's pages and apps, exact or https://*.example.com for one label; not needed for pages of the service's own host"),
 
@@ -193,7 +209,13 @@ impl Setting {
     /// The environment variable that sets it: `ZENDESK_TOKEN_LOGIN__SECRET`.
     #[must_use]
     pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.key.replace('.', "__").to_uppercase())
+        variable(self.key)
+    }
+
+    /// Whether each login has its own: it may stand in `[logins.NAME]` too.
+    #[must_use]
+    pub fn is_of_each_login(&self) -> bool {
+        self.key.starts_with("login.") && !SHARED_BY_LOGINS.contains(&self.key)
     }
 
     /// Whether its value must never be shown.
@@ -255,21 +277,45 @@ impl Kind {
     }
 }
 
-/// The key of the setting that names the file of a secret.
-pub(super) fn file_key(key: &str) -> &'static str {
-    find(&format!("{key}_file")).map_or("", |setting| setting.key)
+/// The environment variable that sets `key`.
+pub(super) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
-/// The row of a key.
+/// The key that an environment variable sets, if there is such a setting.
+pub(super) fn key_of_variable(name: &str) -> String {
+    let key = name.trim_start_matches(PREFIX).replace("__", ".").to_lowercase();
+    match key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')) {
+        Some((name, own)) => format!("{LOGINS}{}.{own}", name.replace('_', "-")),
+        None => key,
+    }
+}
+
+/// The row of a key: that of `login.secret` for `logins.NAME.secret`.
 pub(crate) fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+    let Some((name, own)) = key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')) else {
+        return SETTINGS.iter().find(|setting| setting.key == key);
+    };
+    let is_right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=32).contains(&name.len()) && name.bytes().all(is_right) && name != DEFAULT_LOGIN;
+    let is_it = |setting: &&Setting| setting.is_of_each_login() && setting.key.strip_prefix("login.") == Some(own);
+    SETTINGS.iter().find(is_it).filter(|_| is_name)
 }
 
-/// The setting whose key is most like an unknown one, if it is like enough to be a typing error.
-pub(super) fn nearest(key: &str) -> Option<&'static Setting> {
-    let likeness = |setting: &Setting| strsim::jaro_winkler(key, setting.key);
-    let near = SETTINGS.iter().map(|setting| (likeness(setting), setting)).filter(|(likeness, _)| *likeness > 0.8);
-    near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, setting)| setting)
+/// Whether a key of `[logins.NAME]` is one that only `[login]` has.
+pub(super) fn is_shared_by_logins(key: &str) -> bool {
+    let own = key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')).map(|(_, own)| own);
+    own.is_some_and(|own| SHARED_BY_LOGINS.iter().any(|shared| shared.strip_prefix("login.") == Some(own)))
+}
+
+/// The key that is most like an unknown one, if it is like enough to be a typing error.
+pub(super) fn nearest(key: &str) -> Option<String> {
+    let named = key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.'));
+    let section = named.map_or("login.".to_owned(), |(name, _)| format!("{LOGINS}{name}."));
+    let keys = SETTINGS.iter().filter(|setting| named.is_none() || setting.is_of_each_login());
+    let keys = keys.map(|setting| setting.key.replacen("login.", &section, 1));
+    let near = keys.map(|near| (strsim::jaro_winkler(key, &near), near)).filter(|(likeness, _)| *likeness > 0.8);
+    near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, near)| near).filter(|near| find(near).is_some())
 }
 
 fn is_address(text: &str) -> bool {
@@ -283,7 +329,7 @@ fn is_fallback_domain(text: &str) -> bool {
 }
 
 /// Whether a text is the base URL of an API: scheme, host, port and path.
-fn is_base_url(text: &str) -> bool {
+pub(super) fn is_base_url(text: &str) -> bool {
     let text = text.strip_suffix('/').unwrap_or(text);
     let end_of_host = text.match_indices('/').nth(2).map_or(text.len(), |(index, _)| index);
     let (host, path) = text.split_at(end_of_host);

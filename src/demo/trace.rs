@@ -12,6 +12,7 @@ use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::http::origin::allowed_origin;
 use crate::http::support_sdk;
+use crate::login::keys::{Verified, VerifiedBy};
 use crate::login::now;
 use crate::login::verifier::LoginVerifier;
 use crate::metrics::Metrics;
@@ -80,22 +81,31 @@ impl Trace {
         let start = Instant::now();
         let login = self.verifier.verify(&credentials, now()).await.map_err(ExchangeError::Login).map_err(Reason::from);
         let login = step(steps, "verify", start, login, |login| {
-            format!("signed with the {} secret of the login project, and not expired", login.verified_by().as_str())
+            let Verified { login, key } = login.verified();
+            format!("for the login {}: signed with its {}, and not expired", login.as_str(), key_text(*key))
         })?;
 
         let Some(issuer) = self.zendesk.issuer(product) else { return Err(()) };
-        let key = login.verified_by();
+        let verified = login.verified();
         let start = Instant::now();
         let identity = Identity::from_login(&login, issuer.identity_rule());
-        let identity = identity.map_err(|error| Reason::from(ExchangeError::Identify(error, key)));
+        let identity = identity.map_err(|error| Reason::from(ExchangeError::Identify(error, verified.clone())));
         let identity = step(steps, "identity", start, identity, |identity| {
             format!("{}, external id {}", identity.name().unwrap_or("no name"), identity.external_id())
         })?;
 
         let start = Instant::now();
         let token = issuer.issue(&identity, now(), login.accepted_until());
-        let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, key)));
+        let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, verified.clone())));
         step(steps, "sign", start, token, |_| format!("signed with {}", product.secret_key())).map(drop)
+    }
+}
+
+const fn key_text(key: VerifiedBy) -> &'static str {
+    match key {
+        VerifiedBy::Current => "current secret",
+        VerifiedBy::Previous => "previous secret",
+        VerifiedBy::Published => "published key",
     }
 }
 

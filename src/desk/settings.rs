@@ -109,16 +109,16 @@ fn id(reader: &mut Reader, key: &str) -> String {
 }
 
 /// Reads a key that the API itself gave out; only errors of copying are looked for.
-fn api_key(reader: &mut Reader, key: &'static str) -> Secret {
+fn api_key(reader: &mut Reader, key: &str) -> Secret {
     let secret = reader.required_secret(key, "");
     // `key`, or that of the file.
-    let Some(&(key, _)) = reader.secrets.last() else { return secret };
+    let Some((key, _)) = reader.secrets.last().cloned() else { return secret };
     // An access token may be a JWT.
     let is_wrong = |weakness: &&Weakness| !weakness.may_be_allowed && weakness.text != TOKEN;
     if let Some(weakness) = secret.weakness().filter(is_wrong) {
-        reader.reject(key, weakness.text);
+        reader.reject(&key, weakness.text);
     } else if secret.is_odd() || !secret.bytes().iter().all(u8::is_ascii_graphic) {
-        reader.reject(key, "has white space, quotes or characters that no key has; copy it again");
+        reader.reject(&key, "has white space, quotes or characters that no key has; copy it again");
     }
     secret
 }

@@ -14,6 +14,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use crate::config::login::LoginName;
 use crate::config::origin;
 use crate::config::products::{PRODUCTS, Product};
 use crate::exchange::Issued;
@@ -84,11 +85,12 @@ macro_rules! log_line {
             route = $entry.route(),
             status = $response.status().as_u16(),
             refusal = $outcome.error_code().map(ErrorCode::code),
-            cause = $outcome.reason.or($entry.cors_refusal).map(tracing::field::display),
+            cause = $outcome.reason.or($entry.cors_refusal.as_ref()).map(tracing::field::display),
             duration_us = u64::try_from($entry.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($entry.client),
             origin = $entry.origin($state),
-            key = $outcome.verified_by().map(VerifiedBy::as_str),
+            login = $outcome.login_and_key().0.map(LoginName::as_str),
+            key = $outcome.login_and_key().1.map(VerifiedBy::as_str),
             token_sha256 = $outcome.issued.map(|issued| sha256(issued.token.as_str())),
             sub_sha256 = $outcome.issued.map(|issued| sha256(&issued.external_id)),
             "request"
@@ -136,7 +138,7 @@ impl Entry {
             StatusCode::SERVICE_UNAVAILABLE => log_line!(warn, self, response, outcome, state),
             status if status.is_server_error() => log_line!(error, self, response, outcome, state),
             // Scanners request so many unknown paths that they would fill the log. Extra slashes are a configuration mistake.
-            _ if self.route.is_none() && outcome.reason != Some(Reason::SlashesInPath) => {
+            _ if self.route.is_none() && outcome.reason != Some(&Reason::SlashesInPath) => {
                 log_line!(debug, self, response, outcome, state);
             }
             _ => log_line!(info, self, response, outcome, state),
@@ -144,8 +146,10 @@ impl Entry {
         spans::end(&self.span, response.status().as_u16(), outcome.error_code().map(ErrorCode::code));
         let product = self.route.as_ref().and_then(token::product);
         if let (Some(product), Some(label)) = (product, outcome.label()) {
-            let key = outcome.verified_by().map(VerifiedBy::as_str);
-            state.metrics.count_exchange(product.as_str(), label, self.started.elapsed(), key);
+            state.metrics.count_exchange(product.as_str(), label, self.started.elapsed());
+            if let (Some(login), Some(key)) = outcome.login_and_key() {
+                state.metrics.count_verification(login.label(), key.as_str());
+            }
         }
     }
 
@@ -165,12 +169,12 @@ impl Entry {
 /// The token or the refusal in the extensions of a response. Others, such as a preflight's, have neither.
 struct Outcome<'a> {
     issued: Option<&'a Issued>,
-    reason: Option<Reason>,
+    reason: Option<&'a Reason>,
 }
 
 impl<'a> Outcome<'a> {
     fn of(extensions: &'a Extensions) -> Self {
-        Self { issued: extensions.get(), reason: extensions.get().copied() }
+        Self { issued: extensions.get(), reason: extensions.get() }
     }
 
     fn error_code(&self) -> Option<ErrorCode> {
@@ -182,16 +186,23 @@ impl<'a> Outcome<'a> {
         self.error_code().map(ErrorCode::code).or(self.issued.map(|_| ISSUED))
     }
 
-    fn verified_by(&self) -> Option<VerifiedBy> {
-        self.issued.map(|issued| issued.verified_by).or(self.reason.and_then(Reason::verified_by))
+    /// The login that the token is for, and the key that verified it, as far as they are known.
+    fn login_and_key(&self) -> (Option<&LoginName>, Option<VerifiedBy>) {
+        match self.issued {
+            Some(Issued { verified, .. }) => (Some(&verified.login), Some(verified.key)),
+            None => self.reason.map_or((None, None), Reason::login_and_key),
+        }
     }
 }
 
-/// Creates the metrics' series of all products, outcomes and keys.
-pub(super) fn init_exchanges(metrics: &Metrics) {
+/// Creates the metrics' series of all products, outcomes, logins and keys.
+pub(super) fn init_metrics<'a>(metrics: &Metrics, logins: impl Iterator<Item = &'a LoginName>) {
     let codes = ErrorCode::ALL.map(ErrorCode::code);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
-    metrics.init_exchanges(&PRODUCTS.map(Product::as_str), &outcomes, &VerifiedBy::ALL.map(VerifiedBy::as_str));
+    metrics.init_exchanges(&PRODUCTS.map(Product::as_str), &outcomes);
+    for login in logins {
+        metrics.init_login(&login.label(), &VerifiedBy::ALL.map(VerifiedBy::as_str));
+    }
 }
 
 /// A method of RFC 9110 or RFC 5789. Other methods are not logged, since the client chooses their text.

@@ -74,7 +74,8 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     )),
 )]
 async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
-    state.metrics.set_key_age(state.live.exchange().published_keys().and_then(|keys| keys.age()));
+    let exchange = state.live.exchange();
+    state.metrics.set_key_ages(exchange.published_keys().map(|keys| (keys.login().label(), keys.age())));
     // The media type of the text format (OpenMetrics 1.0, "Content type").
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], state.metrics.text())
 }

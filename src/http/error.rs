@@ -8,6 +8,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, Type};
 
+use crate::config::login::LoginName;
 use crate::exchange::ExchangeError;
 use crate::login::keys::{NoKeyError, VerifiedBy};
 use crate::login::published::FindKeyError;
@@ -114,7 +115,7 @@ impl ErrorCode {
 
 /// Why a request was refused, for the log. Never quotes a token, cookie, secret or email.
 #[expect(missing_docs, reason = "the error text of a variant is its documentation")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Reason {
     #[error("no cookie with the name in login.cookie")]
     LoginCookieMissing,
@@ -192,13 +193,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub(super) const fn verified_by(self) -> Option<VerifiedBy> {
-        if let Self::Exchange(error) | Self::Retryable(error) = self { error.verified_by() } else { None }
+    /// The login that the token is for, and the key that verified it, as far as they are known.
+    pub(super) fn login_and_key(&self) -> (Option<&LoginName>, Option<VerifiedBy>) {
+        if let Self::Exchange(error) | Self::Retryable(error) = self { error.login_and_key() } else { (None, None) }
     }
 
     /// What the client gets.
     #[must_use]
-    pub const fn error_code(self) -> ErrorCode {
+    pub const fn error_code(&self) -> ErrorCode {
         match self {
             Self::LoginCookieMissing
             | Self::LoginTokenMissing
@@ -207,7 +209,7 @@ impl Reason {
             | Self::UserTokenMissing => ErrorCode::TokenMissing,
             Self::Retryable(_)
             | Self::Exchange(ExchangeError::Login(
-                LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
+                LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)), _)
                 | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyWaiting, _),
             )) => ErrorCode::LoginUnavailable,
             Self::TooManyLoginCookies(_)
@@ -215,20 +217,20 @@ impl Reason {
             | Self::CookiePartTwice
             | Self::AuthorizationMalformed
             | Self::Exchange(ExchangeError::Login(
-                LoginError::Verify(_)
+                LoginError::Verify(..)
                 | LoginError::DifferentPlayers
                 | LoginError::Revocation(RevocationError::Revoked(_), _),
             )) => ErrorCode::TokenInvalid,
-            Self::Exchange(ExchangeError::Identify(IdentityError::SubMissing, _)) => ErrorCode::SubMissing,
-            Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing, _)) => ErrorCode::EmailMissing,
+            Self::Exchange(ExchangeError::Identify(IdentityError::IdMissing(_), _)) => ErrorCode::SubMissing,
+            Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing(_), _)) => ErrorCode::EmailMissing,
             Self::Exchange(
                 ExchangeError::Identify(
                     IdentityError::TooLong(..)
-                    | IdentityError::ControlCharacter
-                    | IdentityError::OuterWhitespace
-                    | IdentityError::SubNotLocalPart
-                    | IdentityError::FallbackDomain
-                    | IdentityError::EmailForm,
+                    | IdentityError::ControlCharacter(_)
+                    | IdentityError::OuterWhitespace(_)
+                    | IdentityError::IdNotLocalPart(_)
+                    | IdentityError::FallbackDomain(_)
+                    | IdentityError::EmailForm(_),
                     _,
                 )
                 | ExchangeError::Issue(
@@ -261,7 +263,7 @@ impl Reason {
     }
 
     /// The code's description, or a more helpful one if the path has wrong slashes.
-    const fn description(self) -> &'static str {
+    const fn description(&self) -> &'static str {
         if let Self::SlashesInPath = self {
             "Not found: the path has a doubled or trailing slash"
         } else {
@@ -270,9 +272,9 @@ impl Reason {
     }
 
     /// `Retry-After`, if another try can succeed.
-    fn retry_after(self) -> Option<HeaderValue> {
+    fn retry_after(&self) -> Option<HeaderValue> {
         match (self, self.error_code()) {
-            (Self::TooManyRequests(seconds), _) => Some(HeaderValue::from(seconds)),
+            (Self::TooManyRequests(seconds), _) => Some(HeaderValue::from(*seconds)),
             (_, ErrorCode::TooManyRequests) => Some(RETRY_AFTER_SECONDS),
             (_, code) if code.status() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_SECONDS),
             _ => None,
@@ -281,7 +283,7 @@ impl Reason {
 }
 
 /// A refusal as a response: status, code and description for the client, the reason in the extensions for the access log.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct ApiError(pub(crate) Reason);
 
 impl<R: Into<Reason>> From<R> for ApiError {

@@ -9,7 +9,7 @@ use crate::config::{Config, Proxy};
 use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 
-use super::access_log::init_exchanges;
+use super::access_log::init_metrics;
 use super::health::Readiness;
 use super::rate_limit::RateLimit;
 use super::support_sdk::BodyLimits;
@@ -38,9 +38,7 @@ impl AppState {
     /// The state of a new router; shared state comes from `old`.
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, config: &Config, metrics: &Metrics, old: Option<&Self>) -> Arc<Self> {
-        if old.is_none() {
-            init_exchanges(metrics);
-        }
+        init_metrics(metrics, exchange.logins());
         let old_limit = old.and_then(|old| old.rate_limit.clone());
         let rate_limit = config.rate_limit.map(|settings| {
             old_limit.filter(|old| old.has_settings(settings)).unwrap_or_else(|| Arc::new(RateLimit::new(settings)))

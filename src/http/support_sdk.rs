@@ -177,6 +177,7 @@ fn refusal_reason(error: ExchangeError) -> Reason {
         ExchangeError::Login(LoginError::Verify(
             VerifyError::Claims(ClaimsError::InFuture(..))
             | VerifyError::NoKey(NoKeyError::Find(FindKeyError::CoolingDown)),
+            _,
         )) => Reason::Retryable(error),
         ExchangeError::NotServed | ExchangeError::Login(_) | ExchangeError::Identify(..) | ExchangeError::Issue(..) => {
             Reason::Exchange(error)

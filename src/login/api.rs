@@ -1,4 +1,4 @@
-//! A client of the Xsolla Login API: fetches keys, asks for revocation, reads the API's clock.
+//! A client of the Xsolla Login API or of an `OpenID` Connect provider: fetches keys, asks for revocation, reads the clock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
+use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::config::login::Api;
+use crate::config::login::{Api, KeyLocation};
+use crate::config::origin::is_safe_to_call;
 use crate::http_client::{self, CallError, call};
 use crate::telemetry::spans;
 
@@ -26,7 +28,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// Most bytes of an answer: about 200 keys.
 const MAX_BYTES: usize = 100 * 1024;
 
-/// A client of the Xsolla Login API.
+/// A client of the Xsolla Login API or of an `OpenID` Connect provider.
 pub(crate) struct LoginApi {
     client: Client,
     url: String,
@@ -57,37 +59,61 @@ pub(crate) struct Clock {
     read_at: Instant,
 }
 
-/// Why no client can be built from the settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+/// Why no client can be built from the settings, with the key of the wrong one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ClientError {
     /// The file has no certificate, or one that can't be read.
-    #[error("login.ca_file: is not a readable certificate file; give the CA certificates in PEM")]
-    CaBundle,
+    #[error("{0}: is not a readable certificate file; give the CA certificates in PEM")]
+    CaBundle(String),
     /// The host name is not valid.
-    #[error("login.api_url: is not a valid URL; expected something like https://login.xsolla.com")]
-    Url,
+    #[error("{0}: is not a valid URL; expected something like https://login.xsolla.com")]
+    Url(String),
 }
 
-/// Why the Login API gave no usable answer. Quotes nothing that the API sent, except numbers.
+/// Why the Login API or the provider gave no usable answer. Quotes nothing that the API sent, except numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LoginApiError {
     /// No complete answer came.
     #[error("{}", call_error_text(*.0))]
     Call(CallError),
     /// An unexpected status. Includes redirects, which are not followed.
-    #[error("the Login API answered with status {0}")]
+    #[error("the login service answered with status {0}")]
     Status(u16),
+    /// See [`DiscoveryError`].
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     /// The answer has no usable keys.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
 }
 
+/// What is wrong with a provider's discovery document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DiscoveryError {
+    /// Not a JSON object with the two members that are used.
+    #[error("the discovery document is not a JSON object with issuer and jwks_uri")]
+    Shape,
+    /// Another provider's document (`OpenID` Connect Discovery 1.0 §4.3).
+    #[error("the discovery document is of another issuer than the one in the settings; both must be the same text")]
+    Issuer,
+    /// Whoever can change the answer on its way could give keys of their own.
+    #[error("jwks_uri in the discovery document is not https")]
+    KeysNotSafe,
+}
+
+/// The members of a discovery document that are used (`OpenID` Connect Discovery 1.0 §3).
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
 impl LoginApi {
     /// Builds a client. It trusts the CA bundle of the settings, or else the public CAs.
     pub(crate) fn new(api: &Api) -> Result<Self, ClientError> {
-        Url::parse(&api.url).map_err(|_| ClientError::Url)?;
+        Url::parse(&api.url).map_err(|_| ClientError::Url(api.url_key.clone()))?;
         let client = http_client::client(api.ca_bundle.as_deref(), CALL_LIMIT);
-        let client = client.map_err(|_| ClientError::CaBundle)?;
+        let client = client.map_err(|_| ClientError::CaBundle(api.login.key("ca_file")))?;
         Ok(Self { client, url: api.url.clone(), wait_slots: Arc::new(Semaphore::new(api.most_waiting)) })
     }
 
@@ -96,7 +122,7 @@ impl LoginApi {
         if api.ca_bundle.is_some() {
             return Self::new(api).map(drop);
         }
-        Url::parse(&api.url).map(drop).map_err(|_| ClientError::Url)
+        Url::parse(&api.url).map(drop).map_err(|_| ClientError::Url(api.url_key.clone()))
     }
 
     /// Runs `calls` if a wait slot is free, and waits for their result. They run in their own task, since other requests
@@ -113,14 +139,46 @@ impl LoginApi {
         Ok(tokio::spawn(calls.in_current_span()).await)
     }
 
-    /// Fetches the keys that a login project publishes, and the API's clock if the answer has it.
-    pub(crate) async fn keys(&self, project_id: &str) -> Result<(KeySet, Option<Clock>), LoginApiError> {
-        let url = format!("{}/api/projects/{project_id}/keys", self.url);
+    /// Fetches the published keys, and the API's clock if the answer has it.
+    pub(crate) async fn keys(&self, keys: &KeyLocation) -> Result<(KeySet, Option<Clock>), LoginApiError> {
+        match keys {
+            KeyLocation::Project(id) => {
+                let (body, clock) = self.get(&format!("{}/api/projects/{id}/keys", self.url)).await?;
+                Ok((KeySet::read(&body)?, clock))
+            }
+            KeyLocation::Discovery => {
+                let found = timeout(CALL_LIMIT, async {
+                    let (body, clock) = self.get(&self.keys_url().await?).await?;
+                    Ok((KeySet::read_jwks(&body)?, clock))
+                });
+                found.await.unwrap_or(Err(CallError::TimedOut.into()))
+            }
+        }
+    }
+
+    /// Finds the URL of a provider's keys (`OpenID` Connect Discovery 1.0 §4).
+    async fn keys_url(&self) -> Result<String, LoginApiError> {
+        let issuer = self.url.strip_suffix('/').unwrap_or(&self.url);
+        let (body, _) = self.get(&format!("{issuer}/.well-known/openid-configuration")).await?;
+        let Discovery { issuer, jwks_uri } = serde_json::from_slice(&body).map_err(|_| DiscoveryError::Shape)?;
+        if issuer != self.url {
+            return Err(DiscoveryError::Issuer.into());
+        }
+        let url = Url::parse(&jwks_uri).map_err(|_| DiscoveryError::Shape)?;
+        let is_as_safe = (url.scheme() == "https" || self.url.starts_with("http:")) && url.username().is_empty();
+        if is_as_safe && is_safe_to_call(&url.origin().ascii_serialization()) {
+            Ok(jwks_uri)
+        } else {
+            Err(DiscoveryError::KeysNotSafe.into())
+        }
+    }
+
+    async fn get(&self, url: &str) -> Result<(Vec<u8>, Option<Clock>), LoginApiError> {
         let response = call(self.client.get(url)).instrument(spans::call("fetch login keys", "GET")).await?;
         match response.status() {
             StatusCode::OK => {
                 let clock = Clock::read(&response);
-                Ok((KeySet::read(&read_body(response).await?)?, clock))
+                Ok((read_body(response).await?, clock))
             }
             status => Err(LoginApiError::Status(status.as_u16())),
         }
@@ -192,13 +250,13 @@ impl From<CallError> for LoginApiError {
 
 const fn call_error_text(error: CallError) -> &'static str {
     match error {
-        CallError::Unreachable => "the Login API can't be reached",
+        CallError::Unreachable => "the login service can't be reached",
         CallError::Untrusted => {
-            "TLS with the Login API failed: its certificate is not trusted, or it does not support TLS 1.2 or newer"
+            "TLS with the login service failed: its certificate is not trusted, or it does not support TLS 1.2 or newer"
         }
-        CallError::TimedOut => "the Login API did not answer within 5 s",
-        CallError::TooLarge => "the Login API's answer is over 100 KiB",
-        CallError::Broken => "the Login API's answer is incomplete or is not HTTP",
+        CallError::TimedOut => "the login service did not answer within 5 s",
+        CallError::TooLarge => "the login service's answer is over 100 KiB",
+        CallError::Broken => "the login service's answer is incomplete or is not HTTP",
     }
 }
 

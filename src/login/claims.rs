@@ -1,41 +1,81 @@
 //! Checks the claims of a login token, after its signature.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Number;
 use thiserror::Error;
 
-use crate::config::login::Login;
+use crate::config::login::{ClaimNames, Login, LoginName, TokenType};
 
 use super::Timestamp;
-use super::keys::VerifiedBy;
-use super::strict_json::{Member, Members};
+use super::json::member;
+use super::keys::{Verified, VerifiedBy};
+use super::strict_json::{Member, Members, StrictJsonError};
 
 /// 9999-12-31 23:59:59 UTC, the latest accepted time. Far below the type's maximum, so that additions can't overflow.
 pub(crate) const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
+
+/// The claim with the login project's id.
+const PROJECT: &str = "xsolla_login_project_id";
+
+/// Most characters that are shown of a claim that is not verified.
+const MAX_SHOWN: usize = 80;
 
 /// Claims of other kinds of token that are signed with the same key: Xsolla's server tokens have `request_type`, logout
 /// tokens have `events` (openid-connect-backchannel-1_0 §2.4).
 const OTHER_KINDS: [&str; 2] = ["request_type", "events"];
 
-/// The rules for the claims of login tokens.
+/// The rules for the claims of one login's tokens.
 pub(crate) struct LoginRules {
+    login: LoginName,
     issuer: Option<String>,
     project_id: Option<String>,
+    audience: Option<String>,
+    /// `None` for Xsolla.
+    token_type: Option<TokenType>,
     leeway: i64,
     max_lifetime: Option<i64>,
-    /// Names of the string claims to keep: `sub`, `email`, `type` and those that the settings name.
+    player: Arc<PlayerClaims>,
+    /// The string claims to keep: those with id and email, `sub`, `type` and those that the settings name.
     kept: Vec<Arc<str>>,
+}
+
+/// Which claims say who the player is.
+pub(crate) struct PlayerClaims {
+    external_id: Arc<str>,
+    email: Arc<str>,
+    /// Empty if each product's `name_from` is used.
+    names: Vec<String>,
+    external_id_prefix: String,
+}
+
+/// The claims of a login token, read strictly but not verified.
+pub(super) struct Payload<'a> {
+    json: &'a str,
+    members: Members<'a>,
 }
 
 /// Claims of a verified login token.
 pub(crate) struct LoginClaims {
     texts: Vec<(Arc<str>, String)>,
-    is_email_unconfirmed: bool,
+    player: Arc<PlayerClaims>,
+    email_status: EmailStatus,
     expires_at: Timestamp,
     accepted_until: Timestamp,
-    verified_by: VerifiedBy,
+    verified: Verified,
+}
+
+/// What the login says of the player's email.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EmailStatus {
+    /// The provider confirmed it.
+    Confirmed,
+    /// The provider did not confirm it.
+    Unconfirmed,
+    /// Xsolla's tokens do not say it.
+    Unstated,
 }
 
 /// Why the claims of a login token are not accepted. Quotes only names of claims, and times.
@@ -60,37 +100,70 @@ pub enum ClaimsError {
     #[error("is valid for {0} s, longer than login.max_lifetime allows")]
     LifetimeTooLong(i64),
     /// `iss` is not the configured issuer.
-    #[error("claim iss is not the same as login.issuer")]
+    #[error("claim iss is not the same as the login's issuer")]
     IssuerMismatch,
     /// `xsolla_login_project_id` is not the configured project.
-    #[error("claim xsolla_login_project_id is not the same as login.project_id")]
+    #[error("claim xsolla_login_project_id is not the same as the login's project_id")]
     ProjectMismatch,
+    /// `aud` is not the configured audience, and does not contain it.
+    #[error("claim aud is not the login's audience")]
+    AudienceMismatch,
+    /// `aud` has several values, and `azp` is not the configured audience.
+    #[error("claim aud has several values, and claim azp is not the login's audience")]
+    PartyMismatch,
+    /// An ID token or an access token, where the settings want the other type.
+    #[error("is an {0}, which the login's token_type does not accept")]
+    TypeMismatch(&'static str),
 }
 
 impl LoginRules {
-    /// Takes the rules from the settings. Keeps the string claims `sub`, `email`, `type` and those in `names`.
-    pub(super) fn new<'a>(login: &Login, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut kept: Vec<Arc<str>> = ["sub", "email", "type"].into_iter().chain(names).map(Arc::from).collect();
+    /// Takes the rules from the settings. Keeps the string claims `sub`, `type`, those that say who the player is, and those in
+    /// `names`.
+    pub(super) fn new(login: &Login, names: &[&str]) -> Self {
+        let ClaimNames { external_id, email, name } = &login.claims;
+        let player = PlayerClaims {
+            external_id: Arc::from(external_id.as_str()),
+            email: Arc::from(email.as_str()),
+            names: name.clone(),
+            external_id_prefix: login.external_id_prefix.clone(),
+        };
+        let own = ["sub", "type", external_id, email].into_iter().chain(name.iter().map(String::as_str));
+        let mut kept: Vec<Arc<str>> = own.chain(names.iter().copied()).map(Arc::from).collect();
         kept.sort_unstable();
         kept.dedup();
         Self {
-            kept,
+            login: login.name.clone(),
             issuer: login.issuer.clone(),
             project_id: login.project_id.clone(),
+            audience: login.audience.clone(),
+            token_type: login.token_type,
             leeway: seconds(login.leeway),
             max_lifetime: login.max_lifetime.map(seconds),
+            player: Arc::new(player),
+            kept,
         }
     }
 
-    /// Checks the claims; `verified_by` is the key that verified the signature. Fails with the first wrong claim.
+    /// Whether a token is for this login, by what it says of itself: the first step before anything is verified.
+    pub(super) fn select(&self, payload: &Payload<'_>) -> bool {
+        self.check_origin(payload).is_ok()
+    }
+
+    /// Checks the claims. `key` is the key that verified the signature; `is_access_token` whether the header says that it is
+    /// an access token. Fails with the first wrong claim.
     pub(super) fn check(
         &self,
-        claims: &Members<'_>,
-        verified_by: VerifiedBy,
+        payload: &Payload<'_>,
+        key: VerifiedBy,
+        is_access_token: bool,
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
+        let claims = &payload.members;
         if let Some(name) = OTHER_KINDS.into_iter().find(|name| claims.has(name)) {
             return Err(ClaimsError::OtherKind(name));
+        }
+        if let Some(accepted) = self.token_type {
+            payload.check_type(is_access_token, accepted)?;
         }
         let expires_at = time(claims, "exp")?.ok_or(ClaimsError::ClaimMissing("exp"))?;
         let (issued_at, not_before) = (time(claims, "iat")?, time(claims, "nbf")?);
@@ -108,24 +181,105 @@ impl LoginRules {
                 return Err(ClaimsError::LifetimeTooLong(lifetime));
             }
         }
-        check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
-        check_text(claims, "xsolla_login_project_id", self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
-        let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), claims.text(name)?.to_owned())));
+        self.check_origin(payload)?;
+        let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), payload.text(name)?.into_owned())));
         let accepted_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
         Ok(LoginClaims {
             texts: kept.collect(),
-            // Some identity providers write it as a string or a number. Any other value does not confirm the email.
-            is_email_unconfirmed: match claims.find("email_verified") {
-                Some(Member::Bool(flag)) => !flag,
-                Some(Member::Text(text)) => !(text.is_empty() || text.eq_ignore_ascii_case("true") || text == "1"),
-                Some(Member::Number(number)) => number.as_f64() != Some(1.0),
-                Some(Member::Other) => true,
-                Some(Member::Null) | None => false,
-            },
+            player: Arc::clone(&self.player),
+            email_status: self.email_status(claims),
             expires_at,
             accepted_until,
-            verified_by,
+            verified: Verified { login: self.login.clone(), key },
         })
+    }
+
+    /// Checks who issued the token, and for whom.
+    fn check_origin(&self, payload: &Payload<'_>) -> Result<(), ClaimsError> {
+        let claims = &payload.members;
+        check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
+        check_text(claims, PROJECT, self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
+        self.audience.as_deref().map_or(Ok(()), |audience| payload.check_audience(audience))
+    }
+
+    /// Xsolla's tokens have no `email_verified`; one that is not true is honoured all the same. Other providers say it in each
+    /// token, of the claim `email`. Some write it as a string or a number.
+    fn email_status(&self, claims: &Members<'_>) -> EmailStatus {
+        let stated = match claims.find("email_verified") {
+            Some(Member::Bool(flag)) => Some(*flag),
+            Some(Member::Text(text)) if text.is_empty() => None,
+            Some(Member::Text(text)) => Some(text.eq_ignore_ascii_case("true") || text == "1"),
+            Some(Member::Number(number)) => Some(number.as_f64() == Some(1.0)),
+            Some(Member::Other) => Some(false),
+            Some(Member::Null) | None => None,
+        };
+        match (self.token_type, stated) {
+            (None, Some(true) | None) => EmailStatus::Unstated,
+            (Some(_), Some(true)) if *self.player.email == *"email" => EmailStatus::Confirmed,
+            (None, Some(false)) | (Some(_), _) => EmailStatus::Unconfirmed,
+        }
+    }
+}
+
+impl<'a> Payload<'a> {
+    /// Reads a token's payload.
+    pub(super) fn read(json: &'a [u8]) -> Result<Self, StrictJsonError> {
+        let members = Members::read(json)?;
+        Ok(Self { json: str::from_utf8(json).unwrap_or_default(), members })
+    }
+
+    /// A string claim. A name with dots is a path into objects, unless it is a URL, as custom claims have
+    /// (`https://shop.example.com/id`).
+    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        let path = name.rsplit_once('.').filter(|_| !name.contains("://"));
+        let Some((objects, last)) = path else { return self.members.text(name).map(Cow::Borrowed) };
+        let object = objects.split('.').try_fold(self.json, member)?;
+        let object = Members::read(object.as_bytes()).ok()?;
+        object.text(last).map(|text| Cow::Owned(text.to_owned()))
+    }
+
+    /// What the token says of itself, for a person: cut and escaped, since nothing is verified.
+    pub(super) fn origin(&self) -> String {
+        let shown = |name| {
+            let value = member(self.json, name).map(|value| value.trim_matches('"').chars().take(MAX_SHOWN));
+            value.map_or("missing".to_owned(), |value| value.flat_map(char::escape_default).collect())
+        };
+        format!("iss is {}, {PROJECT} is {}, aud is {}", shown("iss"), shown(PROJECT), shown("aud"))
+    }
+
+    /// Checks `aud` (RFC 7519 §4.1.3) and, if that has several values, `azp` (`OpenID` Connect Core 1.0 §3.1.3.7).
+    fn check_audience(&self, audience: &str) -> Result<(), ClaimsError> {
+        let audiences = match self.members.find("aud") {
+            Some(Member::Text(own)) => vec![own.to_string()],
+            Some(Member::Other) => {
+                member(self.json, "aud").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        if !audiences.iter().any(|own| own == audience) {
+            return Err(ClaimsError::AudienceMismatch);
+        }
+        let has_party = audiences.len() == 1 || self.members.text("azp") == Some(audience);
+        if has_party { Ok(()) } else { Err(ClaimsError::PartyMismatch) }
+    }
+
+    /// Checks that a provider's token is of the accepted type. Access tokens have a `typ` of their own (RFC 9068 §2.1), or the
+    /// claims `scope` or `scp`; those of Cognito have `token_use`, those of Keycloak a claim `typ`.
+    fn check_type(&self, is_access_token: bool, accepted: TokenType) -> Result<(), ClaimsError> {
+        let claims = &self.members;
+        let is_access_token = match (claims.text("token_use"), claims.text("typ")) {
+            (Some("access"), _) | (_, Some("Bearer")) => true,
+            (Some("id") | None, Some("ID" | "JWT") | None) => {
+                is_access_token || claims.has("scope") || claims.has("scp")
+            }
+            (Some("id") | None, Some(_)) => return Err(ClaimsError::OtherKind("typ")),
+            (Some(_), _) => return Err(ClaimsError::OtherKind("token_use")),
+        };
+        match (is_access_token, accepted) {
+            (true, TokenType::Id) => Err(ClaimsError::TypeMismatch("access token")),
+            (false, TokenType::Access) => Err(ClaimsError::TypeMismatch("ID token")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -136,14 +290,36 @@ impl LoginClaims {
         Some(text.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// The player's id in Xsolla Login.
-    pub(crate) fn sub(&self) -> Option<&str> {
-        self.text("sub")
+    /// The claim with the player's id, and its name.
+    pub(crate) fn external_id(&self) -> (Option<&str>, &Arc<str>) {
+        (self.text(&self.player.external_id), &self.player.external_id)
     }
 
-    /// Whether the claim `email_verified` is present and is neither true nor empty.
-    pub(crate) const fn is_email_unconfirmed(&self) -> bool {
-        self.is_email_unconfirmed
+    /// What the settings put before the player's id.
+    pub(crate) fn external_id_prefix(&self) -> &str {
+        &self.player.external_id_prefix
+    }
+
+    /// The claim with the player's email, and its name.
+    pub(crate) fn email(&self) -> (Option<&str>, &Arc<str>) {
+        (self.text(&self.player.email), &self.player.email)
+    }
+
+    /// The claims to take the name from, if the login has its own.
+    pub(crate) fn names(&self) -> Option<&[String]> {
+        Some(self.player.names.as_slice()).filter(|names| !names.is_empty())
+    }
+
+    /// Whether two logins are of one player.
+    pub(super) fn is_same_player(&self, other: &Self) -> bool {
+        self.verified.login == other.verified.login
+            && self.text("sub") == other.text("sub")
+            && self.external_id().0 == other.external_id().0
+    }
+
+    /// What the login says of the email.
+    pub(crate) const fn email_status(&self) -> EmailStatus {
+        self.email_status
     }
 
     /// The claim `exp`, without leeway.
@@ -157,9 +333,9 @@ impl LoginClaims {
         self.accepted_until
     }
 
-    /// The key that verified the token.
-    pub(crate) const fn verified_by(&self) -> VerifiedBy {
-        self.verified_by
+    /// The login and the key that verified the token.
+    pub(crate) const fn verified(&self) -> &Verified {
+        &self.verified
     }
 }
 

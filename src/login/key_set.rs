@@ -1,12 +1,14 @@
-//! Reads the key set that a login project publishes, and selects the keys that may verify login tokens.
+//! Reads a published key set, and selects the keys that may verify login tokens.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{KeyAlgorithm, PublicKeyUse, RSAKeyParameters};
+use jsonwebtoken::jwk::{
+    EllipticCurve, EllipticCurveKeyParameters, KeyAlgorithm, OctetKeyPairParameters, PublicKeyUse, RSAKeyParameters,
+};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
@@ -19,8 +21,17 @@ const MAX_EXPONENT_BYTES: usize = 4;
 
 /// Public keys by id (`kid`).
 pub struct KeySet {
-    keys: HashMap<String, DecodingKey>,
+    keys: HashMap<String, PublicKey>,
+    /// The key of a set that has only one.
+    only: Option<PublicKey>,
     ignored: usize,
+}
+
+/// A public key, and the algorithms that it may verify: they follow from its kind and its `alg`.
+#[derive(Clone)]
+pub struct PublicKey {
+    key: DecodingKey,
+    algorithms: &'static [Algorithm],
 }
 
 /// Why an answer is not a usable key set.
@@ -35,6 +46,9 @@ pub enum KeySetError {
     /// No key can verify login tokens; the number of keys.
     #[error("none of the {0} keys is an RS256 key of 2048 bits or more with a kid")]
     NoUsableKey(usize),
+    /// No key of a provider can verify login tokens; the number of keys.
+    #[error("none of the {0} keys is a public key for RS256, PS256, ES256, ES384 or EdDSA with a kid")]
+    NoUsableJwk(usize),
 }
 
 /// The encoding of a key's numbers. The form of the answer decides, never the number itself: "10001" is valid in both.
@@ -57,26 +71,36 @@ struct Jwks {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Entry {
-    Rsa(RsaKey),
+    Key(Jwk),
     WithId { kid: String },
     Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
-struct RsaKey {
-    kid: String,
+struct Jwk {
+    kid: Option<String>,
     r#use: Option<PublicKeyUse>,
+    key_ops: Option<Vec<String>>,
     alg: Option<KeyAlgorithm>,
     #[serde(flatten)]
-    parameters: RSAKeyParameters,
-    /// The private exponent. A key published with it is refused: any reader of the set could sign with it.
+    parameters: Parameters,
+    /// The private part. A key published with it is refused: any reader of the set could sign with it.
     d: Option<IgnoredAny>,
+}
+
+/// The kinds of public key that can verify a signature (RFC 7518 §6, RFC 8037 §2). Symmetric keys are not among them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Parameters {
+    Rsa(RSAKeyParameters),
+    EllipticCurve(EllipticCurveKeyParameters),
+    Edwards(OctetKeyPairParameters),
 }
 
 impl KeySet {
     /// Reads the Login API's array, with hexadecimal numbers, or a JWKS (RFC 7517 §5).
     ///
-    /// Skips keys that are not for RS256 signatures.
+    /// Skips keys that are not for RS256 signatures, or have no `kid`.
     ///
     /// # Errors
     /// See [`KeySetError`].
@@ -87,20 +111,45 @@ impl KeySet {
         } else {
             (serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys, Encoding::Base64Url)
         };
+        let is_rs256 = |kid: Option<&str>, key: &PublicKey| kid.is_some() && key.algorithms.contains(&Algorithm::RS256);
+        Self::new(&entries, encoding, is_rs256)?.ok_or(KeySetError::NoUsableKey(entries.len()))
+    }
+
+    /// Reads the JWKS of an `OpenID` Connect provider.
+    ///
+    /// Skips keys that are not for signatures, symmetric and short ones, and those with a private part. A key without `kid` is
+    /// usable only if it is the only one.
+    ///
+    /// # Errors
+    /// See [`KeySetError`].
+    pub fn read_jwks(json: &[u8]) -> Result<Self, KeySetError> {
+        let entries = serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys;
+        Self::new(&entries, Encoding::Base64Url, |_, _| true)?.ok_or(KeySetError::NoUsableJwk(entries.len()))
+    }
+
+    /// The keys for signatures that `is_right`; `None` if there are none.
+    fn new(
+        entries: &[Entry],
+        encoding: Encoding,
+        is_right: impl Fn(Option<&str>, &PublicKey) -> bool,
+    ) -> Result<Option<Self>, KeySetError> {
         let mut ids = HashSet::new();
         if !entries.iter().filter_map(Entry::id).all(|id| ids.insert(id)) {
             return Err(KeySetError::KidTwice);
         }
         // Only the invalid entry is skipped (RFC 7517 §5).
-        let keys: HashMap<_, _> = entries.iter().filter_map(|entry| entry.key(encoding)).collect();
-        let all = entries.len();
-        if keys.is_empty() { Err(KeySetError::NoUsableKey(all)) } else { Ok(Self { ignored: all - keys.len(), keys }) }
+        let usable = entries.iter().filter_map(|entry| Some((entry.id(), entry.key(encoding)?)));
+        let usable: Vec<_> = usable.filter(|(kid, key)| is_right(*kid, key)).collect();
+        let only = if let [(_, key)] = usable.as_slice() { Some(key.clone()) } else { None };
+        let keys: HashMap<_, _> = usable.into_iter().filter_map(|(kid, key)| Some((kid?.to_owned(), key))).collect();
+        let count = keys.len().max(usize::from(only.is_some()));
+        Ok((count > 0).then_some(Self { keys, only, ignored: entries.len() - count }))
     }
 
-    /// The key with exactly this id.
+    /// The key with exactly this id; without an id, the only key.
     #[must_use]
-    pub fn find(&self, id: &str) -> Option<&DecodingKey> {
-        self.keys.get(id)
+    pub fn find(&self, id: Option<&str>) -> Option<&PublicKey> {
+        id.map_or(self.only.as_ref(), |id| self.keys.get(id))
     }
 
     /// The ids of all keys, in any order.
@@ -111,31 +160,78 @@ impl KeySet {
     /// How many keys there are, and how many were skipped.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.keys.len(), self.ignored)
+        (self.keys.len().max(usize::from(self.only.is_some())), self.ignored)
+    }
+}
+
+impl PublicKey {
+    /// Whether the key may verify `algorithm`, and does verify `signature` (base64url) of `message`.
+    pub(super) fn verifies(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+            && crypto::verify(signature, message.as_bytes(), &self.key, algorithm).unwrap_or(false)
     }
 }
 
 impl Entry {
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Rsa(RsaKey { kid, .. }) | Self::WithId { kid } => Some(kid),
+            Self::Key(Jwk { kid, .. }) => kid.as_deref(),
+            Self::WithId { kid } => Some(kid),
             Self::Other(_) => None,
         }
     }
 
-    /// The id and the key, if it is for RS256 signatures.
-    fn key(&self, encoding: Encoding) -> Option<(String, DecodingKey)> {
-        let Self::Rsa(key) = self else { return None };
-        let is_for_rs256 = matches!(key.r#use, None | Some(PublicKeyUse::Signature))
-            && matches!(key.alg, None | Some(KeyAlgorithm::RS256))
+    /// The key, if it is public and for signatures.
+    fn key(&self, encoding: Encoding) -> Option<PublicKey> {
+        let Self::Key(key) = self else { return None };
+        let is_for_signatures = matches!(key.r#use, None | Some(PublicKeyUse::Signature))
+            && key.key_ops.as_ref().is_none_or(|uses| uses.iter().any(|one| one == "verify"))
             && key.d.is_none();
-        let modulus = number(&key.parameters.n, encoding)?;
-        let exponent = number(&key.parameters.e, encoding)?;
-        let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-        let is_exponent = is_odd(&exponent) && exponent.len() <= MAX_EXPONENT_BYTES && exponent != [1];
-        let is_valid = is_for_rs256 && BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
-        is_valid.then(|| (key.kid.clone(), DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
+        let (decoding_key, algorithms) = key.parameters.decoding_key(encoding).filter(|_| is_for_signatures)?;
+        let is_of_key = |algorithm: &Algorithm| key.alg.is_none_or(|alg| alg == KeyAlgorithm::from(*algorithm));
+        // The algorithms of a kind are two at most, so the slice of those that `alg` leaves is one of these.
+        let algorithms = match (algorithms.first(), algorithms.last()) {
+            (Some(first), Some(last)) if is_of_key(first) && is_of_key(last) => algorithms,
+            (Some(first), _) if is_of_key(first) => algorithms.get(..1)?,
+            (_, Some(last)) if is_of_key(last) => algorithms.get(1..)?,
+            _ => return None,
+        };
+        Some(PublicKey { key: decoding_key, algorithms })
     }
+}
+
+impl Parameters {
+    /// The key and the algorithms of its kind; `None` if it is weak or malformed.
+    fn decoding_key(&self, encoding: Encoding) -> Option<(DecodingKey, &'static [Algorithm])> {
+        match self {
+            Self::Rsa(key) => Some((rsa(key, encoding)?, &[Algorithm::RS256, Algorithm::PS256])),
+            Self::EllipticCurve(key) => {
+                let (length, algorithms): (_, &[Algorithm]) = match key.curve {
+                    EllipticCurve::P256 => (32, &[Algorithm::ES256]),
+                    EllipticCurve::P384 => (48, &[Algorithm::ES384]),
+                    _ => return None,
+                };
+                let is_whole = |text: &str| URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == length);
+                let key = DecodingKey::from_ec_components(&key.x, &key.y)
+                    .ok()
+                    .filter(|_| is_whole(&key.x) && is_whole(&key.y));
+                Some((key?, algorithms))
+            }
+            Self::Edwards(key) => {
+                let is_whole = URL_SAFE_NO_PAD.decode(&key.x).is_ok_and(|bytes| bytes.len() == 32);
+                let is_right = is_whole && key.curve == EllipticCurve::Ed25519;
+                Some((DecodingKey::from_ed_components(&key.x).ok().filter(|_| is_right)?, &[Algorithm::EdDSA]))
+            }
+        }
+    }
+}
+
+fn rsa(key: &RSAKeyParameters, encoding: Encoding) -> Option<DecodingKey> {
+    let (modulus, exponent) = (number(&key.n, encoding)?, number(&key.e, encoding)?);
+    let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    let is_exponent = is_odd(&exponent) && exponent.len() <= MAX_EXPONENT_BYTES && exponent != [1];
+    let is_valid = BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
+    is_valid.then(|| DecodingKey::from_rsa_raw_components(&modulus, &exponent))
 }
 
 /// The bytes of a number, without leading zeros.

@@ -1,23 +1,27 @@
-//! Holds the keys that verify login tokens: shared secrets, or the keys that the login project publishes.
+//! Holds the keys that verify a login's tokens: shared secrets, or published keys.
 
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use thiserror::Error;
 
-use crate::config::login::{Login, Signature};
+use crate::config::login::{Login, LoginName, Signature};
 use crate::config::secret::Secret;
 use crate::metrics::Metrics;
 
 use super::api::ClientError;
 use super::published::{FindKeyError, KeySource, PublishedKeys};
 
-/// The keys that verify login tokens. They determine the one accepted algorithm. The token's header must not: an attacker
-/// may have written it (RFC 8725 §3.1).
+/// The algorithms that are accepted of an `OpenID` Connect provider. Each key verifies only those of its kind.
+const PROVIDER_ALGORITHMS: &[Algorithm] =
+    &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
+
+/// The keys that verify login tokens. They determine the accepted algorithms. The token's header must not: an attacker may
+/// have written it (RFC 8725 §3.1).
 pub(crate) enum LoginKeys {
     /// HS256: `login.secret`, then `login.previous_secret` if it is set.
     Secrets(Vec<(VerifiedBy, DecodingKey)>),
-    /// RS256.
+    /// The keys of a login project (RS256) or of a provider.
     Published(Arc<PublishedKeys>),
 }
 
@@ -28,23 +32,32 @@ pub enum VerifiedBy {
     Current,
     /// `login.previous_secret`.
     Previous,
-    /// A key that the login project publishes.
+    /// A published key.
     Published,
+}
+
+/// The login and the key that verified a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The login that the token is for.
+    pub login: LoginName,
+    /// The key of that login.
+    pub key: VerifiedBy,
 }
 
 /// Why no key verified a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoKeyError {
     /// HS256: signed with a different secret.
-    #[error("signed with neither login.secret nor login.previous_secret")]
+    #[error("signed with neither secret nor previous_secret of the login")]
     SecretUnknown,
-    /// RS256: without `kid` the key is unknown.
+    /// Without `kid` the key is unknown.
     #[error("header kid is missing")]
     KidMissing,
-    /// RS256: not signed with the key that has this `kid`.
+    /// Not signed with the key that has this `kid`, or `alg` is not one of that key.
     #[error("signature does not match the published key with this kid")]
     SignatureWrong,
-    /// RS256: see [`FindKeyError`].
+    /// See [`FindKeyError`].
     #[error(transparent)]
     Find(#[from] FindKeyError),
 }
@@ -52,16 +65,16 @@ pub enum NoKeyError {
 impl LoginKeys {
     /// Builds the keys. Keeps published keys that `old` has already fetched.
     pub(crate) fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
-        let (project_id, caching) = match &login.signature {
+        let (keys, caching) = match &login.signature {
             Signature::Secret { current, previous } => {
                 let secrets = [(VerifiedBy::Current, Some(current)), (VerifiedBy::Previous, previous.as_ref())];
                 let key = |secret: &Secret| DecodingKey::from_secret(secret.bytes());
                 let keys = secrets.into_iter().filter_map(|(name, secret)| Some((name, key(secret?))));
                 return Ok(Self::Secrets(keys.collect()));
             }
-            Signature::Published { project_id, caching } => (project_id.clone(), *caching),
+            Signature::Published { keys, caching } => (keys.clone(), *caching),
         };
-        let source = KeySource { api: login.api.clone(), project_id, caching };
+        let source = KeySource { api: login.api.clone(), keys, caching };
         Ok(Self::Published(PublishedKeys::new(source, metrics, old.and_then(Self::published))?))
     }
 
@@ -73,41 +86,33 @@ impl LoginKeys {
         }
     }
 
-    /// The value that every login token must have as `alg`.
-    pub(crate) const fn algorithm(&self) -> Algorithm {
+    /// Whether login tokens may have this `alg`.
+    pub(crate) fn accepts(&self, algorithm: Algorithm) -> bool {
         match self {
-            Self::Secrets(_) => Algorithm::HS256,
-            Self::Published(_) => Algorithm::RS256,
+            Self::Secrets(_) => algorithm == Algorithm::HS256,
+            Self::Published(keys) if keys.is_of_project() => algorithm == Algorithm::RS256,
+            Self::Published(_) => PROVIDER_ALGORITHMS.contains(&algorithm),
         }
     }
 
-    /// Finds the key that verifies `signature` (base64url) of `message`. With secrets `kid` is not used: each secret is tried.
+    /// Finds the key that verifies `signature` (base64url) of `message`. `algorithm` must be one that is accepted. With
+    /// secrets `kid` is not used: each secret is tried.
     pub(crate) async fn verify(
         &self,
         message: &str,
         signature: &str,
+        algorithm: Algorithm,
         kid: Option<&str>,
     ) -> Result<VerifiedBy, NoKeyError> {
         match self {
-            Self::Secrets(secrets) => secrets
-                .iter()
-                .find(|(_, key)| self.is_valid(key, message, signature))
-                .map(|(name, _)| *name)
-                .ok_or(NoKeyError::SecretUnknown),
-            Self::Published(keys) => {
-                // Boxed, since its large state would be part of every request's future, and few requests wait for a fetch.
-                let key = Box::pin(keys.find(kid.ok_or(NoKeyError::KidMissing)?)).await?;
-                if self.is_valid(&key, message, signature) {
-                    Ok(VerifiedBy::Published)
-                } else {
-                    Err(NoKeyError::SignatureWrong)
-                }
+            Self::Secrets(secrets) => {
+                let is_valid = |key| crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false);
+                let secret = secrets.iter().find(|(_, key)| is_valid(key));
+                secret.map(|(name, _)| *name).ok_or(NoKeyError::SecretUnknown)
             }
+            // Boxed, since its large state would be part of every request's future, and few requests wait for a fetch.
+            Self::Published(keys) => Box::pin(verify_published(keys, message, signature, algorithm, kid)).await,
         }
-    }
-
-    fn is_valid(&self, key: &DecodingKey, message: &str, signature: &str) -> bool {
-        crypto::verify(signature, message.as_bytes(), key, self.algorithm()).unwrap_or(false)
     }
 
     /// Whether there are keys of any age. Published keys must be fetched first.
@@ -124,6 +129,29 @@ impl LoginKeys {
             Self::Secrets(_) => true,
             Self::Published(keys) => keys.is_usable(),
         }
+    }
+}
+
+async fn verify_published(
+    keys: &Arc<PublishedKeys>,
+    message: &str,
+    signature: &str,
+    algorithm: Algorithm,
+    kid: Option<&str>,
+) -> Result<VerifiedBy, NoKeyError> {
+    if kid.is_none() && keys.is_of_project() {
+        return Err(NoKeyError::KidMissing);
+    }
+    let (key, received_at) = keys.find(kid, None).await?;
+    if key.verifies(message, signature, algorithm) {
+        return Ok(VerifiedBy::Published);
+    }
+    // Without kid, a new key can only be noticed by its signature.
+    let newer = if kid.is_none() { keys.find(None, Some(received_at)).await } else { Err(FindKeyError::Unknown) };
+    match newer {
+        Ok((key, _)) if key.verifies(message, signature, algorithm) => Ok(VerifiedBy::Published),
+        Err(FindKeyError::Unavailable) => Err(FindKeyError::Unavailable.into()),
+        Ok(_) | Err(FindKeyError::Unknown | FindKeyError::CoolingDown) => Err(NoKeyError::SignatureWrong),
     }
 }
 

@@ -1,21 +1,20 @@
-//! Caches the keys that a login project publishes, and fetches them again in time.
+//! Caches the keys that a login project or a provider publishes, and fetches them again in time.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jsonwebtoken::DecodingKey;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::login::{Api, KeyCaching};
+use crate::config::login::{Api, KeyCaching, KeyLocation, LoginName};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
 use super::api::{ClientError, Clock, LoginApi, LoginApiError};
-use super::key_set::KeySet;
+use super::key_set::{KeySet, PublicKey};
 
 /// Clock difference, in seconds, from which a warning is logged: login tokens may then be refused.
 const SKEW_WARNING: i64 = 10;
@@ -27,7 +26,7 @@ const REFRESH_PERCENT: u32 = 80;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// The cached keys of one login project.
+/// The cached keys of one login.
 pub struct PublishedKeys {
     api: LoginApi,
     source: KeySource,
@@ -44,21 +43,21 @@ pub struct PublishedKeys {
 #[derive(PartialEq, Eq)]
 pub(super) struct KeySource {
     pub(super) api: Api,
-    pub(super) project_id: String,
+    pub(super) keys: KeyLocation,
     pub(super) caching: KeyCaching,
 }
 
 /// Why there is no key for an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FindKeyError {
-    /// The login project does not publish this key.
-    #[error("header kid names a key that the login project does not publish")]
+    /// There is no such key; without `kid`, not exactly one.
+    #[error("header kid names a key that is not published, or is missing")]
     Unknown,
     /// The key is not cached, and during the cooldown there is no fetch.
-    #[error("header kid names a key that is not cached, and login.keys_cooldown delays the next fetch")]
+    #[error("header kid names a key that is not cached, and keys_cooldown delays the next fetch")]
     CoolingDown,
     /// The cached keys are too old or do not have this one, and the fetch failed.
-    #[error("the keys could not be fetched from the Login API, and no cached key can be used")]
+    #[error("the login's keys could not be fetched, and no cached key can be used")]
     Unavailable,
 }
 
@@ -70,10 +69,10 @@ struct CachedKeys {
 }
 
 impl PublishedKeys {
-    /// An empty cache, or `old` if its settings are the same. If the settings differ, but not URL and project, the new cache
+    /// An empty cache, or `old` if its settings are the same. If the settings differ, but not where the keys are, the new cache
     /// takes over the keys of `old`.
     pub(super) fn new(source: KeySource, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
-        let has_same_keys = |old: &KeySource| old.api.url == source.api.url && old.project_id == source.project_id;
+        let has_same_keys = |old: &KeySource| old.api.url == source.api.url && old.keys == source.keys;
         let old = old.filter(|old| has_same_keys(&old.source));
         if let Some(old) = old.filter(|old| old.source == source) {
             return Ok(Arc::clone(old));
@@ -89,6 +88,16 @@ impl PublishedKeys {
         }))
     }
 
+    /// Whether the Login API publishes the keys for a project, and not a provider.
+    pub(super) fn is_of_project(&self) -> bool {
+        matches!(self.source.keys, KeyLocation::Project(_))
+    }
+
+    /// The login that the keys are for.
+    pub(crate) fn login(&self) -> &LoginName {
+        &self.source.api.login
+    }
+
     /// Whether there are keys that are not too old.
     pub(crate) fn is_usable(&self) -> bool {
         self.usable().is_some()
@@ -99,13 +108,22 @@ impl PublishedKeys {
         self.cached.load().as_ref().map(|cached| cached.received_at.elapsed())
     }
 
-    /// The key with this id. An unknown id causes a fetch, so that a new key works at once after a rotation; one fetch in
-    /// each cooldown, for all requests that wait.
-    pub(super) async fn find(self: &Arc<Self>, id: &str) -> Result<DecodingKey, FindKeyError> {
+    /// The key with this id, or the only key, and when it was received. An unknown id causes a fetch, so that a new key works
+    /// at once after a rotation; one fetch in each cooldown, for all requests that wait. Keys that were received at `rejected`
+    /// count as unknown.
+    pub(super) async fn find(
+        self: &Arc<Self>,
+        id: Option<&str>,
+        rejected: Option<Instant>,
+    ) -> Result<(PublicKey, Instant), FindKeyError> {
         let arrived = Instant::now();
+        let find = |cached: &Arc<CachedKeys>| {
+            let key = cached.keys.find(id).filter(|_| Some(cached.received_at) != rejected)?;
+            Some((key.clone(), cached.received_at))
+        };
         let seen = self.usable();
-        if let Some(key) = seen.as_ref().and_then(|cached| cached.keys.find(id)) {
-            return Ok(key.clone());
+        if let Some(found) = seen.as_ref().and_then(find) {
+            return Ok(found);
         }
         let has_failed = match self.outcome_while_cooling_down() {
             Some(has_failed) => has_failed,
@@ -113,8 +131,8 @@ impl PublishedKeys {
         };
         match self.usable() {
             None => Err(FindKeyError::Unavailable),
-            Some(cached) => match cached.keys.find(id) {
-                Some(key) => Ok(key.clone()),
+            Some(cached) => match find(&cached) {
+                Some(found) => Ok(found),
                 None if has_failed => Err(FindKeyError::Unavailable),
                 None if cached.requested_at < arrived => Err(FindKeyError::CoolingDown),
                 None => Err(FindKeyError::Unknown),
@@ -169,7 +187,7 @@ impl PublishedKeys {
             if self.next_fetch() <= Instant::now()
                 && let Ok(Some(clock)) = self.fetch().await
             {
-                report_skew(clock.skew(now()));
+                report_skew(self.source.api.login.as_str(), clock.skew(now()));
             }
         }
     }
@@ -182,19 +200,20 @@ impl PublishedKeys {
     /// Fetches the keys; the caller holds the permit.
     async fn fetch(&self) -> Result<Option<Clock>, LoginApiError> {
         let requested_at = Instant::now();
-        let answer = self.api.keys(&self.source.project_id).await;
-        self.metrics.count_key_fetch(answer.is_ok());
+        let answer = self.api.keys(&self.source.keys).await;
+        self.metrics.count_key_fetch(self.source.api.login.label(), answer.is_ok());
         self.fetches().end(answer.is_ok());
         match answer {
             Ok((keys, clock)) => {
                 let (count, ignored) = keys.counts();
                 self.cached.store(Some(Arc::new(CachedKeys { keys, requested_at, received_at: Instant::now() })));
-                tracing::info!(keys = count, ignored, "login keys fetched");
+                let login = self.source.api.login.as_str();
+                tracing::info!(login, keys = count, ignored, "login keys fetched");
                 Ok(clock)
             }
             Err(error) => {
-                let age_s = self.age().map(|age| age.as_secs());
-                tracing::warn!(cause = %error, age_s, usable = self.is_usable(), "login keys could not be fetched");
+                let (login, age_s) = (self.source.api.login.as_str(), self.age().map(|age| age.as_secs()));
+                tracing::warn!(login, cause = %error, age_s, usable = self.is_usable(), "login keys could not be fetched");
                 Err(error)
             }
         }
@@ -210,11 +229,15 @@ impl PublishedKeys {
 }
 
 /// Logs the difference of the clocks: with a wrong clock here, login tokens expire too early or too late.
-fn report_skew(skew_s: i64) {
+fn report_skew(login: &str, skew_s: i64) {
     if skew_s.abs() < SKEW_WARNING {
-        tracing::debug!(skew_s, "this machine's clock agrees with the Login API's");
+        tracing::debug!(login, skew_s, "this machine's clock agrees with the login service's");
     } else {
-        tracing::warn!(skew_s, "this machine's clock differs from the Login API's; check that NTP is running");
+        tracing::warn!(
+            login,
+            skew_s,
+            "this machine's clock differs from the login service's; check that NTP is running"
+        );
     }
 }
 

@@ -108,7 +108,7 @@ impl Revocation {
         let shared_call = async move {
             let call = async {
                 let validity = this.api.validate(&token).await;
-                this.metrics.count_revocation_call(validity.is_ok());
+                this.metrics.count_revocation_call(this.settings.login.label(), validity.is_ok());
                 validity.map(|validity| Answer { validity, cache_time })
             };
             this.answers.try_get_with(hash, call).await.map_err(|error| *error)

@@ -1,6 +1,7 @@
 //! Verifies a login token: its header, its signature and its claims.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,10 +9,11 @@ use jsonwebtoken::Algorithm;
 use thiserror::Error;
 
 use super::Timestamp;
-use super::claims::{ClaimsError, LoginClaims, LoginRules};
-use super::keys::{LoginKeys, NoKeyError};
+use super::claims::{ClaimsError, LoginClaims, Payload};
+use super::keys::NoKeyError;
 use super::published::FindKeyError;
 use super::strict_json::{Member, Members, StrictJsonError, without_lone_surrogates};
+use super::verifier::{Login, Logins};
 
 /// Most bytes of a login token. Xsolla's tokens with `payload` and `groups` have 1,200 bytes and more. Without this limit,
 /// a token as large as `limits.header_bytes` would be decoded before its signature is checked.
@@ -26,7 +28,7 @@ const REFUSED_HEADERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
 pub struct LoginToken(Vec<u8>);
 
 /// Why a login token is not valid. Quotes only names and times from the token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum VerifyError {
     /// Longer than 8 KiB; the length in bytes.
     #[error("login token has {0} bytes, more than {MAX_BYTES}")]
@@ -50,8 +52,16 @@ pub enum VerifyError {
     #[error("{0} {1}")]
     NotStrictJson(&'static str, StrictJsonError),
     /// `alg` is missing or is a different algorithm.
-    #[error("header alg is missing or is not login.algorithm")]
+    #[error("header alg is missing or is not one of the login")]
     AlgorithmMismatch,
+    /// The token says that it is for none of the logins. With what it says, and what selects each login.
+    #[error("is for none of the logins: {origin}; known are {known}")]
+    NoLogin {
+        /// Cut and escaped.
+        origin: String,
+        /// From the settings.
+        known: Arc<str>,
+    },
     /// A header member that changes the meaning of the token.
     #[error("header has the member {0}, which is never accepted")]
     HeaderRefused(&'static str),
@@ -133,8 +143,8 @@ pub(crate) fn value_of_pair(text: &str) -> Option<&str> {
 
 impl VerifyError {
     /// Whether the token may be valid, but can't be verified now.
-    pub(super) fn is_temporary(self) -> bool {
-        self == Self::NoKey(NoKeyError::Find(FindKeyError::Unavailable))
+    pub(super) fn is_temporary(&self) -> bool {
+        *self == Self::NoKey(NoKeyError::Find(FindKeyError::Unavailable))
     }
 }
 
@@ -159,26 +169,31 @@ impl LoginToken {
         decode("signature", parts.signature).map(drop)
     }
 
-    /// Verifies header, signature, payload, times, lifetime, issuer and project, in this order
-    /// (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error.
-    pub(super) async fn verify(
+    /// Selects the login that the token is for, and verifies header, signature, times, lifetime, issuer, project and audience, in
+    /// this order (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error; `login` is the selected one then too.
+    pub(super) async fn verify<'a>(
         &self,
-        keys: &LoginKeys,
-        rules: &LoginRules,
+        logins: &'a Logins,
         now: Timestamp,
-    ) -> Result<LoginClaims, VerifyError> {
+        login: &mut Option<&'a Login>,
+    ) -> Result<(LoginClaims, &'a Login), VerifyError> {
         let parts = self.split()?;
         let header = Header::read(&decode("header", parts.header)?)?;
-        if header.alg != Some(keys.algorithm()) {
-            return Err(VerifyError::AlgorithmMismatch);
-        }
         // Before the keys are needed, so that a malformed token can't cause a fetch. The library decodes it again.
         decode("signature", parts.signature)?;
-        let verified_by = keys.verify(parts.message, parts.signature, header.kid.as_deref()).await?;
         let payload = decode("payload", parts.payload)?;
         // A player with a name that was cut in the middle of an emoji must still get a token.
         let payload = without_lone_surrogates(&payload);
-        Ok(rules.check(&read("payload", &payload)?, verified_by, now)?)
+        let read = || Payload::read(&payload).map_err(|error| VerifyError::NotStrictJson("payload", error));
+        let selected = logins.select(read)?;
+        *login = Some(selected);
+        let algorithm = header.alg.filter(|algorithm| selected.keys.accepts(*algorithm));
+        let algorithm = algorithm.ok_or(VerifyError::AlgorithmMismatch)?;
+        if header.is_access_token && !selected.is_of_provider {
+            return Err(VerifyError::TypMismatch);
+        }
+        let key = selected.keys.verify(parts.message, parts.signature, algorithm, header.kid.as_deref()).await?;
+        Ok((selected.rules.check(&read()?, key, header.is_access_token, now)?, selected))
     }
 
     fn split(&self) -> Result<Parts<'_>, VerifyError> {
@@ -220,6 +235,8 @@ struct Header {
     /// `None` if absent or an unknown algorithm.
     alg: Option<Algorithm>,
     kid: Option<String>,
+    /// Whether `typ` says so (RFC 9068 §2.1).
+    is_access_token: bool,
 }
 
 impl Header {
@@ -233,11 +250,14 @@ impl Header {
                 return Err(VerifyError::HeaderType(name));
             }
         }
-        // Logout tokens and access tokens are signed with the same keys (RFC 8725 §3.11).
-        if members.text("typ").is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        // Logout tokens and others are signed with the same keys (RFC 8725 §3.11).
+        let typ = members.text("typ").unwrap_or("JWT").to_ascii_lowercase();
+        let is_access_token = matches!(typ.as_str(), "at+jwt" | "application/at+jwt");
+        if !is_access_token && typ != "jwt" {
             return Err(VerifyError::TypMismatch);
         }
         Ok(Self {
+            is_access_token,
             alg: members.text("alg").and_then(|name| name.parse().ok()),
             kid: members.text("kid").map(str::to_owned),
         })

@@ -5,20 +5,34 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::Config;
+use crate::config::login::LoginName;
+use crate::config::{self, Config};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
 use super::api::{ClientError, LoginApi};
-use super::claims::{LoginClaims, LoginRules};
-use super::keys::{LoginKeys, VerifiedBy};
+use super::claims::{LoginClaims, LoginRules, Payload};
+use super::keys::{LoginKeys, Verified};
 use super::revocation::{Revocation, RevocationError};
 use super::token::{LoginToken, VerifyError};
 
 /// Verifies login tokens according to the settings.
-pub(crate) struct LoginVerifier {
-    keys: LoginKeys,
-    rules: LoginRules,
+pub(crate) struct LoginVerifier(Logins);
+
+/// The logins of the settings, of which no two accept the same token.
+pub(super) struct Logins {
+    all: Vec<Login>,
+    /// What selects each, for a person.
+    known: Arc<str>,
+}
+
+/// One login: its keys and its rules.
+pub(super) struct Login {
+    name: LoginName,
+    pub(super) keys: LoginKeys,
+    pub(super) rules: LoginRules,
+    /// Whether it is another provider than Xsolla.
+    pub(super) is_of_provider: bool,
     revocation: Option<Arc<Revocation>>,
 }
 
@@ -40,51 +54,86 @@ impl Credentials {
 }
 
 /// Why a request has no valid login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LoginError {
-    /// No login token is valid.
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
+    /// No login token is valid. With the login that the token is for, if it says that.
+    #[error("{0}")]
+    Verify(VerifyError, Option<LoginName>),
     /// The valid login tokens name different players.
     #[error("login tokens of two different players")]
     DifferentPlayers,
-    /// The token was revoked, or the Login API gave no answer. With the key that verified the token.
+    /// The token was revoked, or the Login API gave no answer. With what verified the token.
     #[error("{0}")]
-    Revocation(RevocationError, VerifiedBy),
+    Revocation(RevocationError, Verified),
+}
+
+impl Logins {
+    /// The login that a token is for, by what its payload says. With one login there is nothing to select, and the payload is
+    /// not read before it is verified.
+    pub(super) fn select<'a>(
+        &self,
+        read: impl Fn() -> Result<Payload<'a>, VerifyError>,
+    ) -> Result<&Login, VerifyError> {
+        if let [only] = self.all.as_slice() {
+            return Ok(only);
+        }
+        let payload = read()?;
+        let selected = self.all.iter().find(|login| login.rules.select(&payload));
+        selected.ok_or_else(|| VerifyError::NoLogin { origin: payload.origin(), known: Arc::clone(&self.known) })
+    }
 }
 
 impl LoginVerifier {
-    /// Builds keys, rules and the revocation check. Keeps what `old` has cached if the settings are the same.
+    /// Builds keys, rules and revocation checks. Keeps what `old` has cached if the settings are the same.
     pub(crate) fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
-        let login = &config.login;
         let names = config.products.iter().flat_map(|section| &section.name_from);
-        // Even if the API is not used yet, so that a wrong setting is reported at once.
-        LoginApi::check(&login.api)?;
-        let old_revocation = old.and_then(|old| old.revocation.as_ref());
-        Ok(Self {
-            keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,
-            rules: LoginRules::new(login, names.map(String::as_str)),
-            revocation: Revocation::new(login, metrics, old_revocation)?,
-        })
+        let names: Vec<&str> = names.map(String::as_str).collect();
+        let login = |login: &config::login::Login| {
+            // Even if the API is not used yet, so that a wrong setting is reported at once.
+            LoginApi::check(&login.api)?;
+            let old = old.and_then(|old| old.0.all.iter().find(|old| old.name == login.name));
+            let old_revocation = old.and_then(|old| old.revocation.as_ref());
+            Ok(Login {
+                name: login.name.clone(),
+                keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,
+                rules: LoginRules::new(login, &names),
+                is_of_provider: !login.is_xsolla(),
+                revocation: Revocation::new(login, metrics, old_revocation)?,
+            })
+        };
+        let all = config.logins.iter().map(login).collect::<Result<Vec<_>, ClientError>>()?;
+        let known = |login: &config::login::Login| format!("{} ({})", login.name.as_str(), login.selected_by());
+        let known = config.logins.iter().map(known).collect::<Vec<_>>().join(", ");
+        Ok(Self(Logins { all, known: known.into() }))
     }
 
-    /// The keys that verify login tokens.
-    pub(crate) const fn keys(&self) -> &LoginKeys {
-        &self.keys
+    /// The names of the logins.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &LoginName> {
+        self.0.all.iter().map(|login| &login.name)
+    }
+
+    /// The keys of every login.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &LoginKeys> {
+        self.0.all.iter().map(|login| &login.keys)
+    }
+
+    /// The keys of the login with this name.
+    pub(crate) fn keys_of(&self, name: &LoginName) -> Option<&LoginKeys> {
+        self.0.all.iter().find(|login| login.name == *name).map(|login| &login.keys)
     }
 
     /// The one login of the credentials, verified and not revoked. Of several valid tokens, the one that expires last is
     /// used. Revoked ones are skipped, since the player may have signed in again.
     pub(crate) async fn verify(&self, credentials: &Credentials, now: Timestamp) -> Result<LoginClaims, LoginError> {
         let mut refused = None;
-        for (login, token) in self.candidates(credentials, now).await? {
-            let Some(revocation) = &self.revocation else { return Ok(login) };
+        for Candidate { claims, token, login } in self.candidates(credentials, now).await? {
+            let Some(revocation) = &login.revocation else { return Ok(claims) };
             // Boxed, since its large state would be part of every request's future, and few requests wait for an answer.
-            match Box::pin(revocation.check(token.text(), &login, now)).await {
-                Ok(()) => return Ok(login),
+            match Box::pin(revocation.check(token.text(), &claims, now)).await {
+                Ok(()) => return Ok(claims),
                 Err(error) => {
                     let is_revoked = matches!(error, RevocationError::Revoked(_));
-                    let error = LoginError::Revocation(error, login.verified_by());
+                    let error = LoginError::Revocation(error, claims.verified().clone());
                     if !is_revoked {
                         return Err(error);
                     }
@@ -92,7 +141,7 @@ impl LoginVerifier {
                 }
             }
         }
-        Err(refused.unwrap_or(LoginError::Verify(VerifyError::Empty)))
+        Err(refused.unwrap_or(NO_TOKEN))
     }
 
     /// All valid login tokens, at least one, sorted by expiry, the last first. All must name one player: if only one of them
@@ -101,27 +150,46 @@ impl LoginVerifier {
     /// A bearer token must be valid, even if a cookie is too: its client expects an answer for the bearer token's player. A
     /// cookie that can't be verified now fails the request: it may be the player's, and the valid one an attacker's.
     async fn candidates<'a>(
-        &self,
+        &'a self,
         credentials: &'a Credentials,
         now: Timestamp,
-    ) -> Result<Vec<(LoginClaims, &'a LoginToken)>, LoginError> {
+    ) -> Result<Vec<Candidate<'a>>, LoginError> {
         let mut verified = Vec::new();
         if let Some(bearer) = &credentials.bearer {
-            verified.push((bearer.verify(&self.keys, &self.rules, now).await?, bearer));
+            verified.push(self.candidate(bearer, now).await?);
         }
         let mut refused = None;
         for cookie in &credentials.cookies {
-            match cookie.verify(&self.keys, &self.rules, now).await {
-                Ok(login) => verified.push((login, cookie)),
-                Err(error) if error.is_temporary() => return Err(error.into()),
+            match self.candidate(cookie, now).await {
+                Ok(candidate) => verified.push(candidate),
+                Err(LoginError::Verify(error, login)) if error.is_temporary() => {
+                    return Err(LoginError::Verify(error, login));
+                }
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
-        let Some((first, _)) = verified.first() else { return Err(refused.unwrap_or(VerifyError::Empty).into()) };
-        if verified.iter().any(|(login, _)| login.sub() != first.sub()) {
+        let Some(first) = verified.first() else { return Err(refused.unwrap_or(NO_TOKEN)) };
+        if verified.iter().any(|other| !other.claims.is_same_player(&first.claims)) {
             return Err(LoginError::DifferentPlayers);
         }
-        verified.sort_by_key(|(login, _)| Reverse(login.expires_at()));
+        verified.sort_by_key(|candidate| Reverse(candidate.claims.expires_at()));
         Ok(verified)
     }
+
+    async fn candidate<'a>(&'a self, token: &'a LoginToken, now: Timestamp) -> Result<Candidate<'a>, LoginError> {
+        let mut login = None;
+        match token.verify(&self.0, now, &mut login).await {
+            Ok((claims, login)) => Ok(Candidate { claims, token, login }),
+            Err(error) => Err(LoginError::Verify(error, login.map(|login| login.name.clone()))),
+        }
+    }
 }
+
+/// A valid login token and its login.
+struct Candidate<'a> {
+    claims: LoginClaims,
+    token: &'a LoginToken,
+    login: &'a Login,
+}
+
+const NO_TOKEN: LoginError = LoginError::Verify(VerifyError::Empty, None);

@@ -1,9 +1,12 @@
 //! Builds a player's identity for Zendesk from the claims of a verified login.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::config::products::Section;
-use crate::login::claims::LoginClaims;
+use crate::login::claims::{EmailStatus, LoginClaims};
 
 use super::IssueError;
 use super::email::Email;
@@ -27,7 +30,7 @@ pub(crate) struct IdentityRule {
 #[derive(PartialEq, Eq)]
 enum EmailRule {
     /// The login's, which is required, and is the name if there is no other. A player without an email gets
-    /// `<sub>@<fallback_domain>`.
+    /// `<external id>@<fallback_domain>`.
     Needed { fallback_domain: Option<String> },
     /// The login's, if there is one.
     Unverified,
@@ -39,49 +42,41 @@ enum EmailRule {
 
 /// A player's identity for Zendesk: parsed, of limited length, without control characters.
 pub(crate) struct Identity<'a> {
-    external_id: &'a str,
+    external_id: Cow<'a, str>,
     name: Option<String>,
     email: Option<Email<'a>>,
-    email_status: EmailStatus,
-}
-
-/// Whether the email of an identity is known to be the player's.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum EmailStatus {
-    /// The login says that the email was not confirmed.
-    Unconfirmed,
-    Unknown,
+    is_email_unconfirmed: bool,
     /// Verified according to the settings.
-    Verified,
+    is_email_verified: bool,
 }
 
 /// Why a login gives no identity. Never quotes a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdentityError {
-    /// `sub` is missing, empty or not a string.
-    #[error("claim sub is missing, empty or not a string")]
-    SubMissing,
-    /// `email` is missing, empty or not a string.
-    #[error("claim email is missing, empty or not a string")]
-    EmailMissing,
-    /// `sub` is longer than 255 bytes.
-    #[error("claim sub has {0} bytes, more than {MAX_BYTES}")]
-    TooLong(usize),
-    /// `sub` has a control character.
-    #[error("claim sub has a control character")]
-    ControlCharacter,
-    /// `sub` starts or ends with white space: Zendesk might take it for another id.
-    #[error("claim sub starts or ends with white space")]
-    OuterWhitespace,
-    /// `sub` and the fallback email domain do not make a valid email.
-    #[error("claim sub can't be used before the @ of an email, which fallback_email_domain needs")]
-    SubNotLocalPart,
-    /// The email has the domain of the emails that are made from `sub`: it could be another player's.
-    #[error("claim email has the fallback email domain")]
-    FallbackDomain,
+    /// The claim with the player's id is missing, empty or not a string.
+    #[error("claim {0} is missing, empty or not a string")]
+    IdMissing(Arc<str>),
+    /// The claim with the email is missing, empty or not a string.
+    #[error("claim {0} is missing, empty or not a string")]
+    EmailMissing(Arc<str>),
+    /// The id, with its prefix, is longer than 255 bytes.
+    #[error("claim {0} has {1} bytes, more than {MAX_BYTES}")]
+    TooLong(Arc<str>, usize),
+    /// The id has a control character.
+    #[error("claim {0} has a control character")]
+    ControlCharacter(Arc<str>),
+    /// The id starts or ends with white space: Zendesk might take it for another id.
+    #[error("claim {0} starts or ends with white space")]
+    OuterWhitespace(Arc<str>),
+    /// The id and the fallback email domain do not make a valid email.
+    #[error("claim {0} can't be used before the @ of an email, which fallback_email_domain needs")]
+    IdNotLocalPart(Arc<str>),
+    /// The email has the domain of the emails that are made from ids: it could be another player's.
+    #[error("claim {0} has the fallback email domain")]
+    FallbackDomain(Arc<str>),
     /// See [`Email`].
-    #[error("claim email is not a valid email address")]
-    EmailForm,
+    #[error("claim {0} is not a valid email address")]
+    EmailForm(Arc<str>),
 }
 
 impl IdentityRule {
@@ -99,23 +94,29 @@ impl IdentityRule {
 }
 
 impl<'a> Identity<'a> {
-    /// Identifies the player of a verified login. Reports a missing claim before an unusable one, as Xsolla's reference
+    /// Identifies the player of a verified login: the id with the login's prefix, name and email. Reports a missing claim before an unusable one, as Xsolla's reference
     /// implementation does.
     pub(crate) fn from_login(login: &'a LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
-        let sub = login.sub().ok_or(IdentityError::SubMissing)?;
-        let email = email(login, rule, sub)?;
-        check_sub(sub)?;
+        let (id, id_claim) = login.external_id();
+        let id = id.ok_or_else(|| IdentityError::IdMissing(Arc::clone(id_claim)))?;
+        let external_id = match login.external_id_prefix() {
+            "" => Cow::Borrowed(id),
+            prefix => Cow::Owned(format!("{prefix}{id}")),
+        };
+        let email = email(login, rule, &external_id)?;
+        check_id(id, external_id.len(), id_claim)?;
         Ok(Self {
-            external_id: sub,
+            external_id,
             name: name(login, rule, email.as_ref()),
-            email_status: email_status(login, rule, email.as_ref()),
+            is_email_unconfirmed: login.email().0.is_some() && login.email_status() == EmailStatus::Unconfirmed,
+            is_email_verified: is_email_verified(login, rule, email.as_ref()),
             email,
         })
     }
 
-    /// The player's id in Xsolla Login, by which Zendesk identifies people.
-    pub(crate) const fn external_id(&self) -> &'a str {
-        self.external_id
+    /// The player's id, by which Zendesk identifies people.
+    pub(crate) fn external_id(&self) -> &str {
+        &self.external_id
     }
 
     /// The name that agents see.
@@ -129,8 +130,8 @@ impl<'a> Identity<'a> {
     }
 
     /// Whether the settings say that this email is verified, and the login does not deny it.
-    pub(super) fn is_email_verified(&self) -> bool {
-        self.email_status == EmailStatus::Verified
+    pub(super) const fn is_email_verified(&self) -> bool {
+        self.is_email_verified
     }
 
     /// Name and email, for products that need both.
@@ -140,7 +141,7 @@ impl<'a> Identity<'a> {
 
     /// Name and email, for products that identify players by email: they refuse an unconfirmed one.
     pub(super) fn name_and_confirmed_email(&self) -> Result<(&str, &str), IssueError> {
-        if self.email_status == EmailStatus::Unconfirmed {
+        if self.is_email_unconfirmed {
             return Err(IssueError::EmailUnconfirmed);
         }
         self.name_and_email()
@@ -149,34 +150,37 @@ impl<'a> Identity<'a> {
 
 /// The email for Zendesk. If the product needs one, the claim must be a valid email as it is, since Zendesk may identify the
 /// player by it. Otherwise an invalid one is left out.
-fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, sub: &str) -> Result<Option<Email<'a>>, IdentityError> {
+fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, id: &str) -> Result<Option<Email<'a>>, IdentityError> {
     let is_fallback = |email: &Email<'_>| rule.fallback_domains.iter().any(|domain| email.has_domain(domain));
-    match (&rule.email, login.text("email")) {
+    let (claimed, claim) = login.email();
+    match (&rule.email, claimed) {
         (EmailRule::Omitted, _) => Ok(None),
         (EmailRule::Unverified | EmailRule::Verified { .. }, claimed) => {
             Ok(claimed.and_then(|text| Email::parse(text.trim())).filter(|email| !is_fallback(email)))
         }
         (EmailRule::Needed { .. }, Some(text)) => {
-            let email = Email::parse(text).ok_or(IdentityError::EmailForm)?;
-            if is_fallback(&email) { Err(IdentityError::FallbackDomain) } else { Ok(Some(email)) }
+            let email = Email::parse(text).ok_or_else(|| IdentityError::EmailForm(Arc::clone(claim)))?;
+            if is_fallback(&email) { Err(IdentityError::FallbackDomain(Arc::clone(claim))) } else { Ok(Some(email)) }
         }
         (EmailRule::Needed { fallback_domain: Some(domain) }, None) => {
-            Email::parse(format!("{sub}@{domain}")).map(Some).ok_or(IdentityError::SubNotLocalPart)
+            let email = Email::parse(format!("{id}@{domain}"));
+            email.map(Some).ok_or_else(|| IdentityError::IdNotLocalPart(Arc::clone(login.external_id().1)))
         }
-        (EmailRule::Needed { fallback_domain: None }, None) => Err(IdentityError::EmailMissing),
+        (EmailRule::Needed { fallback_domain: None }, None) => Err(IdentityError::EmailMissing(Arc::clone(claim))),
     }
 }
 
-fn email_status(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> EmailStatus {
-    let Some(claimed) = login.text("email") else { return EmailStatus::Unknown };
-    if login.is_email_unconfirmed() {
-        return EmailStatus::Unconfirmed;
-    }
-    let EmailRule::Verified { types } = &rule.email else { return EmailStatus::Unknown };
+/// Whether the email is known to be the player's, by the settings and by what the login says.
+fn is_email_verified(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> bool {
+    let EmailRule::Verified { types } = &rule.email else { return false };
     let is_of_type = |types: &Vec<String>| login.text("type").is_some_and(|own| types.iter().any(|one| one == own));
+    let is_confirmed = match login.email_status() {
+        EmailStatus::Confirmed => true,
+        EmailStatus::Unconfirmed => false,
+        EmailStatus::Unstated => types.as_ref().is_none_or(is_of_type),
+    };
     // A trimmed email is not the text that the login side confirmed.
-    let is_as_claimed = email.is_some_and(|email| email.as_str() == claimed);
-    if is_as_claimed && types.as_ref().is_none_or(is_of_type) { EmailStatus::Verified } else { EmailStatus::Unknown }
+    is_confirmed && email.is_some_and(|email| login.email().0 == Some(email.as_str()))
 }
 
 /// The first readable claim of the rule, or else the email if the product needs a name.
@@ -184,20 +188,21 @@ fn name(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> 
     let email = || email.map(|email| email.as_str().to_owned());
     let is_hidden_email = |name: &String| rule.email == EmailRule::Omitted && name.contains(AT_SIGNS);
     let of_claim = |claim: &String| match claim.as_str() {
-        "email" => email().filter(|_| login.text("email").is_some()),
+        "email" => email().filter(|_| login.email().0.is_some()),
         claim => readable(login.text(claim)?).filter(|name| !is_hidden_email(name)),
     };
     let needed = || email().filter(|_| matches!(rule.email, EmailRule::Needed { .. }));
-    rule.name_from.iter().find_map(of_claim).or_else(needed)
+    login.names().unwrap_or(&rule.name_from).iter().find_map(of_claim).or_else(needed)
 }
 
-fn check_sub(sub: &str) -> Result<(), IdentityError> {
-    if sub.len() > MAX_BYTES {
-        Err(IdentityError::TooLong(sub.len()))
-    } else if sub.chars().any(char::is_control) {
-        Err(IdentityError::ControlCharacter)
-    } else if sub.trim() != sub {
-        Err(IdentityError::OuterWhitespace)
+/// Checks a player's id from `claim`; `length` is its length with the prefix.
+fn check_id(id: &str, length: usize, claim: &Arc<str>) -> Result<(), IdentityError> {
+    if length > MAX_BYTES {
+        Err(IdentityError::TooLong(Arc::clone(claim), length))
+    } else if id.chars().any(char::is_control) {
+        Err(IdentityError::ControlCharacter(Arc::clone(claim)))
+    } else if id.trim() != id {
+        Err(IdentityError::OuterWhitespace(Arc::clone(claim)))
     } else {
         Ok(())
     }

@@ -31,6 +31,7 @@ fn a_success_has_one_line_without_personal_data() {
         ("route", "/generate/token"),
         ("client", "127.0.0.1"),
         ("origin", ORIGIN),
+        ("login", "default"),
         ("key", "current"),
         ("token_sha256", &sha256(&token)),
         ("sub_sha256", &sha256(SUB)),

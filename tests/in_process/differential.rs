@@ -150,7 +150,7 @@ fn texts(token: &str) -> [String; 2] {
 }
 
 /// The listed reason why ours is stricter, if the token proves it.
-fn reason(error: VerifyError, token: &str) -> Option<&'static str> {
+fn reason(error: &VerifyError, token: &str) -> Option<&'static str> {
     let [header, payload] = texts(token);
     let claims: Map<String, Value> = serde_json::from_str(&payload).unwrap_or_default();
     let members: Map<String, Value> = serde_json::from_str(&header).unwrap_or_default();
@@ -161,27 +161,30 @@ fn reason(error: VerifyError, token: &str) -> Option<&'static str> {
     };
     let is_wrong = |name: &str| claims.get(name).is_some_and(|value| !is_time(value));
     let reasons = [
-        ("over 8 KiB", matches!(error, VerifyError::TooLong(bytes) if bytes == token.len() && bytes > 8192)),
+        ("over 8 KiB", matches!(error, VerifyError::TooLong(bytes) if *bytes == token.len() && *bytes > 8192)),
         (
             "a header that changes the meaning",
-            matches!(error, VerifyError::HeaderRefused(name) if members.contains_key(name)),
+            matches!(error, VerifyError::HeaderRefused(name) if members.contains_key(*name)),
         ),
         (
             "a header of the wrong type",
-            matches!(error, VerifyError::HeaderType(name) if members.get(name).is_some_and(|value| !value.is_string())),
+            matches!(error, VerifyError::HeaderType(name) if members.get(*name).is_some_and(|value| !value.is_string())),
         ),
         (
             "a typ other than JWT",
-            error == VerifyError::TypMismatch
+            *error == VerifyError::TypMismatch
                 && members.get("typ").and_then(Value::as_str).is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")),
         ),
         (
             "a repeated member",
             matches!(error, VerifyError::NotStrictJson(part, StrictJsonError::Duplicate)
-                if has_repeated(if part == "header" { &header } else { &payload })),
+                if has_repeated(if *part == "header" { &header } else { &payload })),
         ),
         ("not a time", matches!(error, VerifyError::Claims(ClaimsError::NotATime(name)) if is_wrong(name))),
-        ("issued in the future", matches!(error, VerifyError::Claims(ClaimsError::InFuture("iat", by)) if by > LEEWAY)),
+        (
+            "issued in the future",
+            matches!(error, VerifyError::Claims(ClaimsError::InFuture("iat", by)) if *by > LEEWAY),
+        ),
     ];
     reasons.into_iter().find(|(_, holds)| *holds).map(|(reason, _)| reason)
 }
@@ -200,14 +203,14 @@ fn judge(seed: u64, count: u32) -> BTreeMap<&'static str, u32> {
         let token = token(&mut chance);
         let ours = match run(&exchange, token.as_bytes(), NOW) {
             Ok(_) | Err(ExchangeError::Identify(..) | ExchangeError::Issue(..)) => Ok(()),
-            Err(ExchangeError::Login(LoginError::Verify(error))) => Err(error),
+            Err(ExchangeError::Login(LoginError::Verify(error, _))) => Err(error),
             Err(other) => panic!("{other}: {token}"),
         };
         let verdict = match (ours, other_accepts(&token)) {
             (Ok(()), true) => "accepted",
             (Err(_), false) => "refused",
             (Err(error), true) => {
-                reason(error, &token).unwrap_or_else(|| panic!("stricter for no listed reason: {error}: {token}"))
+                reason(&error, &token).unwrap_or_else(|| panic!("stricter for no listed reason: {error}: {token}"))
             }
             (Ok(()), false) => panic!("ours accepts what the other refuses: {token} {:?}", texts(&token)),
         };

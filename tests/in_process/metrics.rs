@@ -87,7 +87,11 @@ fn every_exchange_is_counted_by_product_and_outcome_from_zero_on() {
     }
     assert_eq!(sum(&text, "zendesk_token_exchanges_total"), 9);
     assert_eq!(sum(&text, "zendesk_token_exchange_duration_seconds_count"), 9);
-    assert_eq!(count(&text, "zendesk_token_verifications_total{key=\"current\"}"), 6, "refused logins too");
+    assert_eq!(
+        count(&text, "zendesk_token_verifications_total{key=\"current\",login=\"default\"}"),
+        6,
+        "refused logins too"
+    );
     let all = "zendesk_token_exchange_duration_seconds_bucket{le=\"+Inf\",product=\"chat\"}";
     assert_eq!(count(&text, all), 4);
     assert!(value::<f64>(&text, "zendesk_token_exchange_duration_seconds_sum{product=\"chat\"}") > 0.0);
@@ -121,7 +125,7 @@ fn requests_in_flight_are_counted() {
     until("in flight", || in_flight() == 1);
     assert_eq!(server.wait(request).status, 200);
     until("over", || in_flight() == 0);
-    assert_eq!(count(&scrape(&server), "zendesk_token_revocation_calls_total{outcome=\"done\"}"), 1);
+    assert_eq!(count(&scrape(&server), "zendesk_token_revocation_calls_total{outcome=\"done\",login=\"default\"}"), 1);
 }
 
 #[test]
@@ -135,5 +139,5 @@ fn the_age_of_published_keys_is_a_metric_where_there_are_any() {
     let line = text.lines().find(|line| line.starts_with(age)).unwrap();
     let seconds: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
     assert!((0.0..PATIENCE.as_secs_f64()).contains(&seconds), "{line}");
-    assert_eq!(count(&text, "zendesk_token_verifications_total{key=\"published\"}"), 1);
+    assert_eq!(count(&text, "zendesk_token_verifications_total{key=\"published\",login=\"default\"}"), 1);
 }

@@ -308,7 +308,7 @@ fn an_answer_that_is_not_a_key_set_keeps_the_old_keys() {
     api.publish("rotated.json");
     until("recovered", || ask(&server, &token("key_c")).status == 200);
     let metrics = server.admin("GET", "/metrics").send().body;
-    let failed = r#"zendesk_token_key_fetches_total{outcome="failed"} "#;
+    let failed = r#"zendesk_token_key_fetches_total{outcome="failed",login="default"} "#;
     let failed = metrics.lines().find_map(|line| line.strip_prefix(failed));
     assert!(failed.unwrap().parse::<u32>().unwrap() >= 11, "{metrics}");
     let log = server.log().join("\n");

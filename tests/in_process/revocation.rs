@@ -225,8 +225,14 @@ fn an_unexpected_answer_means_unavailable_and_not_refused() {
     }
     assert_eq!(trap.asked(VALIDATE_PATH), 0, "no redirect is followed");
     let metrics = server.admin("GET", "/metrics").send().body;
-    assert!(metrics.contains("zendesk_token_revocation_calls_total{outcome=\"done\"} 4\n"), "{metrics}");
-    assert!(metrics.contains("zendesk_token_revocation_calls_total{outcome=\"failed\"} 16\n"), "{metrics}");
+    assert!(
+        metrics.contains("zendesk_token_revocation_calls_total{outcome=\"done\",login=\"default\"} 4\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("zendesk_token_revocation_calls_total{outcome=\"failed\",login=\"default\"} 16\n"),
+        "{metrics}"
+    );
     let log = server.log().join("\n");
     assert!(!log.contains("jane@") && !log.contains("[31m"), "{log}");
     drop(api);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zendesk_token::config::login::{KeyCaching, Signature};
+use zendesk_token::config::login::{KeyCaching, KeyLocation, Signature};
 
 use crate::harness::{LOGIN_SECRET, recommended, usual};
 use crate::login_tokens::PROJECT;
@@ -14,10 +14,10 @@ const API_URL: &str = "https://login.xsolla.com";
 #[test]
 fn rs256_needs_a_project_and_no_secret() {
     let config = load(None, &rs256(API_URL, &[("login.max_lifetime", "24h")])).unwrap();
-    let Signature::Published { project_id, caching } = config.login.signature else { panic!("HS256") };
-    assert_eq!(project_id, PROJECT);
+    let Signature::Published { keys, caching } = &config.logins[0].signature else { panic!("HS256") };
+    assert_eq!(*keys, KeyLocation::Project(PROJECT.to_owned()));
     let minute = Duration::from_mins(1);
-    assert_eq!(caching, KeyCaching { max_age: minute * 10, max_stale: minute * 60, cooldown: minute / 2 });
+    assert_eq!(*caching, KeyCaching { max_age: minute * 10, max_stale: minute * 60, cooldown: minute / 2 });
     assert!(config.warnings.is_empty());
 
     let text = errors(None, &without("login.project_id", rs256(API_URL, &[])));

@@ -193,7 +193,7 @@ fn tokens_for_servers_and_for_logout_are_refused() {
         for value in [json!("gateway_token"), json!({}), json!(null), json!(false), json!("")] {
             let token = LoginToken::at(NOW).claim(name, value.clone()).mint();
             let error = run(&exchange(&[]), token.as_bytes(), NOW).unwrap_err();
-            assert_eq!(Reason::from(error).error_code().code(), "00-01", "{name}: {value}");
+            assert_eq!(Reason::from(error.clone()).error_code().code(), "00-01", "{name}: {value}");
             assert_eq!(error.to_string(), format!("has the claim {name}, so it is not a player's login token"));
         }
     }

@@ -23,7 +23,7 @@ const WRONG_LABELS: [usize; 4] = [367, 370, 372, 373];
 fn has_valid_signature(exchange: &Exchange, token: &str) -> bool {
     match run(exchange, token.as_bytes(), NOW) {
         Ok(_) => true,
-        Err(ExchangeError::Login(LoginError::Verify(error))) => {
+        Err(ExchangeError::Login(LoginError::Verify(error, _))) => {
             matches!(error, VerifyError::NotStrictJson("payload", _) | VerifyError::Claims(_))
         }
         Err(other) => panic!("{other}"),

@@ -24,7 +24,10 @@ fn check_online_counts_the_keys_and_compares_the_clocks() {
     let url = api.url();
     let (status, report) = check(&rs256(&url, &[]));
     assert_eq!(status, Some(0), "{report}");
-    assert!(report.contains(&format!("Login API {url}\n  2 usable key(s) (key-a, key-b), 8 ignored\n")), "{report}");
+    assert!(
+        report.contains(&format!("Login default: Login API {url}\n  2 usable key(s) (key-a, key-b), 8 ignored\n")),
+        "{report}"
+    );
     assert!(report.contains("this machine's clock agrees with it"), "{report}");
     for (ahead, text, expected) in
         [(30, "s behind it", 0), (-30, "s ahead of it", 0), (300, "s behind it", 1), (-300, "s ahead of it", 1)]
@@ -54,7 +57,7 @@ fn with_a_secret_only_the_clocks_are_compared() {
     assert_eq!(api.asked(VALIDATE_PATH), 0);
     for (status, body, expected_text) in [
         (401, r#"{"error":{"code":"003-061","description":""}}"#, "answers revocation checks"),
-        (500, "", "revocation check of an empty token: the Login API answered with status 500"),
+        (500, "", "revocation check of an empty token: the login service answered with status 500"),
     ] {
         api.reply(VALIDATE_PATH, Reply::Answer(status, body.to_owned()));
         let (status, report) = check(&usual(&[("login.api_url", &url), ("login.check_revocation", "true")]));

@@ -173,10 +173,10 @@ fn rs256_keys_and_revocation_come_from_the_login_api() {
     let (hs256_token, rs256_token) = (LoginToken::valid().mint(), fixture("accepted/key_a.jwt"));
     let unknown = fixture("refused/kid_unknown.jwt");
     for (settings, token, status, expected) in [
-        (&rs256[..], &rs256_token, 0, "the login project's published key that the token's kid names"),
+        (&rs256[..], &rs256_token, 0, "the login's published key that the token's kid names"),
         (&rs256, &hs256_token, 1, "HS256, but login.algorithm is RS256"),
         (&LOGIN, &rs256_token, 1, "RS256, but login.algorithm is HS256"),
-        (&rs256, &unknown, 1, "header kid names a key that the login project does not publish"),
+        (&rs256, &unknown, 1, "header kid names a key that is not published"),
     ] {
         let output = inspect(&[], settings, token);
         assert!(output.status == Some(status) && output.out.contains(expected), "{expected}: {output:?}");
@@ -301,6 +301,6 @@ fn it_needs_no_secrets_of_products() {
 #[test]
 fn an_id_that_messaging_refuses_is_explained() {
     let output = with_secret(&[("messaging.secret", MESSAGING_SECRET)], &LoginToken::valid().claim("sub", EMAIL));
-    assert!(output.out.contains("claim sub is an email or a phone number"), "{output:?}");
+    assert!(output.out.contains("the player's id is an email or a phone number"), "{output:?}");
     assert!(output.out.contains("messaging: the service answers 00-04"), "{output:?}");
 }

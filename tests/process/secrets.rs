@@ -289,7 +289,8 @@ fn a_byte_order_mark_before_a_secret_is_dropped() {
     let file = SettingsFile::new(format!("{with_mark}\r\n"));
     let from_file = without("login.secret", usual(&[("login.secret_file", file.path().to_str().unwrap())]));
     for settings in [from_file, usual(&[("login.secret", &with_mark)])] {
-        let Signature::Secret { current, .. } = load(None, &settings).unwrap().login.signature else { panic!("RS256") };
+        let config = load(None, &settings).unwrap();
+        let Signature::Secret { current, .. } = &config.logins[0].signature else { panic!("RS256") };
         assert_eq!(current.bytes(), LOGIN_SECRET.as_bytes());
     }
 }

@@ -131,7 +131,7 @@ fn a_file_that_is_not_a_settings_file_is_refused_with_path_and_line() {
 #[test]
 fn a_byte_order_mark_before_the_settings_is_dropped() {
     let file = SettingsFile::new("\u{feff}[login]\r\ncookie = \"jar\"\r\n");
-    assert_eq!(load(Some(&file), &usual(&[])).unwrap().login.cookie, "jar");
+    assert_eq!(load(Some(&file), &usual(&[])).unwrap().login_cookie, "jar");
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+use crate::config::login::LoginName;
 use crate::config::products::Product;
 use crate::http::error::ErrorCode;
 use crate::login::Timestamp;
 use crate::login::claims::whole_seconds;
 use crate::login::json::{Json, Object};
+use crate::login::keys::VerifiedBy;
 use crate::terminal::{date, printable, time_claim};
 use crate::zendesk::rules::Finding;
 
@@ -25,6 +27,8 @@ pub(crate) struct Explanation {
     taken_off: Vec<&'static str>,
     /// The error code of the first product that refuses the token.
     refusal: Option<&'static str>,
+    /// The login that a login token is for.
+    login: Option<LoginName>,
     /// `current`, `previous`, `published`, or the setting of a product's secret.
     pub(crate) signed_with: Option<&'static str>,
     pub(crate) findings: Vec<Finding>,
@@ -76,6 +80,7 @@ impl Explanation {
             verdict: Verdict::Accepted,
             taken_off: Vec::new(),
             refusal: None,
+            login: None,
             signed_with: None,
             findings: Vec::new(),
             warnings: Vec::new(),
@@ -84,6 +89,12 @@ impl Explanation {
             header: decoded.header,
             claims: decoded.claims,
         }
+    }
+
+    /// Sets the login that the token is for, and the key that verified it.
+    pub(crate) fn set_login(&mut self, login: Option<&LoginName>, key: Option<VerifiedBy>) {
+        self.login = login.cloned();
+        self.signed_with = key.map(VerifiedBy::as_str);
     }
 
     /// Adds a product that accepts the login.
@@ -148,8 +159,11 @@ impl Display for Explanation {
             Verdict::Unknown => "Can't be checked now",
         };
         writeln!(f, "{verdict} as a {} token", self.judged_as)?;
+        if let Some(login) = &self.login {
+            writeln!(f, "  for the login {}", login.as_str())?;
+        }
         if let Some(key) = self.signed_with {
-            writeln!(f, "  signed with {}", key_text(key))?;
+            writeln!(f, "  signed with {}", key_text(key, self.login.as_ref()))?;
         }
         for ProductVerdict { product, agent_sees, .. } in &self.products {
             for (name, value) in agent_sees.iter().flatten() {
@@ -174,11 +188,12 @@ fn printable_value(value: &Json) -> String {
     printable(&serde_json::to_string(value).unwrap_or_default())
 }
 
-fn key_text(key: &str) -> &str {
+fn key_text(key: &str, login: Option<&LoginName>) -> String {
+    let own = |name: &str| login.map_or_else(|| name.to_owned(), |login| login.key(name));
     match key {
-        "current" => "login.secret",
-        "previous" => "login.previous_secret; such tokens are refused after you remove that setting",
-        "published" => "the login project's published key that the token's kid names",
-        other => other,
+        "current" => own("secret"),
+        "previous" => format!("{}; such tokens are refused after you remove that setting", own("previous_secret")),
+        "published" => "the login's published key that the token's kid names".to_owned(),
+        other => other.to_owned(),
     }
 }

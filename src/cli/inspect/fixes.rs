@@ -15,12 +15,10 @@ use crate::zendesk::rules::Finding;
 
 use super::decoded_token::DecodedToken;
 
-const API_FIX: &str = "check login.api_url and the network: zendesk-token check --online";
-
-const FOREIGN_FIX: &str = "Xsolla Login does not create tokens like this; find out which program created it";
+const FOREIGN_FIX: &str = "login tokens do not look like this; find out which program created it";
 
 const OTHER_KIND_FIX: &str =
-    "this is a token for servers or for another purpose; use the user token that Xsolla Login gives to the page or app";
+    "this is a token for servers or for another purpose; use the user token that the login gives to the page or app";
 
 const PROJECT_CLAIM: &str = "xsolla_login_project_id";
 
@@ -28,31 +26,37 @@ const PROJECT_CLAIM: &str = "xsolla_login_project_id";
 const SHORT_LOGIN: i64 = 15 * 60;
 
 /// The cause and the fix of a refusal.
-pub(crate) fn finding(error: ExchangeError, login: &Login, decoded: &DecodedToken) -> Finding {
-    let fix = match error {
-        ExchangeError::Login(LoginError::Verify(error)) => return verify(error, login, decoded),
-        ExchangeError::Login(LoginError::DifferentPlayers) => "send one login token at a time",
-        ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
-            "the player signed out, or was signed out; they must sign in again"
+pub(crate) fn finding(error: &ExchangeError, logins: &[Login], decoded: &DecodedToken) -> Finding {
+    let (name, _) = error.login_and_key();
+    // Of the refusals before a login is selected, none needs it.
+    let login = logins.iter().find(|login| Some(&login.name) == name).or(logins.first());
+    let fix = match (error, login) {
+        (ExchangeError::Login(LoginError::Verify(error, _)), Some(login)) => return verify(error, login, decoded),
+        (ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)), _) => {
+            "the player signed out, or was signed out; they must sign in again".to_owned()
         }
-        ExchangeError::Login(LoginError::Revocation(
-            RevocationError::Unknown(_) | RevocationError::TooManyWaiting,
-            _,
-        )) => API_FIX,
-        ExchangeError::Identify(error, _) => identify(error),
-        ExchangeError::Issue(IssueError::EmailNotAscii, _) => {
-            "Chat accepts only ASCII addresses; the player needs another email"
+        (ExchangeError::Login(LoginError::Revocation(..)), Some(login)) => api_fix(login),
+        (ExchangeError::Identify(error, _), Some(login)) => identify(error, login),
+        (ExchangeError::Issue(IssueError::EmailNotAscii, _), _) => {
+            "Chat accepts only ASCII addresses; the player needs another email".to_owned()
         }
-        ExchangeError::Issue(IssueError::EmailUnconfirmed, _) => {
-            "the player must confirm the email in Xsolla Login, and then sign in again"
+        (ExchangeError::Issue(IssueError::EmailUnconfirmed, _), _) => {
+            "the player must confirm the email where they sign in, and then sign in again".to_owned()
         }
-        ExchangeError::Issue(IssueError::ExternalIdIsContact, _) => FOREIGN_FIX,
-        ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _) => {
-            "this is a bug in zendesk-token; please report it"
+        (ExchangeError::Issue(IssueError::ExternalIdIsContact, _), _) => {
+            "set claims.external_id of the login to a claim with an id that never changes".to_owned()
         }
-        ExchangeError::NotServed => "set the product's secret",
+        (ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _), _) => {
+            "this is a bug in zendesk-token; please report it".to_owned()
+        }
+        (ExchangeError::NotServed, _) => "set the product's secret".to_owned(),
+        (ExchangeError::Login(_) | ExchangeError::Identify(..), _) => "send one login token at a time".to_owned(),
     };
     Finding::new(error.to_string(), fix)
+}
+
+fn api_fix(login: &Login) -> String {
+    format!("check {} and the network: zendesk-token check --online", login.api.url_key)
 }
 
 /// A warning about a login token that is valid only for minutes.
@@ -63,7 +67,7 @@ pub(crate) fn short_login(decoded: &DecodedToken) -> Option<Finding> {
         let lifetime = span(lifetime);
         Finding::new(
             format!("the login lasts only {lifetime}; Zendesk tokens expire with it, so players become anonymous"),
-            "increase the token lifetime in the login project (Publisher Account › Login)",
+            "increase the token lifetime in the login project (Publisher Account › Login) or at the provider",
         )
     })
 }
@@ -83,7 +87,7 @@ pub(crate) fn wrapped(wrapping: Wrapping) -> Finding {
     Finding::new(wrapping.to_string(), fix)
 }
 
-fn verify(error: VerifyError, login: &Login, decoded: &DecodedToken) -> Finding {
+fn verify(error: &VerifyError, login: &Login, decoded: &DecodedToken) -> Finding {
     let fix = match error {
         VerifyError::TooLong(_) => "reduce the payload and the groups in the login token",
         VerifyError::Empty | VerifyError::NotThreeParts | VerifyError::Padded(_) | VerifyError::NotBase64Url(_) => {
@@ -91,115 +95,146 @@ fn verify(error: VerifyError, login: &Login, decoded: &DecodedToken) -> Finding 
         }
         VerifyError::NotStrictJson(..) | VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => FOREIGN_FIX,
         VerifyError::TypMismatch => OTHER_KIND_FIX,
-        VerifyError::Wrapped(error) => return wrapped(error),
+        VerifyError::NoLogin { .. } => {
+            "if the token is right, set issuer, project_id and audience of its login to what the token says"
+        }
+        VerifyError::Wrapped(error) => return wrapped(*error),
         VerifyError::AlgorithmMismatch => return algorithm(login, decoded),
-        VerifyError::NoKey(error) => return no_key(error, login, decoded),
-        VerifyError::Claims(error) => return claims(error, login, decoded),
+        VerifyError::NoKey(error) => return no_key(*error, login, decoded),
+        VerifyError::Claims(error) => return claims(*error, login, decoded),
     };
     Finding::new(error.to_string(), fix)
 }
 
 fn algorithm(login: &Login, decoded: &DecodedToken) -> Finding {
+    let alg = decoded.header_text("alg").unwrap_or("missing");
+    if !login.is_xsolla() {
+        let cause = format!("header alg is {alg}, but a provider signs with RS256, PS256, ES256, ES384 or EdDSA");
+        return Finding::new(cause, "set the signature algorithm of the client at the provider to one of these");
+    }
+    let key = |own: &str| login.name.key(own);
     let configured = match login.signature {
         Signature::Secret { .. } => "HS256",
         Signature::Published { .. } => "RS256",
     };
-    let alg = decoded.header_text("alg").unwrap_or("missing");
+    let (algorithm, fix) = (key("algorithm"), |needs: &str| {
+        format!("if the login project signs with {alg}, set {} = \"{alg}\" and {}", key("algorithm"), key(needs))
+    });
     let fix = match alg {
-        "RS256" => "if the login project signs with RS256, set login.algorithm = \"RS256\" and login.project_id",
-        "HS256" => "if the login project signs with HS256, set login.algorithm = \"HS256\" and login.secret",
-        _ => FOREIGN_FIX,
+        "RS256" => fix("project_id"),
+        "HS256" => fix("secret"),
+        _ => FOREIGN_FIX.to_owned(),
     };
-    Finding::new(format!("header alg is {alg}, but login.algorithm is {configured}"), fix)
+    Finding::new(format!("header alg is {alg}, but {algorithm} is {configured}"), fix)
 }
 
 fn no_key(error: NoKeyError, login: &Login, decoded: &DecodedToken) -> Finding {
     let fix = match error {
         NoKeyError::SecretUnknown => {
+            let (secret, previous) = (login.name.key("secret"), login.name.key("previous_secret"));
             let cause = match &login.signature {
-                Signature::Secret { previous: None, .. } => "not signed with login.secret",
+                Signature::Secret { previous: None, .. } => format!("not signed with {secret}"),
                 Signature::Secret { .. } | Signature::Published { .. } => {
-                    "signed with neither login.secret nor login.previous_secret"
+                    format!("signed with neither {secret} nor {previous}")
                 }
             };
-            return Finding::new(cause, secret_fix(decoded));
+            return Finding::new(cause, secret_fix(login, decoded));
         }
         NoKeyError::Find(FindKeyError::Unknown) => match decoded.claim_text(PROJECT_CLAIM) {
-            Some(project) if login.project_id.as_deref() != Some(project) => {
-                let fix = format!("the token belongs to login project {project}; check login.project_id");
-                return Finding::new(error.to_string(), fix);
+            Some(project) if login.is_xsolla() && login.project_id.as_deref() != Some(project) => {
+                format!("the token belongs to login project {project}; check {}", login.name.key("project_id"))
             }
-            _ => "the key was withdrawn, or Xsolla did not issue the token; the player must sign in again",
+            _ => "the key was withdrawn, or another program made the token; the player must sign in again".to_owned(),
         },
-        NoKeyError::KidMissing => FOREIGN_FIX,
-        NoKeyError::SignatureWrong => "the token was changed after it was issued, or Xsolla did not issue it",
-        NoKeyError::Find(FindKeyError::CoolingDown) => "try again in a moment",
-        NoKeyError::Find(FindKeyError::Unavailable) => API_FIX,
+        NoKeyError::KidMissing => FOREIGN_FIX.to_owned(),
+        NoKeyError::SignatureWrong => {
+            "the token was changed after it was issued, or another program made it".to_owned()
+        }
+        NoKeyError::Find(FindKeyError::CoolingDown) => "try again in a moment".to_owned(),
+        NoKeyError::Find(FindKeyError::Unavailable) => api_fix(login),
     };
     Finding::new(error.to_string(), fix)
 }
 
-fn secret_fix(decoded: &DecodedToken) -> String {
+fn secret_fix(login: &Login, decoded: &DecodedToken) -> String {
     if decoded.has_white_space {
         decoded.format_fix().to_owned()
     } else if decoded.claim("external_id").is_some() {
         "this looks like a Zendesk token, not a login token; try --zendesk chat".to_owned()
     } else if let Some(project) = decoded.claim_text(PROJECT_CLAIM) {
-        format!(
-            "check that login.secret is the secret of login project {project} (Publisher Account › Login › Security)"
-        )
+        let secret = login.name.key("secret");
+        format!("check that {secret} is the secret of login project {project} (Publisher Account › Login › Security)")
     } else {
         "check that Xsolla Login issued this token: it names no login project".to_owned()
     }
 }
 
 fn claims(error: ClaimsError, login: &Login, decoded: &DecodedToken) -> Finding {
-    let configured = |setting: &Option<String>| setting.clone().unwrap_or_default();
-    let claimed = |name| decoded.claim_text(name).unwrap_or("(unknown)");
+    let key = |own: &str| login.name.key(own);
+    let differs = |issued: &str, claim: &str, own: &str, setting: &Option<String>| {
+        let claimed = decoded.claim_text(claim).unwrap_or("(unknown)");
+        format!("issued {issued} {claimed}, but {} is {}", key(own), setting.as_deref().unwrap_or_default())
+    };
     let (cause, fix) = match error {
-        ClaimsError::OtherKind(_) => (error.to_string(), OTHER_KIND_FIX),
-        ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => (error.to_string(), FOREIGN_FIX),
+        ClaimsError::OtherKind(_) => (error.to_string(), OTHER_KIND_FIX.to_owned()),
+        ClaimsError::ClaimMissing(_) | ClaimsError::NotATime(_) => (error.to_string(), FOREIGN_FIX.to_owned()),
         ClaimsError::Expired(seconds) => (
             format!("expired {} ago", span(seconds)),
-            "the player must sign in again; the page's cookie should expire with the login",
+            "the player must sign in again; the page's cookie should expire with the login".to_owned(),
         ),
         ClaimsError::InFuture(claim, seconds) => (
             format!("claim {claim} is {} in the future", span(seconds)),
-            "synchronize this machine's clock; zendesk-token check --online shows the difference",
+            "synchronize this machine's clock; zendesk-token check --online shows the difference".to_owned(),
         ),
         ClaimsError::LifetimeTooLong(seconds) => (
             format!("valid for {}, longer than login.max_lifetime", span(seconds)),
-            "raise login.max_lifetime, or shorten the token lifetime in the login project",
+            "raise login.max_lifetime, or shorten the token lifetime where players sign in".to_owned(),
         ),
         ClaimsError::IssuerMismatch => (
-            format!("issued by {}, but login.issuer is {}", claimed("iss"), configured(&login.issuer)),
-            "if Xsolla Login issued the token, set login.issuer to the token's issuer, or remove login.issuer",
+            differs("by", "iss", "issuer", &login.issuer),
+            format!("if the token is right, set {} to its iss", key("issuer")),
         ),
         ClaimsError::ProjectMismatch => (
-            format!(
-                "issued for login project {}, but login.project_id is {}",
-                claimed(PROJECT_CLAIM),
-                configured(&login.project_id)
-            ),
-            "make the page use the login project in login.project_id, or change login.project_id",
+            differs("for login project", PROJECT_CLAIM, "project_id", &login.project_id),
+            format!("make the page use the login project in {0}, or change {0}", key("project_id")),
         ),
+        ClaimsError::AudienceMismatch => (
+            differs("for audience", "aud", "audience", &login.audience),
+            format!("make the page use the client in {0}, or change {0}", key("audience")),
+        ),
+        ClaimsError::PartyMismatch => {
+            (error.to_string(), format!("send a token that is made for {} alone: an ID token", key("audience")))
+        }
+        ClaimsError::TypeMismatch(_) => {
+            (error.to_string(), format!("send the other token of the login, or change {}", key("token_type")))
+        }
     };
     Finding::new(cause, fix)
 }
 
-const fn identify(error: IdentityError) -> &'static str {
+fn identify(error: &IdentityError, login: &Login) -> String {
     match error {
-        IdentityError::SubMissing => FOREIGN_FIX,
-        IdentityError::EmailMissing => {
-            "make Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section"
+        IdentityError::IdMissing(claim) if **claim == *"sub" => FOREIGN_FIX.to_owned(),
+        IdentityError::IdMissing(_) => {
+            format!("put the claim into the token as text, or change {}", login.name.key("claims.external_id"))
         }
-        IdentityError::FallbackDomain => "nothing receives mail at this domain; the player needs their own email",
-        IdentityError::SubNotLocalPart => {
-            "Xsolla Login's user ids do not look like this; the player needs their own email"
+        IdentityError::EmailMissing(_) if login.is_xsolla() => {
+            "make Xsolla Login collect emails (fields=email, scope=email, or Always collect user's email at registration), or set fallback_email_domain in the product's section".to_owned()
         }
-        IdentityError::TooLong(_)
-        | IdentityError::ControlCharacter
-        | IdentityError::OuterWhitespace
-        | IdentityError::EmailForm => "Zendesk does not accept this value; correct it in the player's account",
+        IdentityError::EmailMissing(_) => {
+            "ask the provider for the email (scope email), or set fallback_email_domain in the product's section".to_owned()
+        }
+        IdentityError::FallbackDomain(_) => {
+            "nothing receives mail at this domain; the player needs their own email".to_owned()
+        }
+        IdentityError::IdNotLocalPart(_) => {
+            "such an id can't be part of an email; the player needs their own email".to_owned()
+        }
+        IdentityError::TooLong(..)
+        | IdentityError::ControlCharacter(_)
+        | IdentityError::OuterWhitespace(_)
+        | IdentityError::EmailForm(_) => {
+            "Zendesk does not accept this value; correct it in the player's account".to_owned()
+        }
     }
 }
