@@ -30,6 +30,7 @@ PLACEHOLDERS = {
     "CHAT__SECRET=…": lambda: f"CHAT__SECRET={SECRETS['chat']}",
     "PROJECT_ID=…": lambda: f"PROJECT_ID={PROJECT}",
     'key_secret = "…"': lambda: f'key_secret = "{API_SECRET}"',
+    'secret = "…"': lambda: f'secret = "{SECRETS["login"]}"',
     '"…"': lambda: f'"{API_KEY}"',
     '"app_…"': lambda: f'"app_{API_KEY}"',
     "USER-OF-THE-ANSWER": lambda: OLD_USER,

@@ -200,6 +200,20 @@ def desk_settings(reader, text):
     write(f"{reader.desk}/desk.toml", f'{local}\n[chat_api]\nbase_url = "{reader.api.url}/api/v2/chat"\ntoken = "{API_SECRET}"\n')
 
 
+def login_settings(reader, text):
+    """`check` accepts a login's settings: as the only ones, and a login other than Xsolla's also next to one of Xsolla."""
+    write(f"{reader.home}/logins.toml", filled(text))
+    run = lambda **more: reader.shell(f"zendesk-token check --config {reader.home}/logins.toml", **more)
+    chat = {"ZENDESK_TOKEN_CHAT__SECRET": reader.settings["ZENDESK_TOKEN_CHAT__SECRET"]}
+    outputs = [run(**chat)]
+    if "login" not in tomllib.loads(filled(text)):
+        outputs.append(run(**reader.settings, ZENDESK_TOKEN_LOGIN__ISSUER="https://login.xsolla.com"))
+    for output in outputs:
+        assert "No errors" in output and "external_id_prefix" not in "".join(re.findall("^Warning.*", output, re.MULTILINE)), output
+        for name in tomllib.loads(filled(text)).get("logins", {}):
+            assert f"logins.{name}.issuer" in output, output
+
+
 def function_for_docker(reader, text):
     """Uses the stand-in for Docker: a real container would not reach the API on loopback."""
     reader.shell(re.search(r"`(docker build --target [^`]+)`", reader.text)[1].replace("\n", " "))
@@ -267,6 +281,8 @@ BLOCKS = [
     ("swift", "// iOS: import ZendeskCoreSDK", parsed(tree_sitter_swift)),
     ("sh", "curl ", curl),
     ("sh", "docker run", inspect),
+    ("toml", "[login]", login_settings),
+    ("toml", "[logins.", login_settings),
     ("toml", "[conversations]", desk_settings),
     ("sh", "zendesk-token() {", function_for_docker),
     ("powershell", "function zendesk-token {", function_in_powershell),
