@@ -109,6 +109,17 @@ def caddy(proxy, upstreams):
     return text
 
 
+def caddy_brands(proxy, upstreams, second_shop):
+    """Caddy for two shops: the first service has a path of SITE, and the second one a path of OWN_HOST."""
+    first, second = upstreams.addresses
+    write(f"{proxy.folder}/Caddyfile", caddy(proxy, upstreams))
+    proxy.environment |= {
+        "ZENDESK_TOKEN_UPSTREAMS": first, "ZENDESK_TOKEN_UPSTREAMS_B": second,
+        "ZENDESK_TOKEN_SITE_B": f"{OWN_HOST}:{proxy.port}", "ZENDESK_TOKEN_SHOP_B": second_shop,
+    }
+    return changed("Caddyfile.brands", [("\ttls {", f"\ttls {proxy.folder}/cert.pem {proxy.folder}/cert.pem.key {{")])
+
+
 def haproxy(proxy, upstreams):
     default = "shop" if proxy.shop else "zendesk_token"
     return changed("haproxy.cfg", [
@@ -124,9 +135,9 @@ KINDS = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 
 class Proxy(AbstractContextManager):
     """A proxy in front of two upstreams, until the end of the `with` block: at the shop's host if `shop` is the shop's address, else at a
-    host for the service alone."""
+    host for the service alone. `configure` makes its configuration; without it, the configuration is the program's in KINDS."""
 
-    def __init__(self, program, folder, upstreams, shop=None):
+    def __init__(self, program, folder, upstreams, shop=None, configure=None):
         self.name, self.shop, self.host = os.path.basename(program), shop, SITE if shop else OWN_HOST
         self.folder = f"{folder}/{self.name}-{self.host}"
         self.port = free_port()
@@ -135,7 +146,7 @@ class Proxy(AbstractContextManager):
         write(f"{self.folder}/openssl.conf", OPENSSL)
         certificate(self.folder)
         file = f"{self.folder}/config"
-        write(file, KINDS[self.name](self, upstreams))
+        write(file, (configure or KINDS[self.name])(self, upstreams))
         self.command = {
             "nginx": [program, "-e", f"{self.folder}/error.log", "-p", self.folder, "-c", file],
             "caddy": [program, "run", "--adapter", "caddyfile", "--config", file],
@@ -162,11 +173,11 @@ class Proxy(AbstractContextManager):
     def output(self):
         return re.sub(r"\s+", " ", read(f"{self.folder}/output"))[-2000:]
 
-    def connect(self, client=CLIENT, context=None):
-        """A TLS connection from the browser's address."""
+    def connect(self, client=CLIENT, context=None, host=None):
+        """A TLS connection from the browser's address, to the proxy's host unless another one is given."""
         raw = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(client, 0))
-        connection = http.client.HTTPConnection(f"{self.host}:{self.port}")
-        connection.sock = (context or self.context).wrap_socket(raw, server_hostname=self.host)
+        connection = http.client.HTTPConnection(f"{host or self.host}:{self.port}")
+        connection.sock = (context or self.context).wrap_socket(raw, server_hostname=host or self.host)
         return connection
 
     def __exit__(self, *_):
