@@ -135,8 +135,11 @@ fn report(config: &Config) -> anyhow::Result<String> {
             text.push_str(OWN_HOST_ONLY);
         }
     }
+    let has_no_names = config.logins.iter().any(|login| login.claims.name.is_empty());
     let shows_email = |section: &Section| {
-        section.product == Product::Chat && section.name_from.first().is_some_and(|claim| claim == "email")
+        has_no_names
+            && section.product == Product::Chat
+            && section.name_from.first().is_some_and(|claim| claim == "email")
     };
     if config.products.iter().any(shows_email) {
         text.push_str(CHAT_SHOWS_THE_EMAIL);

@@ -241,8 +241,9 @@ impl<'a> Payload<'a> {
     /// What the token says of itself, for a person: cut and escaped, since nothing is verified.
     pub(super) fn origin(&self) -> String {
         let shown = |name| {
+            let escaped = |c: char| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_unicode().to_string() };
             let value = member(self.json, name).map(|value| value.trim_matches('"').chars().take(MAX_SHOWN));
-            value.map_or("missing".to_owned(), |value| value.flat_map(char::escape_default).collect())
+            value.map_or("missing".to_owned(), |value| value.map(escaped).collect())
         };
         format!("iss is {}, {PROJECT} is {}, aud is {}", shown("iss"), shown(PROJECT), shown("aud"))
     }
