@@ -46,8 +46,8 @@ pub(crate) struct LoginRules {
 pub(crate) struct PlayerClaims {
     external_id: Arc<str>,
     email: Arc<str>,
-    /// Empty if each product's `name_from` is used.
-    names: Vec<String>,
+    /// `None` if each product's `name_from` is used.
+    names: Option<Vec<String>>,
     external_id_prefix: String,
 }
 
@@ -127,7 +127,7 @@ impl LoginRules {
             names: name.clone(),
             external_id_prefix: login.external_id_prefix.clone(),
         };
-        let own = ["sub", "type", external_id, email].into_iter().chain(name.iter().map(String::as_str));
+        let own = ["sub", "type", external_id, email].into_iter().chain(name.iter().flatten().map(String::as_str));
         let mut kept: Vec<Arc<str>> = own.chain(names.iter().copied()).map(Arc::from).collect();
         kept.sort_unstable();
         kept.dedup();
@@ -308,7 +308,7 @@ impl LoginClaims {
 
     /// The claims to take the name from, if the login has its own.
     pub(crate) fn names(&self) -> Option<&[String]> {
-        Some(self.player.names.as_slice()).filter(|names| !names.is_empty())
+        self.player.names.as_deref()
     }
 
     /// Whether two logins are of one player.
