@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ import jwt
 from provider import Provider
 from proxy import certificate
 from server import Server
-from service import PATHS, SECRETS, SUB, Service, ask, login_token, wait_until
+from service import BINARY, FORM, PATHS, PATIENCE, SECRETS, SUB, Service, ask, login_token, wait_until
 from signing import Key, forged, hmac_by, signed_by_jose
 
 PROJECT = "d1e2f3a4-0b1c-4d2e-8f3a-9b8c7d6e5f40"
@@ -40,10 +41,13 @@ def oidc(name, issuer, audience, **more):
 
 def exchange(running, token, product="messaging"):
     """Status, claims of the product's token or body of the refusal, and the login in the log."""
-    status, headers, text = ask(running.public, PATHS[product], Cookie=f"token={token}")
+    if product == "support_sdk":
+        status, headers, text = ask(running.public, PATHS[product], "POST", f"user_token={token}", **FORM)
+    else:
+        status, headers, text = ask(running.public, PATHS[product], Cookie=f"token={token}")
     answer = json.loads(text)
     if status == 200:
-        answer = jwt.decode(answer["token"], SECRETS[product], algorithms=["HS256"])
+        answer = jwt.decode(answer["jwt" if product == "support_sdk" else "token"], SECRETS[product], algorithms=["HS256"])
 
     def logged():
         entries = (json.loads(line) for line in running.lines() if headers["X-Request-Id"] in line)
@@ -108,6 +112,7 @@ def check_sign_in(running, provider, keys):
         issued(running, token, "web", external_id="web-p-1001", email_verified=True, **jane)
         issued(running, token, "web", "chat", external_id="web-p-1001", **jane)
         issued(running, token, "web", "help_center", **jane)
+        issued(running, token, "web", "support_sdk", external_id="web-p-1001", **jane)
         # A resource server's token at the client of another: the audience alone decides.
         _, access = provider.sign_in("u|jane", "web", "https://api")
         assert jwt.get_unverified_header(access) == {"alg": alg, "typ": "at+jwt", "kid": jwt.get_unverified_header(token)["kid"]}
@@ -122,7 +127,8 @@ def check_sign_in(running, provider, keys):
 
     joe, _ = provider.sign_in("u|joe", "app")
     issued(running, joe, "app", external_id="app:u|joe", name="Joe Bloggs", email="joe@example.com", email_verified=None)
-    refused(running, joe, (422, {"code": "00-04", "description": "A claim is not usable in Zendesk"}), "app", "help_center")
+    for product in ["help_center", "support_sdk"]:
+        refused(running, joe, (422, {"code": "00-04", "description": "A claim is not usable in Zendesk"}), "app", product)
     without_id = (422, {"code": "00-02", "description": '"sub" claim is missed'})
     refused(running, provider.sign_in("u|joe", "web")[0], without_id, "web")
     issued(running, xsolla_token(), "default", external_id=SUB)
@@ -167,6 +173,29 @@ def check_outage(running, provider, keys):
     print("oidc-provider stops: the cached keys still verify")
 
 
+def check_commands(provider, keys):
+    """`check --online` fetches the keys of each login, and `inspect` says which login a token is for."""
+    logins = {f"ZENDESK_TOKEN_{name.upper()}": value for name, value in logins_of(provider).items()}
+    environment = logins | {"ZENDESK_TOKEN_CHAT__SECRET": SECRETS["chat"]}
+    token, _ = provider.sign_in("u|jane", "web")
+
+    def output(*command):
+        done = subprocess.run([BINARY, *command], env=environment, input=token, capture_output=True, text=True, timeout=PATIENCE)
+        return done.returncode, done.stdout + done.stderr
+
+    status, text = output("check", "--online")
+    assert status == 0 and text.count("3 usable key(s)") == 3, text
+    status, text = output("inspect")
+    assert status == 0 and "for the login web" in text and "web-p-1001" in text, text
+    provider.stop()
+    status, text = output("check", "--online")
+    assert status == 1 and all(f"logins.{name}.issuer: " in text for name in ["web", "app", "api"]), text
+    status, text = output("inspect")
+    assert status == 1 and "for the login web" in text and "00-07" in text, text
+    provider.start(keys)
+    print("check --online fetches the keys of each login, and inspect says which login a token is for")
+
+
 def check_late_start(provider, keys):
     """The service starts before the provider."""
     token, _ = provider.sign_in("u|jane", "web")
@@ -191,6 +220,7 @@ def check_provider(packages):
     with Provider(packages, USERS, ["web", "app", "api", "elsewhere"]) as provider:
         provider.start(keys)
         settings = XSOLLA | logins_of(provider) | {"messaging__email": "verified"}
+        check_commands(provider, keys)
         with Service(**settings) as running:
             check_sign_in(running, provider, keys)
             keys = check_rotation(running, provider, keys)
@@ -199,6 +229,7 @@ def check_provider(packages):
             logged = collections.Counter(entry["login"] for entry in map(json.loads, running.lines()) if "key" in entry)
             assert verified == logged and set(verified) == {"default", "web", "app", "api"}, (verified, logged)
             assert set(metric(running, "key_age_seconds")) == {"web", "app", "api"}
+            assert not any(text in line for line in running.lines() for text in ["jane@", "joe@", "u|j", "p-1001"]), "a user in the log"
             running.stop()
         check_late_start(provider, keys)
 
@@ -210,16 +241,20 @@ class Stub(Server):
         super().__init__(lambda method, path, *_: self.answer(path), *certificate)
         self.issuers = issuers
 
+    def issuer(self, name):
+        """One has a slash at its end, as Auth0's have."""
+        return f"{self.url}/{name}" + ("/" if name == "other" else "")
+
     def answer(self, path):
         _, name, rest = path.split("/", 2)
-        issuer = f"{self.url}/{name}"
-        document = {"issuer": issuer, "jwks_uri": f"{issuer}/keys", "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"]}
+        algorithms = {"id_token_signing_alg_values_supported": ["RS256", "HS256", "none"]}
+        document = {"issuer": self.issuer(name), "jwks_uri": f"{self.url}/{name}/keys", **algorithms}
         body = {".well-known/openid-configuration": document, "keys": {"keys": self.issuers[name]}}[rest]
         return 200, json.dumps(body).encode(), {"Content-Type": "application/json"}
 
     def claims(self, issuer, audience, **changes):
         now = int(time.time())
-        claims = {"iss": f"{self.url}/{issuer}", "aud": audience, "sub": "u-1", "iat": now - 60, "exp": now + 3600, **changes}
+        claims = {"iss": self.issuer(issuer), "aud": audience, "sub": "u-1", "iat": now - 60, "exp": now + 3600, **changes}
         return {name: value for name, value in claims.items() if value is not None}
 
 
@@ -240,7 +275,7 @@ TOKEN_KINDS = [
 ]
 
 
-def stub_logins(url, ca_file):
+def stub_logins(stub, ca_file):
     """Three logins of one issuer, which take different kinds of tokens, and two of other issuers."""
     logins = [
         ("many", "many", "shop", "id_token"), ("api", "many", "api", "access_token"), ("both", "many", "both", "any"),
@@ -248,7 +283,7 @@ def stub_logins(url, ca_file):
     ]
     settings = {}
     for name, issuer, audience, token_type in logins:
-        settings |= oidc(name, f"{url}/{issuer}", audience, token_type=token_type, ca_file=ca_file)
+        settings |= oidc(name, stub.issuer(issuer), audience, token_type=token_type, ca_file=ca_file)
     return settings
 
 
@@ -271,9 +306,9 @@ def check_kinds(stub, running, key):
         takes = {"shop": is_access is False, "api": is_access is True, "both": is_access is not None}
         for login, audience in [("many", "shop"), ("api", "api"), ("both", "both")]:
             token = key.sign("RS256", stub.claims("many", audience, **claims), **header)
-            expected = (200 if takes[audience] else 401, login)
             status, body, logged = exchange(running, token)
-            assert (status, logged) == expected and (status == 200 or (status, body) == INVALID), (name, login, status, body, logged)
+            is_right = (status, logged) == (200, login) if takes[audience] else (status, body) == INVALID
+            assert is_right, (name, login, status, body, logged)
     for audience, azp, is_right in [
         (["shop"], None, True), (["shop", "x"], "shop", True), (["x", "shop"], "shop", True), (["shop", "x"], "x", False),
         (["shop", "x"], None, False), (["x", "y"], "shop", False), ([], "shop", False), (None, "shop", False), ("x shop", "shop", False),
@@ -302,7 +337,8 @@ def attacks(stub, keys, shared):
     yield "the same, with that issuer's audience", rsa.sign("RS256", xsolla | {"aud": "shop"})
     yield "another issuer's key", other.sign("RS256", shop)
     yield "another issuer's key by the name of a right one", forged(rsa.header("RS256"), shop, other.signer("RS256"))
-    yield "another issuer's key without a name", forged({"typ": "JWT", "alg": "RS256"}, stub.claims("single", "shop"), other.signer("RS256"))
+    nameless = forged(single.header("RS256"), stub.claims("single", "shop"), other.signer("RS256"))
+    yield "another issuer's key without a name", nameless
     yield "the key of one issuer, issuer and audience of another", rsa.sign("RS256", stub.claims("other", "elsewhere"))
     for key in [rsa, other]:
         yield "the issuer of one, the audience of another", key.sign("RS256", stub.claims("many", "elsewhere"))
@@ -346,11 +382,11 @@ def check_stub(packages):
     symmetric = {"kty": "oct", "kid": "oct", "alg": "HS256", "use": "sig", "k": jwt.utils.base64url_encode(shared).decode()}
     many = [symmetric, *(key.public for key in keys.values())]
     keys |= {"single": Key("RSA"), "other": Key("RSA", "other")}
-    issuers = {"many": many, "single": [keys["single"].public], "other": [keys["other"].public]}
+    issuers = {"many": many, "single": [keys["single"].public, Key("RSA", use="enc").public], "other": [keys["other"].public]}
     with tempfile.TemporaryDirectory() as folder:
         certificate(folder)
         ca = f"{folder}/cert.pem"
-        with Stub(issuers, ca, f"{ca}.key") as stub, Service(**XSOLLA, **stub_logins(stub.url, ca)) as running:
+        with Stub(issuers, ca, f"{ca}.key") as stub, Service(**XSOLLA, **stub_logins(stub, ca)) as running:
             check_signatures(packages, stub, running, keys)
             check_kinds(stub, running, keys["rsa"])
             check_attacks(stub, running, keys, shared)
