@@ -1,6 +1,6 @@
 """oidc.py PACKAGES: tests logins of OpenID providers, with the npm packages oidc-provider and jose in the folder PACKAGES, and PyJWT.
 
-oidc-provider signs users in on loopback; PyJWT, jose and attackers sign tokens with keys that a small provider publishes.
+oidc-provider signs users in on loopback; PyJWT and jose sign tokens, valid and forged ones, for keys that a stub publishes.
 """
 
 import collections
@@ -64,7 +64,7 @@ def issued(running, token, login, product="messaging", **expected):
 
 
 def refused(running, token, expected, login=None, product="messaging"):
-    """The token must be refused so, and the log must have this login, if one is given."""
+    """The token must be refused like this, and the log must have this login, if one is given."""
     status, body, logged = exchange(running, token, product)
     assert (status, body) == expected and login in (None, logged), (status, body, logged)
 
@@ -288,7 +288,7 @@ def stub_logins(stub, ca_file):
 
 
 def check_signatures(packages, stub, running, keys):
-    """Tokens by PyJWT and jose, with each kind of key."""
+    """Tokens by PyJWT and jose, with each kind of key, are accepted."""
     pairs = [
         ("rsa", "RS256"), ("rsa-any", "RS256"), ("rsa-any", "PS256"), ("p-256", "ES256"), ("p-384", "ES384"), ("ed25519", "EdDSA"),
         ("single", "RS256"),
@@ -319,7 +319,7 @@ def check_kinds(stub, running, key):
 
 
 def attacks(stub, keys, shared):
-    """Tokens that nobody may get in with."""
+    """Forged tokens and misused keys, each with what it is."""
     rsa, p256, p384, ed25519, single, other = (keys[name] for name in ["rsa", "p-256", "p-384", "ed25519", "single", "other"])
     shop = stub.claims("many", "shop")
     now = {name: shop[name] for name in ["iat", "exp"]}
@@ -336,9 +336,9 @@ def attacks(stub, keys, shared):
     yield "another issuer's key for Xsolla", rsa.sign("RS256", xsolla)
     yield "the same, with that issuer's audience", rsa.sign("RS256", xsolla | {"aud": "shop"})
     yield "another issuer's key", other.sign("RS256", shop)
-    yield "another issuer's key by the name of a right one", forged(rsa.header("RS256"), shop, other.signer("RS256"))
-    nameless = forged(single.header("RS256"), stub.claims("single", "shop"), other.signer("RS256"))
-    yield "another issuer's key without a name", nameless
+    yield "another issuer's key, with the kid of the right one", forged(rsa.header("RS256"), shop, other.signer("RS256"))
+    without_kid = forged(single.header("RS256"), stub.claims("single", "shop"), other.signer("RS256"))
+    yield "another issuer's key, without a kid", without_kid
     yield "the key of one issuer, issuer and audience of another", rsa.sign("RS256", stub.claims("other", "elsewhere"))
     for key in [rsa, other]:
         yield "the issuer of one, the audience of another", key.sign("RS256", stub.claims("many", "elsewhere"))
@@ -354,7 +354,7 @@ def attacks(stub, keys, shared):
         yield f"{says} with a key that is not for it", forged(key.header(says), shop, key.signer(signs))
     yield "a key for encryption", keys["enc"].sign("RS256", shop)
     for key, alg in [(rsa, "RS256"), (p256, "ES256"), (ed25519, "EdDSA")]:
-        yield "no name, of several keys", forged({"typ": "JWT", "alg": alg}, shop, key.signer(alg))
+        yield "no kid, where there are several keys", forged({"typ": "JWT", "alg": alg}, shop, key.signer(alg))
     mine = Key("RSA", "rsa")
     for header in [{"jwk": mine.public}, {"jku": f"{stub.url}/mine/keys"}, {"x5u": f"{stub.url}/mine/keys"}]:
         yield f"the attacker's key, in the header's {next(iter(header))}", mine.sign("RS256", shop, **header)
@@ -367,7 +367,7 @@ def check_attacks(stub, running, keys, shared):
         assert (status, body) == INVALID, (name, status, body, login)
         count += 1
         assert not any(token.rsplit(".", 1)[1] in line for line in running.lines() if not token.endswith(".")), name
-    # What the attacks differ from still works.
+    # The valid tokens that the attacks are made from.
     issued(running, keys["rsa"].sign("RS256", stub.claims("many", "shop")), "many", external_id="u-1")
     issued(running, keys["other"].sign("RS256", stub.claims("other", "elsewhere")), "other", external_id="u-1")
     issued(running, xsolla_token(), "default", external_id=SUB)

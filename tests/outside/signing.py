@@ -1,4 +1,4 @@
-"""Makes keys, and login tokens that PyJWT, jose or nobody would sign."""
+"""Makes keys, login tokens signed by PyJWT or jose, and forged ones."""
 
 import base64
 import hashlib

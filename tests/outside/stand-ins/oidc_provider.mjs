@@ -43,7 +43,7 @@ function provider({ keys, alg, users, clients, redirect_uri }) {
       },
     },
     ttl: { AccessToken: 3600, AuthorizationCode: 60, Grant: 3600, IdToken: 3600, Interaction: 3600, Session: 3600 },
-    cookies: { keys: ["of no use to anyone"] },
+    cookies: { keys: ["signs only the cookies of these tests"] },
   });
   created.on("server_error", (_, error) => console.error(error));
   return created.callback();
