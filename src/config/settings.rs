@@ -278,7 +278,7 @@ impl Kind {
 }
 
 /// The environment variable that sets `key`.
-pub(super) fn variable(key: &str) -> String {
+pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
