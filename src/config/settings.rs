@@ -289,7 +289,7 @@ pub(super) fn named_login(key: &str) -> Option<(&str, &str)> {
 }
 
 /// The environment variable that sets `key`.
-pub(super) fn variable(key: &str) -> String {
+pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
