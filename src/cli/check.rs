@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{anyhow, ensure};
 
-use crate::config::login::{Api, Login, Signature, TokenType};
+use crate::config::login::{Api, Login, PlayerClaims, Signature, TokenType};
 use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, Source, environment};
 use crate::exchange::Exchange;
@@ -135,7 +135,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
             text.push_str(OWN_HOST_ONLY);
         }
     }
-    let has_no_names = config.logins.iter().any(|login| login.claims.name.is_none());
+    let has_no_names = config.logins.iter().any(|login| login.player.names.is_none());
     let shows_email = |section: &Section| {
         has_no_names
             && section.product == Product::Chat
@@ -159,8 +159,8 @@ fn report(config: &Config) -> anyhow::Result<String> {
 
 /// What a login accepts, and who its players are in Zendesk.
 fn write_login(text: &mut String, login: &Login, is_one_of_several: bool) -> fmt::Result {
-    let Login { name, claims, external_id_prefix, .. } = login;
-    writeln!(text, "Login {}", name.as_str())?;
+    let PlayerClaims { external_id, email, names, external_id_prefix } = &*login.player;
+    writeln!(text, "Login {}", login.name.as_str())?;
     let accepted = match (login.token_type, &login.signature) {
         (Some(TokenType::Id), _) => "ID tokens of",
         (Some(TokenType::Access), _) => "access tokens of",
@@ -174,10 +174,10 @@ fn write_login(text: &mut String, login: &Login, is_one_of_several: bool) -> fmt
         writeln!(text, "  selected by  {}", login.selected_by())?;
     }
     let prefix = if external_id_prefix.is_empty() { "" } else { ", with the prefix " };
-    writeln!(text, "  external id  claim {}{prefix}{external_id_prefix}", claims.external_id)?;
+    writeln!(text, "  external id  claim {external_id}{prefix}{external_id_prefix}")?;
     let proof = if login.is_xsolla() { "" } else { "; confirmed only with email_verified: true" };
-    writeln!(text, "  email        claim {}{proof}", claims.email)?;
-    if let Some(names) = &claims.name {
+    writeln!(text, "  email        claim {email}{proof}")?;
+    if let Some(names) = names {
         writeln!(text, "  name         claims {}", names.join(", "))?;
     }
     text.push('\n');

@@ -1,6 +1,7 @@
 //! Settings of the login side: `[login]` and `[logins.NAME]`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,8 +29,7 @@ pub struct Login {
     /// `None` if the Login API is not asked about revocation.
     pub(crate) revocation_cache: Option<Duration>,
     pub(crate) api: Api,
-    pub(crate) claims: ClaimNames,
-    pub(crate) external_id_prefix: String,
+    pub(crate) player: Arc<PlayerClaims>,
 }
 
 /// A login's name in the settings: `default` for `[login]`, `eu` for `[logins.eu]`.
@@ -86,13 +86,14 @@ pub struct Api {
     pub(crate) most_waiting: usize,
 }
 
-/// `claims`: which claims are used for what.
+/// `claims` and `external_id_prefix`: which claims say who the player is.
 #[derive(Debug)]
-pub(crate) struct ClaimNames {
-    pub(crate) external_id: String,
-    pub(crate) email: String,
+pub(crate) struct PlayerClaims {
+    pub(crate) external_id: Arc<str>,
+    pub(crate) email: Arc<str>,
     /// `None` if each product's `name_from` is used.
-    pub(crate) name: Option<Vec<String>>,
+    pub(crate) names: Option<Vec<String>>,
+    pub(crate) external_id_prefix: String,
 }
 
 impl LoginName {
@@ -191,7 +192,7 @@ fn check_pair(reader: &mut Reader, login: &Login, other: &Login) {
     if login.is_xsolla() || other.is_xsolla() {
         return;
     }
-    let what = match (login.external_id_prefix.as_str(), other.external_id_prefix.as_str()) {
+    let what = match (login.player.external_id_prefix.as_str(), other.player.external_id_prefix.as_str()) {
         ("", "") => format!(
             "neither this login nor {other_name} has a prefix, so two players with the same id would be one in \
              Zendesk; give each login one, or both the same if they sign in the same players"
@@ -223,6 +224,7 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
     let checks_revocation = is_xsolla && reader.value(&key("check_revocation"));
     let url_key = key(if is_xsolla { "api_url" } else { "issuer" });
     let url = if is_xsolla { reader.value(&url_key) } else { issuer.clone().unwrap_or_default() };
+    let text = |reader: &mut Reader, own| Arc::from(reader.value::<String>(&key(own)));
     Login {
         signature,
         project_id,
@@ -236,12 +238,12 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
         leeway: reader.time("login.leeway"),
         max_lifetime: reader.get_time("login.max_lifetime"),
         revocation_cache: reader.get_time(&key("revocation_cache")).filter(|_| checks_revocation),
-        claims: ClaimNames {
-            external_id: reader.value(&key("claims.external_id")),
-            email: reader.value(&key("claims.email")),
-            name: reader.has(&key("claims.name")).then(|| reader.list(&key("claims.name"))),
-        },
-        external_id_prefix: reader.value(&key("external_id_prefix")),
+        player: Arc::new(PlayerClaims {
+            external_id: text(reader, "claims.external_id"),
+            email: text(reader, "claims.email"),
+            names: reader.has(&key("claims.name")).then(|| reader.list(&key("claims.name"))),
+            external_id_prefix: reader.value(&key("external_id_prefix")),
+        }),
         api: Api { login: name.clone(), url, url_key, ca_bundle: reader.file(&key("ca_file")), most_waiting },
         name,
     }
