@@ -131,7 +131,7 @@ impl LoginRules {
     }
 
     /// Whether a token is for this login, by what it says of itself, before anything is verified.
-    pub(super) fn select(&self, payload: &Payload<'_>) -> bool {
+    pub(super) fn is_for(&self, payload: &Payload<'_>) -> bool {
         self.check_origin(payload).is_ok()
     }
 

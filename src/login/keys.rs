@@ -13,7 +13,7 @@ use super::api::ClientError;
 use super::published::{FindKeyError, KeySource, PublishedKeys};
 
 /// The algorithms that are accepted of an OpenID Connect provider. Each key verifies only those of its kind.
-const PROVIDER_ALGORITHMS: &[Algorithm] =
+const OIDC_ALGORITHMS: &[Algorithm] =
     &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 
 /// The keys that verify login tokens. They determine the accepted algorithms. The token's header must not: an attacker may
@@ -91,7 +91,7 @@ impl LoginKeys {
         match self {
             Self::Secrets(_) => algorithm == Algorithm::HS256,
             Self::Published(keys) if keys.is_of_project() => algorithm == Algorithm::RS256,
-            Self::Published(_) => PROVIDER_ALGORITHMS.contains(&algorithm),
+            Self::Published(_) => OIDC_ALGORITHMS.contains(&algorithm),
         }
     }
 
