@@ -147,7 +147,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("messaging.lifetime", Seconds(SECOND, DAY), "15m", "how long a Messaging token lives, at most 24h"),
     setting("messaging.name_from", List, "name,username,email", "login claims to take the name from; no name when there is none"),
     setting("messaging.email", Choice(&["unverified", "verified", "omit"]), "unverified", "verified adds email_verified, which the shop must be sure of; omit sends no email, also not as a name"),
-    setting("messaging.verified_types", List, "", "with email = verified: adds email_verified only for logins of these types (claim type), such as email, a code sent to the address; for all unless set"),
+    setting("messaging.verified_types", List, "", "with email = verified: of Xsolla's logins, only those of these types (claim type) have email_verified, such as email, a code sent to the address; all unless set"),
 
     setting("help_center.secret", Secret, "", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
     setting("help_center.secret_file", SecretFile, "", "a file with the secret, instead of it"),
