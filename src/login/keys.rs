@@ -65,17 +65,18 @@ pub enum NoKeyError {
 impl LoginKeys {
     /// Builds the keys. Keeps published keys that `old` has already fetched.
     pub(crate) fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
-        let (keys, caching) = match &login.signature {
+        match &login.signature {
             Signature::Secret { current, previous } => {
                 let secrets = [(VerifiedBy::Current, Some(current)), (VerifiedBy::Previous, previous.as_ref())];
                 let key = |secret: &Secret| DecodingKey::from_secret(secret.bytes());
                 let keys = secrets.into_iter().filter_map(|(name, secret)| Some((name, key(secret?))));
-                return Ok(Self::Secrets(keys.collect()));
+                Ok(Self::Secrets(keys.collect()))
             }
-            Signature::Published { keys, caching } => (keys.clone(), *caching),
-        };
-        let source = KeySource { api: login.api.clone(), keys, caching };
-        Ok(Self::Published(PublishedKeys::new(source, metrics, old.and_then(Self::published))?))
+            Signature::Published { keys, caching } => {
+                let source = KeySource { api: login.api.clone(), keys: keys.clone(), caching: *caching };
+                Ok(Self::Published(PublishedKeys::new(source, metrics, old.and_then(Self::published))?))
+            }
+        }
     }
 
     /// The published keys, for a task that keeps them fresh; `None` with shared secrets.
