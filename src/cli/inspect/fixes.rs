@@ -232,7 +232,7 @@ fn identify(error: &IdentityError, login: &Login) -> String {
 fn issue(error: IssueError, login: &Login) -> String {
     match error {
         IssueError::EmailNotAscii => "Chat accepts only ASCII addresses; the player needs another email".to_owned(),
-        IssueError::EmailUnconfirmed if *login.player.email != *"email" => {
+        IssueError::EmailUnconfirmed if !login.is_xsolla() && *login.player.email != *"email" => {
             format!("email_verified says nothing about this email; set {} = \"email\"", login.name.key("claims.email"))
         }
         IssueError::EmailUnconfirmed => {
