@@ -206,9 +206,8 @@ impl Reader {
 impl Reader {
     /// The sections of further logins, `logins.NAME`, of which a setting is set.
     pub(super) fn logins(&self) -> BTreeSet<String> {
-        let section =
-            |key: &String| key.rsplit_once('.').map(|(section, _)| section.trim_end_matches(".claims").to_owned());
-        self.values.keys().filter(|key| key.starts_with(LOGINS)).filter_map(section).collect()
+        let name = |key: &String| Some(key.strip_prefix(LOGINS)?.split_once('.')?.0.to_owned());
+        self.values.keys().filter_map(name).map(|name| format!("{LOGINS}{name}")).collect()
     }
 
     /// Every setting with its key, those of further logins last.
