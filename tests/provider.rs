@@ -11,12 +11,18 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
+use zendesk_token::config::products::Product;
+use zendesk_token::exchange::Exchange;
+use zendesk_token::login::token;
+use zendesk_token::login::verifier::Credentials;
 
 use crate::harness::usual;
 use crate::login_api::LoginApi;
 use crate::login_tokens::{EMAIL, LoginToken, SUB, now};
 use crate::settings::without;
 use crate::stub::Reply;
+use crate::verification::{NOW, exchange_with};
 
 pub const AUDIENCE: &str = "shop";
 pub const DISCOVERY_PATH: &str = "/players/.well-known/openid-configuration";
@@ -88,6 +94,21 @@ impl Provider {
             "iat": now - 60,
             "exp": now + 86_340,
         }))
+    }
+
+    /// An exchange with the published keys. Tokens never wait, also not with unknown keys: the cooldown has begun.
+    pub fn exchange(&self) -> Exchange {
+        let exchange = exchange_with(&oidc(&self.issuer(), &[("login.keys_cooldown", "1h")]));
+        let unknown = Key::new("ES256", "unknown");
+        let unknown = unknown.sign(&unknown.header(), &self.token_at(NOW).payload());
+        let credentials = Credentials { bearer: Some(token::LoginToken::new(unknown)), cookies: Vec::new() };
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            for keys in exchange.published_keys() {
+                keys.refresh().await.unwrap();
+            }
+            exchange.run(Product::Chat, &credentials, NOW).await.unwrap_err();
+        });
+        exchange
     }
 
     /// The token, signed with the provider's key.

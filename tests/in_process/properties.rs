@@ -18,6 +18,7 @@ use crate::harness::{
 };
 use crate::login_tokens::{LoginToken, open_at, sign};
 use crate::settings::{SettingsFile, load};
+use crate::threats_tokens::Side;
 use crate::verification::{NOW, exchange, run, run_for};
 
 /// Checks a property with this many random cases.
@@ -69,14 +70,15 @@ fn any_cookie_gets_a_token_or_a_known_error() {
 
 #[test]
 fn any_flipped_bit_of_a_good_token_is_refused() {
-    let exchange = exchange(&[]);
-    let good = LoginToken::at(NOW).mint().into_bytes();
-    assert!(run(&exchange, &good, NOW).is_ok());
-    for index in 0..good.len() {
-        for bit in 0..8 {
-            let mut flipped = good.clone();
-            flipped[index] ^= 1 << bit;
-            assert!(run(&exchange, &flipped, NOW).is_err(), "bit {bit} of byte {index}");
+    for side in Side::both() {
+        let good = side.sign(&side.payload()).into_bytes();
+        assert!(run(&side.exchange, &good, NOW).is_ok());
+        for index in 0..good.len() {
+            for bit in 0..8 {
+                let mut flipped = good.clone();
+                flipped[index] ^= 1 << bit;
+                assert!(run(&side.exchange, &flipped, NOW).is_err(), "bit {bit} of byte {index}");
+            }
         }
     }
 }
