@@ -29,7 +29,7 @@ use crate::http::openapi;
 use crate::server::tls::TlsError;
 use crate::terminal::{EXIT_USAGE, UsageError, print};
 
-/// Exchanges a login token of Xsolla or any OpenID Connect provider for a Zendesk token, so that support agents see the real player.
+/// Exchanges the login token of a signed-in player for a Zendesk token, so that support agents see the real player.
 #[derive(Debug, Parser)]
 #[command(name = "zendesk-token", version, after_help = first_steps())]
 #[command(arg_required_else_help = true, propagate_version = true)]

@@ -126,12 +126,12 @@ impl Metrics {
     }
 
     /// Creates the series of a login, with the value 0.
-    pub fn init_login(&self, login: &Cow<'static, str>, keys: &[&'static str]) {
+    pub fn init_login(&self, login: &str, keys: &[&'static str]) {
         for key in keys {
-            drop(self.verifications.get_or_create(&[label("key", key), ("login", login.clone())]));
+            drop(self.verifications.get_or_create(&[label("key", key), ("login", login.to_owned().into())]));
         }
         for is_done in [true, false] {
-            let labels = [outcome(is_done), ("login", login.clone())];
+            let labels = [outcome(is_done), ("login", login.to_owned().into())];
             drop(self.key_fetches.get_or_create(&labels));
             drop(self.revocation_calls.get_or_create(&labels));
         }

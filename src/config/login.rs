@@ -68,7 +68,7 @@ pub enum KeyLocation {
     Discovery,
 }
 
-/// `token_type`: which tokens of an `OpenID` Connect provider are accepted.
+/// `token_type`: which tokens of an OpenID Connect provider are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenType {
     Id,
@@ -85,7 +85,7 @@ pub struct KeyCaching {
     pub cooldown: Duration,
 }
 
-/// The Login API, or an `OpenID` Connect provider.
+/// The Login API, or an OpenID Connect provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Api {
     pub(crate) login: LoginName,
@@ -160,12 +160,12 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Vec<Login>
         let what = "login tokens of any lifetime are accepted; set the longest that the login project issues: 24h";
         reader.warn("login.max_lifetime", what);
     }
-    let named = reader.logins();
+    let sections = reader.logins();
     let mut names: Vec<LoginName> = Vec::new();
-    if named.is_empty() || SETTINGS.iter().any(|setting| setting.is_of_each_login() && reader.is_set(setting.key)) {
+    if sections.is_empty() || SETTINGS.iter().any(|setting| setting.is_of_each_login() && reader.is_set(setting.key)) {
         names.push(LoginName(DEFAULT_LOGIN.into()));
     }
-    names.extend(named.into_iter().map(|section| LoginName(section.trim_start_matches(LOGINS).to_owned().into())));
+    names.extend(sections.into_iter().map(|section| LoginName(section.trim_start_matches(LOGINS).to_owned().into())));
     // While an API is slow, requests that do not need it must still be served.
     let most_waiting = (requests_in_flight / 4 / names.len()).max(1);
     let logins: Vec<Login> = names.into_iter().map(|name| login(reader, name, most_waiting)).collect();
@@ -262,7 +262,7 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
     }
 }
 
-/// Checks what a login of another `OpenID` Connect provider needs.
+/// Checks what a login of another OpenID Connect provider needs.
 fn check_oidc(reader: &mut Reader, name: &LoginName, issuer: Option<&str>) {
     let (issuer_key, audience_key) = (name.key("issuer"), name.key("audience"));
     match issuer {

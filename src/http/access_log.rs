@@ -201,7 +201,7 @@ pub(super) fn init_metrics<'a>(metrics: &Metrics, logins: impl Iterator<Item = &
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
     metrics.init_exchanges(&PRODUCTS.map(Product::as_str), &outcomes);
     for login in logins {
-        metrics.init_login(&login.label(), &VerifiedBy::ALL.map(VerifiedBy::as_str));
+        metrics.init_login(login.as_str(), &VerifiedBy::ALL.map(VerifiedBy::as_str));
     }
 }
 

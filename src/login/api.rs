@@ -1,4 +1,4 @@
-//! A client of the Xsolla Login API or of an `OpenID` Connect provider: fetches keys, asks for revocation, reads the clock.
+//! A client of the Xsolla Login API or of an OpenID Connect provider: fetches keys, asks for revocation, reads the clock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// Most bytes of an answer: about 200 keys.
 const MAX_BYTES: usize = 100 * 1024;
 
-/// A client of the Xsolla Login API or of an `OpenID` Connect provider.
+/// A client of the Xsolla Login API or of an OpenID Connect provider.
 pub(crate) struct LoginApi {
     client: Client,
     url: String,
@@ -93,7 +93,7 @@ pub enum DiscoveryError {
     /// Not a JSON object with the two members that are used.
     #[error("the discovery document is not a JSON object with issuer and jwks_uri")]
     Shape,
-    /// Another provider's document (`OpenID` Connect Discovery 1.0 §4.3).
+    /// Another provider's document (OpenID Connect Discovery 1.0 §4.3).
     #[error("the discovery document is of another issuer than the one in the settings; both must be the same text")]
     Issuer,
     /// Whoever can change the answer on its way could give keys of their own.
@@ -101,7 +101,7 @@ pub enum DiscoveryError {
     KeysNotSafe,
 }
 
-/// The members of a discovery document that are used (`OpenID` Connect Discovery 1.0 §3).
+/// The members of a discovery document that are used (OpenID Connect Discovery 1.0 §3).
 #[derive(Deserialize)]
 struct Discovery {
     issuer: String,
@@ -156,7 +156,7 @@ impl LoginApi {
         }
     }
 
-    /// Finds the URL of a provider's keys (`OpenID` Connect Discovery 1.0 §4).
+    /// Finds the URL of a provider's keys (OpenID Connect Discovery 1.0 §4).
     async fn keys_url(&self) -> Result<String, LoginApiError> {
         let issuer = self.url.strip_suffix('/').unwrap_or(&self.url);
         let (body, _) = self.get(&format!("{issuer}/.well-known/openid-configuration")).await?;

@@ -248,7 +248,7 @@ impl<'a> Payload<'a> {
         format!("iss is {}, {PROJECT} is {}, aud is {}", shown("iss"), shown(PROJECT), shown("aud"))
     }
 
-    /// Checks `aud` (RFC 7519 §4.1.3) and, if that has several values, `azp` (`OpenID` Connect Core 1.0 §3.1.3.7).
+    /// Checks `aud` (RFC 7519 §4.1.3) and, if that has several values, `azp` (OpenID Connect Core 1.0 §3.1.3.7).
     fn check_audience(&self, audience: &str) -> Result<(), ClaimsError> {
         let audiences = match self.members.find("aud") {
             Some(Member::Text(own)) => vec![own.to_string()],

@@ -115,7 +115,7 @@ impl KeySet {
         Self::new(&entries, encoding, is_rs256)?.ok_or(KeySetError::NoUsableKey(entries.len()))
     }
 
-    /// Reads the JWKS of an `OpenID` Connect provider.
+    /// Reads the JWKS of an OpenID Connect provider.
     ///
     /// Skips keys that are not for signatures, symmetric and short ones, and those with a private part. A key without `kid` is
     /// usable only if it is the only one.
@@ -209,7 +209,7 @@ impl Parameters {
                 let (length, algorithms): (_, &[Algorithm]) = match key.curve {
                     EllipticCurve::P256 => (32, &[Algorithm::ES256]),
                     EllipticCurve::P384 => (48, &[Algorithm::ES384]),
-                    _ => return None,
+                    EllipticCurve::P521 | EllipticCurve::Ed25519 | _ => return None,
                 };
                 let is_whole = |text: &str| URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == length);
                 let key = DecodingKey::from_ec_components(&key.x, &key.y)

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use super::api::ClientError;
 use super::published::{FindKeyError, KeySource, PublishedKeys};
 
-/// The algorithms that are accepted of an `OpenID` Connect provider. Each key verifies only those of its kind.
+/// The algorithms that are accepted of an OpenID Connect provider. Each key verifies only those of its kind.
 const PROVIDER_ALGORITHMS: &[Algorithm] =
     &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 

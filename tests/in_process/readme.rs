@@ -89,7 +89,7 @@ fn the_table_of_metrics_is_what_is_counted() {
     metrics.set_key_ages(std::iter::once(("default".into(), Some(Duration::ZERO))));
     metrics.set_certificate_expiry(1);
     metrics.init_exchanges(&["chat"], &["issued"]);
-    metrics.init_login(&"default".into(), &["current"]);
+    metrics.init_login("default", &["current"]);
     metrics.init_connections("public");
     let text = metrics.text();
     let comments = |prefix: &str| -> Vec<(String, String)> {
