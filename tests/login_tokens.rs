@@ -59,9 +59,8 @@ impl LoginToken {
 
     /// With these claims; those that are null are left out.
     pub fn with(self, changes: &Value) -> Self {
-        let set = |token: Self, (name, value): (&String, &Value)| match value {
-            Value::Null => token.without(name),
-            value => token.claim(name, value.clone()),
+        let set = |token: Self, (name, value): (&String, &Value)| {
+            if value.is_null() { token.without(name) } else { token.claim(name, value.clone()) }
         };
         changes.as_object().unwrap().iter().fold(self, set)
     }

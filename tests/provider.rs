@@ -97,8 +97,9 @@ impl Provider {
     }
 
     /// An exchange with the published keys. Tokens never wait, also not with unknown keys: the cooldown has begun.
-    pub fn exchange(&self) -> Exchange {
-        let exchange = exchange_with(&oidc(&self.issuer(), &[("login.keys_cooldown", "1h")]));
+    pub fn exchange(&self, changes: &[(&str, &str)]) -> Exchange {
+        let changes = [&[("login.keys_cooldown", "1h")], changes].concat();
+        let exchange = exchange_with(&oidc(&self.issuer(), &changes));
         let unknown = Key::new("ES256", "unknown");
         let unknown = unknown.sign(&unknown.header(), &self.token_at(NOW).payload());
         let credentials = Credentials { bearer: Some(token::LoginToken::new(unknown)), cookies: Vec::new() };

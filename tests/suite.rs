@@ -81,6 +81,7 @@ mod process {
     pub mod settings_desk;
     pub mod settings_products;
     pub mod settings_sources;
+    pub mod several_logins;
     pub mod support_sdk_bodies;
     pub mod tls;
     pub mod visitor;

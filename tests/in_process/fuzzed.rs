@@ -159,6 +159,7 @@ fn client_address(bytes: &[u8]) {
 /// A key set from the Login API.
 fn key_set(bytes: &[u8]) {
     let _ = KeySet::read(bytes);
+    let _ = KeySet::read_jwks(bytes);
 }
 
 /// Answers of the support desk's APIs.

@@ -183,6 +183,7 @@ fn a_discovery_document_that_is_wrong_keeps_the_old_keys() {
     let (issuer, keys_url) = (provider.issuer(), provider.stub.url() + KEYS_PATH);
     let document =
         |issuer: &str, keys: &str| Reply::Answer(200, json!({"issuer": issuer, "jwks_uri": keys}).to_string());
+    let of_new = || new.sign(&new.header(), &provider.token().payload());
     let with_password = keys_url.replace("://", "://user:password@");
     provider.publish(&[new.jwk()]);
     for (reply, cause) in [
@@ -205,8 +206,7 @@ fn a_discovery_document_that_is_wrong_keeps_the_old_keys() {
         let asked = provider.stub.asked(DISCOVERY_PATH);
         provider.stub.reply(DISCOVERY_PATH, reply);
         until("asked", || {
-            let answer = ask(&server, &new.sign(&new.header(), &provider.token().payload()));
-            assert_eq!(answer.refusal(), UNAVAILABLE, "{cause}");
+            assert_eq!(ask(&server, &of_new()).refusal(), UNAVAILABLE, "{cause}");
             provider.stub.asked(DISCOVERY_PATH) > asked
         });
         assert_eq!(ask(&server, &old).status, 200, "{cause}");
@@ -214,7 +214,18 @@ fn a_discovery_document_that_is_wrong_keeps_the_old_keys() {
     }
     assert_eq!((trap.asked("/elsewhere"), provider.stub.asked(KEYS_PATH)), (0, 1));
     provider.describe(&issuer, &keys_url);
-    until("recovered", || ask(&server, &new.sign(&new.header(), &provider.token().payload())).status == 200);
+    let late =
+        |path: &str, text: Value| provider.stub.reply(path, Reply::Late(Duration::from_secs(3), 200, text.to_string()));
+    late(DISCOVERY_PATH, json!({"issuer": issuer, "jwks_uri": keys_url}));
+    late(KEYS_PATH, json!({"keys": [new.jwk()]}));
+    let asked = provider.stub.asked(KEYS_PATH);
+    until("asked for keys", || {
+        assert_eq!(ask(&server, &of_new()).refusal(), UNAVAILABLE, "5 s are for both documents");
+        provider.stub.asked(KEYS_PATH) > asked
+    });
+    provider.describe(&issuer, &keys_url);
+    provider.publish(&[new.jwk()]);
+    until("recovered", || ask(&server, &of_new()).status == 200);
     assert!(!server.log().join("\n").contains("password"));
 }
 

@@ -192,7 +192,7 @@ fn prefixes_that_do_not_separate_the_ids_of_two_providers_cause_a_warning() {
 }
 
 #[test]
-fn a_provider_needs_an_issuer_and_an_audience_and_no_settings_of_xsolla() {
+fn a_provider_needs_an_issuer_and_an_audience() {
     for (missing, text) in
         [("issuer", "is needed for oidc: the iss of its tokens"), ("audience", "is needed for oidc: the client id")]
     {
@@ -235,6 +235,10 @@ fn a_provider_needs_an_issuer_and_an_audience_and_no_settings_of_xsolla() {
     ] {
         assert!(load(None, &oidc(issuer, &[])).is_ok(), "{issuer}");
     }
+}
+
+#[test]
+fn settings_of_the_other_kind_of_login_are_an_error() {
     for (key, value) in [
         ("algorithm", "RS256"),
         ("secret", EU_SECRET),

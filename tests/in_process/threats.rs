@@ -118,6 +118,7 @@ JSON nested in strings of JSON, in a token, from the Login API or from Zendesk's
     the_support_desk_refuses_hostile_answers_in_one_line
     the_service_refuses_hostile_json_and_continues
     a_hostile_key_set_leaves_the_keys_in_use
+    hostile_documents_of_a_provider_leave_the_keys_in_use
     no_code_parses_into_serde_json_value
 a secret that others can read or that a person invented: a token, a URL, a path, an unreplaced reference, a modulus
     what_others_can_read_is_not_a_secret

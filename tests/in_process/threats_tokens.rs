@@ -30,7 +30,7 @@ impl Side {
     /// A login of Xsolla with a secret, and one of a provider with a published key.
     pub fn both() -> [Self; 2] {
         let provider = Provider::start();
-        let (oidc, token) = (provider.exchange(), provider.token_at(NOW));
+        let (oidc, token) = (provider.exchange(&[]), provider.token_at(NOW));
         let signer = Signer::Key(Box::new(provider.key));
         [
             Self { exchange: exchange(&[]), signer: Signer::Secret(LOGIN_SECRET), token: LoginToken::at(NOW) },
