@@ -1,6 +1,7 @@
 //! `demo`: runs the service on loopback with new secrets, and a pretend shop that shows every step.
 
 mod players;
+mod provider;
 mod recording_proxy;
 mod session;
 mod shop;
@@ -27,7 +28,7 @@ use crate::config::settings;
 use crate::http::token::path;
 use crate::telemetry;
 
-use players::{Kind, LoginSecrets, jane};
+use players::{Kind, Login, Logins, XSOLLA_ISSUER, XSOLLA_PROJECT, jane};
 use recording_proxy::RecordingProxy;
 use session::Session;
 use shop::Shop;
@@ -67,7 +68,6 @@ const RATE_LIMIT: [(&str, &str); 2] = [("rate_limit.per_second", "1"), ("rate_li
 /// Prints the shop's URL and `curl` commands, and serves until SIGTERM or SIGINT. `pasted_token` finds the token in
 /// pasted text.
 pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> anyhow::Result<()> {
-    let login_secrets = LoginSecrets::generate()?;
     let secrets =
         PRODUCTS.into_iter().map(|product| Ok((product, Secret::generate()?))).collect::<anyhow::Result<Vec<_>>>()?;
     Runtime::new()?.block_on(async {
@@ -91,21 +91,23 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
         let origins = vec![page(shop.local_addr()?.port()), page(foreign.local_addr()?.port())];
         let allowed = [origins.first(), Some(&service), arguments.origin.as_ref()];
         let allowed = allowed.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
-        let load = || Config::load(None, settings(arguments, &login_secrets, &secrets, &allowed));
+        let logins = arguments.login_secret_file.is_none().then(|| Logins::new(&cookie_home)).transpose()?;
+        let provider = logins.as_ref().map(|logins| logins.studio.router()).unwrap_or_default();
+        let load = || Config::load(None, settings(arguments, logins.as_ref(), &secrets, &allowed));
         let mut config = load()?;
-        // The demo accepts login tokens of every project and lifetime on purpose.
+        // The demo accepts login tokens of every lifetime, and pasted ones of every project, on purpose.
         config.warnings.retain(|warning| !matches!(&*warning.key, "login.project_id" | "login.max_lifetime"));
         let proxy = Arc::new(RecordingProxy::new(inner.local_addr()?));
         let home = random_path()?;
         let shop_page = format!("{}{home}", page(shop.local_addr()?.port()));
-        write!(io::stdout(), "{}", arguments.greeting(&shop_page, &service, &login_secrets, &secrets)?)?;
+        write!(io::stdout(), "{}", greeting(&shop_page, &service, logins.as_ref(), &secrets)?)?;
         let _log = telemetry::start(config.log.format, config.log.level);
         let proxy_task = tokio::spawn(Arc::clone(&proxy).run(outer));
         let shop_router = Shop {
             proxy,
             trace: Trace::new(load()?)?,
             product_secrets: secrets.iter().map(|(product, secret)| (*product, text(secret).to_owned())).collect(),
-            login_secrets: arguments.login_secret_file.is_none().then_some(login_secrets),
+            logins,
             origins,
             home,
             service,
@@ -114,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
             pasted_token,
         }
         .router();
-        let more = vec![(shop, shop_router.clone()), (foreign, shop_router)];
+        let more = vec![(shop, shop_router.clone().merge(provider)), (foreign, shop_router)];
         let served = serve(config, None, Sockets { public: inner, shown: address, admin, more }).await;
         proxy_task.abort();
         served
@@ -139,7 +141,7 @@ fn host(address: SocketAddr) -> String {
 /// The service's settings as environment variables.
 fn settings(
     arguments: &Arguments,
-    login_secrets: &LoginSecrets,
+    logins: Option<&Logins>,
     secrets: &[(Product, Secret)],
     allowed: &str,
 ) -> Vec<(OsString, OsString)> {
@@ -151,11 +153,14 @@ fn settings(
     ];
     all.extend(RATE_LIMIT.map(|(key, value)| variable(key, value)));
     if let Some(file) = &arguments.login_secret_file {
-        let (name, _) = variable("login.secret_file", "");
-        all.push((name, file.clone().into()));
-    } else {
-        all.push(variable("login.secret", text(&login_secrets.current)));
-        all.push(variable("login.previous_secret", text(&login_secrets.previous)));
+        all.push((settings::variable("login.secret_file").into(), file.clone().into()));
+    }
+    if let Some(Logins { xsolla, studio }) = logins {
+        all.push(variable("login.secret", text(&xsolla.current)));
+        all.push(variable("login.previous_secret", text(&xsolla.previous)));
+        all.push(variable("login.issuer", XSOLLA_ISSUER));
+        all.push(variable("login.project_id", XSOLLA_PROJECT));
+        all.extend(studio.settings().map(|(key, value)| variable(key, value)));
     }
     all.extend(secrets.iter().map(|(product, secret)| variable(product.secret_key(), text(secret))));
     all
@@ -174,31 +179,29 @@ fn bind_loopback(requested: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     }
 }
 
-impl Arguments {
-    fn greeting(
-        &self,
-        shop_page: &str,
-        service: &str,
-        login_secrets: &LoginSecrets,
-        secrets: &[(Product, Secret)],
-    ) -> anyhow::Result<String> {
-        if self.login_secret_file.is_some() {
-            return Ok(format!(
-                "Everything stays on this machine. Open the page, and paste a login token of your project:
+fn greeting(
+    shop_page: &str,
+    service: &str,
+    logins: Option<&Logins>,
+    secrets: &[(Product, Secret)],
+) -> anyhow::Result<String> {
+    let Some(logins) = logins else {
+        return Ok(format!(
+            "Everything stays on this machine. Open the page, and paste a login token of your project:
 
   {shop_page}
 
 Press Ctrl-C to stop. The log follows.
 
 "
-            ));
-        }
-        let login_token = login_secrets.mint(&jane(), Kind::Good)?;
-        let (chat, messaging, help_center, support_sdk) =
-            (path(Product::Chat), path(Product::Messaging), path(Product::HelpCenter), path(Product::SupportSdk));
-        let chat_secret =
-            secrets.iter().find(|(product, _)| *product == Product::Chat).map_or("", |(_, secret)| text(secret));
-        Ok(format!(
+        ));
+    };
+    let login_token = logins.mint(Login::Xsolla, &jane(), Kind::Good)?;
+    let (chat, messaging, help_center, support_sdk) =
+        (path(Product::Chat), path(Product::Messaging), path(Product::HelpCenter), path(Product::SupportSdk));
+    let chat_secret =
+        secrets.iter().find(|(product, _)| *product == Product::Chat).map_or("", |(_, secret)| text(secret));
+    Ok(format!(
         "Everything stays on this machine. Open the pretend shop to see every step:
 
   {shop_page}
@@ -227,12 +230,10 @@ Press Ctrl-C to stop. The log follows.
 
 "
     ))
-    }
 }
 
 fn variable(key: &str, value: &str) -> (OsString, OsString) {
-    let name = settings::find(key).map(settings::Setting::variable).unwrap_or_default();
-    (name.into(), value.into())
+    (settings::variable(key).into(), value.into())
 }
 
 /// A generated secret as text: it consists of hexadecimal digits.

@@ -67,7 +67,8 @@ impl App {
             .block_on(runtime.spawn(async move {
                 let metrics = Metrics::new();
                 let exchange = Arc::new(Exchange::new(&config, &metrics, None).unwrap());
-                for keys in exchange.published_keys().cloned() {
+                for keys in exchange.published_keys() {
+                    let keys = Arc::clone(keys);
                     tokio::spawn(async move { keys.keep_fresh(now).await });
                 }
                 let live = LiveRouter::new(exchange, &config, &metrics);

@@ -135,7 +135,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
             text.push_str(OWN_HOST_ONLY);
         }
     }
-    let has_no_names = config.logins.iter().any(|login| login.claims.name.is_empty());
+    let has_no_names = config.logins.iter().any(|login| login.claims.name.is_none());
     let shows_email = |section: &Section| {
         has_no_names
             && section.product == Product::Chat
@@ -173,12 +173,12 @@ fn write_login(text: &mut String, login: &Login, is_one_of_several: bool) -> fmt
     if is_one_of_several {
         writeln!(text, "  selected by  {}", login.selected_by())?;
     }
-    let prefix = if external_id_prefix.is_empty() { "" } else { ", after " };
+    let prefix = if external_id_prefix.is_empty() { "" } else { ", with the prefix " };
     writeln!(text, "  external id  claim {}{prefix}{external_id_prefix}", claims.external_id)?;
     let proof = if login.is_xsolla() { "" } else { "; confirmed only with email_verified: true" };
     writeln!(text, "  email        claim {}{proof}", claims.email)?;
-    if !claims.name.is_empty() {
-        writeln!(text, "  name         claims {}", claims.name.join(", "))?;
+    if let Some(names) = &claims.name {
+        writeln!(text, "  name         claims {}", names.join(", "))?;
     }
     text.push('\n');
     Ok(())

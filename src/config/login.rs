@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::reader::Reader;
 use super::secret::Secret;
-use super::settings::{DEFAULT_LOGIN, LOGINS, SETTINGS, is_base_url};
+use super::settings::{DEFAULT_LOGIN, is_base_url, login_key, of_login};
 
 /// The issuer of all login tokens of Xsolla.
 const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
@@ -100,12 +100,12 @@ pub struct Api {
 }
 
 /// `claims`: which claims are used for what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct ClaimNames {
     pub(crate) external_id: String,
     pub(crate) email: String,
-    /// Empty if each product's `name_from` is used.
-    pub(crate) name: Vec<String>,
+    /// `None` if each product's `name_from` is used.
+    pub(crate) name: Option<Vec<String>>,
 }
 
 impl LoginName {
@@ -122,7 +122,7 @@ impl LoginName {
 
     /// The key of one of its settings: `logins.eu.secret`.
     pub(crate) fn key(&self, own: &str) -> String {
-        if self.0 == DEFAULT_LOGIN { format!("login.{own}") } else { format!("{LOGINS}{}.{own}", self.0) }
+        login_key(&self.0, own)
     }
 }
 
@@ -144,6 +144,11 @@ impl Login {
         claims.collect::<Vec<_>>().join(", ")
     }
 
+    /// Whether it has what selects it among other logins.
+    const fn is_complete(&self) -> bool {
+        self.is_xsolla() || self.issuer.is_some() && self.audience.is_some()
+    }
+
     /// Whether one token could be for this login and for the other.
     fn overlaps(&self, other: &Self) -> bool {
         let differ = |own: &Option<String>, other: &Option<String>| own.is_some() && other.is_some() && own != other;
@@ -160,12 +165,12 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Vec<Login>
         let what = "login tokens of any lifetime are accepted; set the longest that the login project issues: 24h";
         reader.warn("login.max_lifetime", what);
     }
-    let sections = reader.logins();
+    let further = reader.logins();
     let mut names: Vec<LoginName> = Vec::new();
-    if sections.is_empty() || SETTINGS.iter().any(|setting| setting.is_of_each_login() && reader.is_set(setting.key)) {
+    if further.is_empty() || of_login(DEFAULT_LOGIN).any(|(key, _)| reader.is_set(&key)) {
         names.push(LoginName(DEFAULT_LOGIN.into()));
     }
-    names.extend(sections.into_iter().map(|section| LoginName(section.trim_start_matches(LOGINS).to_owned().into())));
+    names.extend(further.into_iter().map(|name| LoginName(name.into())));
     // While an API is slow, requests that do not need it must still be served.
     let most_waiting = (requests_in_flight / 4 / names.len()).max(1);
     let logins: Vec<Login> = names.into_iter().map(|name| login(reader, name, most_waiting)).collect();
@@ -179,71 +184,71 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Vec<Login>
 
 /// Refuses two logins that one token could be for, and warns of two that may give two players the same id.
 fn check_pair(reader: &mut Reader, login: &Login, other: &Login) {
-    let (key, other_name) = (login.name.key("issuer"), other.name.as_str());
-    let is_complete = |login: &Login| login.is_xsolla() || login.issuer.is_some() && login.audience.is_some();
-    if login.overlaps(other) && is_complete(login) && is_complete(other) {
-        let has_issuer = |login: &Login| !login.is_xsolla() || login.issuer.is_some();
-        let fix = match [login, other].into_iter().find(|login| !has_issuer(login)) {
-            Some(xsolla) if !other.is_xsolla() || !login.is_xsolla() => {
-                format!("set {} = \"{XSOLLA_ISSUER}\"", xsolla.name.key("issuer"))
-            }
-            _ => "set project_id, issuer or audience in both, to different values".to_owned(),
+    let other_name = other.name.as_str();
+    if login.overlaps(other) && login.is_complete() && other.is_complete() {
+        let without_issuer = [login, other].into_iter().find(|login| login.issuer.is_none());
+        let fix = match without_issuer.filter(|_| login.is_xsolla() != other.is_xsolla()) {
+            Some(xsolla) => format!("set {} = \"{XSOLLA_ISSUER}\"", xsolla.name.key("issuer")),
+            None => "set project_id, issuer or audience in both, to different values".to_owned(),
         };
-        reader.reject(&key, format!("a token could be for this login and for {other_name}; {fix}"));
+        reader
+            .reject(&login.name.key("issuer"), format!("a token could be for this login and for {other_name}; {fix}"));
     }
     if login.is_xsolla() || other.is_xsolla() {
         return;
     }
-    let (key, own, others) =
-        (login.name.key("external_id_prefix"), &login.external_id_prefix, &other.external_id_prefix);
-    if own.is_empty() && others.is_empty() {
-        let what = format!(
+    let (own, others) = (login.external_id_prefix.as_str(), other.external_id_prefix.as_str());
+    let what = if own.is_empty() && others.is_empty() {
+        format!(
             "neither this login nor {other_name} has a prefix, so two players with the same id would be one in Zendesk; \
              give each login one, or both the same if they sign in the same players"
-        );
-        reader.warn(&key, what);
-    } else if own != others
-        && !own.is_empty()
+        )
+    } else if !own.is_empty()
         && !others.is_empty()
-        && (own.starts_with(others.as_str()) || others.starts_with(own.as_str()))
+        && own != others
+        && (own.starts_with(others) || others.starts_with(own))
     {
-        let what = format!("one of this prefix and that of {other_name} begins with the other, so ids may be the same");
-        reader.warn(&key, what);
-    }
+        format!(
+            "this prefix or that of {other_name} begins with the other, so two players may get the same id; change one"
+        )
+    } else {
+        return;
+    };
+    reader.warn(&login.name.key("external_id_prefix"), what);
 }
 
 fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
     let key = |own: &str| name.key(own);
-    let is_oidc = reader.get::<String>(&key("provider")).is_some_and(|provider| provider == "oidc");
-    let foreign = if is_oidc { XSOLLA_ONLY.as_slice() } else { &["token_type"] };
+    // A wrong provider does not say which settings are needed.
+    let provider: Option<String> = reader.get(&key("provider"));
+    let (is_xsolla, foreign): (_, &[&str]) = match provider.as_deref() {
+        Some("xsolla") => (true, &["token_type"]),
+        Some(_) => (false, &XSOLLA_ONLY),
+        None => (false, &[]),
+    };
     for key in foreign.iter().map(|own| key(own)) {
         if reader.is_set(&key) {
-            let provider = if is_oidc { "oidc" } else { "xsolla" };
+            let provider = provider.as_deref().unwrap_or_default();
             reader.reject(&key, format!("is not a setting of a login with provider {provider}; drop it"));
         }
     }
     let issuer: Option<String> = reader.get(&key("issuer"));
-    let (signature, project_id) = if is_oidc {
-        check_oidc(reader, &name, issuer.as_deref());
-        (Signature::Published { keys: KeyLocation::Discovery, caching: caching(reader, &name) }, None)
-    } else {
+    let (signature, project_id) = if is_xsolla {
         xsolla_signature(reader, &name)
+    } else {
+        if provider.is_some() {
+            check_oidc(reader, &name, issuer.as_deref());
+        }
+        (Signature::Published { keys: KeyLocation::Discovery, caching: caching(reader, &name) }, None)
     };
-    let checks_revocation = !is_oidc && reader.value(&key("check_revocation"));
-    let url_key = key(if is_oidc { "issuer" } else { "api_url" });
-    let api = Api {
-        login: name.clone(),
-        url: reader.value(&url_key),
-        url_key,
-        ca_bundle: reader.file(&key("ca_file")),
-        most_waiting,
-    };
+    let checks_revocation = is_xsolla && reader.value(&key("check_revocation"));
+    let url_key = key(if is_xsolla { "api_url" } else { "issuer" });
     Login {
         signature,
         project_id,
         issuer,
         audience: reader.get(&key("audience")),
-        token_type: is_oidc.then(|| match reader.value::<String>(&key("token_type")).as_str() {
+        token_type: (!is_xsolla).then(|| match reader.value::<String>(&key("token_type")).as_str() {
             "access_token" => TokenType::Access,
             "any" => TokenType::Any,
             _ => TokenType::Id,
@@ -251,13 +256,19 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
         leeway: reader.time("login.leeway"),
         max_lifetime: reader.get_time("login.max_lifetime"),
         revocation_cache: reader.get_time(&key("revocation_cache")).filter(|_| checks_revocation),
-        api,
         claims: ClaimNames {
             external_id: reader.value(&key("claims.external_id")),
             email: reader.value(&key("claims.email")),
-            name: if reader.has(&key("claims.name")) { reader.list(&key("claims.name")) } else { Vec::new() },
+            name: reader.has(&key("claims.name")).then(|| reader.list(&key("claims.name"))),
         },
         external_id_prefix: reader.value(&key("external_id_prefix")),
+        api: Api {
+            login: name.clone(),
+            url: reader.value(&url_key),
+            url_key,
+            ca_bundle: reader.file(&key("ca_file")),
+            most_waiting,
+        },
         name,
     }
 }
@@ -265,21 +276,14 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
 /// Checks what a login of another OpenID Connect provider needs.
 fn check_oidc(reader: &mut Reader, name: &LoginName, issuer: Option<&str>) {
     let (issuer_key, audience_key) = (name.key("issuer"), name.key("audience"));
-    match issuer {
-        Some(issuer) if !is_base_url(issuer) => {
-            let what =
-                "is not an issuer of OpenID Connect: https, host and path, without query (http only on loopback)";
-            reader.reject(&issuer_key, what);
-        }
-        None if !reader.has(&issuer_key) => {
-            reader.reject(&issuer_key, "is needed for oidc: the iss of its tokens, as https://shop.eu.auth0.com/");
-        }
-        Some(_) | None => {}
+    if issuer.is_some_and(|issuer| !is_base_url(issuer)) {
+        let what = "is not an issuer of OpenID Connect: https, host and path, without query (http only on loopback)";
+        reader.reject(&issuer_key, what);
+    } else if !reader.has(&issuer_key) {
+        reader.reject(&issuer_key, "is needed for oidc: the iss of its tokens, as https://shop.eu.auth0.com/");
     }
     if !reader.has(&audience_key) {
-        let what =
-            "is needed for oidc: the client id that is the aud of ID tokens, or the API that is that of access tokens";
-        reader.reject(&audience_key, what);
+        reader.reject(&audience_key, "is needed for oidc: the aud of its tokens; in ID tokens that is the client id");
     }
 }
 

@@ -127,8 +127,7 @@ impl Reader {
             }
         }
         for login in self.logins() {
-            for setting in SETTINGS.iter().filter(|setting| setting.is_of_each_login()) {
-                let key = setting.key.replacen("login", &login, 1);
+            for (key, setting) in settings::of_login(&login) {
                 if let Some(default) = setting.default.filter(|_| !self.has(&key)) {
                     self.set(&key, default, Source::Default);
                 }
@@ -204,17 +203,15 @@ impl Reader {
 
 /// Reading and reporting.
 impl Reader {
-    /// The sections of further logins, `logins.NAME`, of which a setting is set.
+    /// The names of further logins of which a setting is set.
     pub(super) fn logins(&self) -> BTreeSet<String> {
-        let name = |key: &String| Some(key.strip_prefix(LOGINS)?.split_once('.')?.0.to_owned());
-        self.values.keys().filter_map(name).map(|name| format!("{LOGINS}{name}")).collect()
+        self.values.keys().filter_map(|key| Some(settings::named_login(key)?.0.to_owned())).collect()
     }
 
     /// Every setting with its key, those of further logins last.
     fn settings(&self) -> Vec<(String, &'static Setting)> {
-        let named = self.values.keys().filter(|key| key.starts_with(LOGINS));
-        let named = named.filter_map(|key| Some((key.clone(), settings::find(key)?)));
-        SETTINGS.iter().map(|setting| (setting.key.to_owned(), setting)).chain(named).collect()
+        let all = SETTINGS.iter().map(|setting| (setting.key.to_owned(), setting));
+        all.chain(self.logins().iter().flat_map(|login| settings::of_login(login))).collect()
     }
 
     /// Whether `key` is set or has a default.
@@ -340,7 +337,7 @@ impl Reader {
         self.warnings.push(Problem::new(key, self.source(key), what));
     }
 
-    /// Every setting with its value, for a report; of secrets the length.
+    /// Every setting with its value, for a report; of secrets the length. Of further logins only those that are set.
     pub(super) fn effective(&self) -> Vec<Effective> {
         let row = |(key, setting): (String, &Setting)| {
             let mut value = match self.values.get(&key) {
@@ -354,7 +351,8 @@ impl Reader {
             }
             Effective { source: self.source(&key), key, value }
         };
-        self.settings().into_iter().map(row).collect()
+        let settings = self.settings().into_iter();
+        settings.filter(|(key, _)| !key.starts_with(LOGINS) || self.is_set(key)).map(row).collect()
     }
 }
 
@@ -513,7 +511,7 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
 
 /// The key with the name of a login in lower case, as in the environment.
 fn with_plain_login_name(key: String) -> String {
-    match key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')) {
+    match settings::named_login(&key) {
         Some((name, own)) => format!("{LOGINS}{}.{own}", name.to_lowercase()),
         None => key,
     }
@@ -529,13 +527,13 @@ fn file_key(key: &str) -> String {
 fn unknown(key: &str, source: Source) -> Problem {
     let fix = match settings::nearest(key) {
         _ if key == "proxy.header" => "drop it: X-Forwarded-For is what is read".to_owned(),
+        _ if settings::named_login(key).is_some_and(|(name, _)| !settings::is_login_name(name)) => {
+            "the name of a login has letters, digits and '-', at most 32, and is not default, which is [login]"
+                .to_owned()
+        }
         _ if settings::is_shared_by_logins(key) => "set it in [login], for all logins".to_owned(),
         Some(near) if matches!(source, Source::Variable(_)) => format!("did you mean {}?", settings::variable(&near)),
         Some(near) => format!("did you mean {near}?"),
-        None if key.starts_with(LOGINS) => {
-            "settings of a login are logins.NAME.KEY; NAME has letters, digits and '-', at most 32, and is not default"
-                .to_owned()
-        }
         None => "drop it".to_owned(),
     };
     let what = format!("is not a setting; {fix}");

@@ -212,12 +212,6 @@ impl Setting {
         variable(self.key)
     }
 
-    /// Whether each login has its own: it may stand in `[logins.NAME]` too.
-    #[must_use]
-    pub fn is_of_each_login(&self) -> bool {
-        self.key.starts_with("login.") && !SHARED_BY_LOGINS.contains(&self.key)
-    }
-
     /// Whether its value must never be shown.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
@@ -277,15 +271,32 @@ impl Kind {
     }
 }
 
+/// The settings that each login has of its own, with their keys for this one.
+pub(super) fn of_login(name: &str) -> impl Iterator<Item = (String, &'static Setting)> {
+    let own = |setting: &'static Setting| Some((setting.key.strip_prefix("login.")?, setting));
+    let own = SETTINGS.iter().filter(|setting| !SHARED_BY_LOGINS.contains(&setting.key)).filter_map(own);
+    own.map(move |(own, setting)| (login_key(name, own), setting))
+}
+
+/// The key of a login's setting: `login.secret`, or `logins.eu.secret`.
+pub(super) fn login_key(name: &str, own: &str) -> String {
+    if name == DEFAULT_LOGIN { format!("login.{own}") } else { format!("{LOGINS}{name}.{own}") }
+}
+
+/// The name of the login and the rest of a key of `[logins.NAME]`.
+pub(super) fn named_login(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(LOGINS)?.split_once('.')
+}
+
 /// The environment variable that sets `key`.
-pub(super) fn variable(key: &str) -> String {
+pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
 /// The key that an environment variable sets, if there is such a setting.
 pub(super) fn key_of_variable(name: &str) -> String {
     let key = name.trim_start_matches(PREFIX).replace("__", ".").to_lowercase();
-    match key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')) {
+    match named_login(&key) {
         Some((name, own)) => format!("{LOGINS}{}.{own}", name.replace('_', "-")),
         None => key,
     }
@@ -293,27 +304,27 @@ pub(super) fn key_of_variable(name: &str) -> String {
 
 /// The row of a key: that of `login.secret` for `logins.NAME.secret`.
 pub(crate) fn find(key: &str) -> Option<&'static Setting> {
-    let Some((name, own)) = key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')) else {
-        return SETTINGS.iter().find(|setting| setting.key == key);
-    };
+    let Some((name, _)) = named_login(key) else { return SETTINGS.iter().find(|setting| setting.key == key) };
+    of_login(name).find(|(own, _)| is_login_name(name) && own == key).map(|(_, setting)| setting)
+}
+
+/// Whether a further login may have this name.
+pub(super) fn is_login_name(name: &str) -> bool {
     let is_right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_name = (1..=32).contains(&name.len()) && name.bytes().all(is_right) && name != DEFAULT_LOGIN;
-    let is_it = |setting: &&Setting| setting.is_of_each_login() && setting.key.strip_prefix("login.") == Some(own);
-    SETTINGS.iter().find(is_it).filter(|_| is_name)
+    (1..=32).contains(&name.len()) && name.bytes().all(is_right) && name != DEFAULT_LOGIN
 }
 
 /// Whether a key of `[logins.NAME]` is one that only `[login]` has.
 pub(super) fn is_shared_by_logins(key: &str) -> bool {
-    let own = key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.')).map(|(_, own)| own);
+    let own = named_login(key).map(|(_, own)| own);
     own.is_some_and(|own| SHARED_BY_LOGINS.iter().any(|shared| shared.strip_prefix("login.") == Some(own)))
 }
 
 /// The key that is most like an unknown one, if it is like enough to be a typing error.
 pub(super) fn nearest(key: &str) -> Option<String> {
-    let named = key.strip_prefix(LOGINS).and_then(|rest| rest.split_once('.'));
-    let section = named.map_or("login.".to_owned(), |(name, _)| format!("{LOGINS}{name}."));
-    let keys = SETTINGS.iter().filter(|setting| named.is_none() || setting.is_of_each_login());
-    let keys = keys.map(|setting| setting.key.replacen("login.", &section, 1));
+    let named = named_login(key).map(|(name, _)| of_login(name).map(|(own, _)| own));
+    let all = SETTINGS.iter().filter(|_| named.is_none()).map(|setting| setting.key.to_owned()).collect::<Vec<_>>();
+    let keys = all.into_iter().chain(named.into_iter().flatten());
     let near = keys.map(|near| (strsim::jaro_winkler(key, &near), near)).filter(|(likeness, _)| *likeness > 0.8);
     near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, near)| near).filter(|near| find(near).is_some())
 }

@@ -12,22 +12,23 @@ const stored = (name, value) => { if (value !== undefined) sessionStorage.setIte
 const CODES = {
   "00-00": ["the request has no login token", "sign the player in, send the cookie (credentials: \"include\"), and serve the service from the shop's own site"],
   "00-01": ["the login token is not valid", "see the failed step for the cause; zendesk-token inspect explains the token in detail"],
-  "00-02": ["the login token has no player id (sub)", "use a login token of Xsolla Login"],
-  "00-03": ["the login token has no email, and this product needs one", "let Xsolla Login collect it, or set fallback_email_domain"],
+  "00-02": ["the login token has no player id (sub)", "use a token of a signed-in player"],
+  "00-03": ["the login token has no email, and this product needs one", "let the login collect it, or set fallback_email_domain"],
   "00-04": ["Zendesk can't use a claim of the login token", "see the failed step for the cause"],
   "00-05": ["the page's origin is not in cors.origins, so the browser does not let the page read the response", "add the origin, with scheme and port, to cors.origins"],
   "00-06": ["this client sends more requests than rate_limit allows", "try again after Retry-After; behind a proxy, set proxy.trusted"],
   "00-13": ["the request body is over 16 KiB", "check what the app sends: login tokens are shorter"],
 };
 
-// Problems to try: label, fields of the sign-in form and options of the request, expected result, cause, and fix. `forPages` means that
-// it can't happen to apps.
+// Problems to try: label, fields of the sign-in form and options of the request, expected result (or results), cause, and fix.
+// `forPages` means that it can't happen to apps, `forLogin` that it can happen to players of this login alone.
 const PROBLEMS = {
   "no-cookie": ["No cookie", { out: true }, "401 00-00", "The player is signed out: the browser has no cookie to send, and an app has no login token.", "None needed: a signed-out player is an anonymous visitor."],
   "expired": ["Expired login", { kind: "expired" }, "401 00-01", "The login token expired an hour ago, but is still in the cookie.", "Renew the login token and the cookie together."],
-  "another-secret": ["Another project's secret", { kind: "another-secret" }, "401 00-01", "The login token is signed with the secret of another login project.", "Set login.secret to the secret of the shop's login project."],
-  "previous-secret": ["Previous secret", { kind: "previous-secret" }, "200", "The login secret was reset after this token was signed.", "None needed: login.previous_secret still verifies the token, so a reset does not sign players out."],
-  "no-email": ["No email", { email: "" }, "422 00-03", "The social login has no email. Only Messaging accepts a player without one.", "Let Xsolla Login collect emails, or set the product's fallback_email_domain."],
+  "another-secret": ["Another project's secret", { kind: "another-secret", forLogin: "xsolla" }, "401 00-01", "The login token is signed with the secret of another login project.", "Set login.secret to the secret of the shop's login project."],
+  "previous-secret": ["Previous secret", { kind: "previous-secret", forLogin: "xsolla" }, "200", "The login secret was reset after this token was signed.", "None needed: login.previous_secret still verifies the token, so a reset does not sign players out."],
+  "no-email": ["No email", { email: "" }, "422 00-03", "The social login has no email. Only Messaging accepts a player without one.", "Let the login collect emails, or set the product's fallback_email_domain."],
+  "unconfirmed-email": ["Unconfirmed email", { kind: "unconfirmed-email", forLogin: "studio" }, ["422 00-04", "200"], "The provider has not confirmed that the email is the player's: email_verified is false. Help Center and Support SDK identify players by email, so they refuse it. Chat and Messaging identify them by external id.", "Let the provider confirm emails."],
   "two-cookies": ["Two cookies", { two: "true", forPages: true }, "401 00-01", "A second cookie with the same name and another path has another player's login token. An attacker who can set a cookie must not choose the player of the chat.", "Set the cookie in one place, with one Path and one Domain."],
   "foreign-origin": ["Foreign origin", { foreign: true, forPages: true }, "403 00-05", "The page's origin is not in cors.origins. The page sees a network error; the response has the error code.", "Add the origin, with scheme and port, to cors.origins."],
   "no-credentials": ["Missing credentials option", { credentials: "omit", forPages: true }, "401 00-00", "Without credentials: \"include\" the browser sends no cookie to another origin.", "Use fetch(url, { credentials: \"include\" }), or load jwt_fn.js, which does this."],
@@ -205,7 +206,7 @@ const showSteps = (seen) => {
 const showResult = (seen, problem) => {
   const [label, , expected, cause, fix] = PROBLEMS[problem] ?? [];
   const outcome = seen.outcome ?? "";
-  const isExpected = label && outcome === expected;
+  const isExpected = label && [expected].flat().includes(outcome);
   const { session, service } = state.data;
   const isBlocked = seen.code === "00-00" && session.login_token && location.hostname !== new URL(service).hostname && state.product !== "support-sdk";
   const [why, remedy] = isExpected ? [cause, fix]
@@ -229,7 +230,7 @@ const submit = (fields, next = "") => {
 };
 
 const attempt = async (problem) => {
-  const [, { forPages, ...options }] = PROBLEMS[problem];
+  const [, { forPages, forLogin, ...options }] = PROBLEMS[problem];
   const next = `run/${problem}/${state.product}`;
   const isForeign = location.origin === state.data.foreign_origin;
   if (options.foreign && !isForeign) location.href = `${state.data.foreign_origin}${location.pathname}#${next}`;
@@ -240,7 +241,7 @@ const attempt = async (problem) => {
 };
 
 // The form's player; each attempt signs it in again.
-const player = () => stored("player") ?? { name: "Jane Doe", email: "jane@example.com" };
+const player = () => stored("player") ?? { login: "xsolla", name: "Jane Doe", email: "jane@example.com" };
 
 const choose = (product) => {
   state.product = product;
@@ -256,9 +257,9 @@ const choose = (product) => {
 const refresh = async () => {
   state.data = await (await fetch("data")).json();
   const { session, can_mint } = state.data;
-  const { name, email, login_token, set_cookies, problem } = session;
+  const { login, name, email, login_token, set_cookies, problem } = session;
   const who = !login_token ? "Nobody is signed in." : !can_mint ? "The pasted login token is in the cookie."
-    : `${name ?? "A player without a name"} is signed in${email ? ` as ${email}` : ", without an email"}.`;
+    : `${name ?? "A player without a name"} is signed in${login === "studio" ? " with a studio account" : ""}${email ? ` as ${email}` : ", without an email"}.`;
   $("who").textContent = problem ? `Sign-in failed: ${problem}. ${who}` : who;
   $("cookie").textContent = set_cookies.filter((cookie) => !cookie.startsWith("token=;") || !login_token).map((cookie) => `Set-Cookie: ${cookie}`).join("\n\n") || "none yet";
 };
@@ -273,11 +274,17 @@ const start = async () => {
     $(id).hidden = !isShown;
     for (const field of $(id).querySelectorAll("input, textarea")) field.disabled = !isShown;
   }
+  const chosen = () => new FormData($("sign-in")).get("login");
+  for (const radio of document.querySelectorAll("#minted input[type=radio]")) {
+    radio.checked = radio.value === player().login;
+    radio.addEventListener("change", () => { $("numbered").hidden = chosen() !== "studio"; });
+  }
+  $("numbered").hidden = chosen() !== "studio";
   $("name").value = player().name;
   $("email").value = player().email;
   $("sign-in").action = `${cookie_home}${location.pathname}sign-in`;
   $("sign-in").addEventListener("submit", () => {
-    if (can_mint) stored("player", { name: $("name").value, email: $("no-email").checked ? "" : $("email").value });
+    if (can_mint) stored("player", { login: chosen(), name: $("name").value, email: $("no-email").checked ? "" : $("email").value });
     if ($("no-email").checked) $("email").value = "";
   });
   $("no-email").addEventListener("change", () => { $("email").disabled = $("no-email").checked; });
@@ -291,7 +298,7 @@ const start = async () => {
   }
   const isMinted = (options) => !options.out && !options.foreign && !options.credentials && !options.down && !options.flood;
   for (const [problem, [label, options]] of Object.entries(PROBLEMS)) {
-    if (!can_mint && isMinted(options)) continue;
+    if (!can_mint && isMinted(options) || (options.forLogin ?? player().login) !== player().login) continue;
     const button = make("button", label, { type: "button" });
     button.dataset.problem = problem;
     button.addEventListener("click", guarded(() => attempt(problem)));

@@ -1,4 +1,4 @@
-//! The pretend shop's players and their login tokens.
+//! The pretend shop's players, its logins, and their login tokens.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +6,14 @@ use crate::config::secret::Secret;
 use crate::login::{Timestamp, now};
 use crate::zendesk::signing_key::{SignError, SigningKey};
 
+use super::provider::Provider;
+
 /// Lifetime of a login token, in seconds: the default of Xsolla Login, a day.
-const LOGIN_LIFETIME: Timestamp = 86_400;
+pub(super) const LOGIN_LIFETIME: Timestamp = 86_400;
+
+/// The issuer of Xsolla Login's tokens, and the id of the shop's login project.
+pub(super) const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
+pub(super) const XSOLLA_PROJECT: &str = "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77";
 
 pub(super) struct Player {
     pub(super) name: Option<String>,
@@ -15,18 +21,35 @@ pub(super) struct Player {
     pub(super) email: Option<String>,
 }
 
-/// A kind of login token.
+/// Where a player signs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Login {
+    #[default]
+    Xsolla,
+    Studio,
+}
+
+/// A kind of login token. A login that does not have the kind issues a good token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
-    /// As Xsolla Login issues it.
+    /// As the login issues it.
     Good,
     /// Expired an hour ago.
     Expired,
-    /// Signed with the secret before the last reset.
+    /// Xsolla: signed with the secret before the last reset.
     PreviousSecret,
-    /// Signed with the secret of another login project.
+    /// Xsolla: signed with the secret of another login project.
     AnotherSecret,
+    /// Studio: with an email that the provider has not confirmed.
+    UnconfirmedEmail,
+}
+
+/// The shop's logins.
+pub(super) struct Logins {
+    pub(super) xsolla: LoginSecrets,
+    pub(super) studio: Provider,
 }
 
 /// The secrets of the login project and of another one.
@@ -61,28 +84,48 @@ pub(super) fn jane() -> Player {
     Player { name: Some(JANE.to_owned()), email: Some(JANE_EMAIL.to_owned()) }
 }
 
+impl Logins {
+    /// Generates secrets and keys. `url` is that of the listener that serves the provider's routes.
+    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
+        Ok(Self { xsolla: LoginSecrets::generate()?, studio: Provider::new(url)? })
+    }
+
+    /// Signs a login token as the login would.
+    pub(super) fn mint(&self, login: Login, player: &Player, kind: Kind) -> Result<String, SignError> {
+        match login {
+            Login::Xsolla => self.xsolla.mint(player, kind),
+            Login::Studio => self.studio.mint(player, kind),
+        }
+    }
+}
+
+impl Kind {
+    /// When a login token of this kind was issued.
+    pub(super) fn issued_at(self) -> Timestamp {
+        now() - if self == Self::Expired { LOGIN_LIFETIME + 3600 } else { 0 }
+    }
+}
+
 impl LoginSecrets {
-    pub(super) fn generate() -> anyhow::Result<Self> {
+    fn generate() -> anyhow::Result<Self> {
         Ok(Self { current: Secret::generate()?, previous: Secret::generate()?, another: Secret::generate()? })
     }
 
-    /// Signs a login token as the login project would.
-    pub(super) fn mint(&self, player: &Player, kind: Kind) -> Result<String, SignError> {
-        let (secret, age) = match kind {
-            Kind::Good => (&self.current, 0),
-            Kind::Expired => (&self.current, LOGIN_LIFETIME + 3600),
-            Kind::PreviousSecret => (&self.previous, 0),
-            Kind::AnotherSecret => (&self.another, 0),
+    fn mint(&self, player: &Player, kind: Kind) -> Result<String, SignError> {
+        let secret = match kind {
+            Kind::Good | Kind::Expired | Kind::UnconfirmedEmail => &self.current,
+            Kind::PreviousSecret => &self.previous,
+            Kind::AnotherSecret => &self.another,
         };
-        let iat = now() - age;
+        let iat = kind.issued_at();
         let claims = LoginClaims {
             sub: &player.sub(),
             email: player.email.as_deref(),
             username: player.name.as_deref(),
-            iss: "https://login.xsolla.com",
+            iss: XSOLLA_ISSUER,
             iat,
             exp: iat + LOGIN_LIFETIME,
-            xsolla_login_project_id: "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77",
+            xsolla_login_project_id: XSOLLA_PROJECT,
             r#type: "xsolla_login",
         };
         Ok(SigningKey::new(secret, None).sign(&claims)?.as_str().to_owned())
@@ -90,13 +133,21 @@ impl LoginSecrets {
 }
 
 impl Player {
-    /// The login id: always the same for the same player; for Jane Doe the one of the documentation.
+    /// The id in Xsolla Login: always the same for the same player; for Jane Doe the one of the documentation.
     fn sub(&self) -> String {
         if (self.name.as_deref(), self.email.as_deref()) == (Some(JANE), Some(JANE_EMAIL)) {
             return "82cd5e0c-1d9c-4a2f-9d0a-5f0d1a7b3c11".to_owned();
         }
+        format!("82cd5e0c-1d9c-4a2f-9d0a-{:012x}", self.hash() & 0xffff_ffff_ffff)
+    }
+
+    /// The number of the studio account: always the same for the same player.
+    pub(super) fn account_number(&self) -> u64 {
+        self.hash() % 10_000
+    }
+
+    fn hash(&self) -> u64 {
         let bytes = self.name.iter().chain(&self.email).flat_map(|text| text.bytes());
-        let mixed = bytes.fold(0x5f0d_1a7b_3c11_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        format!("82cd5e0c-1d9c-4a2f-9d0a-{:012x}", mixed & 0xffff_ffff_ffff)
+        bytes.fold(0x5f0d_1a7b_3c11_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
     }
 }

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::products::PRODUCTS;
 use crate::http::token::path;
 
-use super::players::{Kind, LoginSecrets, Player, jane};
+use super::players::{Kind, Login, Logins, Player, jane};
 
 #[derive(Clone, Default, Serialize)]
 pub(super) struct Session {
+    login: Login,
     name: Option<String>,
     email: Option<String>,
     /// The login token in the cookie; `None` while nobody is signed in.
@@ -22,6 +23,8 @@ pub(super) struct Session {
 /// The sign-in form.
 #[derive(Deserialize)]
 pub(super) struct SignIn {
+    #[serde(default)]
+    login: Login,
     name: Option<String>,
     email: Option<String>,
     kind: Option<Kind>,
@@ -54,12 +57,12 @@ impl Session {
     /// accept the cookie.
     pub(super) fn sign_in(
         form: SignIn,
-        secrets: Option<&LoginSecrets>,
+        logins: Option<&Logins>,
         pasted_token: fn(&str) -> String,
     ) -> Result<Self, &'static str> {
         let [name, email] = [form.name, form.email].map(|text| text.filter(|text| !text.trim().is_empty()));
         let player = if name.is_none() && email.is_none() { jane() } else { Player { name, email } };
-        let mint = |player: &Player, kind| secrets?.mint(player, kind).ok();
+        let mint = |player: &Player, kind| logins?.mint(form.login, player, kind).ok();
         let pasted = form.login_token.as_deref().map(pasted_token).filter(|token| !token.is_empty());
         let minted = || mint(&player, form.kind.unwrap_or(Kind::Good));
         let token = pasted.or_else(minted).ok_or("the form has no login token; paste one")?;
@@ -73,7 +76,8 @@ impl Session {
         let second = form.two.then(|| mint(&mallory, Kind::Good)).flatten();
         let mut set_cookies = vec![cookie(&token, "/")];
         set_cookies.extend(second_cookies(second.as_deref()));
-        Ok(Self { name: player.name, email: player.email, login_token: Some(token), set_cookies, problem: None })
+        let Player { name, email } = player;
+        Ok(Self { login: form.login, name, email, login_token: Some(token), set_cookies, problem: None })
     }
 
     pub(super) fn signed_out() -> Self {

@@ -24,7 +24,7 @@ use crate::config::products::{PRODUCTS, Product};
 use crate::http::json::Json;
 use crate::http::token::path;
 
-use super::players::LoginSecrets;
+use super::players::Logins;
 use super::recording_proxy::{Exchange, RecordingProxy};
 use super::session::{Session, SignIn, SignOut};
 use super::trace::{Step, Trace};
@@ -39,7 +39,7 @@ pub(super) struct Shop {
     pub(super) proxy: Arc<RecordingProxy>,
     pub(super) trace: Trace,
     /// For new login tokens; `None` if players paste real ones.
-    pub(super) login_secrets: Option<LoginSecrets>,
+    pub(super) logins: Option<Logins>,
     /// For the page, which verifies signatures.
     pub(super) product_secrets: Vec<(Product, String)>,
     /// Origins of the page: the first is allowed by the service, the last is not.
@@ -171,14 +171,14 @@ async fn data(State(shop): State<Arc<Shop>>) -> Json<PageData> {
         cookie_home: shop.cookie_home.clone(),
         usual_origin: shop.origins.first().cloned().unwrap_or_default(),
         foreign_origin: shop.origins.last().cloned().unwrap_or_default(),
-        can_mint: shop.login_secrets.is_some(),
+        can_mint: shop.logins.is_some(),
         products: products.collect(),
     })
 }
 
 async fn sign_in(State(shop): State<Arc<Shop>>, Form(form): Form<SignIn>) -> Response {
     let next = form.next.clone();
-    match Session::sign_in(form, shop.login_secrets.as_ref(), shop.pasted_token) {
+    match Session::sign_in(form, shop.logins.as_ref(), shop.pasted_token) {
         Ok(session) => shop.start(session, &next),
         Err(problem) => {
             shop.session().problem = Some(problem);

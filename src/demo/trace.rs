@@ -82,7 +82,7 @@ impl Trace {
         let login = self.verifier.verify(&credentials, now()).await.map_err(ExchangeError::Login).map_err(Reason::from);
         let login = step(steps, "verify", start, login, |login| {
             let Verified { login, key } = login.verified();
-            format!("for the login {}: signed with its {}, and not expired", login.as_str(), key_text(*key))
+            format!("for the login {}: verified with its {}, and not expired", login.as_str(), key_text(*key))
         })?;
 
         let Some(issuer) = self.zendesk.issuer(product) else { return Err(()) };

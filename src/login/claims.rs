@@ -46,8 +46,8 @@ pub(crate) struct LoginRules {
 pub(crate) struct PlayerClaims {
     external_id: Arc<str>,
     email: Arc<str>,
-    /// Empty if each product's `name_from` is used.
-    names: Vec<String>,
+    /// `None` if each product's `name_from` is used.
+    names: Option<Vec<String>>,
     external_id_prefix: String,
 }
 
@@ -127,7 +127,7 @@ impl LoginRules {
             names: name.clone(),
             external_id_prefix: login.external_id_prefix.clone(),
         };
-        let own = ["sub", "type", external_id, email].into_iter().chain(name.iter().map(String::as_str));
+        let own = ["sub", "type", external_id, email].into_iter().chain(name.iter().flatten().map(String::as_str));
         let mut kept: Vec<Arc<str>> = own.chain(names.iter().copied()).map(Arc::from).collect();
         kept.sort_unstable();
         kept.dedup();
@@ -245,7 +245,8 @@ impl<'a> Payload<'a> {
             let value = member(self.json, name).map(|value| value.trim_matches('"').chars().take(MAX_SHOWN));
             value.map_or("missing".to_owned(), |value| value.map(escaped).collect())
         };
-        format!("iss is {}, {PROJECT} is {}, aud is {}", shown("iss"), shown(PROJECT), shown("aud"))
+        let party = if self.members.has("azp") { format!(", azp is {}", shown("azp")) } else { String::new() };
+        format!("iss is {}, {PROJECT} is {}, aud is {}{party}", shown("iss"), shown(PROJECT), shown("aud"))
     }
 
     /// Checks `aud` (RFC 7519 §4.1.3) and, if that has several values, `azp` (OpenID Connect Core 1.0 §3.1.3.7).
@@ -264,18 +265,19 @@ impl<'a> Payload<'a> {
         if has_party { Ok(()) } else { Err(ClaimsError::PartyMismatch) }
     }
 
-    /// Checks that a provider's token is of the accepted type. Access tokens have a `typ` of their own (RFC 9068 §2.1), or the
-    /// claims `scope` or `scp`; those of Cognito have `token_use`, those of Keycloak a claim `typ`.
-    fn check_type(&self, is_access_token: bool, accepted: TokenType) -> Result<(), ClaimsError> {
+    /// Checks that a provider's token is of the accepted type. Access tokens have a `typ` of their own in the header
+    /// (RFC 9068 §2.1), or a claim `scope` or `scp`; those of Cognito have `token_use`, those of Keycloak a claim `typ`.
+    fn check_type(&self, has_access_header: bool, accepted: TokenType) -> Result<(), ClaimsError> {
         let claims = &self.members;
-        let is_access_token = match (claims.text("token_use"), claims.text("typ")) {
-            (Some("access"), _) | (_, Some("Bearer")) => true,
-            (Some("id") | None, Some("ID" | "JWT") | None) => {
-                is_access_token || claims.has("scope") || claims.has("scp")
+        for (name, known) in [("token_use", &["access", "id"][..]), ("typ", &["Bearer", "ID", "JWT"])] {
+            if claims.has(name) && !claims.text(name).is_some_and(|kind| known.contains(&kind)) {
+                return Err(ClaimsError::OtherKind(name));
             }
-            (Some("id") | None, Some(_)) => return Err(ClaimsError::OtherKind("typ")),
-            (Some(_), _) => return Err(ClaimsError::OtherKind("token_use")),
-        };
+        }
+        let is_access_token = has_access_header
+            || claims.text("token_use") == Some("access")
+            || claims.text("typ") == Some("Bearer")
+            || ["scope", "scp"].into_iter().any(|name| claims.has(name));
         match (is_access_token, accepted) {
             (true, TokenType::Id) => Err(ClaimsError::TypeMismatch("access token")),
             (false, TokenType::Access) => Err(ClaimsError::TypeMismatch("ID token")),
@@ -308,7 +310,7 @@ impl LoginClaims {
 
     /// The claims to take the name from, if the login has its own.
     pub(crate) fn names(&self) -> Option<&[String]> {
-        Some(self.player.names.as_slice()).filter(|names| !names.is_empty())
+        self.player.names.as_deref()
     }
 
     /// Whether two logins are of one player.

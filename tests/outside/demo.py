@@ -60,9 +60,6 @@ class Demo(AbstractContextManager):
     def page(self, driver):
         return Page(driver, self.shop).visit()
 
-    def page(self, driver):
-        return Page(driver, self.shop).visit()
-
     def stop(self):
         self.process.terminate()
         assert self.process.wait(PATIENCE) == 0
@@ -99,7 +96,8 @@ class Page:
         WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return window.isOld"))
         return self.ready()
 
-    def sign_in(self, name="Jane Doe", email="jane@example.com"):
+    def sign_in(self, name="Jane Doe", email="jane@example.com", login="xsolla"):
+        self.click(f"#sign-in input[value={login}]")
         for field, value in [("name", name), ("email", email)]:
             element = self.driver.find_element(By.ID, field)
             element.clear()
@@ -210,6 +208,46 @@ def problems(page):
     print(f"{len(PROBLEMS) + 1} problems, each with result, cause and fix")
 
 
+def second_login(page):
+    """A player of the OpenID Connect provider gets tokens of every product, with an external id that has the login's prefix."""
+    page.visit().sign_in(login="studio")
+    assert page.text("who") == "Jane Doe is signed in with a studio account as jane@example.com."
+    assert "a number, which another login may use too" in page.text("numbered")
+    token = re.search(r"token=(\S+?);", page.text("cookie"))[1]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert jwt.get_unverified_header(token)["alg"] == "ES256" and claims["email_verified"] is True and claims["sub"].isdigit(), claims
+    external_id = f"external id studio-{claims['sub']}"
+    for product, agent in [
+        ("chat", ["✓ jane@example.com", "jane@example.com", external_id]),
+        ("help-center", ["✓ Jane Doe", "jane@example.com"]),
+        ("messaging", ["✓ Jane Doe", "jane@example.com", external_id]),
+        ("support-sdk", ["✓ Jane Doe", "jane@example.com", external_id]),
+    ]:
+        page.open(product)
+        assert page.text("agent").split("\n") == agent, (product, page.text("agent"))
+        assert set(page.steps().values()) == {"done"}, page.steps()
+        assert "for the login studio: verified with its published key" in page.text("steps") and external_id in page.text("steps")
+    for problem, product, outcome, failed in [
+        ("expired", "chat", "401 00-01", ["verify"]),
+        ("two-cookies", "chat", "401 00-01", ["verify"]),
+        ("unconfirmed-email", "help-center", "422 00-04", ["sign"]),
+        ("unconfirmed-email", "messaging", "200", []),
+    ]:
+        page.click(f"#products input[value={product}]")
+        page.attempt(problem)
+        assert (page.outcome(), page.failed()) == (outcome, failed), (problem, page.outcome(), page.steps())
+    assert "email_verified is false" in page.text("result") and "with a studio account" in page.text("who")
+    shown = lambda: {button.get_attribute("data-problem") for button in page.driver.find_elements(By.CSS_SELECTOR, "[data-problem]")}
+    assert "unconfirmed-email" in shown() and not {"another-secret", "previous-secret"} & shown(), shown()
+    page.sign_in()
+    assert "unconfirmed-email" not in shown() and {"another-secret", "previous-secret"} <= shown(), shown()
+    page.open()
+    assert "for the login default: verified with its current secret" in page.text("steps") and "studio-" not in page.text("agent")
+    assert page.console() == []
+    page.is_clean()
+    print("a player of the second login: every product, the prefix, and problems of its own")
+
+
 def other_products(page):
     """The explanation fits the product and the actual response."""
     page.visit().sign_in()
@@ -283,7 +321,7 @@ def by_keyboard(page):
 
 def layouts(page, axe, screenshots):
     """In light and dark, wide and narrow layouts nothing overflows, and axe-core finds nothing serious."""
-    page.sign_in().open()
+    page.sign_in(login="studio").open()
     grounds = set()
     script = read(axe)
     for scheme in ["light", "dark"]:
@@ -362,7 +400,7 @@ def main(chromium, chromedriver, axe, screenshots=None):
     try:
         with Demo() as demo:
             page = demo.page(driver)
-            for test in [signed_in, problems, other_products, by_keyboard]:
+            for test in [signed_in, second_login, problems, other_products, by_keyboard]:
                 test(page)
         with Demo() as demo:
             layouts(demo.page(driver), axe, screenshots)

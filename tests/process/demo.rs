@@ -115,6 +115,11 @@ fn get(shop: &Shop, path: &str) -> Answer {
     Request::new(shop.address, "GET", &format!("{}{path}", shop.home)).send()
 }
 
+/// The Chat secret that the page shows.
+fn chat_secret_of(shop: &Shop) -> String {
+    get(shop, "data").json()["products"][0]["secret"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn the_shop_is_only_below_a_random_path() {
     let (server, shop) = demo_and_shop();
@@ -204,9 +209,7 @@ fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
     let login_token = cookie(&signed_in);
     let request = server.get("/generate/token").cookie(&login_token);
     let response = request.header("Origin", format!("http://{}", shop.address)).send();
-    let data: Value = get(&shop, "data").json();
-    let secret = data["products"][0]["secret"].as_str().unwrap();
-    assert_eq!(open(&response.token(), secret).1["email"], "kay@example.com");
+    assert_eq!(open(&response.token(), &chat_secret_of(&shop)).1["email"], "kay@example.com");
     let exchanges: Value = get(&shop, "exchanges/chat").json();
     let [exchange] = &exchanges.as_array().unwrap()[..] else { panic!("{exchanges}") };
     let request = exchange["request"].as_str().unwrap();
@@ -225,6 +228,33 @@ fn a_player_signs_in_and_the_shop_shows_every_step_of_the_request() {
     let exchanges: Value = get(&shop, "exchanges/chat?after=1").json();
     let last = exchanges[0]["steps"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["name"], &last["refusal"]), (&"verify".into(), &"00-01".into()));
+}
+
+#[test]
+fn a_player_of_the_second_login_gets_an_external_id_with_its_prefix() {
+    let (server, shop) = demo_and_shop();
+    let (_other_server, other) = demo_and_shop();
+    let keys = |shop: &Shop| Request::new(shop.address, "GET", "/studio/keys").send().json()["keys"][0].clone();
+    assert_eq!((&keys(&shop)["kty"], keys(&shop).get("d")), (&"EC".into(), None));
+    assert_ne!(keys(&shop)["x"], keys(&other)["x"], "each start has a new key");
+
+    let player = "login=studio&name=Kay&email=kay%40example.com";
+    let token = cookie(&post(&shop, "sign-in", player));
+    let claims = open(&server.get("/generate/token").cookie(&token).send().token(), &chat_secret_of(&shop)).1;
+    let id = claims["external_id"].as_str().unwrap();
+    let number = id.strip_prefix("studio-").unwrap();
+    assert!(number.parse::<u64>().is_ok() && claims["email"] == "kay@example.com", "{claims}");
+    let exchanges: Value = get(&shop, "exchanges/chat").json();
+    let steps = exchanges[0]["steps"].as_array().unwrap();
+    let text = |index: usize| steps[index]["text"].as_str().unwrap();
+    assert_eq!(text(2), "for the login studio: verified with its published key, and not expired");
+    assert_eq!(text(3), format!("kay@example.com, external id {id}"));
+
+    let unconfirmed = cookie(&post(&shop, "sign-in", &format!("{player}&kind=unconfirmed-email")));
+    assert_eq!(server.get("/help-center/token").cookie(&unconfirmed).send().refusal(), "422 00-04");
+    let foreign = cookie(&post(&other, "sign-in", player));
+    assert_eq!(server.get("/generate/token").cookie(&foreign).send().refusal(), "401 00-01");
+    assert!(server.stop().log.join("\n").contains("login=\"studio\""));
 }
 
 #[test]
@@ -248,6 +278,7 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
     assert!(!greeting.contains("eyJ") && !greeting.contains(LOGIN_SECRET), "{greeting}");
     let data = get(&shop, "data");
     assert_eq!((&data.json()["can_mint"], data.body.contains(LOGIN_SECRET)), (&false.into(), false));
+    assert_eq!(Request::new(shop.address, "GET", "/studio/keys").send().status, 404, "there is no second login");
     let wrong_characters = "the text has characters that a login token can't have; paste only the token";
     for (form, problem) in [
         ("name=Jane+Doe&email=jane%40example.com", "the form has no login token; paste one"),
