@@ -99,6 +99,7 @@ fn a_token_for_none_of_the_logins_is_refused_and_the_log_says_what_it_names() {
         (LoginToken::valid().without("iss"), "iss is missing,".to_owned()),
         (provider.token().claim("aud", "another"), "aud is another;".to_owned()),
         (provider.token().claim("aud", json!(["another", "api"])), r#"aud is ["another","api"];"#.to_owned()),
+        (provider.token().claim("aud", "x").claim("azp", "y\u{e4}"), r"aud is x, azp is y\u{e4};".to_owned()),
         (provider.token().claim("iss", long.as_str()), format!("iss is {},", &long[..80])),
         (provider.token().claim("iss", "\u{1b}[31m\u{202e}\n\u{e4}"), r"iss is \u001b[31m\u{202e}\n\u{e4},".to_owned()),
         (provider.token().claim("iss", json!([provider.issuer()])), format!("iss is [\"{}\"],", provider.issuer())),

@@ -3,8 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use zendesk_token::config::Config;
 use zendesk_token::config::login::Signature;
+use zendesk_token::config::{Config, Source};
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, recommended, usual};
 use crate::login_tokens::PROJECT;
@@ -55,7 +55,6 @@ fn logins_stand_in_the_file_and_the_environment_in_any_case() {
     for (key, value, source) in [
         ("logins.my-shop.secret", "set (64 bytes)", format!("{path}:10")),
         ("logins.my-shop.previous_secret", "set (64 bytes)", format!("{prefix}MY_SHOP__PREVIOUS_SECRET")),
-        ("logins.my-shop.algorithm", "HS256", "default".to_owned()),
         ("logins.auth0.audience", AUDIENCE, format!("{prefix}AUTH0__AUDIENCE")),
         ("logins.auth0.claims.external_id", "app.id", format!("{path}:15")),
         ("logins.auth0.claims.name", "nickname", format!("{path}:17")),
@@ -83,12 +82,12 @@ fn without_settings_of_its_own_login_is_only_for_all() {
     assert_eq!(names(&load(None, &usual(&shared)).unwrap()), ["default"]);
     let own = load(None, &three_logins(ISSUER, &[])).unwrap();
     assert_eq!(names(&own), ["default", "auth0", "eu"]);
+    assert!(own.effective.iter().all(|row| !row.key.starts_with("logins.") || row.source != Source::Default));
 }
 
 #[test]
 fn unknown_keys_and_names_are_errors_with_a_fix() {
-    let names =
-        "settings of a login are logins.NAME.KEY; NAME has letters, digits and '-', at most 32, and is not default";
+    let names = "the name of a login has letters, digits and '-', at most 32, and is not default, which is [login]";
     let long = "a".repeat(33);
     for (key, fix) in [
         ("logins.eu.secrt", "did you mean logins.eu.secret?"),
@@ -178,7 +177,8 @@ fn prefixes_that_do_not_separate_the_ids_of_two_providers_cause_a_warning() {
     assert_eq!(none.lines().count(), 1);
     for (own, other) in [("a", "a-b"), ("a-b", "a")] {
         assert!(
-            of(own, other).contains("one of this prefix and that of default begins with the other"),
+            of(own, other)
+                .contains("this prefix or that of default begins with the other, so two players may get the same id"),
             "{own} {other}"
         );
     }
@@ -193,9 +193,10 @@ fn prefixes_that_do_not_separate_the_ids_of_two_providers_cause_a_warning() {
 
 #[test]
 fn a_provider_needs_an_issuer_and_an_audience() {
-    for (missing, text) in
-        [("issuer", "is needed for oidc: the iss of its tokens"), ("audience", "is needed for oidc: the client id")]
-    {
+    for (missing, text) in [
+        ("issuer", "is needed for oidc: the iss of its tokens"),
+        ("audience", "is needed for oidc: the aud of its tokens"),
+    ] {
         for section in ["login", "logins.auth0"] {
             let (missing, all) = (format!("{section}.{missing}"), three_logins(ISSUER, &[]));
             let settings = if section == "login" { oidc(ISSUER, &[]) } else { all };
@@ -265,7 +266,8 @@ fn settings_of_the_other_kind_of_login_are_an_error() {
         );
     }
     assert!(problem(&[("logins.auth0.token_type", "id")]).contains("needs one of id_token, access_token, any"));
-    assert!(problem(&[("logins.eu.provider", "auth0")]).contains("needs one of xsolla, oidc"));
+    let wrong = problem(&[("logins.eu.provider", "auth0")]);
+    assert!(wrong.contains("needs one of xsolla, oidc") && wrong.lines().count() == 1, "{wrong}");
     let stale = problem(&[("logins.auth0.keys_max_stale", "1m")]);
     assert!(stale.contains("is less than logins.auth0.keys_max_age"), "{stale}");
 }

@@ -40,7 +40,7 @@ Login default
 Login auth0
   accepts      ID tokens and access tokens of {issuer}
   selected by  iss {issuer}, aud {AUDIENCE}
-  external id  claim app.id, after auth0|
+  external id  claim app.id, with the prefix auth0|
   email        claim email; confirmed only with email_verified: true
   name         claims nickname, name
 
