@@ -65,7 +65,7 @@ pub fn output(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
 }
 
 pub fn variable(key: &str) -> String {
-    format!("ZENDESK_TOKEN_{}", key.replace('.', "__").to_uppercase())
+    format!("ZENDESK_TOKEN_{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
 /// The usual settings with some changed.

@@ -44,12 +44,25 @@ impl LoginToken {
             "groups": [{"id": 1, "name": "default", "is_default": true}],
             "type": "xsolla_login",
         });
+        Self::of(&claims)
+    }
+
+    /// A token with exactly these claims.
+    pub fn of(claims: &Value) -> Self {
         Self { claims: claims.as_object().unwrap().clone(), secret: LOGIN_SECRET.to_owned() }
     }
 
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// With these claims; those that are null are left out.
+    pub fn with(self, changes: &Value) -> Self {
+        let set = |token: Self, (name, value): (&String, &Value)| {
+            if value.is_null() { token.without(name) } else { token.claim(name, value.clone()) }
+        };
+        changes.as_object().unwrap().iter().fold(self, set)
     }
 
     pub fn without(mut self, name: &str) -> Self {

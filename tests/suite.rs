@@ -16,6 +16,7 @@ mod desk_api;
 mod harness;
 mod login_api;
 mod login_tokens;
+mod provider;
 mod stub;
 
 use in_process::*;
@@ -32,9 +33,11 @@ mod in_process {
     pub mod emails;
     pub mod fuzzed;
     pub mod key_sets;
+    pub mod logins;
     pub mod metrics;
     pub mod middleware;
     pub mod names;
+    pub mod oidc;
     pub mod openapi;
     pub mod origins;
     pub mod properties;
@@ -43,6 +46,7 @@ mod in_process {
     pub mod readme;
     pub mod revocation;
     pub mod settings_login;
+    pub mod settings_logins;
     pub mod support_sdk;
     pub mod threats;
     pub mod threats_tokens;
@@ -77,6 +81,7 @@ mod process {
     pub mod settings_desk;
     pub mod settings_products;
     pub mod settings_sources;
+    pub mod several_logins;
     pub mod support_sdk_bodies;
     pub mod tls;
     pub mod visitor;

@@ -17,7 +17,9 @@ use crate::harness::{
     CHAT_SECRET, HELP_CENTER_SECRET, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, SUPPORT_SDK_SECRET, usual,
 };
 use crate::login_tokens::{LoginToken, open_at, sign};
+use crate::provider::Provider;
 use crate::settings::{SettingsFile, load};
+use crate::threats_tokens::Side;
 use crate::verification::{NOW, exchange, run, run_for};
 
 /// Checks a property with this many random cases.
@@ -69,14 +71,15 @@ fn any_cookie_gets_a_token_or_a_known_error() {
 
 #[test]
 fn any_flipped_bit_of_a_good_token_is_refused() {
-    let exchange = exchange(&[]);
-    let good = LoginToken::at(NOW).mint().into_bytes();
-    assert!(run(&exchange, &good, NOW).is_ok());
-    for index in 0..good.len() {
-        for bit in 0..8 {
-            let mut flipped = good.clone();
-            flipped[index] ^= 1 << bit;
-            assert!(run(&exchange, &flipped, NOW).is_err(), "bit {bit} of byte {index}");
+    for side in Side::both() {
+        let good = side.sign(&side.payload()).into_bytes();
+        assert!(run(&side.exchange, &good, NOW).is_ok());
+        for index in 0..good.len() {
+            for bit in 0..8 {
+                let mut flipped = good.clone();
+                flipped[index] ^= 1 << bit;
+                assert!(run(&side.exchange, &flipped, NOW).is_err(), "bit {bit} of byte {index}");
+            }
         }
     }
 }
@@ -146,9 +149,12 @@ fn value() -> impl Strategy<Value = Value> {
 
 #[test]
 fn every_issued_token_keeps_its_products_rules_for_any_login_claims() {
+    let provider = Provider::start();
     let exchanges = ["unverified", "verified", "omit"].map(|email| {
         let changes = [("messaging.email", email), ("chat.name_from", "name,email")];
-        (email, exchange(&[&OTHER_PRODUCTS[..], &changes].concat()))
+        let changes = [&OTHER_PRODUCTS[..], &changes].concat();
+        let of_provider = provider.exchange(&[&changes[..], &[("login.external_id_prefix", "p|")]].concat());
+        [(email, exchange(&changes), false), (email, of_provider, true)]
     });
     let secret = |product| match product {
         Product::Chat => CHAT_SECRET,
@@ -159,15 +165,20 @@ fn every_issued_token_keeps_its_products_rules_for_any_login_claims() {
     let counts = RefCell::new(BTreeMap::<_, u32>::new());
     let verified = || prop_oneof![Just(json!(true)), Just(json!(null)), Just(json!(false)), value()];
     check(1000, &(value(), value(), value(), verified(), -59..100_000_i64), |(sub, email, name, verified, left)| {
-        let login = LoginToken::at(NOW).claim("sub", sub.clone()).claim("email", email.clone()).claim("name", name);
         let is_silent = verified.is_null() || verified == "";
         let confirms =
             verified == true || verified.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true") || text == "1");
-        let is_unconfirmed = !is_silent && !confirms;
-        let login = login.claim("email_verified", verified).claim("exp", NOW + left).mint();
-        for ((rule, exchange), product) in exchanges.iter().flat_map(|one| PRODUCTS.map(|product| (one, product))) {
+        let [of_xsolla, of_provider] = [LoginToken::at(NOW), provider.token_at(NOW)].map(|login| {
+            let login = login.claim("sub", sub.clone()).claim("email", email.clone()).claim("name", name.clone());
+            login.claim("email_verified", verified.clone()).claim("exp", NOW + left)
+        });
+        let logins = [of_xsolla.mint(), provider.mint(&of_provider)];
+        let all = exchanges.iter().flatten().flat_map(|one| PRODUCTS.map(|product| (one, product)));
+        for ((rule, exchange, is_oidc), product) in all {
+            let is_unconfirmed = !confirms && (!is_silent || *is_oidc);
+            let (login, prefix) = (&logins[usize::from(*is_oidc)], if *is_oidc { "p|" } else { "" });
             let Ok(token) = run_for(product, exchange, login.as_bytes(), NOW) else { continue };
-            *counts.borrow_mut().entry((*rule, product.as_str())).or_default() += 1;
+            *counts.borrow_mut().entry((*rule, *is_oidc, product.as_str())).or_default() += 1;
             let claims = open_at(NOW, product, token.as_str(), secret(product)).1;
             let claims = claims.as_object().unwrap();
             for (claim, text) in claims.iter().filter_map(|(claim, value)| Some((claim, value.as_str()?))) {
@@ -184,10 +195,10 @@ fn every_issued_token_keeps_its_products_rules_for_any_login_claims() {
                 assert!(!claims.contains_key("email_verified") && claims["email"] == email, "{claims:?}");
                 assert!(product == Product::Chat || !is_unconfirmed, "identified by an unconfirmed email: {claims:?}");
             }
-            assert!(claims.get("external_id").is_none_or(|id| *id == sub));
+            assert!(claims.get("external_id").is_none_or(|id| *id == format!("{prefix}{}", sub.as_str().unwrap())));
             assert!(claims.get("exp").is_none_or(|exp| exp.as_i64().unwrap() <= NOW + left.max(60)));
         }
     });
     let counts = counts.into_inner();
-    assert!(counts.len() == 12 && counts.values().all(|count| *count > 50), "{counts:?}");
+    assert!(counts.len() == 24 && counts.values().all(|count| *count > 50), "{counts:?}");
 }

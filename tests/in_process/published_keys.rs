@@ -16,7 +16,7 @@ use crate::stub::Reply;
 use crate::verification::fixtures;
 
 pub const INVALID: &str = "401 00-01";
-const UNAVAILABLE: &str = "503 00-07";
+pub const UNAVAILABLE: &str = "503 00-07";
 
 /// The usual settings for RS256 with these changes.
 pub fn rs256<'a>(url: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {

@@ -33,13 +33,40 @@ a payload that is not an object
 RS256 without `kid`, or two keys with one `kid`
     every_refused_rs256_fixture_is_refused
     a_set_without_a_usable_key_or_with_a_repeated_kid_is_refused
+    a_token_without_kid_is_for_the_only_key
 another issuer or login project, missing or in a list
     issuer_and_project_are_checked_when_they_are_set
 an audience, which real tokens have
-    an_audience_is_not_checked
+    an_audience_of_xsolla_is_checked_only_if_it_is_set
+    an_audience_must_be_that_of_the_settings_and_with_several_azp_too
+a token of one login, signed with the key of another
+    a_token_signed_with_the_key_of_another_login_is_refused
+    a_key_verifies_only_the_algorithms_of_its_kind_whatever_the_header_says
+the issuer of one login with the project or audience of another
+    the_issuer_of_one_login_with_the_project_or_audience_of_another_is_refused
+    a_token_for_none_of_the_logins_is_refused_and_the_log_says_what_it_names
+HS256 with a published key as secret, or a key for encryption, a symmetric or a short key in a key set
+    tokens_of_another_implementation_get_the_expected_answers_with_one_fetch
+    keys_that_are_not_public_keys_for_signatures_are_left_out
+    the_alg_of_a_published_key_leaves_out_the_other_algorithms_of_its_kind
+an access token where ID tokens are accepted, or the reverse; a refresh or logout token
+    token_type_says_which_tokens_are_accepted
+    an_access_token_by_its_header_is_not_a_login_token_of_xsolla
+two logins that one token could select
+    two_logins_that_one_token_could_select_are_an_error
+the same user id from two logins
+    the_same_id_of_two_logins_gives_two_external_ids_by_their_prefixes
+    prefixes_that_do_not_separate_the_ids_of_two_providers_cause_a_warning
+    cookies_of_two_logins_are_of_two_players
+a discovery document that names another issuer or plain HTTP, redirects, is slow or huge
+    a_discovery_document_that_is_wrong_keeps_the_old_keys
+    keys_of_a_provider_rotate_and_outlast_an_outage
+the name of a claim that the token does not have, or that is not text
+    claims_are_taken_by_the_names_in_the_settings_and_never_from_others
 padding, spaces, the wrong alphabet or extra bits in base64url
     base64url_is_read_strictly
     every_hmac_vector_gets_the_verdict_of_its_label_except_four_wrong_labels
+    every_vector_of_a_published_key_gets_the_verdict_of_its_label_if_its_algorithm_is_accepted
 other serializations, huge tokens, thousands of dots, deep nesting
     huge_tokens_are_refused_before_they_are_read
     every_refused_fixture_is_refused_with_the_code_in_its_name
@@ -91,6 +118,7 @@ JSON nested in strings of JSON, in a token, from the Login API or from Zendesk's
     the_support_desk_refuses_hostile_answers_in_one_line
     the_service_refuses_hostile_json_and_continues
     a_hostile_key_set_leaves_the_keys_in_use
+    hostile_documents_of_a_provider_leave_the_keys_in_use
     no_code_parses_into_serde_json_value
 a secret that others can read or that a person invented: a token, a URL, a path, an unreplaced reference, a modulus
     what_others_can_read_is_not_a_secret
@@ -121,6 +149,7 @@ a token for another use: for servers, for a logout, or of another `typ`
     every_refused_fixture_is_refused_with_the_code_in_its_name
 a login that says `email_verified: false`, or a type of login that proves no email
     an_email_that_the_login_does_not_confirm_is_never_verified
+    an_email_of_a_provider_is_verified_only_if_its_token_says_so
     only_logins_of_the_types_in_the_settings_have_verified_emails
     an_unconfirmed_email_is_refused_by_products_that_identify_players_by_email
 a revoked login token next to a good one of the same player

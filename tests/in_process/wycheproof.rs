@@ -1,16 +1,19 @@
-//! The HMAC part of Wycheproof's JWS vectors (github.com/C2SP/wycheproof), which test only the signature.
+//! Wycheproof's JWS vectors (github.com/C2SP/wycheproof), which test only the signature.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
 use wycheproof_ng_kdf_jose::json_web::{TestName, TestSet};
 use zendesk_token::exchange::{Exchange, ExchangeError};
+use zendesk_token::login::key_set::KeySet;
 use zendesk_token::login::token::VerifyError;
 use zendesk_token::login::verifier::LoginError;
 
 use crate::harness::usual;
+use crate::provider::Provider;
 use crate::reload::Folder;
 use crate::settings::without;
 use crate::verification::{NOW, exchange_with, run};
@@ -53,4 +56,31 @@ fn every_hmac_vector_gets_the_verdict_of_its_label_except_four_wrong_labels() {
     }
     assert!(seen >= 40, "{seen}");
     assert_eq!(differing, BTreeSet::from(WRONG_LABELS));
+}
+
+#[test]
+fn every_vector_of_a_published_key_gets_the_verdict_of_its_label_if_its_algorithm_is_accepted() {
+    let provider = Provider::start();
+    let (mut seen, mut differing) = (0, BTreeSet::new());
+    for group in TestSet::load(TestName::JsonWebSignature).unwrap().test_groups {
+        let Some(key) = group.public_key else { continue };
+        let is_accepted = ["RS256", "PS256", "ES256"].iter().any(|alg| key["alg"] == *alg);
+        let is_usable = KeySet::read_jwks(json!({"keys": [key]}).to_string().as_bytes()).is_ok();
+        assert_eq!(is_usable, is_accepted, "{key}");
+        provider.publish(std::slice::from_ref(&key));
+        let Some(exchange) = is_usable.then(|| provider.exchange(&[])) else { continue };
+        for test in group.tests {
+            let jws = test.jws.unwrap();
+            let token = jws.as_str().map_or_else(|| jws.to_string(), str::to_owned);
+            seen += 1;
+            if has_valid_signature(&exchange, &token) == test.result.must_fail() {
+                differing.insert(test.tc_id);
+            }
+        }
+    }
+    assert_eq!(
+        (seen, differing),
+        (322, BTreeSet::from([346, 350])),
+        "Figure 20 of RFC 7520 has PS384 with a key for PS256"
+    );
 }

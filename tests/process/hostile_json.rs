@@ -19,6 +19,7 @@ use crate::inspect_issued::SECRETS;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{HEADER, LoginToken, now, sign};
 use crate::properties::check;
+use crate::provider::{DISCOVERY_PATH, KEYS_PATH, Key, Provider, oidc};
 use crate::published_keys::{self, rs256, token};
 use crate::reload::Folder;
 use crate::revocation;
@@ -285,6 +286,37 @@ fn a_hostile_key_set_leaves_the_keys_in_use() {
             });
         }
     });
+}
+
+#[test]
+fn hostile_documents_of_a_provider_leave_the_keys_in_use() {
+    let provider = Provider::start();
+    let (issuer, keys_url) = (provider.issuer(), provider.stub.url() + KEYS_PATH);
+    let (unknown, good) = (Key::new("ES256", "unknown"), provider.mint(&provider.token()));
+    let unknown = unknown.sign(&unknown.header(), &provider.token().payload());
+    let server = App::of(&oidc(&issuer, &[("login.keys_cooldown", "100ms")]));
+    for value in hostile(90 * 1024) {
+        for (path, document) in [
+            (DISCOVERY_PATH, value.clone()),
+            (DISCOVERY_PATH, format!(r#"{{"issuer":{value},"jwks_uri":"{keys_url}"}}"#)),
+            (DISCOVERY_PATH, format!(r#"{{"issuer":"{issuer}","jwks_uri":{value}}}"#)),
+            (KEYS_PATH, value.clone()),
+            (KEYS_PATH, format!(r#"{{"keys":{value}}}"#)),
+            (KEYS_PATH, format!(r#"{{"keys":[{{"kid":"first","x5c":{value}}}]}}"#)),
+        ] {
+            assert_eq!(published_keys::ask(&server, &good).status, 200);
+            let asked = provider.stub.asked(path);
+            provider.stub.reply(path, Reply::Answer(200, document));
+            published_keys::until("asked", || {
+                let refusal = published_keys::ask(&server, &unknown).refusal();
+                assert!(["401 00-01", "503 00-07"].contains(&refusal.as_str()), "{refusal}");
+                provider.stub.asked(path) > asked
+            });
+            assert_eq!(published_keys::ask(&server, &good).status, 200, "the keys in use stay");
+            provider.describe(&issuer, &keys_url);
+            provider.publish(&[provider.key.jwk()]);
+        }
+    }
 }
 
 #[test]
