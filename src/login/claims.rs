@@ -1,6 +1,7 @@
 //! Checks the claims of a login token, after its signature.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) struct LoginRules {
 pub(super) struct Payload<'a> {
     json: &'a str,
     members: Members<'a>,
+    /// Read once for all logins: a stranger's token may name two thousand.
+    audiences: OnceCell<Vec<String>>,
 }
 
 /// Claims of a verified login token.
@@ -211,7 +214,7 @@ impl<'a> Payload<'a> {
     /// Reads a token's payload.
     pub(super) fn read(json: &'a [u8]) -> Result<Self, StrictJsonError> {
         let members = Members::read(json)?;
-        Ok(Self { json: str::from_utf8(json).unwrap_or_default(), members })
+        Ok(Self { json: str::from_utf8(json).unwrap_or_default(), members, audiences: OnceCell::new() })
     }
 
     /// A string claim. A name with dots is a path into objects, unless it is a URL, as custom claims have
@@ -224,12 +227,18 @@ impl<'a> Payload<'a> {
         object.text(last).map(|text| Cow::Owned(text.to_owned()))
     }
 
-    /// The claims that select a login, for a person: cut and escaped, since nothing is verified.
+    /// The claims that select a login, for a person: cut and escaped, since nothing is verified, and without emails, as some
+    /// issuers are.
     pub(super) fn origin(&self) -> String {
         let shown = |name| {
             let escaped = |c: char| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_unicode().to_string() };
-            let value = member(self.json, name).map(|value| value.trim_matches('"').chars().take(MAX_SHOWN));
-            value.map_or("missing".to_owned(), |value| value.map(escaped).collect())
+            match member(self.json, name) {
+                None => "missing".to_owned(),
+                Some(value) if value.contains('@') || value.contains("\\u0040") => {
+                    "not shown, since it has an @".to_owned()
+                }
+                Some(value) => value.trim_matches('"').chars().take(MAX_SHOWN).map(escaped).collect(),
+            }
         };
         let party = if self.members.has("azp") { format!(", azp is {}", shown("azp")) } else { String::new() };
         format!("iss is {}, {PROJECT} is {}, aud is {}{party}", shown("iss"), shown(PROJECT), shown("aud"))
@@ -237,18 +246,22 @@ impl<'a> Payload<'a> {
 
     /// Checks `aud` (RFC 7519 §4.1.3) and, if that has several values, `azp` (OpenID Connect Core 1.0 §3.1.3.7).
     fn check_audience(&self, audience: &str) -> Result<(), ClaimsError> {
-        let audiences = match self.members.find("aud") {
-            Some(Member::Text(own)) => vec![own.to_string()],
-            Some(Member::Other) => {
-                member(self.json, "aud").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
-            }
-            _ => Vec::new(),
-        };
+        let audiences = self.audiences.get_or_init(|| self.audiences());
         if !audiences.iter().any(|own| own == audience) {
             return Err(ClaimsError::AudienceMismatch);
         }
         let has_party = audiences.len() == 1 || self.members.text("azp") == Some(audience);
         if has_party { Ok(()) } else { Err(ClaimsError::PartyMismatch) }
+    }
+
+    fn audiences(&self) -> Vec<String> {
+        match self.members.find("aud") {
+            Some(Member::Text(own)) => vec![own.to_string()],
+            Some(Member::Other) => {
+                member(self.json, "aud").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Checks that a provider's token is of the accepted type. Access tokens have a `typ` of their own in the header
