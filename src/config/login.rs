@@ -13,6 +13,10 @@ use super::settings::{DEFAULT_LOGIN, is_base_url, login_key, of_login};
 /// The issuer of all login tokens of Xsolla.
 const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
 
+/// Claims that do not identify a player: only `iss` and `sub` together do (OpenID Connect Core 1.0 §5.7).
+const CHANGING: [&str; 8] =
+    ["email", "name", "nickname", "phone_number", "preferred_username", "unique_name", "upn", "username"];
+
 /// One login: who signs players in, and how its login tokens are verified.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "most fields are the settings of these names, which the table describes")]
@@ -198,12 +202,18 @@ fn check_pair(reader: &mut Reader, login: &Login, other: &Login) {
              Zendesk; give each login one, or both the same if they sign in the same players"
         ),
         ("", _) | (_, "") => return,
-        (own, others) if own != others && (own.starts_with(others) || others.starts_with(own)) => format!(
+        (own, others) if own != others && is_prefix_of_other(own, others) => format!(
             "this prefix or that of {other_name} begins with the other, so two players may get the same id; change one"
         ),
         _ => return,
     };
     reader.warn(&login.name.key("external_id_prefix"), what);
+}
+
+/// Whether one of two texts begins with the other. Case does not count, as in Zendesk's external ids (developer.zendesk.com,
+/// *Using external ID with profiles*).
+fn is_prefix_of_other(own: &str, other: &str) -> bool {
+    own.bytes().zip(other.bytes()).all(|(own, other)| own.eq_ignore_ascii_case(&other))
 }
 
 fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
@@ -225,6 +235,8 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
     let url_key = key(if is_xsolla { "api_url" } else { "issuer" });
     let url = if is_xsolla { reader.value(&url_key) } else { issuer.clone().unwrap_or_default() };
     let text = |reader: &mut Reader, own| Arc::from(reader.value::<String>(&key(own)));
+    let external_id: Arc<str> = text(reader, "claims.external_id");
+    check_external_id(reader, &key("claims.external_id"), &external_id);
     Login {
         signature,
         project_id,
@@ -239,13 +251,23 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
         max_lifetime: reader.get_time("login.max_lifetime"),
         revocation_cache: reader.get_time(&key("revocation_cache")).filter(|_| checks_revocation),
         player: Arc::new(PlayerClaims {
-            external_id: text(reader, "claims.external_id"),
+            external_id,
             email: text(reader, "claims.email"),
             names: reader.has(&key("claims.name")).then(|| reader.list(&key("claims.name"))),
             external_id_prefix: reader.value(&key("external_id_prefix")),
         }),
         api: Api { login: name.clone(), url, url_key, ca_bundle: reader.file(&key("ca_file")), most_waiting },
         name,
+    }
+}
+
+/// Warns if the claim with the player's id is one that players choose or that changes.
+fn check_external_id(reader: &mut Reader, key: &str, claim: &str) {
+    let name = claim.rsplit('.').next().unwrap_or_default();
+    if CHANGING.contains(&name) {
+        let what = "is a claim that changes, or that players may choose: whoever gets the value of another player reads \
+                    their conversations; use sub, or another claim with an id that is never given to anyone else";
+        reader.warn(key, what);
     }
 }
 

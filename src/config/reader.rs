@@ -148,7 +148,7 @@ impl Reader {
         }
         flatten("", table.get_ref(), &mut |key, value, offset| {
             let source = source(Some(line(offset)));
-            let key = settings::with_login_name(key, str::to_lowercase);
+            let key = settings::with_login_name(key, str::to_ascii_lowercase);
             let Some(setting) = settings::find(&key) else { return self.problems.push(unknown(&key, source)) };
             if self.values.insert(key.clone(), Value::of_file(setting, value, source)).is_some() {
                 self.reject(&key, "is set twice, since names of logins differ only in case; rename one of the two");
