@@ -11,7 +11,7 @@ use crate::login::claims::{EmailStatus, LoginClaims};
 
 use super::IssueError;
 use super::email::Email;
-use super::name::readable;
+use super::name::{is_visible, readable};
 
 /// Most bytes of an external id. Zendesk accepts 255 characters (developer.zendesk.com, *widget-messaging/web/authentication*).
 const MAX_BYTES: usize = 255;
@@ -63,8 +63,8 @@ pub enum IdentityError {
     /// The id, with its prefix, is longer than 255 bytes.
     #[error("claim {0} has {1} bytes, more than {MAX_BYTES}")]
     TooLong(Arc<str>, usize),
-    /// The id has a control character.
-    #[error("claim {0} has a control character")]
+    /// The id has a control character or an invisible one: Zendesk might take it for another id.
+    #[error("claim {0} has a control character or an invisible character")]
     ControlCharacter(Arc<str>),
     /// The id starts or ends with white space: Zendesk might take it for another id.
     #[error("claim {0} starts or ends with white space")]
@@ -197,7 +197,7 @@ fn name(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> 
 fn check_id(id: &str, length: usize, claim: &Arc<str>) -> Result<(), IdentityError> {
     if length > MAX_BYTES {
         Err(IdentityError::TooLong(Arc::clone(claim), length))
-    } else if id.chars().any(char::is_control) {
+    } else if id.trim().chars().any(|c| c != ' ' && !is_visible(c)) {
         Err(IdentityError::ControlCharacter(Arc::clone(claim)))
     } else if id.trim() != id {
         Err(IdentityError::OuterWhitespace(Arc::clone(claim)))

@@ -44,7 +44,7 @@ pub(super) fn readable(text: &str) -> Option<String> {
 
 /// Whether a character is visible. Not visible are controls, joiners, unassigned and private-use characters, Unicode's default
 /// ignorables, and a few blank symbols and marks.
-fn is_visible(c: char) -> bool {
+pub(super) fn is_visible(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_graphic();
     }
