@@ -124,7 +124,7 @@ impl Reload {
         for keys in exchange.published_keys().filter(lost) {
             // A login that could verify must not stop: fetches the keys of its new project or provider first.
             keys.refresh().await.map_err(|error| {
-                not_reloaded(&error);
+                not_reloaded(&format!("login {}: {error}", keys.login().as_str()));
                 NotReloaded::Later
             })?;
         }
