@@ -63,8 +63,12 @@ pub enum NoKeyError {
 }
 
 impl LoginKeys {
-    /// Builds the keys. Keeps published keys that `old` has already fetched.
-    pub(crate) fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
+    /// Builds the keys. Keeps published keys that one of `old`, the keys of all logins before a reload, has already fetched.
+    pub(crate) fn new<'a>(
+        login: &Login,
+        metrics: &Metrics,
+        old: impl Iterator<Item = &'a Self>,
+    ) -> Result<Self, ClientError> {
         match &login.signature {
             Signature::Secret { current, previous } => {
                 let secrets = [(VerifiedBy::Current, Some(current)), (VerifiedBy::Previous, previous.as_ref())];
@@ -74,7 +78,7 @@ impl LoginKeys {
             }
             Signature::Published { keys, caching } => {
                 let source = KeySource { api: login.api.clone(), keys: keys.clone(), caching: *caching };
-                Ok(Self::Published(PublishedKeys::new(source, metrics, old.and_then(Self::published))?))
+                Ok(Self::Published(PublishedKeys::new(source, metrics, old.filter_map(Self::published))?))
             }
         }
     }
@@ -151,8 +155,8 @@ async fn verify_published(
     let newer = if kid.is_none() { keys.find(None, Some(received_at)).await } else { Err(FindKeyError::Unknown) };
     match newer {
         Ok((key, _)) if key.verifies(message, signature, algorithm) => Ok(VerifiedBy::Published),
-        Err(FindKeyError::Unavailable) => Err(FindKeyError::Unavailable.into()),
-        Ok(_) | Err(FindKeyError::Unknown | FindKeyError::CoolingDown) => Err(NoKeyError::SignatureWrong),
+        Err(error @ (FindKeyError::Unavailable | FindKeyError::CoolingDown)) => Err(error.into()),
+        Ok(_) | Err(FindKeyError::Unknown) => Err(NoKeyError::SignatureWrong),
     }
 }
 

@@ -54,7 +54,7 @@ pub enum FindKeyError {
     #[error("header kid names a key that is not published, or is missing")]
     Unknown,
     /// The key is not cached, and during the cooldown there is no fetch.
-    #[error("header kid names a key that is not cached, and keys_cooldown delays the next fetch")]
+    #[error("no cached key is the one that signed the token, and keys_cooldown delays the next fetch")]
     CoolingDown,
     /// The cached keys are too old or do not have this one, and the fetch failed.
     #[error("the login's keys could not be fetched, and no cached key can be used")]
@@ -69,11 +69,20 @@ struct CachedKeys {
 }
 
 impl PublishedKeys {
-    /// An empty cache, or `old` if its settings are the same. If the settings differ, but not where the keys are, the new
-    /// cache takes over the keys of `old`.
-    pub(super) fn new(source: KeySource, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
-        let has_same_keys = |old: &KeySource| old.api.url == source.api.url && old.keys == source.keys;
-        let old = old.filter(|old| has_same_keys(&old.source));
+    /// An empty cache, or one of `old`, those before a reload, if its settings are the same. If the settings differ, but not
+    /// where the keys are, the new cache takes over the keys.
+    pub(super) fn new<'a>(
+        source: KeySource,
+        metrics: &Metrics,
+        old: impl Iterator<Item = &'a Arc<Self>>,
+    ) -> Result<Arc<Self>, ClientError> {
+        let is_of_login = |old: &KeySource| old.api.login == source.api.login;
+        let has_same_keys = |old: &KeySource| {
+            let is_trusted = is_of_login(old) || old.api.ca_bundle == source.api.ca_bundle;
+            old.api.url == source.api.url && old.keys == source.keys && is_trusted
+        };
+        // The login may have had another name.
+        let old = old.filter(|old| has_same_keys(&old.source)).max_by_key(|old| is_of_login(&old.source));
         if let Some(old) = old.filter(|old| old.source == source) {
             return Ok(Arc::clone(old));
         }

@@ -73,11 +73,11 @@ impl LoginVerifier {
         let login = |login: &config::login::Login| {
             // Even if the API is not used yet, so that a wrong setting is reported at once.
             LoginApi::check(&login.api)?;
-            let old = old.and_then(|old| old.logins.iter().find(|old| old.name == login.name));
-            let old_revocation = old.and_then(|old| old.revocation.as_ref());
+            let old = || old.into_iter().flat_map(|old| &old.logins);
+            let old_revocation = old().find(|old| old.name == login.name).and_then(|old| old.revocation.as_ref());
             Ok(Login {
                 name: login.name.clone(),
-                keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,
+                keys: LoginKeys::new(login, metrics, old().map(|old| &old.keys))?,
                 rules: LoginRules::new(login, &names),
                 is_oidc: !login.is_xsolla(),
                 revocation: Revocation::new(login, metrics, old_revocation)?,
