@@ -33,6 +33,7 @@ mod in_process {
     pub mod emails;
     pub mod fuzzed;
     pub mod key_sets;
+    pub mod login_attacks;
     pub mod logins;
     pub mod metrics;
     pub mod middleware;
