@@ -193,7 +193,9 @@ fn check_pair(reader: &mut Reader, login: &Login, other: &Login) {
         let what = format!("a token could be for this login and for {other_name}; {fix}");
         reader.reject(&login.name.key("issuer"), what);
     }
-    if login.is_xsolla() || other.is_xsolla() {
+    // Xsolla's own ids are UUIDs.
+    let has_own_ids = |login: &Login| !login.is_xsolla() || *login.player.external_id != *"sub";
+    if !has_own_ids(login) || !has_own_ids(other) {
         return;
     }
     let what = match (login.player.external_id_prefix.as_str(), other.player.external_id_prefix.as_str()) {

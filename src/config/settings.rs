@@ -86,6 +86,8 @@ const WAIT: Kind = Time(Duration::from_millis(100), HOUR);
 const KEY_AGE: Kind = Time(Duration::from_millis(100), DAY);
 const ID: &str = "an id; copy it again";
 const ADDRESS: Kind = Checked(is_address, "an address and a port: 127.0.0.1:8001, 0.0.0.0:8001 or [::1]:8001");
+const CLAIM: Kind =
+    Checked(is_claim, "the name of a claim, or a path with a dot between two names: sub, app.player_id");
 const EMAIL_DOMAIN: Kind =
     Checked(is_fallback_domain, "a domain in lower case that is yours and receives no mail: players.example.com");
 const SUBDOMAIN: Kind = Form(
@@ -128,8 +130,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("login.keys_max_age", KEY_AGE, "10m", "age at which published keys (oidc, RS256) are fetched again"),
     setting("login.keys_max_stale", KEY_AGE, "1h", "age up to which published keys are used while they can't be fetched"),
     setting("login.keys_cooldown", WAIT, "30s", "least time between two fetches of published keys that unknown key ids cause"),
-    setting("login.claims.external_id", Text, "sub", "claim with the player's id; a name with dots is a path into objects"),
-    setting("login.claims.email", Text, "email", "claim with the player's email"),
+    setting("login.claims.external_id", CLAIM, "sub", "claim with the player's id; a name with dots is a path into objects"),
+    setting("login.claims.email", CLAIM, "email", "claim with the player's email"),
     setting("login.claims.name", List, "", "claims to take the name from, instead of the name_from of each product"),
     setting("login.external_id_prefix", Form("[A-Za-z0-9._:|-]{1,64}", "letters, digits, '-', '_', '.', ':' or '|', at most 64"), "", "put before the player's id, so that ids of two logins differ: auth0-"),
 
@@ -336,6 +338,10 @@ pub(super) fn nearest(key: &str) -> Option<String> {
     let near = keys.into_iter().map(|near| (strsim::jaro_winkler(key, &near), near));
     let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|left, right| left.0.total_cmp(&right.0));
     near.map(|(_, near)| near)
+}
+
+fn is_claim(text: &str) -> bool {
+    text.contains("://") || !text.split('.').any(str::is_empty)
 }
 
 fn is_address(text: &str) -> bool {

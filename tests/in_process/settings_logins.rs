@@ -186,8 +186,26 @@ fn prefixes_that_do_not_separate_the_ids_of_two_providers_cause_a_warning() {
         assert_eq!(of(own, other), "", "{own} {other}");
     }
     assert_eq!(warnings(None, &three_logins(ISSUER, &[("login.max_lifetime", "24h")])), "", "Xsolla's ids are UUIDs");
+    let own_ids = [("login.max_lifetime", "24h"), ("login.claims.external_id", "external_account_id")];
+    let text = warnings(None, &three_logins(ISSUER, &own_ids));
+    assert!(
+        text.contains("neither this login nor default has a prefix"),
+        "the shop's own ids may be the provider's: {text}"
+    );
     for odd in ["a b", "ä", "a/", "a@", "a,b", &"a".repeat(65)] {
         assert!(problem(&[("logins.eu.external_id_prefix", odd)]).contains("needs letters, digits"), "{odd}");
+    }
+}
+
+#[test]
+fn a_path_of_claims_has_no_empty_name() {
+    for odd in [".", "app.", ".id", "app..id"] {
+        for key in ["login.claims.external_id", "logins.eu.claims.email"] {
+            assert!(problem(&[(key, odd)]).contains("needs the name of a claim"), "{key} {odd}");
+        }
+    }
+    for right in ["app.player_id", "https://shop.example.com/id", "custom:id"] {
+        assert!(load(None, &three_logins(ISSUER, &[("logins.eu.claims.external_id", right)])).is_ok(), "{right}");
     }
 }
 
