@@ -165,8 +165,9 @@ impl LoginApi {
             return Err(DiscoveryError::Issuer.into());
         }
         let url = Url::parse(&jwks_uri).map_err(|_| DiscoveryError::Shape)?;
-        let is_as_safe = (url.scheme() == "https" || self.url.starts_with("http:")) && url.username().is_empty();
-        if is_as_safe && is_safe_to_call(&url.origin().ascii_serialization()) {
+        let has_password = !url.username().is_empty() || url.password().is_some();
+        let is_as_safe = url.scheme() == "https" || self.url.starts_with("http:");
+        if is_as_safe && !has_password && is_safe_to_call(&url.origin().ascii_serialization()) {
             Ok(jwks_uri)
         } else {
             Err(DiscoveryError::KeysNotSafe.into())
