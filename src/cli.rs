@@ -19,7 +19,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::config::ConfigError;
 use crate::config::secret::Secret;
-use crate::config::settings::{FILE_VARIABLE, SETTINGS};
+use crate::config::settings::{self, FILE_VARIABLE, SETTINGS};
 #[cfg(feature = "demo")]
 use crate::demo;
 #[cfg(feature = "desk")]
@@ -158,7 +158,10 @@ fn first_steps() -> String {
 fn settings_help() -> String {
     let mut text = format!(
         "Settings come from a TOML file (--config or {FILE_VARIABLE}) and from environment variables, which override it.\n\
-         In the file a setting is in its section: login.secret is 'secret' under [login].\n\n"
+         In the file a setting is in its section: login.secret is 'secret' under [login].\n\
+         Each further login has a section [logins.NAME] with the settings of [login], except cookie, bearer, leeway and \
+         max_lifetime: logins.eu.secret, {}.\n\n",
+        settings::variable("logins.eu.secret")
     );
     for setting in SETTINGS {
         let default = setting.default.map_or(String::new(), |default| format!(" [{default}]"));

@@ -122,7 +122,7 @@ impl Reload {
         let exchange = Arc::new(exchange.map_err(|error| not_reloaded(&error))?);
         let lost = |keys: &&Arc<PublishedKeys>| !keys.is_usable() && old.has_usable_keys(keys.login());
         for keys in exchange.published_keys().filter(lost) {
-            // Fetches the keys of another login project before the first request needs them.
+            // A login that could verify must not stop: fetches the keys of its new project or provider first.
             keys.refresh().await.map_err(|error| {
                 not_reloaded(&error);
                 NotReloaded::Later

@@ -1,4 +1,4 @@
-//! `check`: prints the settings in effect and the endpoints; with `--online`, also asks the Login API.
+//! `check`: prints the settings in effect and the endpoints; with `--online`, also asks the Login API or the provider.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{anyhow, ensure};
 
-use crate::config::login::{Api, Login, Signature, TokenType};
+use crate::config::login::{Api, Login, PlayerClaims, Signature, TokenType};
 use crate::config::products::{Product, Section};
 use crate::config::{Config, Effective, Source, environment};
 use crate::exchange::Exchange;
@@ -23,7 +23,7 @@ use crate::terminal::{block_on, print, printable};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Also ask the Login API: fetch the published keys (RS256) and compare the clocks
+    /// Also ask the Login API or the provider of each login: fetch published keys and compare the clocks
     #[arg(long)]
     online: bool,
 }
@@ -37,8 +37,8 @@ pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<
     if !arguments.online {
         return Ok(());
     }
-    let failures: Vec<String> =
-        config.logins.iter().filter_map(|login| check_online(login).err()).map(|error| error.to_string()).collect();
+    let failures = config.logins.iter().filter_map(|login| Some(check_online(login).err()?.to_string()));
+    let failures: Vec<String> = failures.collect();
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())
 }
@@ -101,7 +101,8 @@ fn fix(error: LoginApiError, login: &Login) -> String {
             format!("check that {url} is {service}")
         }
         LoginApiError::Discovery(_) => {
-            format!("compare the setting with issuer in {url}/.well-known/openid-configuration")
+            let issuer = url.trim_end_matches('/');
+            format!("compare the setting with issuer in {issuer}/.well-known/openid-configuration")
         }
         LoginApiError::KeySet(_) => format!("check which keys {service} publishes"),
     }
@@ -135,7 +136,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
             text.push_str(OWN_HOST_ONLY);
         }
     }
-    let has_no_names = config.logins.iter().any(|login| login.claims.name.is_none());
+    let has_no_names = config.logins.iter().any(|login| login.player.names.is_none());
     let shows_email = |section: &Section| {
         has_no_names
             && section.product == Product::Chat
@@ -144,7 +145,8 @@ fn report(config: &Config) -> anyhow::Result<String> {
     if config.products.iter().any(shows_email) {
         text.push_str(CHAT_SHOWS_THE_EMAIL);
     }
-    if config.products.iter().any(|section| section.product.knows_by_email()) {
+    let has_xsolla = config.logins.iter().any(Login::is_xsolla);
+    if has_xsolla && config.products.iter().any(|section| section.product.knows_by_email()) {
         text.push_str(EMAIL_IS_THE_PLAYER);
     }
     if config.bearer {
@@ -159,8 +161,8 @@ fn report(config: &Config) -> anyhow::Result<String> {
 
 /// What a login accepts, and who its players are in Zendesk.
 fn write_login(text: &mut String, login: &Login, is_one_of_several: bool) -> fmt::Result {
-    let Login { name, claims, external_id_prefix, .. } = login;
-    writeln!(text, "Login {}", name.as_str())?;
+    let PlayerClaims { external_id, email, names, external_id_prefix } = &*login.player;
+    writeln!(text, "Login {}", login.name.as_str())?;
     let accepted = match (login.token_type, &login.signature) {
         (Some(TokenType::Id), _) => "ID tokens of",
         (Some(TokenType::Access), _) => "access tokens of",
@@ -174,10 +176,10 @@ fn write_login(text: &mut String, login: &Login, is_one_of_several: bool) -> fmt
         writeln!(text, "  selected by  {}", login.selected_by())?;
     }
     let prefix = if external_id_prefix.is_empty() { "" } else { ", with the prefix " };
-    writeln!(text, "  external id  claim {}{prefix}{external_id_prefix}", claims.external_id)?;
+    writeln!(text, "  external id  claim {external_id}{prefix}{external_id_prefix}")?;
     let proof = if login.is_xsolla() { "" } else { "; confirmed only with email_verified: true" };
-    writeln!(text, "  email        claim {}{proof}", claims.email)?;
-    if let Some(names) = &claims.name {
+    writeln!(text, "  email        claim {email}{proof}")?;
+    if let Some(names) = names {
         writeln!(text, "  name         claims {}", names.join(", "))?;
     }
     text.push('\n');
@@ -196,7 +198,7 @@ To show the name instead: chat.name_from = [\"name\", \"username\", \"email\"]
 ";
 
 const EMAIL_IS_THE_PLAYER: &str = "\
-Help Center and Support SDK identify a player by the email alone, and a login token does not prove that it was confirmed.
+Help Center and Support SDK identify a player by the email alone, and Xsolla's tokens do not prove that it was confirmed.
 Make the login project require a confirmed email; otherwise a person who signs up with a player's email is taken for that player.
 
 ";

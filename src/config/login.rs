@@ -1,6 +1,7 @@
 //! Settings of the login side: `[login]` and `[logins.NAME]`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,19 +12,6 @@ use super::settings::{DEFAULT_LOGIN, is_base_url, login_key, of_login};
 
 /// The issuer of all login tokens of Xsolla.
 const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
-
-/// Settings that only logins of Xsolla have.
-const XSOLLA_ONLY: [&str; 9] = [
-    "algorithm",
-    "secret",
-    "secret_file",
-    "previous_secret",
-    "previous_secret_file",
-    "project_id",
-    "api_url",
-    "check_revocation",
-    "revocation_cache",
-];
 
 /// One login: who signs players in, and how its login tokens are verified.
 #[derive(Debug)]
@@ -41,8 +29,7 @@ pub struct Login {
     /// `None` if the Login API is not asked about revocation.
     pub(crate) revocation_cache: Option<Duration>,
     pub(crate) api: Api,
-    pub(crate) claims: ClaimNames,
-    pub(crate) external_id_prefix: String,
+    pub(crate) player: Arc<PlayerClaims>,
 }
 
 /// A login's name in the settings: `default` for `[login]`, `eu` for `[logins.eu]`.
@@ -99,13 +86,14 @@ pub struct Api {
     pub(crate) most_waiting: usize,
 }
 
-/// `claims`: which claims are used for what.
+/// `claims` and `external_id_prefix`: which claims say who the player is.
 #[derive(Debug)]
-pub(crate) struct ClaimNames {
-    pub(crate) external_id: String,
-    pub(crate) email: String,
+pub(crate) struct PlayerClaims {
+    pub(crate) external_id: Arc<str>,
+    pub(crate) email: Arc<str>,
     /// `None` if each product's `name_from` is used.
-    pub(crate) name: Option<Vec<String>>,
+    pub(crate) names: Option<Vec<String>>,
+    pub(crate) external_id_prefix: String,
 }
 
 impl LoginName {
@@ -137,10 +125,18 @@ impl Login {
         self.token_type.is_none()
     }
 
+    /// The claims that select the login, each with its value if the settings have one.
+    const fn selectors(&self) -> [(&'static str, Option<&String>); 3] {
+        [
+            ("iss", self.issuer.as_ref()),
+            ("xsolla_login_project_id", self.project_id.as_ref()),
+            ("aud", self.audience.as_ref()),
+        ]
+    }
+
     /// The claims that select the login, for a person.
     pub(crate) fn selected_by(&self) -> String {
-        let settings = [("iss", &self.issuer), ("xsolla_login_project_id", &self.project_id), ("aud", &self.audience)];
-        let claims = settings.into_iter().filter_map(|(claim, value)| Some(format!("{claim} {}", value.as_ref()?)));
+        let claims = self.selectors().into_iter().filter_map(|(claim, value)| Some(format!("{claim} {}", value?)));
         claims.collect::<Vec<_>>().join(", ")
     }
 
@@ -151,10 +147,8 @@ impl Login {
 
     /// Whether one token could be for this login and for the other.
     fn overlaps(&self, other: &Self) -> bool {
-        let differ = |own: &Option<String>, other: &Option<String>| own.is_some() && other.is_some() && own != other;
-        !(differ(&self.issuer, &other.issuer)
-            || differ(&self.project_id, &other.project_id)
-            || differ(&self.audience, &other.audience))
+        let mut pairs = self.selectors().into_iter().zip(other.selectors());
+        pairs.all(|((_, own), (_, other))| own.is_none() || other.is_none() || own == other)
     }
 }
 
@@ -186,63 +180,51 @@ pub(super) fn read(reader: &mut Reader, requests_in_flight: usize) -> Vec<Login>
 fn check_pair(reader: &mut Reader, login: &Login, other: &Login) {
     let other_name = other.name.as_str();
     if login.overlaps(other) && login.is_complete() && other.is_complete() {
-        let without_issuer = [login, other].into_iter().find(|login| login.issuer.is_none());
-        let fix = match without_issuer.filter(|_| login.is_xsolla() != other.is_xsolla()) {
-            Some(xsolla) => format!("set {} = \"{XSOLLA_ISSUER}\"", xsolla.name.key("issuer")),
-            None => "set project_id, issuer or audience in both, to different values".to_owned(),
+        let fix = match [login, other].into_iter().find(|login| login.issuer.is_none()) {
+            Some(xsolla) if login.is_xsolla() != other.is_xsolla() => {
+                format!("set {} = \"{XSOLLA_ISSUER}\"", xsolla.name.key("issuer"))
+            }
+            _ => "set project_id, issuer or audience in both, to different values".to_owned(),
         };
-        reader
-            .reject(&login.name.key("issuer"), format!("a token could be for this login and for {other_name}; {fix}"));
+        let what = format!("a token could be for this login and for {other_name}; {fix}");
+        reader.reject(&login.name.key("issuer"), what);
     }
     if login.is_xsolla() || other.is_xsolla() {
         return;
     }
-    let (own, others) = (login.external_id_prefix.as_str(), other.external_id_prefix.as_str());
-    let what = if own.is_empty() && others.is_empty() {
-        format!(
-            "neither this login nor {other_name} has a prefix, so two players with the same id would be one in Zendesk; \
-             give each login one, or both the same if they sign in the same players"
-        )
-    } else if !own.is_empty()
-        && !others.is_empty()
-        && own != others
-        && (own.starts_with(others) || others.starts_with(own))
-    {
-        format!(
+    let what = match (login.player.external_id_prefix.as_str(), other.player.external_id_prefix.as_str()) {
+        ("", "") => format!(
+            "neither this login nor {other_name} has a prefix, so two players with the same id would be one in \
+             Zendesk; give each login one, or both the same if they sign in the same players"
+        ),
+        ("", _) | (_, "") => return,
+        (own, others) if own != others && (own.starts_with(others) || others.starts_with(own)) => format!(
             "this prefix or that of {other_name} begins with the other, so two players may get the same id; change one"
-        )
-    } else {
-        return;
+        ),
+        _ => return,
     };
     reader.warn(&login.name.key("external_id_prefix"), what);
 }
 
 fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
     let key = |own: &str| name.key(own);
-    // A wrong provider does not say which settings are needed.
     let provider: Option<String> = reader.get(&key("provider"));
-    let (is_xsolla, foreign): (_, &[&str]) = match provider.as_deref() {
-        Some("xsolla") => (true, &["token_type"]),
-        Some(_) => (false, &XSOLLA_ONLY),
-        None => (false, &[]),
-    };
-    for key in foreign.iter().map(|own| key(own)) {
-        if reader.is_set(&key) {
-            let provider = provider.as_deref().unwrap_or_default();
-            reader.reject(&key, format!("is not a setting of a login with provider {provider}; drop it"));
-        }
-    }
     let issuer: Option<String> = reader.get(&key("issuer"));
+    // A wrong provider does not say which settings are needed.
+    if let Some(provider) = &provider {
+        check_provider(reader, &name, provider, issuer.as_deref());
+    }
+    let is_xsolla = provider.as_deref() == Some("xsolla");
+    let caching = caching(reader, &name);
     let (signature, project_id) = if is_xsolla {
-        xsolla_signature(reader, &name)
+        xsolla_signature(reader, &name, caching)
     } else {
-        if provider.is_some() {
-            check_oidc(reader, &name, issuer.as_deref());
-        }
-        (Signature::Published { keys: KeyLocation::Discovery, caching: caching(reader, &name) }, None)
+        (Signature::Published { keys: KeyLocation::Discovery, caching }, None)
     };
     let checks_revocation = is_xsolla && reader.value(&key("check_revocation"));
     let url_key = key(if is_xsolla { "api_url" } else { "issuer" });
+    let url = if is_xsolla { reader.value(&url_key) } else { issuer.clone().unwrap_or_default() };
+    let text = |reader: &mut Reader, own| Arc::from(reader.value::<String>(&key(own)));
     Login {
         signature,
         project_id,
@@ -256,25 +238,27 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
         leeway: reader.time("login.leeway"),
         max_lifetime: reader.get_time("login.max_lifetime"),
         revocation_cache: reader.get_time(&key("revocation_cache")).filter(|_| checks_revocation),
-        claims: ClaimNames {
-            external_id: reader.value(&key("claims.external_id")),
-            email: reader.value(&key("claims.email")),
-            name: reader.has(&key("claims.name")).then(|| reader.list(&key("claims.name"))),
-        },
-        external_id_prefix: reader.value(&key("external_id_prefix")),
-        api: Api {
-            login: name.clone(),
-            url: reader.value(&url_key),
-            url_key,
-            ca_bundle: reader.file(&key("ca_file")),
-            most_waiting,
-        },
+        player: Arc::new(PlayerClaims {
+            external_id: text(reader, "claims.external_id"),
+            email: text(reader, "claims.email"),
+            names: reader.has(&key("claims.name")).then(|| reader.list(&key("claims.name"))),
+            external_id_prefix: reader.value(&key("external_id_prefix")),
+        }),
+        api: Api { login: name.clone(), url, url_key, ca_bundle: reader.file(&key("ca_file")), most_waiting },
         name,
     }
 }
 
-/// Checks what a login of another OpenID Connect provider needs.
-fn check_oidc(reader: &mut Reader, name: &LoginName, issuer: Option<&str>) {
+/// Refuses settings that only the other provider has, and checks those that `oidc` needs.
+fn check_provider(reader: &mut Reader, name: &LoginName, provider: &str, issuer: Option<&str>) {
+    for (key, setting) in of_login(name.as_str()) {
+        if setting.provider.is_some_and(|own| own != provider) && reader.is_set(&key) {
+            reader.reject(&key, format!("is not a setting of a login with provider {provider}; drop it"));
+        }
+    }
+    if provider != "oidc" {
+        return;
+    }
     let (issuer_key, audience_key) = (name.key("issuer"), name.key("audience"));
     if issuer.is_some_and(|issuer| !is_base_url(issuer)) {
         let what = "is not an issuer of OpenID Connect: https, host and path, without query (http only on loopback)";
@@ -288,12 +272,11 @@ fn check_oidc(reader: &mut Reader, name: &LoginName, issuer: Option<&str>) {
 }
 
 /// Reads what a login of Xsolla signs with, and its project's id.
-fn xsolla_signature(reader: &mut Reader, name: &LoginName) -> (Signature, Option<String>) {
+fn xsolla_signature(reader: &mut Reader, name: &LoginName, caching: KeyCaching) -> (Signature, Option<String>) {
     let [secret_key, previous_key] = ["secret", "previous_secret"].map(|own| name.key(own));
     let algorithm: Option<String> = reader.get(&name.key("algorithm"));
     let is_published = algorithm.as_deref() == Some("RS256");
     let project_id = project_id(reader, &name.key("project_id"), is_published);
-    let caching = caching(reader, name);
     let signature = if is_published {
         for key in ["secret", "secret_file", "previous_secret", "previous_secret_file"].map(|own| name.key(own)) {
             if reader.has(&key) {

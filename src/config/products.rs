@@ -151,11 +151,11 @@ fn check_verified_types(reader: &mut Reader, section: &Section, has_xsolla: bool
     };
     match (section.email.as_deref(), &section.verified_types) {
         (Some("verified"), _) if !has_xsolla => {}
-        (Some("verified"), None) => reader.warn("messaging.email", unproven("every login")),
+        (Some("verified"), None) => reader.warn("messaging.email", unproven("every Xsolla login")),
         (Some("verified"), Some(types)) => {
             let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != "email").collect();
             if !others.is_empty() {
-                reader.warn(VERIFIED_TYPES, unproven(&format!("logins of type {}", others.join(", "))));
+                reader.warn(VERIFIED_TYPES, unproven(&format!("Xsolla logins of type {}", others.join(", "))));
             }
         }
         (_, Some(_)) => {

@@ -108,14 +108,9 @@ pub(crate) fn load<T>(
     if problems.is_empty() { Ok(settings) } else { Err(ConfigError { problems, files }) }
 }
 
-/// Merging: later values replace earlier ones.
+/// Merging: the environment replaces the file; defaults fill what neither sets.
 impl Reader {
     fn merge(&mut self, file: Option<&Path>, environment: &BTreeMap<OsString, OsString>) {
-        for setting in SETTINGS {
-            if let Some(default) = setting.default {
-                self.set(setting.key, default, Source::Default);
-            }
-        }
         let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
         if let Some(path) = file.or(named.map(Path::new)) {
             self.file = Some(path.to_owned());
@@ -126,11 +121,9 @@ impl Reader {
                 self.read_variable(name, value);
             }
         }
-        for login in self.logins() {
-            for (key, setting) in settings::of_login(&login) {
-                if let Some(default) = setting.default.filter(|_| !self.has(&key)) {
-                    self.set(&key, default, Source::Default);
-                }
+        for (key, setting) in self.settings() {
+            if let Some(default) = setting.default.filter(|_| !self.has(&key)) {
+                self.set(&key, default, Source::Default);
             }
         }
         if let Some(port) = environment.get(OsStr::new(PORT_VARIABLE))
@@ -155,10 +148,9 @@ impl Reader {
         }
         flatten("", table.get_ref(), &mut |key, value, offset| {
             let source = source(Some(line(offset)));
-            let key = with_plain_login_name(key);
+            let key = settings::with_login_name(key, str::to_lowercase);
             let Some(setting) = settings::find(&key) else { return self.problems.push(unknown(&key, source)) };
-            let old = self.values.insert(key.clone(), Value::of_file(setting, value, source));
-            if old.is_some_and(|old| matches!(old.source, Source::File(..))) {
+            if self.values.insert(key.clone(), Value::of_file(setting, value, source)).is_some() {
                 self.reject(&key, "is set twice, since names of logins differ only in case; rename one of the two");
             }
         });
@@ -275,7 +267,7 @@ impl Reader {
 
     /// Reads a secret from `key`, or from the file that the setting with `_file` after its key names; both is an error.
     pub(crate) fn secret(&mut self, key: &str) -> Option<Secret> {
-        let file_key = &file_key(key);
+        let file_key = &format!("{key}_file");
         if self.has_both(key, file_key) {
             return None;
         }
@@ -287,7 +279,7 @@ impl Reader {
 
     /// Reads a secret that must be set; an empty one when it is unset or wrong. `since` says why it is needed.
     pub(crate) fn required_secret(&mut self, key: &str, since: &str) -> Secret {
-        let file_key = file_key(key);
+        let file_key = format!("{key}_file");
         if !self.has(key) && !self.has(&file_key) {
             self.reject(key, format!("is needed{since}; give it, or in {file_key} the path of a file that holds it"));
         }
@@ -507,19 +499,6 @@ fn flatten(section: &str, table: &DeTable<'_>, keep: &mut dyn FnMut(String, &DeV
             keep(key, value.get_ref(), name.span().start);
         }
     }
-}
-
-/// The key with the name of a login in lower case, as in the environment.
-fn with_plain_login_name(key: String) -> String {
-    match settings::named_login(&key) {
-        Some((name, own)) => format!("{LOGINS}{}.{own}", name.to_lowercase()),
-        None => key,
-    }
-}
-
-/// The key of the setting that names the file of a secret.
-fn file_key(key: &str) -> String {
-    format!("{key}_file")
 }
 
 /// The problem that a key of the file, or that of a variable, is not a setting. The name is not shown if it may be a

@@ -54,6 +54,8 @@ pub struct Setting {
     pub help: &'static str,
     /// Whether a change takes effect only after a restart: sockets, open connections, and the log.
     pub needs_restart: bool,
+    /// The `provider` of the logins that have it; `None` if all have.
+    pub(super) provider: Option<&'static str>,
 }
 
 /// The prefix of the environment variables.
@@ -110,18 +112,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("login.leeway", Seconds(Duration::ZERO, MAX_LEEWAY), "60s", "how far clocks may differ: 0s to 5m, for exp, nbf and iat"),
     setting("login.max_lifetime", Seconds(SECOND, Duration::from_hours(24 * 365)), "", "longest exp - iat of a login token; not checked unless set"),
     setting("login.provider", Choice(&["xsolla", "oidc"]), "xsolla", "who signs the players in: xsolla, or oidc for any other OpenID Connect provider"),
-    setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256"),
-    setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more"),
-    setting("login.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
-    setting("login.previous_secret", Secret, "", "the secret before a reset, which still verifies until its last tokens have expired"),
-    setting("login.previous_secret_file", SecretFile, "", "a file with the secret, instead of it"),
-    setting("login.project_id", Text, "", "the login project's id, compared with xsolla_login_project_id if set; needed for RS256"),
+    setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256").only_for("xsolla"),
+    setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more").only_for("xsolla"),
+    setting("login.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped").only_for("xsolla"),
+    setting("login.previous_secret", Secret, "", "the secret before a reset, which still verifies until its last tokens have expired").only_for("xsolla"),
+    setting("login.previous_secret_file", SecretFile, "", "a file with the secret, instead of it").only_for("xsolla"),
+    setting("login.project_id", Text, "", "the login project's id, compared with xsolla_login_project_id if set; needed for RS256").only_for("xsolla"),
     setting("login.issuer", Text, "", "compared with iss if set; Xsolla's is https://login.xsolla.com; needed for oidc, whose keys are found there"),
     setting("login.audience", Text, "", "compared with aud if set; needed for oidc: the client id, or the API of access tokens"),
-    setting("login.token_type", Choice(&["id_token", "access_token", "any"]), "id_token", "oidc: which tokens are accepted, id_token, access_token or any"),
-    setting("login.check_revocation", Flag, "false", "true asks the Login API whether a login token was revoked"),
-    setting("login.revocation_cache", Time(Duration::ZERO, MAX_REVOCATION_CACHE), "30s", "how long its answer is cached: 0s to 10m"),
-    setting("login.api_url", Checked(is_safe_to_call, "https, host and port, without a path: https://login.xsolla.com (http only on loopback)"), "https://login.xsolla.com", "the Login API; https, or http on loopback"),
+    setting("login.token_type", Choice(&["id_token", "access_token", "any"]), "id_token", "oidc: which tokens are accepted, id_token, access_token or any").only_for("oidc"),
+    setting("login.check_revocation", Flag, "false", "true asks the Login API whether a login token was revoked").only_for("xsolla"),
+    setting("login.revocation_cache", Time(Duration::ZERO, MAX_REVOCATION_CACHE), "30s", "how long its answer is cached: 0s to 10m").only_for("xsolla"),
+    setting("login.api_url", Checked(is_safe_to_call, "https, host and port, without a path: https://login.xsolla.com (http only on loopback)"), "https://login.xsolla.com", "the Login API; https, or http on loopback").only_for("xsolla"),
     setting("login.ca_file", PublicFile, "", "CA bundle (PEM) to verify the Login API or the provider with, instead of the public authorities"),
     setting("login.keys_max_age", KEY_AGE, "10m", "age at which published keys (oidc, RS256) are fetched again"),
     setting("login.keys_max_stale", KEY_AGE, "1h", "age up to which published keys are used while they can't be fetched"),
@@ -145,7 +147,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("messaging.lifetime", Seconds(SECOND, DAY), "15m", "how long a Messaging token lives, at most 24h"),
     setting("messaging.name_from", List, "name,username,email", "login claims to take the name from; no name when there is none"),
     setting("messaging.email", Choice(&["unverified", "verified", "omit"]), "unverified", "verified adds email_verified, which the shop must be sure of; omit sends no email, also not as a name"),
-    setting("messaging.verified_types", List, "", "with email = verified: adds email_verified only for logins of these types (claim type), such as email, a code sent to the address; for all unless set"),
+    setting("messaging.verified_types", List, "", "with email = verified: of Xsolla's logins, only those of these types (claim type) have email_verified, such as email, a code sent to the address; all unless set"),
 
     setting("help_center.secret", Secret, "", "shared secret of Admin Center > Channels > Classic > Web Widget > Security"),
     setting("help_center.secret_file", SecretFile, "", "a file with the secret, instead of it"),
@@ -198,12 +200,16 @@ pub const SETTINGS: &[Setting] = &[
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
     let default = if default.is_empty() { None } else { Some(default) };
-    Setting { key, kind, default, help, needs_restart: false }
+    Setting { key, kind, default, help, needs_restart: false, provider: None }
 }
 
 impl Setting {
     const fn at_start(self) -> Self {
         Self { needs_restart: true, ..self }
+    }
+
+    const fn only_for(self, provider: &'static str) -> Self {
+        Self { provider: Some(provider), ..self }
     }
 
     /// The environment variable that sets it: `ZENDESK_TOKEN_LOGIN__SECRET`.
@@ -273,9 +279,8 @@ impl Kind {
 
 /// The settings that each login has of its own, with their keys for this one.
 pub(super) fn of_login(name: &str) -> impl Iterator<Item = (String, &'static Setting)> {
-    let own = |setting: &'static Setting| Some((setting.key.strip_prefix("login.")?, setting));
-    let own = SETTINGS.iter().filter(|setting| !SHARED_BY_LOGINS.contains(&setting.key)).filter_map(own);
-    own.map(move |(own, setting)| (login_key(name, own), setting))
+    let own = SETTINGS.iter().filter(|setting| !SHARED_BY_LOGINS.contains(&setting.key));
+    own.filter_map(move |setting| Some((login_key(name, setting.key.strip_prefix("login.")?), setting)))
 }
 
 /// The key of a login's setting: `login.secret`, or `logins.eu.secret`.
@@ -296,10 +301,13 @@ pub(crate) fn variable(key: &str) -> String {
 /// The key that an environment variable sets, if there is such a setting.
 pub(super) fn key_of_variable(name: &str) -> String {
     let key = name.trim_start_matches(PREFIX).replace("__", ".").to_lowercase();
-    match named_login(&key) {
-        Some((name, own)) => format!("{LOGINS}{}.{own}", name.replace('_', "-")),
-        None => key,
-    }
+    with_login_name(key, |name| name.replace('_', "-"))
+}
+
+/// The key with the login's name, if it has one, changed.
+pub(super) fn with_login_name(key: String, change: impl Fn(&str) -> String) -> String {
+    let changed = named_login(&key).map(|(name, own)| format!("{LOGINS}{}.{own}", change(name)));
+    changed.unwrap_or(key)
 }
 
 /// The row of a key: that of `login.secret` for `logins.NAME.secret`.
@@ -316,17 +324,18 @@ pub(super) fn is_login_name(name: &str) -> bool {
 
 /// Whether a key of `[logins.NAME]` is one that only `[login]` has.
 pub(super) fn is_shared_by_logins(key: &str) -> bool {
-    let own = named_login(key).map(|(_, own)| own);
-    own.is_some_and(|own| SHARED_BY_LOGINS.iter().any(|shared| shared.strip_prefix("login.") == Some(own)))
+    named_login(key).is_some_and(|(_, own)| SHARED_BY_LOGINS.contains(&login_key(DEFAULT_LOGIN, own).as_str()))
 }
 
 /// The key that is most like an unknown one, if it is like enough to be a typing error.
 pub(super) fn nearest(key: &str) -> Option<String> {
-    let named = named_login(key).map(|(name, _)| of_login(name).map(|(own, _)| own));
-    let all = SETTINGS.iter().filter(|_| named.is_none()).map(|setting| setting.key.to_owned()).collect::<Vec<_>>();
-    let keys = all.into_iter().chain(named.into_iter().flatten());
-    let near = keys.map(|near| (strsim::jaro_winkler(key, &near), near)).filter(|(likeness, _)| *likeness > 0.8);
-    near.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, near)| near).filter(|near| find(near).is_some())
+    let keys: Vec<String> = match named_login(key) {
+        Some((name, _)) => of_login(name).map(|(own, _)| own).collect(),
+        None => SETTINGS.iter().map(|setting| setting.key.to_owned()).collect(),
+    };
+    let near = keys.into_iter().map(|near| (strsim::jaro_winkler(key, &near), near));
+    let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|left, right| left.0.total_cmp(&right.0));
+    near.map(|(_, near)| near)
 }
 
 fn is_address(text: &str) -> bool {

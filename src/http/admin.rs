@@ -58,7 +58,7 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     match state.live.readiness() {
         Ok(()) => (StatusCode::OK, "ready\n"),
         Err(NotReady::Draining) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        Err(NotReady::NoKeysYet) => (StatusCode::SERVICE_UNAVAILABLE, "no login keys from the Login API yet\n"),
+        Err(NotReady::NoKeysYet) => (StatusCode::SERVICE_UNAVAILABLE, "no login keys yet\n"),
     }
 }
 

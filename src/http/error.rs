@@ -30,7 +30,7 @@ pub enum ErrorCode {
     TokenMissing,
     /// The login token is not valid; only the log says why.
     TokenInvalid,
-    /// The login token has no `sub`.
+    /// The login token has no player id: `sub`, unless `claims.external_id` names another claim.
     SubMissing,
     /// The login token has no email and the product needs one.
     EmailMissing,
@@ -40,7 +40,7 @@ pub enum ErrorCode {
     OriginForbidden,
     /// The client is over its rate limit, or sends too many bodies at once.
     TooManyRequests,
-    /// The login can't be verified now: the Login API does not respond or, for Zendesk's servers, the cause may be temporary.
+    /// The login can't be verified now: the login's keys can't be fetched, the Login API does not respond or, for Zendesk's servers, the cause may be temporary.
     LoginUnavailable,
     /// No such route, or a product that is not configured.
     NotFound,

@@ -18,8 +18,8 @@ pub(crate) const PATH: &str = "/health";
 
 /// Whether the service is ready: from its first login keys until it drains.
 ///
-/// It stays ready during an outage of the Login API. Otherwise all replicas would be unready at once, and the proxy would respond
-/// without CORS headers, so that a page would see a network error and not `00-07`.
+/// It stays ready during an outage of the Login API or a provider. Otherwise all replicas would be unready at once, and the
+/// proxy would respond without CORS headers, so that a page would see a network error and not `00-07`.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     draining: AtomicBool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Number;
 use thiserror::Error;
 
-use crate::config::login::{ClaimNames, Login, LoginName, TokenType};
+use crate::config::login::{Login, LoginName, PlayerClaims, TokenType};
 
 use super::Timestamp;
 use super::json::member;
@@ -40,15 +40,6 @@ pub(crate) struct LoginRules {
     player: Arc<PlayerClaims>,
     /// The string claims to keep: those with id and email, `sub`, `type` and those that the settings name.
     kept: Vec<Arc<str>>,
-}
-
-/// Which claims say who the player is.
-pub(crate) struct PlayerClaims {
-    external_id: Arc<str>,
-    email: Arc<str>,
-    /// `None` if each product's `name_from` is used.
-    names: Option<Vec<String>>,
-    external_id_prefix: String,
 }
 
 /// The claims of a login token, read strictly but not verified.
@@ -117,17 +108,12 @@ pub enum ClaimsError {
 }
 
 impl LoginRules {
-    /// Takes the rules from the settings. Keeps the string claims `sub`, `type`, those that say who the player is, and those in
-    /// `names`.
+    /// Takes the rules from the settings. Keeps the string claims `sub`, `type`, those that say who the player is, and
+    /// those in `names`.
     pub(super) fn new(login: &Login, names: &[&str]) -> Self {
-        let ClaimNames { external_id, email, name } = &login.claims;
-        let player = PlayerClaims {
-            external_id: Arc::from(external_id.as_str()),
-            email: Arc::from(email.as_str()),
-            names: name.clone(),
-            external_id_prefix: login.external_id_prefix.clone(),
-        };
-        let own = ["sub", "type", external_id, email].into_iter().chain(name.iter().flatten().map(String::as_str));
+        let PlayerClaims { external_id, email, names: own_names, .. } = &*login.player;
+        let own_names = own_names.iter().flatten().map(String::as_str);
+        let own = ["sub", "type", external_id, email].into_iter().chain(own_names);
         let mut kept: Vec<Arc<str>> = own.chain(names.iter().copied()).map(Arc::from).collect();
         kept.sort_unstable();
         kept.dedup();
@@ -139,18 +125,18 @@ impl LoginRules {
             token_type: login.token_type,
             leeway: seconds(login.leeway),
             max_lifetime: login.max_lifetime.map(seconds),
-            player: Arc::new(player),
+            player: Arc::clone(&login.player),
             kept,
         }
     }
 
-    /// Whether a token is for this login, by what it says of itself: the first step before anything is verified.
-    pub(super) fn select(&self, payload: &Payload<'_>) -> bool {
+    /// Whether a token is for this login, by what it says of itself, before anything is verified.
+    pub(super) fn is_for(&self, payload: &Payload<'_>) -> bool {
         self.check_origin(payload).is_ok()
     }
 
-    /// Checks the claims. `key` is the key that verified the signature; `is_access_token` whether the header says that it is
-    /// an access token. Fails with the first wrong claim.
+    /// Checks the claims. `key` is the key that verified the signature; `is_access_token` says whether the header's `typ`
+    /// is that of an access token. Fails with the first wrong claim.
     pub(super) fn check(
         &self,
         payload: &Payload<'_>,
@@ -202,8 +188,8 @@ impl LoginRules {
         self.audience.as_deref().map_or(Ok(()), |audience| payload.check_audience(audience))
     }
 
-    /// Xsolla's tokens have no `email_verified`; one that is not true is honoured all the same. Other providers say it in each
-    /// token, of the claim `email`. Some write it as a string or a number.
+    /// Reads `email_verified`, which some providers write as a string or a number. Xsolla's tokens do not have it; if one
+    /// does and it is not true, it counts. In other providers' tokens it is about the claim `email`, and must be true.
     fn email_status(&self, claims: &Members<'_>) -> EmailStatus {
         let stated = match claims.find("email_verified") {
             Some(Member::Bool(flag)) => Some(*flag),
@@ -238,7 +224,7 @@ impl<'a> Payload<'a> {
         object.text(last).map(|text| Cow::Owned(text.to_owned()))
     }
 
-    /// What the token says of itself, for a person: cut and escaped, since nothing is verified.
+    /// The claims that select a login, for a person: cut and escaped, since nothing is verified.
     pub(super) fn origin(&self) -> String {
         let shown = |name| {
             let escaped = |c: char| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_unicode().to_string() };
@@ -293,31 +279,26 @@ impl LoginClaims {
         Some(text.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// The claim with the player's id, and its name.
-    pub(crate) fn external_id(&self) -> (Option<&str>, &Arc<str>) {
-        (self.text(&self.player.external_id), &self.player.external_id)
+    /// Which claims say who the player is.
+    pub(crate) fn player(&self) -> &PlayerClaims {
+        &self.player
     }
 
-    /// What the settings put before the player's id.
-    pub(crate) fn external_id_prefix(&self) -> &str {
-        &self.player.external_id_prefix
+    /// The claim with the player's id.
+    pub(crate) fn external_id(&self) -> Option<&str> {
+        self.text(&self.player.external_id)
     }
 
-    /// The claim with the player's email, and its name.
-    pub(crate) fn email(&self) -> (Option<&str>, &Arc<str>) {
-        (self.text(&self.player.email), &self.player.email)
-    }
-
-    /// The claims to take the name from, if the login has its own.
-    pub(crate) fn names(&self) -> Option<&[String]> {
-        self.player.names.as_deref()
+    /// The claim with the player's email.
+    pub(crate) fn email(&self) -> Option<&str> {
+        self.text(&self.player.email)
     }
 
     /// Whether two logins are of one player.
     pub(super) fn is_same_player(&self, other: &Self) -> bool {
         self.verified.login == other.verified.login
             && self.text("sub") == other.text("sub")
-            && self.external_id().0 == other.external_id().0
+            && self.external_id() == other.external_id()
     }
 
     /// What the login says of the email.

@@ -31,7 +31,7 @@ pub struct KeySet {
 #[derive(Clone)]
 pub struct PublicKey {
     key: DecodingKey,
-    algorithms: &'static [Algorithm],
+    algorithms: Vec<Algorithm>,
 }
 
 /// Why an answer is not a usable key set.
@@ -117,8 +117,8 @@ impl KeySet {
 
     /// Reads the JWKS of an OpenID Connect provider.
     ///
-    /// Skips keys that are not for signatures, symmetric and short ones, and those with a private part. A key without `kid` is
-    /// usable only if it is the only one.
+    /// Skips keys that are not for signatures, symmetric and short ones, and those with a private part. A key without `kid`
+    /// is usable only if it is the only one.
     ///
     /// # Errors
     /// See [`KeySetError`].
@@ -187,16 +187,10 @@ impl Entry {
         let is_for_signatures = matches!(key.r#use, None | Some(PublicKeyUse::Signature))
             && key.key_ops.as_ref().is_none_or(|uses| uses.iter().any(|one| one == "verify"))
             && key.d.is_none();
-        let (decoding_key, algorithms) = key.parameters.decoding_key(encoding).filter(|_| is_for_signatures)?;
+        let (decoding_key, of_kind) = key.parameters.decoding_key(encoding).filter(|_| is_for_signatures)?;
         let is_of_key = |algorithm: &Algorithm| key.alg.is_none_or(|alg| alg == KeyAlgorithm::from(*algorithm));
-        // The algorithms of a kind are two at most, so the slice of those that `alg` leaves is one of these.
-        let algorithms = match (algorithms.first(), algorithms.last()) {
-            (Some(first), Some(last)) if is_of_key(first) && is_of_key(last) => algorithms,
-            (Some(first), _) if is_of_key(first) => algorithms.get(..1)?,
-            (_, Some(last)) if is_of_key(last) => algorithms.get(1..)?,
-            _ => return None,
-        };
-        Some(PublicKey { key: decoding_key, algorithms })
+        let algorithms: Vec<Algorithm> = of_kind.iter().copied().filter(is_of_key).collect();
+        (!algorithms.is_empty()).then_some(PublicKey { key: decoding_key, algorithms })
     }
 }
 

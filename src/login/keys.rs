@@ -13,7 +13,7 @@ use super::api::ClientError;
 use super::published::{FindKeyError, KeySource, PublishedKeys};
 
 /// The algorithms that are accepted of an OpenID Connect provider. Each key verifies only those of its kind.
-const PROVIDER_ALGORITHMS: &[Algorithm] =
+const OIDC_ALGORITHMS: &[Algorithm] =
     &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 
 /// The keys that verify login tokens. They determine the accepted algorithms. The token's header must not: an attacker may
@@ -65,17 +65,18 @@ pub enum NoKeyError {
 impl LoginKeys {
     /// Builds the keys. Keeps published keys that `old` has already fetched.
     pub(crate) fn new(login: &Login, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
-        let (keys, caching) = match &login.signature {
+        match &login.signature {
             Signature::Secret { current, previous } => {
                 let secrets = [(VerifiedBy::Current, Some(current)), (VerifiedBy::Previous, previous.as_ref())];
                 let key = |secret: &Secret| DecodingKey::from_secret(secret.bytes());
                 let keys = secrets.into_iter().filter_map(|(name, secret)| Some((name, key(secret?))));
-                return Ok(Self::Secrets(keys.collect()));
+                Ok(Self::Secrets(keys.collect()))
             }
-            Signature::Published { keys, caching } => (keys.clone(), *caching),
-        };
-        let source = KeySource { api: login.api.clone(), keys, caching };
-        Ok(Self::Published(PublishedKeys::new(source, metrics, old.and_then(Self::published))?))
+            Signature::Published { keys, caching } => {
+                let source = KeySource { api: login.api.clone(), keys: keys.clone(), caching: *caching };
+                Ok(Self::Published(PublishedKeys::new(source, metrics, old.and_then(Self::published))?))
+            }
+        }
     }
 
     /// The published keys, for a task that keeps them fresh; `None` with shared secrets.
@@ -91,7 +92,7 @@ impl LoginKeys {
         match self {
             Self::Secrets(_) => algorithm == Algorithm::HS256,
             Self::Published(keys) if keys.is_of_project() => algorithm == Algorithm::RS256,
-            Self::Published(_) => PROVIDER_ALGORITHMS.contains(&algorithm),
+            Self::Published(_) => OIDC_ALGORITHMS.contains(&algorithm),
         }
     }
 

@@ -19,7 +19,7 @@ use super::key_set::{KeySet, PublicKey};
 /// Clock difference, in seconds, from which a warning is logged: login tokens may then be refused.
 const SKEW_WARNING: i64 = 10;
 
-/// Share of `login.keys_max_age` after which the keys are fetched again. The rest is time for a slow answer or another try.
+/// Share of `keys_max_age` after which the keys are fetched again. The rest is time for a slow answer or another try.
 const REFRESH_PERCENT: u32 = 80;
 
 /// Pause after the first failed fetch; it doubles with each further failure, up to [`MAX_PAUSE`].
@@ -69,8 +69,8 @@ struct CachedKeys {
 }
 
 impl PublishedKeys {
-    /// An empty cache, or `old` if its settings are the same. If the settings differ, but not where the keys are, the new cache
-    /// takes over the keys of `old`.
+    /// An empty cache, or `old` if its settings are the same. If the settings differ, but not where the keys are, the new
+    /// cache takes over the keys of `old`.
     pub(super) fn new(source: KeySource, metrics: &Metrics, old: Option<&Arc<Self>>) -> Result<Arc<Self>, ClientError> {
         let has_same_keys = |old: &KeySource| old.api.url == source.api.url && old.keys == source.keys;
         let old = old.filter(|old| has_same_keys(&old.source));
@@ -108,9 +108,9 @@ impl PublishedKeys {
         self.cached.load().as_ref().map(|cached| cached.received_at.elapsed())
     }
 
-    /// The key with this id, or the only key, and when it was received. An unknown id causes a fetch, so that a new key works
-    /// at once after a rotation; one fetch in each cooldown, for all requests that wait. Keys that were received at `rejected`
-    /// count as unknown.
+    /// The key with this id, or the only key, and when it was received. An unknown id causes a fetch, so that a new key
+    /// works at once after a rotation; one fetch in each cooldown, for all requests that wait. Keys that were received at
+    /// `rejected` count as unknown.
     pub(super) async fn find(
         self: &Arc<Self>,
         id: Option<&str>,

@@ -13,7 +13,7 @@ use super::claims::{ClaimsError, LoginClaims, Payload};
 use super::keys::NoKeyError;
 use super::published::FindKeyError;
 use super::strict_json::{Member, Members, StrictJsonError, without_lone_surrogates};
-use super::verifier::{Login, Logins};
+use super::verifier::Login;
 
 /// Most bytes of a login token. Xsolla's tokens with `payload` and `groups` have 1,200 bytes and more. Without this limit,
 /// a token as large as `limits.header_bytes` would be decoded before its signature is checked.
@@ -169,31 +169,16 @@ impl LoginToken {
         decode("signature", parts.signature).map(drop)
     }
 
-    /// Selects the login that the token is for, and verifies header, signature, times, lifetime, issuer, project and audience, in
-    /// this order (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error; `login` is the selected one then too.
-    pub(super) async fn verify<'a>(
-        &self,
-        logins: &'a Logins,
-        now: Timestamp,
-        login: &mut Option<&'a Login>,
-    ) -> Result<(LoginClaims, &'a Login), VerifyError> {
+    /// Reads the header and decodes payload and signature, without verifying anything.
+    pub(super) fn read(&self) -> Result<Unverified<'_>, VerifyError> {
         let parts = self.split()?;
         let header = Header::read(&decode("header", parts.header)?)?;
         // Before the keys are needed, so that a malformed token can't cause a fetch. The library decodes it again.
         decode("signature", parts.signature)?;
         let payload = decode("payload", parts.payload)?;
         // A player with a name that was cut in the middle of an emoji must still get a token.
-        let payload = without_lone_surrogates(&payload);
-        let read = || Payload::read(&payload).map_err(|error| VerifyError::NotStrictJson("payload", error));
-        let selected = logins.select(read)?;
-        *login = Some(selected);
-        let algorithm = header.alg.filter(|algorithm| selected.keys.accepts(*algorithm));
-        let algorithm = algorithm.ok_or(VerifyError::AlgorithmMismatch)?;
-        if header.is_access_token && !selected.is_of_provider {
-            return Err(VerifyError::TypMismatch);
-        }
-        let key = selected.keys.verify(parts.message, parts.signature, algorithm, header.kid.as_deref()).await?;
-        Ok((selected.rules.check(&read()?, key, header.is_access_token, now)?, selected))
+        let payload = without_lone_surrogates(&payload).into_owned();
+        Ok(Unverified { parts, header, payload })
     }
 
     fn split(&self) -> Result<Parts<'_>, VerifyError> {
@@ -221,6 +206,33 @@ impl fmt::Debug for LoginToken {
     }
 }
 
+/// A login token that was read, but not verified.
+pub(super) struct Unverified<'a> {
+    parts: Parts<'a>,
+    header: Header,
+    payload: Vec<u8>,
+}
+
+impl Unverified<'_> {
+    /// What the token claims.
+    pub(super) fn payload(&self) -> Result<Payload<'_>, VerifyError> {
+        Payload::read(&self.payload).map_err(|error| VerifyError::NotStrictJson("payload", error))
+    }
+
+    /// Verifies algorithm, signature, type, times, lifetime, issuer, project and audience with the keys and rules of
+    /// `login`, in this order (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error.
+    pub(super) async fn verify(&self, login: &Login, now: Timestamp) -> Result<LoginClaims, VerifyError> {
+        let Self { parts, header, .. } = self;
+        let algorithm = header.alg.filter(|algorithm| login.keys.accepts(*algorithm));
+        let algorithm = algorithm.ok_or(VerifyError::AlgorithmMismatch)?;
+        if header.is_access_token && !login.is_oidc {
+            return Err(VerifyError::TypMismatch);
+        }
+        let key = login.keys.verify(parts.message, parts.signature, algorithm, header.kid.as_deref()).await?;
+        Ok(login.rules.check(&self.payload()?, key, header.is_access_token, now)?)
+    }
+}
+
 /// A compact JWS (RFC 7515 §7.1), still encoded.
 struct Parts<'a> {
     /// The signed text: header and payload, encoded.
@@ -235,7 +247,7 @@ struct Header {
     /// `None` if absent or an unknown algorithm.
     alg: Option<Algorithm>,
     kid: Option<String>,
-    /// Whether `typ` says so (RFC 9068 §2.1).
+    /// Whether `typ` is that of an access token (RFC 9068 §2.1).
     is_access_token: bool,
 }
 

@@ -11,18 +11,16 @@ use crate::metrics::Metrics;
 
 use super::Timestamp;
 use super::api::{ClientError, LoginApi};
-use super::claims::{LoginClaims, LoginRules, Payload};
+use super::claims::{LoginClaims, LoginRules};
 use super::keys::{LoginKeys, Verified};
 use super::revocation::{Revocation, RevocationError};
-use super::token::{LoginToken, VerifyError};
+use super::token::{LoginToken, Unverified, VerifyError};
 
 /// Verifies login tokens according to the settings.
-pub(crate) struct LoginVerifier(Logins);
-
-/// The logins of the settings, of which no two accept the same token.
-pub(super) struct Logins {
-    all: Vec<Login>,
-    /// What selects each, for a person.
+pub(crate) struct LoginVerifier {
+    /// No two accept the same token.
+    logins: Vec<Login>,
+    /// What selects each login, for a person.
     known: Arc<str>,
 }
 
@@ -31,8 +29,8 @@ pub(super) struct Login {
     name: LoginName,
     pub(super) keys: LoginKeys,
     pub(super) rules: LoginRules,
-    /// Whether it is another provider than Xsolla.
-    pub(super) is_of_provider: bool,
+    /// Whether it is an OpenID Connect provider's, not Xsolla's.
+    pub(super) is_oidc: bool,
     revocation: Option<Arc<Revocation>>,
 }
 
@@ -67,22 +65,6 @@ pub enum LoginError {
     Revocation(RevocationError, Verified),
 }
 
-impl Logins {
-    /// The login that a token is for, by what its payload says. With one login there is nothing to select, and the payload is
-    /// not read before it is verified.
-    pub(super) fn select<'a>(
-        &self,
-        read: impl Fn() -> Result<Payload<'a>, VerifyError>,
-    ) -> Result<&Login, VerifyError> {
-        if let [only] = self.all.as_slice() {
-            return Ok(only);
-        }
-        let payload = read()?;
-        let selected = self.all.iter().find(|login| login.rules.select(&payload));
-        selected.ok_or_else(|| VerifyError::NoLogin { origin: payload.origin(), known: Arc::clone(&self.known) })
-    }
-}
-
 impl LoginVerifier {
     /// Builds keys, rules and revocation checks. Keeps what `old` has cached if the settings are the same.
     pub(crate) fn new(config: &Config, metrics: &Metrics, old: Option<&Self>) -> Result<Self, ClientError> {
@@ -91,35 +73,35 @@ impl LoginVerifier {
         let login = |login: &config::login::Login| {
             // Even if the API is not used yet, so that a wrong setting is reported at once.
             LoginApi::check(&login.api)?;
-            let old = old.and_then(|old| old.0.all.iter().find(|old| old.name == login.name));
+            let old = old.and_then(|old| old.logins.iter().find(|old| old.name == login.name));
             let old_revocation = old.and_then(|old| old.revocation.as_ref());
             Ok(Login {
                 name: login.name.clone(),
                 keys: LoginKeys::new(login, metrics, old.map(|old| &old.keys))?,
                 rules: LoginRules::new(login, &names),
-                is_of_provider: !login.is_xsolla(),
+                is_oidc: !login.is_xsolla(),
                 revocation: Revocation::new(login, metrics, old_revocation)?,
             })
         };
-        let all = config.logins.iter().map(login).collect::<Result<Vec<_>, ClientError>>()?;
+        let logins = config.logins.iter().map(login).collect::<Result<_, ClientError>>()?;
         let known = |login: &config::login::Login| format!("{} ({})", login.name.as_str(), login.selected_by());
         let known = config.logins.iter().map(known).collect::<Vec<_>>().join(", ");
-        Ok(Self(Logins { all, known: known.into() }))
+        Ok(Self { logins, known: known.into() })
     }
 
     /// The names of the logins.
     pub(crate) fn names(&self) -> impl Iterator<Item = &LoginName> {
-        self.0.all.iter().map(|login| &login.name)
+        self.logins.iter().map(|login| &login.name)
     }
 
     /// The keys of every login.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &LoginKeys> {
-        self.0.all.iter().map(|login| &login.keys)
+        self.logins.iter().map(|login| &login.keys)
     }
 
     /// The keys of the login with this name.
     pub(crate) fn keys_of(&self, name: &LoginName) -> Option<&LoginKeys> {
-        self.0.all.iter().find(|login| login.name == *name).map(|login| &login.keys)
+        self.logins.iter().find(|login| login.name == *name).map(|login| &login.keys)
     }
 
     /// The one login of the credentials, verified and not revoked. Of several valid tokens, the one that expires last is
@@ -177,11 +159,23 @@ impl LoginVerifier {
     }
 
     async fn candidate<'a>(&'a self, token: &'a LoginToken, now: Timestamp) -> Result<Candidate<'a>, LoginError> {
-        let mut login = None;
-        match token.verify(&self.0, now, &mut login).await {
-            Ok((claims, login)) => Ok(Candidate { claims, token, login }),
-            Err(error) => Err(LoginError::Verify(error, login.map(|login| login.name.clone()))),
+        let unselected = |error| LoginError::Verify(error, None);
+        let unverified = token.read().map_err(unselected)?;
+        let login = self.select(&unverified).map_err(unselected)?;
+        let claims = unverified.verify(login, now).await;
+        let claims = claims.map_err(|error| LoginError::Verify(error, Some(login.name.clone())))?;
+        Ok(Candidate { claims, token, login })
+    }
+
+    /// The login that a token is for, by what its payload says. With one login there is nothing to select, and the payload
+    /// is not read before it is verified.
+    fn select(&self, token: &Unverified<'_>) -> Result<&Login, VerifyError> {
+        if let [only] = self.logins.as_slice() {
+            return Ok(only);
         }
+        let payload = token.payload()?;
+        let selected = self.logins.iter().find(|login| login.rules.is_for(&payload));
+        selected.ok_or_else(|| VerifyError::NoLogin { origin: payload.origin(), known: Arc::clone(&self.known) })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::config::login::PlayerClaims;
 use crate::config::products::Section;
 use crate::login::claims::{EmailStatus, LoginClaims};
 
@@ -94,21 +95,18 @@ impl IdentityRule {
 }
 
 impl<'a> Identity<'a> {
-    /// Identifies the player of a verified login: the id with the login's prefix, name and email. Reports a missing claim before an unusable one, as Xsolla's reference
-    /// implementation does.
+    /// Identifies the player of a verified login: the id with the login's prefix, name and email. Reports a missing claim
+    /// before an unusable one, as Xsolla's reference implementation does.
     pub(crate) fn from_login(login: &'a LoginClaims, rule: &IdentityRule) -> Result<Self, IdentityError> {
-        let (id, id_claim) = login.external_id();
-        let id = id.ok_or_else(|| IdentityError::IdMissing(Arc::clone(id_claim)))?;
-        let external_id = match login.external_id_prefix() {
-            "" => Cow::Borrowed(id),
-            prefix => Cow::Owned(format!("{prefix}{id}")),
-        };
+        let PlayerClaims { external_id: id_claim, external_id_prefix: prefix, .. } = login.player();
+        let id = login.external_id().ok_or_else(|| IdentityError::IdMissing(Arc::clone(id_claim)))?;
+        let external_id = if prefix.is_empty() { Cow::Borrowed(id) } else { Cow::Owned(format!("{prefix}{id}")) };
         let email = email(login, rule, &external_id)?;
         check_id(id, external_id.len(), id_claim)?;
         Ok(Self {
             external_id,
             name: name(login, rule, email.as_ref()),
-            is_email_unconfirmed: login.email().0.is_some() && login.email_status() == EmailStatus::Unconfirmed,
+            is_email_unconfirmed: login.email().is_some() && login.email_status() == EmailStatus::Unconfirmed,
             is_email_verified: is_email_verified(login, rule, email.as_ref()),
             email,
         })
@@ -152,8 +150,8 @@ impl<'a> Identity<'a> {
 /// player by it. Otherwise an invalid one is left out.
 fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, id: &str) -> Result<Option<Email<'a>>, IdentityError> {
     let is_fallback = |email: &Email<'_>| rule.fallback_domains.iter().any(|domain| email.has_domain(domain));
-    let (claimed, claim) = login.email();
-    match (&rule.email, claimed) {
+    let PlayerClaims { external_id: id_claim, email: claim, .. } = login.player();
+    match (&rule.email, login.email()) {
         (EmailRule::Omitted, _) => Ok(None),
         (EmailRule::Unverified | EmailRule::Verified { .. }, claimed) => {
             Ok(claimed.and_then(|text| Email::parse(text.trim())).filter(|email| !is_fallback(email)))
@@ -164,7 +162,7 @@ fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, id: &str) -> Result<Op
         }
         (EmailRule::Needed { fallback_domain: Some(domain) }, None) => {
             let email = Email::parse(format!("{id}@{domain}"));
-            email.map(Some).ok_or_else(|| IdentityError::IdNotLocalPart(Arc::clone(login.external_id().1)))
+            email.map(Some).ok_or_else(|| IdentityError::IdNotLocalPart(Arc::clone(id_claim)))
         }
         (EmailRule::Needed { fallback_domain: None }, None) => Err(IdentityError::EmailMissing(Arc::clone(claim))),
     }
@@ -180,7 +178,7 @@ fn is_email_verified(login: &LoginClaims, rule: &IdentityRule, email: Option<&Em
         EmailStatus::Unstated => types.as_ref().is_none_or(is_of_type),
     };
     // A trimmed email is not the text that the login side confirmed.
-    is_confirmed && email.is_some_and(|email| login.email().0 == Some(email.as_str()))
+    is_confirmed && email.is_some_and(|email| login.email() == Some(email.as_str()))
 }
 
 /// The first readable claim of the rule, or else the email if the product needs a name.
@@ -188,11 +186,11 @@ fn name(login: &LoginClaims, rule: &IdentityRule, email: Option<&Email<'_>>) -> 
     let email = || email.map(|email| email.as_str().to_owned());
     let is_hidden_email = |name: &String| rule.email == EmailRule::Omitted && name.contains(AT_SIGNS);
     let of_claim = |claim: &String| match claim.as_str() {
-        "email" => email().filter(|_| login.email().0.is_some()),
+        "email" => email().filter(|_| login.email().is_some()),
         claim => readable(login.text(claim)?).filter(|name| !is_hidden_email(name)),
     };
     let needed = || email().filter(|_| matches!(rule.email, EmailRule::Needed { .. }));
-    login.names().unwrap_or(&rule.name_from).iter().find_map(of_claim).or_else(needed)
+    login.player().names.as_ref().unwrap_or(&rule.name_from).iter().find_map(of_claim).or_else(needed)
 }
 
 /// Checks a player's id from `claim`; `length` is its length with the prefix.

@@ -42,6 +42,13 @@ fn a_missing_secret_is_reported_with_the_alternative_and_a_wrong_algorithm_alone
 }
 
 #[test]
+fn an_empty_issuer_of_a_provider_is_reported_once() {
+    let changes = [("login.provider", "oidc"), ("login.issuer", ""), ("login.audience", "shop")];
+    let text = errors(None, &without("login.secret", usual(&changes)));
+    assert!(text.starts_with("login.issuer (") && text.lines().count() == 1, "{text}");
+}
+
+#[test]
 fn a_project_id_that_is_not_a_uuid_is_reported() {
     assert!(warnings(None, &recommended(&[])).is_empty());
     let upper = PROJECT.to_uppercase();

@@ -127,11 +127,14 @@ fn confirming_emails_causes_a_warning_unless_the_type_of_login_proves_them() {
         recommended(&[&OTHER_PRODUCTS[..], &[("messaging.email", "verified")], types].concat())
     };
     let every = warnings(None, &verified(&[]));
-    assert!(every.contains("confirms the email of every login") && every.lines().count() == 1, "{every}");
+    assert!(every.contains("confirms the email of every Xsolla login") && every.lines().count() == 1, "{every}");
     assert!(every.contains(r#"messaging.verified_types = ["email"]"#), "{every}");
     let some = warnings(None, &verified(&[("messaging.verified_types", "social,email,emial")]));
     assert!(some.starts_with("messaging.verified_types (") && some.lines().count() == 1, "{some}");
-    assert!(some.contains("confirms the email of logins of type social, emial, which does not prove it"), "{some}");
+    assert!(
+        some.contains("confirms the email of Xsolla logins of type social, emial, which does not prove it"),
+        "{some}"
+    );
     let proven = load(None, &verified(&[("messaging.verified_types", "email")])).unwrap();
     assert!(proven.warnings.is_empty(), "{:?}", proven.warnings);
     assert_eq!(proven.products[1].email.as_deref(), Some("verified"));

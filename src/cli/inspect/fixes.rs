@@ -28,29 +28,19 @@ const SHORT_LOGIN: i64 = 15 * 60;
 /// The cause and the fix of a refusal.
 pub(crate) fn finding(error: &ExchangeError, logins: &[Login], decoded: &DecodedToken) -> Finding {
     let (name, _) = error.login_and_key();
-    // Of the refusals before a login is selected, none needs it.
+    // A refusal before a login is selected has the same fix for each login.
     let login = logins.iter().find(|login| Some(&login.name) == name).or(logins.first());
-    let fix = match (error, login) {
-        (ExchangeError::Login(LoginError::Verify(error, _)), Some(login)) => return verify(error, login, decoded),
-        (ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)), _) => {
+    let Some(login) = login else { return Finding::new(error.to_string(), "set a login") };
+    let fix = match error {
+        ExchangeError::Login(LoginError::Verify(error, _)) => return verify(error, login, decoded),
+        ExchangeError::Login(LoginError::DifferentPlayers) => "send one login token at a time".to_owned(),
+        ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
             "the player signed out, or was signed out; they must sign in again".to_owned()
         }
-        (ExchangeError::Login(LoginError::Revocation(..)), Some(login)) => api_fix(login),
-        (ExchangeError::Identify(error, _), Some(login)) => identify(error, login),
-        (ExchangeError::Issue(IssueError::EmailNotAscii, _), _) => {
-            "Chat accepts only ASCII addresses; the player needs another email".to_owned()
-        }
-        (ExchangeError::Issue(IssueError::EmailUnconfirmed, _), _) => {
-            "the player must confirm the email where they sign in, and then sign in again".to_owned()
-        }
-        (ExchangeError::Issue(IssueError::ExternalIdIsContact, _), _) => {
-            "set claims.external_id of the login to a claim with an id that never changes".to_owned()
-        }
-        (ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _), _) => {
-            "this is a bug in zendesk-token; please report it".to_owned()
-        }
-        (ExchangeError::NotServed, _) => "set the product's secret".to_owned(),
-        (ExchangeError::Login(_) | ExchangeError::Identify(..), _) => "send one login token at a time".to_owned(),
+        ExchangeError::Login(LoginError::Revocation(..)) => api_fix(login),
+        ExchangeError::Identify(error, _) => identify(error, login),
+        ExchangeError::Issue(error, _) => issue(*error, login),
+        ExchangeError::NotServed => "set the product's secret".to_owned(),
     };
     Finding::new(error.to_string(), fix)
 }
@@ -235,6 +225,24 @@ fn identify(error: &IdentityError, login: &Login) -> String {
         | IdentityError::OuterWhitespace(_)
         | IdentityError::EmailForm(_) => {
             "Zendesk does not accept this value; correct it in the player's account".to_owned()
+        }
+    }
+}
+
+fn issue(error: IssueError, login: &Login) -> String {
+    match error {
+        IssueError::EmailNotAscii => "Chat accepts only ASCII addresses; the player needs another email".to_owned(),
+        IssueError::EmailUnconfirmed if !login.is_xsolla() && *login.player.email != *"email" => {
+            format!("email_verified says nothing about this email; set {} = \"email\"", login.name.key("claims.email"))
+        }
+        IssueError::EmailUnconfirmed => {
+            "the player must confirm the email where they sign in, and then sign in again".to_owned()
+        }
+        IssueError::ExternalIdIsContact => {
+            format!("set {} to a claim with an id that never changes", login.name.key("claims.external_id"))
+        }
+        IssueError::ContactMissing | IssueError::Sign(_) => {
+            "this is a bug in zendesk-token; please report it".to_owned()
         }
     }
 }

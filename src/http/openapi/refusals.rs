@@ -63,8 +63,8 @@ const fn cause(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::TokenMissing => "the request has no login token",
         ErrorCode::TokenInvalid => "the login token does not verify",
-        ErrorCode::SubMissing => "the login token has no `sub`",
-        ErrorCode::EmailMissing => "the login token has no `email`",
+        ErrorCode::SubMissing => "the login token has no player id (claim `sub`, unless set otherwise)",
+        ErrorCode::EmailMissing => "the login token has no email (claim `email`, unless set otherwise)",
         ErrorCode::ClaimUnusable => "Zendesk does not accept the id, the name or the email of the login",
         ErrorCode::OriginForbidden => {
             "the page's origin is not in `cors.origins`, or a page embeds the route as an image, script or frame"
