@@ -186,6 +186,7 @@ fn a_discovery_document_that_is_wrong_keeps_the_old_keys() {
         |issuer: &str, keys: &str| Reply::Answer(200, json!({"issuer": issuer, "jwks_uri": keys}).to_string());
     let of_new = || new.sign(&new.header(), &provider.token().payload());
     let with_password = keys_url.replace("://", "://user:password@");
+    let with_password_alone = keys_url.replace("://", "://:password@");
     provider.publish(&[new.jwk()]);
     for (reply, cause) in [
         (document("https://evil.example", &keys_url), "of another issuer"),
@@ -193,6 +194,7 @@ fn a_discovery_document_that_is_wrong_keeps_the_old_keys() {
         (document(&issuer.to_uppercase(), &keys_url), "of another issuer"),
         (document(&issuer, "http://keys.example.com/jwks"), "jwks_uri in the discovery document is not https"),
         (document(&issuer, &with_password), "jwks_uri in the discovery document is not https"),
+        (document(&issuer, &with_password_alone), "jwks_uri in the discovery document is not https"),
         (document(&issuer, "file:///etc/passwd"), "jwks_uri in the discovery document is not https"),
         (document(&issuer, "/players/keys"), "not a JSON object with issuer and jwks_uri"),
         (Reply::Answer(200, json!({"issuer": issuer}).to_string()), "not a JSON object with issuer and jwks_uri"),
