@@ -17,6 +17,7 @@ RUN cargo install --locked cargo-auditable@0.7.7
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
+COPY client client
 # Cargo.toml names a test and two benchmarks, and cargo requires these files.
 RUN mkdir -p tests benches && touch tests/suite.rs benches/exchange.rs benches/http.rs
 

@@ -70,6 +70,8 @@ fn server_routes() -> OpenApiRouter<Arc<AppState>> {
 fn open_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(script::script))
+        .routes(routes!(script::module))
+        .routes(routes!(script::types))
         .routes(routes!(openapi::openapi))
         .routes(routes!(health::health))
 }
@@ -83,6 +85,6 @@ fn has_extra_slashes(path: &str) -> bool {
     fn segments(path: &str) -> impl Iterator<Item = &str> {
         path.split('/').filter(|segment| !segment.is_empty())
     }
-    let mut routes = PRODUCTS.map(token::path).into_iter().chain([script::PATH, openapi::PATH, health::PATH]);
+    let mut routes = PRODUCTS.map(token::path).into_iter().chain(script::PATHS).chain([openapi::PATH, health::PATH]);
     routes.any(|route| segments(route).eq(segments(path)))
 }

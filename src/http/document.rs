@@ -32,8 +32,8 @@ pub(super) struct Document {
 }
 
 impl Document {
-    pub(super) fn new(content_type: &'static str, text: &'static str) -> Self {
-        let body = Bytes::from_static(text.as_bytes());
+    pub(super) fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
+        let body = text.into();
         let hash = STANDARD.encode(digest(&SHA384, &body));
         // Base64 is always a valid header value.
         let etag = HeaderValue::try_from(format!("\"sha384-{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));

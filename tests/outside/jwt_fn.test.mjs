@@ -7,7 +7,10 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import vm from "node:vm";
 
-const SCRIPT = readFileSync(new URL("../../src/http/script/jwt_fn.js", import.meta.url), "utf8");
+const source = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+// As src/http/script.rs joins it; jwt_fn.py tests the served one.
+const [CREATE] = source("client/index.js").split("\nexport ");
+const SCRIPT = `(() => {"use strict";${CREATE}\n${source("src/http/script/classic.js")}})();`;
 const SRC = "https://support-token.example.com/jwt_fn.js";
 const TOKEN = "header.claims.signature";
 const PATIENCE = 15000;
@@ -26,11 +29,12 @@ class HTMLScriptElement {}
 const read = (dictionary, ...names) => names.map((name) => dictionary[name]);
 
 /** A window in which the script has run. Each request gets the next of `answers`, then always the last. `before` runs first. */
-function page(answers, src = SRC, element = new HTMLScriptElement(), before = "") {
+function page(answers, src = SRC, element = new HTMLScriptElement(), before = "", more = {}) {
   const seen = { requests: [], pauses: [], events: [], warnings: [], errors: [] };
   const globals = {
     URL, AbortController, Response, Headers, HTMLScriptElement,
     document: { currentScript: src === null ? null : Object.assign(element, { src }) },
+    location: { origin: "https://shop.example.com", href: "https://shop.example.com/play" }, atob,
     CustomEvent: class { constructor(type, init) { Object.assign(this, { type, init, detail: init.detail }); } },
     dispatchEvent: (event) => seen.events.push(event),
     console: { warn: (...parts) => seen.warnings.push(parts.join(" ")), error: (...parts) => seen.errors.push(parts.join(" ")) },
@@ -44,7 +48,7 @@ function page(answers, src = SRC, element = new HTMLScriptElement(), before = ""
       if (milliseconds !== PATIENCE) seen.pauses.push(milliseconds);
       return setTimeout(done, milliseconds === PATIENCE ? 20 : 0);
     },
-    clearTimeout,
+    clearTimeout, ...more,
   };
   globals.window = globals;
   vm.runInNewContext(`${before};${SCRIPT}`, globals);
@@ -220,7 +224,7 @@ test("a polluted Object.prototype adds no token, changes no request and no event
     await seen.zendeskToken.jwtFn((...args) => calls.push(args));
     assert.deepEqual([calls.length, seen.events.length], [0, 1]);
     const [{ init, detail }] = seen.events;
-    assert.deepEqual(Object.keys(detail).sort(), ["code", "description", "product", "status", "tries"], "own properties only");
+    assert.deepEqual(Object.keys(detail).sort(), ["cause", "code", "description", "product", "status", "tries"], "own properties only");
     assert.ok(!Object.values(detail).includes("POLLUTED") && !seen.warnings.join().includes("POLLUTED"), seen.warnings);
     assert.deepEqual(read(init, ...ofEvent), ofEvent.map(() => undefined));
     for (const { options } of seen.requests) {
@@ -247,5 +251,134 @@ test("a script that cannot find its own URL reports an error", () => {
 test("the object is frozen and has only the documented functions", () => {
   const { zendeskToken } = page([token()]);
   assert.ok(Object.isFrozen(zendeskToken));
-  assert.deepEqual(Object.keys(zendeskToken).sort(), ["helpCenterJwtFn", "jwtFn", "loginUser"]);
+  assert.deepEqual(Object.keys(zendeskToken).sort(), ["configure", "helpCenterJwtFn", "jwtFn", "loginUser", "signedIn", "signedOut"]);
+});
+
+/** A login token of the page with these claims; its signature is not looked at. */
+const login = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.sig`;
+const authorization = (seen) => seen.requests.map(({ options }) => options.headers.Authorization);
+const inAnHour = () => Math.floor(Date.now() / 1000) + 3600;
+
+test("with loginToken, each request asks for it and sends it without cookies", async () => {
+  const seen = page([token(), answer(503, ""), token()]), calls = [], given = ["one", Promise.resolve("two"), "three"];
+  seen.zendeskToken.configure({ loginToken: () => given.shift() });
+  for (let time = 0; time < 2; time++) await seen.zendeskToken.jwtFn((text) => calls.push(text));
+  assert.deepEqual(calls, [TOKEN, TOKEN]);
+  assert.deepEqual(authorization(seen), ["Bearer one", "Bearer two", "Bearer three"]);
+  assert.ok(seen.requests.every(({ options }) => options.credentials === "omit"));
+});
+
+test("a signed-out player causes no request", async () => {
+  for (const none of [null, "", Promise.resolve(null)]) {
+    const seen = page([token()]), calls = [];
+    seen.zendeskToken.configure({ loginToken: () => none });
+    await seen.zendeskToken.jwtFn((...args) => calls.push(args));
+    assert.deepEqual([calls, seen.requests, seen.events.map(({ detail }) => detail.cause)], [[], [], ["signed-out"]]);
+  }
+});
+
+test("a refused login token is asked for once more, and only another one is sent", async () => {
+  const ask = async (given, answers) => {
+    const seen = page(answers), calls = [];
+    let asked = 0;
+    seen.zendeskToken.configure({ loginToken: () => given[Math.min(asked++, given.length - 1)] });
+    await seen.zendeskToken.jwtFn((text) => calls.push(text));
+    return { ...seen, calls, asked };
+  };
+  const refused = refusal(401, "00-01");
+  const renewed = await ask(["old", "new"], [refused, token()]);
+  assert.deepEqual([renewed.calls, authorization(renewed)], [[TOKEN], ["Bearer old", "Bearer new"]]);
+  const same = await ask(["same"], [refused, token()]);
+  assert.deepEqual([same.calls, same.requests.length, same.asked, same.events[0].detail.cause, same.events[0].detail.tries], [[], 1, 2, "login-invalid", 1]);
+  const twice = await ask(["a", "b", "c"], [refused]);
+  assert.deepEqual([twice.requests.length, twice.asked, twice.events[0].detail.status], [2, 2, 401]);
+});
+
+test("the cause says what an engineer can look at", async () => {
+  const causeOf = async (answers, loginToken, src = SRC) => {
+    const seen = page(answers, src);
+    if (loginToken) seen.zendeskToken.configure({ loginToken });
+    await seen.zendeskToken.jwtFn(() => {});
+    assert.equal(seen.events.length, 1);
+    assert.ok(seen.warnings[0].includes(`(${seen.events[0].detail.cause}: `), seen.warnings[0]);
+    return seen.events[0].detail.cause;
+  };
+  const invalid = [refusal(401, "00-01")];
+  assert.equal(await causeOf([refusal(401, "00-00")]), "signed-out");
+  assert.equal(await causeOf(invalid), "login-invalid");
+  assert.equal(await causeOf(invalid, () => login({ exp: inAnHour() })), "login-invalid");
+  assert.equal(await causeOf(invalid, () => login({ exp: inAnHour() - 7200 })), "login-expired");
+  assert.equal(await causeOf(invalid, () => login({ exp: inAnHour(), iat: inAnHour() - 1800 })), "clock");
+  for (const odd of ["x", "a.b.c", "a.e30.c", login(null), login([])]) assert.equal(await causeOf(invalid, () => odd), "login-invalid");
+  for (const code of ["00-02", "00-03", "00-04"]) assert.equal(await causeOf([refusal(422, code)]), "claim");
+  assert.equal(await causeOf([refusal(403, "00-05")]), "origin");
+  assert.equal(await causeOf([refusal(429, "00-06")]), "service");
+  assert.equal(await causeOf([answer(500, "")]), "service");
+  assert.equal(await causeOf([network]), "origin", "another origin gives no reason");
+  assert.equal(await causeOf([network], null, "https://shop.example.com/support/jwt_fn.js"), "network");
+  for (const failing of [() => { throw new Error("from the page"); }, () => Promise.reject(new Error("from the page"))]) {
+    assert.equal(await causeOf([token()], failing), "login-token");
+  }
+});
+
+test("configure refuses what it does not know, and service replaces the script's own URL", async () => {
+  const seen = page([token()]);
+  const { configure } = seen.zendeskToken;
+  for (const wrong of [{ logintoken: () => "" }, { loginToken: "x" }, { service: 7 }, { chat: "x" }]) {
+    assert.throws(() => configure(wrong), { name: "TypeError" });
+  }
+  for (const [service, url] of [["/support-token", "https://shop.example.com/support-token/generate/token"], ["https://api.example.com/", "https://api.example.com/generate/token"]]) {
+    configure({ service });
+    await seen.zendeskToken.jwtFn(() => {});
+    assert.equal(seen.requests[seen.requests.length - 1].url, url);
+  }
+});
+
+/** A page with these widgets, each of which records its calls. */
+function widgets({ zE, zESettings, zChat }, options) {
+  const commands = [];
+  const record = (name) => (...args) => { commands.push([name, ...args]); };
+  const seen = page([token()], SRC, new HTMLScriptElement(), "", {
+    ...(zE && { zE: record("zE") }), zESettings, ...(zChat && { zChat: { init: record("init"), logout: record("logout") } }),
+  });
+  if (options) seen.zendeskToken.configure(options);
+  return { ...seen, commands };
+}
+
+test("sign-in and sign-out do what the widgets on the page need, and only that", () => {
+  const both = { webWidget: { authenticate: { chat: { jwtFn() {} }, jwtFn() {} } } };
+  for (const [what, signedIn, signedOut] of [
+    [{}, [], []],
+    [{ zESettings: both }, [], []],
+    [{ zE: true }, [["zE", "messenger", "loginUser"]], [["zE", "messenger", "logoutUser"]]],
+    [{ zE: true, zESettings: { webWidget: { color: {} } } }, [["zE", "messenger", "loginUser"]], [["zE", "messenger", "logoutUser"]]],
+    [{ zE: true, zESettings: both }, [["zE", "webWidget", "chat:reauthenticate"], ["zE", "webWidget", "helpCenter:reauthenticate"]], [["zE", "webWidget", "logout"]]],
+    [{ zE: true, zESettings: { webWidget: { authenticate: { jwtFn() {} } } } }, [["zE", "webWidget", "helpCenter:reauthenticate"]], [["zE", "webWidget", "logout"]]],
+    [{ zE: true, zESettings: { webWidget: { authenticate: { chat: {} } } } }, [["zE", "webWidget", "chat:reauthenticate"]], [["zE", "webWidget", "logout"]]],
+    [{ zChat: true }, [], [["logout"]]],
+  ]) {
+    const seen = widgets(what);
+    seen.zendeskToken.signedIn();
+    assert.deepEqual(seen.commands.splice(0).map((command) => command.slice(0, 3)), signedIn);
+    seen.zendeskToken.signedOut();
+    assert.deepEqual(seen.commands, signedOut);
+    assert.deepEqual([seen.events, seen.errors], [[], []]);
+  }
+  const { commands, zendeskToken } = widgets({ zChat: true }, { chat: { account_key: "key" } });
+  zendeskToken.signedIn();
+  const [[logout], [init, { account_key, authentication }]] = commands;
+  assert.deepEqual([logout, init, account_key, authentication.jwt_fn === zendeskToken.jwtFn], ["logout", "init", "key", true]);
+});
+
+test("a request for the player before never calls back after a sign-in or a sign-out", async () => {
+  for (const change of ["signedIn", "signedOut"]) {
+    let respond;
+    const seen = page([() => new Promise((done) => { respond = () => done(new Response(JSON.stringify({ token: TOKEN }))); })]), calls = [];
+    const asked = seen.zendeskToken.jwtFn((...args) => calls.push(args));
+    await new Promise((done) => setTimeout(done));
+    seen.zendeskToken[change]();
+    respond();
+    await asked;
+    assert.deepEqual([calls, seen.events], [[], []], change);
+  }
 });
