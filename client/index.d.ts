@@ -1,8 +1,8 @@
 /** Receives a new Zendesk token. It is called once, or never: then the event `zendesk-token-refused` says why. */
 export type TokenCallback = (token: string) => void;
 
-/** Zendesk's function of the Web Widget. */
-export type ZE = (widget: string, command: string, ...values: unknown[]) => unknown;
+/** Zendesk's function of the Web Widget, however the page declares it. */
+export type ZE = (...values: any[]) => unknown;
 
 /** Why a visitor stays anonymous. */
 export type Cause =

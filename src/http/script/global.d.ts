@@ -1,12 +1,12 @@
 
 declare global {
   /** What `/jwt_fn.js` defines. */
-  const zendeskToken: {
+  var zendeskToken: Readonly<{
     configure: typeof configure;
     jwtFn: typeof jwtFn;
     helpCenterJwtFn: typeof helpCenterJwtFn;
     loginUser: typeof loginUser;
     signedIn: typeof signedIn;
     signedOut: typeof signedOut;
-  };
+  }>;
 }
