@@ -151,7 +151,7 @@ def run(driver, service, base_url, origin, foreign):
     driver.get(f"{foreign}/in")
     calls, events = ask(driver, "chat")
     assert calls == [] and [(event["status"], event["tries"]) for event in events] == [(0, 4)], events
-            assert events[0]["cause"] == "origin", events
+    assert events[0]["cause"] == "origin", events
     print("a foreign origin: the script loads, but gets no token")
 
     # Chromium sends Sec-Fetch-Dest only to trustworthy addresses: HTTPS or loopback.
