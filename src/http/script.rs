@@ -25,7 +25,10 @@ const PACKAGE: &str = include_str!("../../client/index.js");
 /// Defines `window.zendeskToken`.
 static SCRIPT: LazyLock<Document> = LazyLock::new(|| {
     let (create, _) = PACKAGE.split_once("\nexport ").unwrap_or_default();
-    Document::new(JAVASCRIPT, format!("(() => {{\n\"use strict\";\n{create}\n{}}})();\n", include_str!("script/classic.js")))
+    Document::new(
+        JAVASCRIPT,
+        format!("(() => {{\n\"use strict\";\n{create}\n{}}})();\n", include_str!("script/classic.js")),
+    )
 });
 
 /// Exports the same functions. The module's own URL says where the service is.

@@ -8,7 +8,8 @@ use zendesk_token::http::openapi;
 use crate::app::App;
 use crate::harness::ORIGIN;
 
-const SCRIPT: &str = include_str!("../../src/http/script/jwt_fn.js");
+/// The module of the npm package.
+const PACKAGE: &str = include_str!("../../client/index.js");
 
 fn etag(text: &str) -> String {
     format!("\"sha384-{}\"", STANDARD.encode(Sha384::digest(text)))
@@ -16,10 +17,18 @@ fn etag(text: &str) -> String {
 
 #[test]
 fn the_documents_are_public_and_cacheable() {
-    assert!(SCRIPT.len() < 3500, "{} bytes", SCRIPT.len());
     let app = App::start();
+    let [script, module, types] = ["/jwt_fn.js", "/jwt_fn.mjs", "/jwt_fn.d.ts"].map(|path| app.get(path).send().body);
+    let (create, _) = PACKAGE.split_once("\nexport ").unwrap();
+    assert!(
+        script.starts_with("(() => {\n\"use strict\";\n") && script.contains(create) && !script.contains("export ")
+    );
+    assert_eq!(module, PACKAGE.replace("create();", "create(import.meta.url);"));
+    assert!(types.contains("export function signedIn(): void;") && types.contains("const zendeskToken: {"));
     for (path, text, content_type) in [
-        ("/jwt_fn.js", SCRIPT, "text/javascript; charset=utf-8"),
+        ("/jwt_fn.js", script.as_str(), "text/javascript; charset=utf-8"),
+        ("/jwt_fn.mjs", &module, "text/javascript; charset=utf-8"),
+        ("/jwt_fn.d.ts", &types, "text/plain; charset=utf-8"),
         ("/openapi.json", openapi::text(), "application/json"),
     ] {
         let etag = etag(text);
@@ -49,7 +58,7 @@ fn the_documents_are_public_and_cacheable() {
 #[test]
 fn an_unchanged_document_is_answered_with_304() {
     let app = App::start();
-    let tag = etag(SCRIPT);
+    let tag = etag(&app.get("/jwt_fn.js").send().body);
     for (tags, status) in [
         (tag.clone(), 304),
         (format!("W/{tag}"), 304),
@@ -71,7 +80,7 @@ fn an_unchanged_document_is_answered_with_304() {
 #[test]
 fn a_refusal_of_a_document_is_not_cacheable() {
     let app = App::start();
-    for path in ["/jwt_fn.js", "/openapi.json"] {
+    for path in ["/jwt_fn.js", "/jwt_fn.mjs", "/openapi.json"] {
         let answer = app.request("POST", path).header("Origin", ORIGIN).send();
         assert_eq!((answer.refusal().as_str(), answer.header("allow").as_deref()), ("405 00-09", Some("GET,HEAD")));
         for (name, value) in

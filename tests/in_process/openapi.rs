@@ -29,7 +29,8 @@ fn operations() -> Vec<(&'static str, &'static str, String, &'static str)> {
     all.push(("/support-sdk/token", "post", format!("{LOGIN} {OWN} 00-03 00-06 00-13"), "X-Request-Id"));
     for method in ["get", "head"] {
         all.extend(
-            ["/jwt_fn.js", "/openapi.json"].map(|path| (path, method, OWN.into(), "If-None-Match X-Request-Id")),
+            ["/jwt_fn.js", "/jwt_fn.mjs", "/jwt_fn.d.ts", "/openapi.json"]
+                .map(|path| (path, method, OWN.into(), "If-None-Match X-Request-Id")),
         );
         all.push(("/health", method, "00-14".into(), "X-Request-Id"));
         all.extend(ADMIN.map(|path| (path, method, String::new(), "")));
@@ -119,7 +120,11 @@ fn the_document_has_exactly_the_refusals_of_the_service_and_its_release() {
 fn the_service_answers_exactly_the_documented_operations() {
     let server = App::with_all_products(&[]);
     let operations = operations();
-    let paths = PRODUCTS.map(path).into_iter().chain(["/jwt_fn.js", "/openapi.json", "/health"]).chain(ADMIN);
+    let paths = PRODUCTS
+        .map(path)
+        .into_iter()
+        .chain(["/jwt_fn.js", "/jwt_fn.mjs", "/jwt_fn.d.ts", "/openapi.json", "/health"])
+        .chain(ADMIN);
     for path in paths {
         for method in ["get", "head", "post", "put", "delete", "patch", "trace", "options"] {
             let (method_name, is_admin) = (method.to_uppercase(), ADMIN.contains(&path));
