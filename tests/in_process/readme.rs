@@ -135,7 +135,7 @@ fn every_link_resolves_and_every_page_is_in_the_book() {
         files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect::<Vec<PathBuf>>()
     };
     let book = root.join("docs").canonicalize().unwrap();
-    let pages = [in_folder("docs"), in_folder("docs/logins")].concat();
+    let pages = [in_folder("docs"), in_folder("docs/logins"), in_folder("docs/widgets")].concat();
     let link = Regex::new(r#"\]\(([^)]+)\)|(?:src|srcset)="([^"]+)""#).unwrap();
     for page in pages.iter().chain(&in_folder(".")).chain(&in_folder(".github")) {
         let text = fs::read_to_string(page).unwrap();

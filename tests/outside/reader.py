@@ -59,7 +59,7 @@ class Reader:
         os.symlink(os.path.realpath(BINARY), f"{self.bin}/zendesk-token")
         certificate(self.home)
         tls = f"{self.home}/cert.pem", f"{self.home}/cert.pem.key"
-        self.service = Service(origins=None, login__cookie="__Host-token", login__bearer="true")
+        self.service = Service(origins=None, login__cookie="__Host-token", login__bearer="true", support_sdk__user_token_lifetime="90d")
         self.pages, self.shop = {}, Server(self.page, *tls)
         self.api = Server(self.desk_api)
         description = json.loads(read(f"{HERE}/../fixtures/sunshine-conversations-users.json"))
@@ -71,7 +71,7 @@ class Reader:
         # Building an image takes minutes and replaces an image with the same name, so the real Docker is used only in CI.
         has_engine = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
         self.docker = "Docker" if has_engine and os.environ.get("CI") == "true" else "a stand-in for Docker"
-        self.cookie = self.tag = self.container = self.driver = None
+        self.cookie = self.tag = self.policy = self.container = self.driver = None
         self.settings = {}
 
     def shell(self, text, folder=None, with_engine=False, patience=PATIENCE, **more):
@@ -118,8 +118,11 @@ class Reader:
             return self.ask_service(method, path.removeprefix(PREFIX), body, headers)
         out = self.cookie and re.sub(r"token=[^;]+", "token=", self.cookie) + "; Max-Age=0"
         cookie = {"/in": {"Set-Cookie": self.cookie}, "/out": {"Set-Cookie": out}}.get(path, {})
+        if path.endswith(".js"):
+            return 200, self.pages[path].encode(), {"Content-Type": "text/javascript", "Cache-Control": "no-store"}
+        policy = {"Content-Security-Policy": self.policy} if self.policy else {}
         html = f'<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,">{self.pages.get(path, "")}'
-        return 200, html.encode(), {"Content-Type": "text/html; charset=utf-8"} | cookie
+        return 200, html.encode(), {"Content-Type": "text/html; charset=utf-8"} | cookie | policy
 
     def ask_service(self, method, path, body, headers):
         """Passes a request on to the service, like a reverse proxy."""
@@ -153,7 +156,8 @@ class Reader:
     def open(self, block, setup="", cookie="/in"):
         """Opens a page with the script's tag, a stub for the widget, and the block, in the real browser."""
         self.driver.get(f"https://{SITE}{cookie}")
-        self.pages["/page"] = f"<script>window.seen = [];\n{setup}</script>\n{self.tag}\n<script>\n{block}</script>"
+        self.pages |= {"/setup.js": f"window.seen = [];\n{setup}", "/block.js": block}
+        self.pages["/page"] = f'<script src="/setup.js"></script>\n{self.tag}\n<script src="/block.js"></script>'
         self.driver.get_log("browser")
         self.driver.get(f"https://{SITE}/page")
 

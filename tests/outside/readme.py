@@ -18,16 +18,18 @@ import urllib.request
 
 import jwt
 import tree_sitter
+import tree_sitter_html
 import tree_sitter_kotlin
 import tree_sitter_powershell
 import tree_sitter_swift
+import tree_sitter_typescript
 
 import products
 from demo import Demo
 from jwt_fn import browser, verify
 from proxy import PREFIX, SITE, free_port
 from reader import API_SECRET, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, Reader, filled
-from service import PATIENCE, SECRETS, Service, login_token, read, wait_until, write
+from service import KEY_ID, PATIENCE, SECRETS, Service, login_token, read, wait_until, write
 
 # What no test can run, and why.
 NOT_RUN = {
@@ -38,6 +40,7 @@ NOT_RUN = {
     "cargo audit bin": "asks for advisories outside; tests/release reads the list of parts in the binary",
     "cargo doc --document-private-items --open": "opens a browser; tests/all builds the documentation",
     "mdbook build docs": "tests/all builds the book",
+    "npm install zendesk-token": "there is no release here; tests/all packs the folder client",
     "systemctl reload": "there is no systemd here",
 }
 
@@ -99,9 +102,31 @@ def release(reader, text):
 
 
 def script_tag(reader, text):
-    reader.tag = text
+    """The first tag is the service's; the others are the shop's own and Zendesk's, which no test loads."""
+    parsed(tree_sitter_html.language)(reader, text)
+    reader.tag = text.splitlines()[0]
     reader.open("")
-    assert reader.driver.execute_script("return Object.keys(zendeskToken).length") == 3
+    functions = {"configure", "helpCenterJwtFn", "jwtFn", "loginUser", "signedIn", "signedOut"}
+    assert set(reader.driver.execute_script("return Object.keys(zendeskToken)")) == functions
+
+
+def module(reader, text):
+    parsed(tree_sitter_html.language)(reader, text)
+    reader.tag, tag = text, reader.tag
+    reader.open("", RECORDER)
+    verify("messaging", reader.token("calls[0][2]"))
+    reader.tag = tag
+
+
+def content_security_policy(reader, text):
+    """Under the policy a page gets a token, and the browser has nothing to say about it."""
+    name, reader.policy = text.strip().split(": ", 1)
+    assert name == "Content-Security-Policy", name
+    reader.open("")
+    verify("chat", reader.token("zendeskToken.jwtFn"))
+    messages = reader.driver.get_log("browser")
+    assert messages == [], messages
+    reader.policy = None
 
 
 def classic(reader, text):
@@ -110,21 +135,59 @@ def classic(reader, text):
     verify("help_center", reader.token("zESettings.webWidget.authenticate.jwtFn"))
 
 
+# Instead of Zendesk's widgets: keeps the calls.
+RECORDER = """
+window.calls = [];
+window.zE = (...call) => { calls.push(call); };
+window.zChat = { init: (options) => { calls.push(["init", options]); }, logout: () => { calls.push(["logout"]); } };
+"""
+
+
+def commands(reader):
+    """The calls of the widgets since the last time, without their functions."""
+    return reader.driver.execute_script("return calls.splice(0).map((call) => call.filter((value) => typeof value === 'string').join(' '))")
+
+
 def web_sdk(reader, text):
-    reader.open(filled(text), "window.zChat = { init: (settings) => { window.settings = settings; } };")
-    verify("chat", reader.token("settings.authentication.jwt_fn"))
+    reader.open(filled(text), RECORDER)
+    verify("chat", reader.token("calls[0][1].authentication.jwt_fn"))
+    reader.driver.execute_script("delete window.zE; zendeskToken.signedIn()")
+    assert commands(reader) == ["init", "logout", "init"]
 
 
 def messaging(reader, text):
-    reader.open(text, "window.zE = (...call) => { window.call = call; };")
-    assert reader.driver.execute_script("return call.slice(0, 2)") == ["messenger", "loginUser"]
-    verify("messaging", reader.token("call[2]"))
+    reader.open(text, RECORDER)
+    verify("messaging", reader.token("calls[0][2]"))
+    assert commands(reader) == ["messenger loginUser"]
+
+
+def sign_in_and_out(reader, text):
+    reader.open(text, f"{RECORDER} delete window.zChat;")
+    reader.driver.execute_script("onSignIn()")
+    verify("messaging", reader.token("calls[0][2]"))
+    reader.driver.execute_script("onSignOut()")
+    assert commands(reader) == ["messenger loginUser", "messenger logoutUser"]
+
+
+def single_page_app(reader, text):
+    """There is no cookie; each request has the token that the page has then."""
+    reader.open(text, f"{RECORDER} delete window.zChat; addEventListener('zendesk-token-refused', ({{ detail }}) => seen.push(detail.cause));",
+                cookie="/out")
+    for change in ["onSignIn", "onRenewal"]:
+        reader.driver.execute_script(f"{change}('{login_token()}')")
+        verify("messaging", reader.token("calls[0][2]"))
+    reader.driver.execute_script("onSignOut()")
+    assert commands(reader) == ["messenger loginUser", "messenger logoutUser"]
+    assert reader.driver.execute_async_script("zendeskToken.jwtFn(() => {}).then(() => arguments[0](seen))") == ["signed-out"]
 
 
 def refused(reader, text):
     """The block listens on the page; what it writes to the console is compared."""
     reader.open(text, cookie="/out")
-    for cookie, expected in [(None, '"chat" 401 "00-00" "Token not passed" 1'), ("rubbish", '"chat" 401 "00-01" "Token is invalid" 1')]:
+    for cookie, expected in [
+        (None, '"chat" "signed-out" 401 "00-00" "Token not passed" 1'),
+        ("rubbish", '"chat" "login-invalid" 401 "00-01" "Token is invalid" 1'),
+    ]:
         if cookie:
             reader.driver.add_cookie({"name": "__Host-token", "value": cookie, "path": "/", "secure": True, "sameSite": "Lax"})
         reader.driver.execute_async_script("zendeskToken.jwtFn(() => {}).then(arguments[0])")
@@ -151,10 +214,18 @@ def with_the_header(reader, text):
     reader.tag = tag
 
 
-def parsed(grammar):
+def parsed(language):
     def run(reader, text):
-        tree = tree_sitter.Parser(tree_sitter.Language(grammar.language())).parse(text.encode())
+        tree = tree_sitter.Parser(tree_sitter.Language(language())).parse(text.encode())
         assert not tree.root_node.has_error, tree.root_node
+    return run
+
+
+def example(name):
+    """A file of client/examples, which another test runs."""
+    def run(reader, text):
+        assert text == read(f"{ROOT}/client/examples/{name}"), f"not client/examples/{name}"
+        parsed(tree_sitter_typescript.language_tsx)(reader, text)
     return run
 
 
@@ -163,6 +234,8 @@ def curl(reader, text):
     bodies = [json.loads(line) for line in re.findall(r"^\{.*?\}", output, re.MULTILINE)]
     assert len(re.findall(r"HTTP/\S+ 200", output)) == len(bodies) == len(text.splitlines()), output
     for line, body in zip(text.splitlines(), bodies):
+        if "user-token" in line:
+            body = json.loads(reader.shell(f"curl --data 'user_token={body['user_token']}' https://{SITE}{PREFIX}/support-sdk/token"))
         if "support-sdk" in line:
             jwt.decode(body["jwt"], SECRETS["support_sdk"], algorithms=["HS256"])
         else:
@@ -224,7 +297,7 @@ def function_in_powershell(reader, text):
     arguments = lambda text: re.search(r"\{ (.*?);? \}", text)[1].replace("${PWD}", "$PWD").replace("@args", '"$@"').split()
     # On Windows and on a Mac a container's files are the caller's in any case.
     assert arguments(text) == arguments(reader.function_text.replace('--user "$(id -u):$(id -g)" ', "")), text
-    parsed(tree_sitter_powershell)(reader, text)
+    parsed(tree_sitter_powershell.language)(reader, text)
 
 
 def find(reader, text):
@@ -264,21 +337,26 @@ BLOCKS = [
     ("", "src/", layout),
     ("sh", "cargo run", first_commands),
     ("http", "Set-Cookie: ", cookie),
+    ("http", "Content-Security-Policy: ", content_security_policy),
     ("sh", "# Publisher Account", environment_file),
     ("sh", "docker build", deploy),
     ("sh", "ZENDESK_TOKEN_SITE=", compose),
     ("sh", "cosign verify", release),
     ("html", "<script src=", script_tag),
+    ("html", "<script type=\"module\">", module),
     ("js", "// Web Widget (Classic)", classic),
     ("js", "// Zendesk Chat (Web SDK)", web_sdk),
     ("js", "// Messaging", messaging),
+    ("js", "// Sign-in and sign-out", sign_in_and_out),
+    ("js", "// A single-page app", single_page_app),
+    ("js", "// Vue", example("useSupport.js")),
+    ("jsx", "// React", example("Support.jsx")),
+    ("ts", "import {", parsed(tree_sitter_typescript.language_typescript)),
     ("js", "// Why a visitor stays anonymous", refused),
     ("js", "async function fetchZendeskToken", without_the_script),
     ("js", "  const response = await fetch", with_the_header),
-    ("kotlin", "// Android: zendesk.android", parsed(tree_sitter_kotlin)),
-    ("swift", "// iOS: import ZendeskSDK", parsed(tree_sitter_swift)),
-    ("kotlin", "// Android: zendesk.core", parsed(tree_sitter_kotlin)),
-    ("swift", "// iOS: import ZendeskCoreSDK", parsed(tree_sitter_swift)),
+    ("kotlin", "// Android", parsed(tree_sitter_kotlin.language)),
+    ("swift", "// iOS", parsed(tree_sitter_swift.language)),
     ("sh", "curl ", curl),
     ("sh", "docker run", inspect),
     ("toml", "[login]", login_settings),
@@ -310,6 +388,15 @@ def check_online(reader, span):
 
 def openapi(reader, span):
     assert json.loads(reader.shell(span)) == json.loads(reader.shell(f"curl https://{SITE}{PREFIX}/openapi.json"))
+
+
+def inspect_issued(reader, span):
+    """`inspect` accepts what the service issues."""
+    product = span.split()[-1].replace("-", "_")
+    token = products.ask(reader.service.public, product, login_token(), "__Host-token")
+    write(f"{reader.home}/issued-token.txt", token)
+    secrets = {f"ZENDESK_TOKEN_{product.upper()}__SECRET": SECRETS[product], "ZENDESK_TOKEN_MESSAGING__KEY_ID": KEY_ID}
+    reader.shell(f"zendesk-token {span.removeprefix('zendesk-token ')} <{reader.home}/issued-token.txt", **(reader.settings | secrets))
 
 
 def secret(reader, span):
@@ -420,6 +507,7 @@ COMMANDS = [
     (r"check --online", check_online),
     (r"zendesk-token openapi", openapi),
     (r"zendesk-token secret", secret),
+    (r"(zendesk-token )?inspect --zendesk [a-z-]+", inspect_issued),
     (r"zendesk-token --version", lambda reader, span: reader.shell(span)),
     (r"check|inspect", command_name),
     (r"docker build --(tag|target desk --tag) [a-z-]+ \.", lambda reader, span: reader.shell(span)),
@@ -435,12 +523,12 @@ COMMANDS = [
     ("|".join(NOT_RUN), not_run),
 ]
 # What has spaces and is not a command: routes, headers and the like. tests/in_process/readme.rs compares the descriptions of refusals.
-NOT_TYPED = r"(GET|POST) \S+|[A-Za-z_-]+: .+|SameSite=None; Secure"
+NOT_TYPED = r"(GET|POST) \S+|[A-Za-z_-]+: .+|SameSite=None; Secure|\w+\(.+\)"
 
 
 def main(chromium, chromedriver):
     read = lambda path: pathlib.Path(ROOT, path).read_text()
-    pages = [f"docs/{name}" for name in re.findall(r"\((.+\.md)\)", read("docs/SUMMARY.md"))]
+    pages = [f"docs/{name}" for name in re.findall(r"\(([^()]+\.md)\)", read("docs/SUMMARY.md"))]
     fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     text = "\n\n".join(map(read, ["README.md", *pages]))
     blocks, prose = dict.fromkeys(fence.findall(text)), fence.sub("", text)
