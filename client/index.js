@@ -127,10 +127,11 @@ const create = (service) => {
     configure: (changes) => {
       const given = { __proto__: null, ...changes };
       for (const name of Object.keys(given)) {
-        if (typeof given[name] !== OPTIONS[name]) throw new TypeError(`zendesk-token: ${name} is not an option of configure, or not a ${OPTIONS[name]}`);
+        const isRight = given[name] === undefined ? name in OPTIONS : typeof given[name] === OPTIONS[name];
+        if (!isRight) throw new TypeError(`zendesk-token: ${name} is not an option of configure, or not a ${OPTIONS[name]}`);
       }
       // The routes are below it.
-      if (given.service) given.service = new URL(given.service.replace(/\/?$/, "/"), location.href).href;
+      given.service = given.service ? new URL(given.service.replace(/\/?$/, "/"), location.href).href : options.service;
       options = { ...options, ...given, __proto__: null };
     },
     signedIn: () => {

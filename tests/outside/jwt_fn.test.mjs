@@ -324,7 +324,10 @@ test("the cause says what an engineer can look at", async () => {
 test("configure refuses what it does not know, and service replaces the script's own URL", async () => {
   const seen = page([token()]);
   const { configure } = seen.zendeskToken;
-  for (const wrong of [{ logintoken: () => "" }, { loginToken: "x" }, { service: 7 }, { chat: "x" }]) {
+  configure({ loginToken: undefined, service: undefined, chat: undefined });
+  await seen.zendeskToken.jwtFn(() => {});
+  assert.equal(seen.requests[0].url, "https://support-token.example.com/generate/token");
+  for (const wrong of [{ logintoken: () => "" }, { undefined: undefined }, { loginToken: "x" }, { service: 7 }, { chat: "x" }]) {
     assert.throws(() => configure(wrong), { name: "TypeError" });
   }
   for (const [service, url] of [["/support-token", "https://shop.example.com/support-token/generate/token"], ["https://api.example.com/", "https://api.example.com/generate/token"]]) {
