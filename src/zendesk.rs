@@ -27,6 +27,7 @@ pub(crate) struct Issuer {
     key: SigningKey,
     /// In seconds; `None` for products whose tokens have no `exp`.
     lifetime: Option<i64>,
+    outlives_login: bool,
     identity: IdentityRule,
 }
 
@@ -70,6 +71,7 @@ impl Issuer {
             product: section.product,
             key: SigningKey::new(&section.secret, section.key_id.as_deref()),
             lifetime: section.lifetime.and_then(|lifetime| i64::try_from(lifetime.as_secs()).ok()),
+            outlives_login: section.outlives_login,
             identity: IdentityRule::new(section, products),
         }
     }
@@ -79,14 +81,19 @@ impl Issuer {
         &self.identity
     }
 
-    /// Issues a token. Its `exp`, if the product has one, comes from the settings and is never after `until`.
+    /// Issues a token. Its `exp`, if the product has one, comes from the settings. It is never after `until`, unless the
+    /// settings say so.
     pub(crate) fn issue(
         &self,
         player: &Identity<'_>,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<ZendeskToken, IssueError> {
-        let exp = self.lifetime.map_or(until, |lifetime| until.min(now + lifetime));
+        let exp = match self.lifetime {
+            Some(lifetime) if self.outlives_login => now + lifetime,
+            Some(lifetime) => until.min(now + lifetime),
+            None => until,
+        };
         Ok(match self.product {
             Product::Chat => self.key.sign(&chat::Claims::new(player, now, exp)?)?,
             Product::Messaging => self.key.sign(&messaging::Claims::new(player, now, exp)?)?,

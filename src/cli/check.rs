@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
 
@@ -152,6 +153,9 @@ fn report(config: &Config) -> anyhow::Result<String> {
     if config.bearer {
         text.push_str(BEARER);
     }
+    if let Some(section) = config.products.iter().find(|section| section.outlives_login) {
+        write_outlives_login(&mut text, section.lifetime.unwrap_or_default())?;
+    }
     for warning in &config.warnings {
         writeln!(text, "Warning: {warning}")?;
     }
@@ -232,6 +236,18 @@ The service gets the cookie only if
 "
         )
     }
+}
+
+fn write_outlives_login(text: &mut String, lifetime: Duration) -> fmt::Result {
+    writeln!(
+        text,
+        "\
+messaging.outlives_login is on: a Messaging token lives for {}, even if the login ends before.
+After a sign-out, a revocation or the end of the login, whoever has the token can read and write as the player until it expires.
+At a sign-out, pages and apps must call logoutUser.
+",
+        humantime::format_duration(lifetime)
+    )
 }
 
 fn write_routes(text: &mut String, config: &Config) -> fmt::Result {

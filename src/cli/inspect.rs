@@ -96,7 +96,9 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
     let decoded = DecodedToken::read(&pasted.token);
     let mut explanation = Explanation::new("login", DecodedToken::read(&pasted.token), now());
-    explanation.warnings.extend(fixes::short_login(&decoded));
+    if !config.products.iter().all(|section| section.outlives_login) {
+        explanation.warnings.extend(fixes::short_login(&decoded));
+    }
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(pasted.token)] };
     block_on(async {
         let mut login_error = None;

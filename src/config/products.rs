@@ -38,6 +38,7 @@ pub struct Section {
     pub key_id: Option<String>,
     /// `None` for products whose tokens have no `exp`.
     pub lifetime: Option<Duration>,
+    pub(crate) outlives_login: bool,
     pub name_from: Vec<String>,
     pub fallback_email_domain: Option<String>,
     /// `None` for products that need the email.
@@ -130,6 +131,7 @@ fn section(reader: &mut Reader, product: Product, has_xsolla: bool) -> Section {
         secret: reader.required_secret(product.secret_key(), &since),
         key_id: reader.get(product.key("key_id")),
         lifetime: reader.get_time(product.key("lifetime")),
+        outlives_login: reader.value(product.key("outlives_login")),
         name_from: reader.list(product.key("name_from")),
         fallback_email_domain: reader.get(product.key("fallback_email_domain")),
         email: reader.get(product.key("email")),

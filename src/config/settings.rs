@@ -147,6 +147,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("messaging.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("messaging.key_id", Form("[!-~]{1,255}", "the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567"), "", "needed with the secret: the id of that key, which is sent in the header as kid"),
     setting("messaging.lifetime", Seconds(SECOND, DAY), "15m", "how long a Messaging token lives, at most 24h"),
+    setting("messaging.outlives_login", Flag, "false", "true lets a Messaging token live for messaging.lifetime even if the login ends before"),
     setting("messaging.name_from", List, "name,username,email", "login claims to take the name from; no name when there is none"),
     setting("messaging.email", Choice(&["unverified", "verified", "omit"]), "unverified", "verified adds email_verified, which the shop must be sure of; omit sends no email, also not as a name"),
     setting("messaging.verified_types", List, "", "with email = verified: of Xsolla's logins, only those of these types (claim type) have email_verified, such as email, a code sent to the address; all unless set"),

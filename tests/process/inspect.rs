@@ -106,6 +106,8 @@ fn a_login_shorter_than_15_minutes_causes_a_warning_with_any_verdict() {
         let json = inspect(&["--json"], &LOGIN, lasting(seconds).mint()).json();
         assert_eq!(json["warnings"].as_array().unwrap().len(), usize::from(shown.is_some()));
     }
+    let outlives = [("messaging.secret", MESSAGING_SECRET), ("messaging.outlives_login", "true")];
+    assert!(!with_secret(&outlives, &lasting(299)).out.contains("Warning"), "no token expires with the login");
     let expired = with_secret(&[], &LoginToken::valid().claim("iat", now() - 900).claim("exp", now() - 600));
     assert_eq!(expired.status, Some(1));
     assert!(expired.out.contains("Warning: the login lasts only 5 minutes"), "{}", expired.out);

@@ -57,7 +57,8 @@ pub(crate) fn short_login(decoded: &DecodedToken) -> Option<Finding> {
         let lifetime = span(lifetime);
         Finding::new(
             format!("the login lasts only {lifetime}; Zendesk tokens expire with it, so players become anonymous"),
-            "increase the token lifetime in the login project (Publisher Account › Login) or at the provider",
+            "increase the token lifetime in the login project (Publisher Account › Login) or at the provider; for Messaging, \
+             messaging.outlives_login = true helps too",
         )
     })
 }
