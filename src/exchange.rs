@@ -9,13 +9,16 @@ use crate::config::login::LoginName;
 use crate::config::products::Product;
 use crate::login::Timestamp;
 use crate::login::api::ClientError;
+use crate::login::claims::LoginClaims;
 use crate::login::keys::{LoginKeys, Verified, VerifiedBy};
 use crate::login::published::PublishedKeys;
+use crate::login::token::LoginToken;
 use crate::login::verifier::{Credentials, LoginError, LoginVerifier};
 use crate::metrics::Metrics;
 use crate::zendesk::identity::{Identity, IdentityError};
 use crate::zendesk::signing_key::{SignError, ZendeskToken};
-use crate::zendesk::{IssueError, Zendesk};
+use crate::zendesk::user_token::{UserTokenError, UserTokens};
+use crate::zendesk::{IssueError, Issuer, Zendesk};
 
 /// The whole use case: a login token in, a Zendesk token out.
 pub struct Exchange {
@@ -28,7 +31,7 @@ pub struct Exchange {
 /// An issued token and its player.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// The Zendesk token.
+    /// The Zendesk token, or the user token.
     pub token: ZendeskToken,
     /// The player's external id.
     pub external_id: String,
@@ -42,9 +45,15 @@ pub enum ExchangeError {
     /// The product is not configured.
     #[error("no secret is set for this product")]
     NotServed,
+    /// User tokens are not turned on.
+    #[error("support_sdk.user_token_lifetime is not set")]
+    UserTokensOff,
     /// There is no valid login.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// The user token is not valid. With the login that it names, if its signature is valid.
+    #[error("{0}")]
+    UserToken(UserTokenError, Option<LoginName>),
     /// The login gives no identity for Zendesk. With what verified the login.
     #[error("{0}")]
     Identify(IdentityError, Verified),
@@ -68,8 +77,8 @@ impl ExchangeError {
     /// The login that the token is for, if it says that, and the key that verified it, if one did.
     pub(crate) fn login_and_key(&self) -> (Option<&LoginName>, Option<VerifiedBy>) {
         match self {
-            Self::NotServed | Self::Login(LoginError::DifferentPlayers) => (None, None),
-            Self::Login(LoginError::Verify(_, login)) => (login.as_ref(), None),
+            Self::NotServed | Self::UserTokensOff | Self::Login(LoginError::DifferentPlayers) => (None, None),
+            Self::Login(LoginError::Verify(_, login)) | Self::UserToken(_, login) => (login.as_ref(), None),
             Self::Login(LoginError::Revocation(_, verified))
             | Self::Identify(_, verified)
             | Self::Issue(_, verified) => (Some(&verified.login), Some(verified.key)),
@@ -126,6 +135,11 @@ impl Exchange {
         self.zendesk.issuer(product).is_some()
     }
 
+    /// Whether user tokens for apps are turned on.
+    pub(crate) const fn issues_user_tokens(&self) -> bool {
+        self.zendesk.user_tokens().is_some()
+    }
+
     /// Exchanges the credentials' login for a product's token.
     ///
     /// # Errors
@@ -138,11 +152,63 @@ impl Exchange {
     ) -> Result<Issued, ExchangeError> {
         let issuer = self.zendesk.issuer(product).ok_or(ExchangeError::NotServed)?;
         let login = self.verifier.verify(credentials, now).await?;
-        let verified = login.verified();
-        let identity = Identity::from_login(&login, issuer.identity_rule());
-        let identity = identity.map_err(|error| ExchangeError::Identify(error, verified.clone()))?;
-        let token = issuer.issue(&identity, now, login.accepted_until());
-        let token = token.map_err(|error| ExchangeError::Issue(error, verified.clone()))?;
-        Ok(Issued { token, external_id: identity.external_id().to_owned(), verified: verified.clone() })
+        let identity = identify(&login, issuer)?;
+        issued(issuer.issue(&identity, now, login.accepted_until()), &identity, login.verified().clone())
+    }
+
+    /// Exchanges what an app has set as its user token for a token of the Support SDK: a login token, or a user token.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub async fn run_for_app(&self, credentials: &Credentials, now: Timestamp) -> Result<Issued, ExchangeError> {
+        match (self.zendesk.user_tokens(), &credentials.bearer) {
+            (Some(user_tokens), Some(token)) if token.is_user_token() => self.run_user_token(user_tokens, token, now),
+            _ => self.run(Product::SupportSdk, credentials, now).await,
+        }
+    }
+
+    fn run_user_token(
+        &self,
+        user_tokens: &UserTokens,
+        token: &LoginToken,
+        now: Timestamp,
+    ) -> Result<Issued, ExchangeError> {
+        let issuer = self.zendesk.issuer(Product::SupportSdk).ok_or(ExchangeError::NotServed)?;
+        let token = user_tokens.open(token).map_err(|error| ExchangeError::UserToken(error, None))?;
+        let login = self.logins().find(|login| login.as_str() == token.login()).cloned();
+        let login = login.ok_or(ExchangeError::UserToken(UserTokenError::LoginUnknown, None))?;
+        let checked = user_tokens.check(&token, now);
+        checked.map_err(|error| ExchangeError::UserToken(error, Some(login.clone())))?;
+        let identity = token.into_identity();
+        issued(issuer.issue(&identity, now, now), &identity, Verified { login, key: VerifiedBy::UserToken })
+    }
+
+    /// Exchanges the credentials' login for a user token, which an app sets in the Support SDK.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub async fn issue_user_token(&self, credentials: &Credentials, now: Timestamp) -> Result<Issued, ExchangeError> {
+        let issuer = self.zendesk.issuer(Product::SupportSdk).ok_or(ExchangeError::NotServed)?;
+        let user_tokens = self.zendesk.user_tokens().ok_or(ExchangeError::UserTokensOff)?;
+        let login = self.verifier.verify(credentials, now).await?;
+        let identity = identify(&login, issuer)?;
+        let verified = login.verified().clone();
+        issued(user_tokens.issue(&identity, &verified.login, now), &identity, verified)
+    }
+}
+
+fn identify<'a>(login: &'a LoginClaims, issuer: &Issuer) -> Result<Identity<'a>, ExchangeError> {
+    let identity = Identity::from_login(login, issuer.identity_rule());
+    identity.map_err(|error| ExchangeError::Identify(error, login.verified().clone()))
+}
+
+fn issued(
+    token: Result<ZendeskToken, IssueError>,
+    player: &Identity<'_>,
+    verified: Verified,
+) -> Result<Issued, ExchangeError> {
+    match token {
+        Ok(token) => Ok(Issued { token, external_id: player.external_id().to_owned(), verified }),
+        Err(error) => Err(ExchangeError::Issue(error, verified)),
     }
 }

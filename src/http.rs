@@ -21,11 +21,12 @@ mod state;
 pub(crate) mod support_sdk;
 pub mod token;
 mod traceparent;
+pub(crate) mod user_token;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
+use axum::http::{Method, Uri};
 use axum::middleware::{from_fn_with_state, map_response};
 use tower::layer::util::Identity;
 use tower_http::cors::CorsLayer;
@@ -42,15 +43,18 @@ pub use state::AppState;
 
 fn router(state: Arc<AppState>) -> Router {
     let checks = |rate_limit| from_fn_with_state((Arc::clone(&state), rate_limit), check_token_request);
-    let pages = with_middleware(page_routes().into(), origin::cors(&state), checks(state.rate_limit.clone()), &state);
+    let cors = |methods| origin::cors(&state, methods);
+    let of_pages = || checks(state.rate_limit.clone());
+    let pages = with_middleware(page_routes().into(), cors(&[Method::GET, Method::HEAD]), of_pages(), &state);
+    let user_tokens = with_middleware(user_token_routes().into(), cors(&[Method::POST]), of_pages(), &state);
     // No CORS: pages have no reason to call this route. No rate limit: Zendesk's servers call it for all players.
     let servers = support_sdk_middleware(server_routes().into());
     let servers = with_middleware(servers, CorsLayer::new(), checks(None), &state);
     // The fallback is here, without checks, so that a request for an unknown path does not count for the rate limit.
     let open = Router::from(open_routes()).fallback(not_found);
-    let open = with_middleware(open, origin::cors(&state), Identity::new(), &state);
+    let open = with_middleware(open, cors(&[Method::GET, Method::HEAD]), Identity::new(), &state);
     let open = open.layer(map_response(document::remove_request_headers));
-    pages.merge(servers).merge(open).with_state(state)
+    pages.merge(user_tokens).merge(servers).merge(open).with_state(state)
 }
 
 /// The routes for the shop's pages.
@@ -59,6 +63,11 @@ fn page_routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(token::chat))
         .routes(routes!(token::messaging))
         .routes(routes!(token::help_center))
+}
+
+/// The route for apps with the Support SDK, which pages may call too.
+fn user_token_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(user_token::issue))
 }
 
 /// The route for Zendesk's servers.
@@ -85,6 +94,7 @@ fn has_extra_slashes(path: &str) -> bool {
     fn segments(path: &str) -> impl Iterator<Item = &str> {
         path.split('/').filter(|segment| !segment.is_empty())
     }
-    let mut routes = PRODUCTS.map(token::path).into_iter().chain(script::PATHS).chain([openapi::PATH, health::PATH]);
+    let others = [user_token::PATH, openapi::PATH, health::PATH];
+    let mut routes = PRODUCTS.map(token::path).into_iter().chain(script::PATHS).chain(others);
     routes.any(|route| segments(route).eq(segments(path)))
 }

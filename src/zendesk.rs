@@ -9,6 +9,7 @@ mod name;
 pub mod rules;
 pub mod signing_key;
 mod support_sdk;
+pub mod user_token;
 
 use thiserror::Error;
 
@@ -17,9 +18,13 @@ use crate::login::Timestamp;
 
 use identity::{Identity, IdentityRule};
 use signing_key::{SignError, SigningKey, ZendeskToken, random_id};
+use user_token::UserTokens;
 
-/// The issuers of all configured products.
-pub(crate) struct Zendesk(Vec<Issuer>);
+/// The issuers of all configured products, and of user tokens if they are turned on.
+pub(crate) struct Zendesk {
+    issuers: Vec<Issuer>,
+    user_tokens: Option<UserTokens>,
+}
 
 /// Issues the tokens of one product.
 pub(crate) struct Issuer {
@@ -27,6 +32,7 @@ pub(crate) struct Issuer {
     key: SigningKey,
     /// In seconds; `None` for products whose tokens have no `exp`.
     lifetime: Option<i64>,
+    outlives_login: bool,
     identity: IdentityRule,
 }
 
@@ -55,12 +61,25 @@ impl Zendesk {
     pub(crate) fn new(products: &[Section]) -> Result<Self, SignError> {
         // The first random bytes take the library about 20 ms; here, no request waits for them.
         random_id()?;
-        Ok(Self(products.iter().map(|section| Issuer::new(section, products)).collect()))
+        // `inspect` may have no secret, and everybody could derive the key from an empty one.
+        let mut with_secret = products.iter().filter(|section| !section.secret.bytes().is_empty());
+        let user_tokens = with_secret.find_map(|section| Some((section, section.user_tokens?)));
+        Ok(Self {
+            issuers: products.iter().map(|section| Issuer::new(section, products)).collect(),
+            user_tokens: user_tokens
+                .map(|(section, settings)| UserTokens::new(&section.secret, settings))
+                .transpose()?,
+        })
     }
 
     /// The issuer of a product's tokens, if the product is configured.
     pub(crate) fn issuer(&self, product: Product) -> Option<&Issuer> {
-        self.0.iter().find(|issuer| issuer.product == product)
+        self.issuers.iter().find(|issuer| issuer.product == product)
+    }
+
+    /// The user tokens for apps, if they are turned on.
+    pub(crate) const fn user_tokens(&self) -> Option<&UserTokens> {
+        self.user_tokens.as_ref()
     }
 }
 
@@ -70,6 +89,7 @@ impl Issuer {
             product: section.product,
             key: SigningKey::new(&section.secret, section.key_id.as_deref()),
             lifetime: section.lifetime.and_then(|lifetime| i64::try_from(lifetime.as_secs()).ok()),
+            outlives_login: section.outlives_login,
             identity: IdentityRule::new(section, products),
         }
     }
@@ -79,14 +99,19 @@ impl Issuer {
         &self.identity
     }
 
-    /// Issues a token. Its `exp`, if the product has one, comes from the settings and is never after `until`.
+    /// Issues a token. Its `exp`, if the product has one, comes from the settings. It is never after `until`, unless the
+    /// settings say so.
     pub(crate) fn issue(
         &self,
         player: &Identity<'_>,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<ZendeskToken, IssueError> {
-        let exp = self.lifetime.map_or(until, |lifetime| until.min(now + lifetime));
+        let exp = match self.lifetime {
+            Some(lifetime) if self.outlives_login => now + lifetime,
+            Some(lifetime) => until.min(now + lifetime),
+            None => until,
+        };
         Ok(match self.product {
             Product::Chat => self.key.sign(&chat::Claims::new(player, now, exp)?)?,
             Product::Messaging => self.key.sign(&messaging::Claims::new(player, now, exp)?)?,

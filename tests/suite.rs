@@ -53,6 +53,7 @@ mod in_process {
     pub mod threats_tokens;
     pub mod token_claims;
     pub mod token_routes;
+    pub mod user_tokens;
     pub mod verification;
     pub mod wycheproof;
 }

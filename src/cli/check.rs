@@ -4,22 +4,23 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
 
 use crate::config::login::{Api, Login, PlayerClaims, Signature, TokenType};
-use crate::config::products::{Product, Section};
+use crate::config::products::{Product, Section, UserTokens};
 use crate::config::{Config, Effective, Source, environment};
 use crate::exchange::Exchange;
 use crate::http::token::path;
-use crate::http::{health, openapi, script};
+use crate::http::{health, openapi, script, user_token};
 use crate::http_client::CallError;
 use crate::login::api::{LoginApi, LoginApiError};
 use crate::login::{Timestamp, now};
 use crate::metrics::Metrics;
 use crate::server::tls::CertifiedKey;
 
-use crate::terminal::{block_on, print, printable};
+use crate::terminal::{block_on, print, printable, span};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -122,7 +123,7 @@ fn report(config: &Config) -> anyhow::Result<String> {
     let mut text = String::from("Settings\n");
     let (unset, set): (Vec<_>, Vec<_>) = config.effective.iter().partition(|setting| setting.source == Source::Missing);
     for Effective { key, value, source } in set {
-        writeln!(text, "  {key:<29} {value:<32} ({source})")?;
+        writeln!(text, "  {key:<38} {value:<32} ({source})")?;
     }
     let unset: Vec<&str> = unset.iter().map(|setting| setting.key.as_str()).collect();
     writeln!(text, "  not set: {}\n", unset.join(", "))?;
@@ -130,7 +131,8 @@ fn report(config: &Config) -> anyhow::Result<String> {
         write_login(&mut text, login, config.logins.len() > 1)?;
     }
     write_routes(&mut text, config)?;
-    if config.products.iter().any(|section| section.product.is_for_pages()) {
+    let user_tokens = config.products.iter().find_map(|section| section.user_tokens);
+    if config.products.iter().any(|section| section.product.is_for_pages()) || user_tokens.is_some() {
         write_login_cookie(&mut text, &config.login_cookie)?;
         if config.origins.is_empty() {
             text.push_str(OWN_HOST_ONLY);
@@ -151,6 +153,12 @@ fn report(config: &Config) -> anyhow::Result<String> {
     }
     if config.bearer {
         text.push_str(BEARER);
+    }
+    if let Some(section) = config.products.iter().find(|section| section.outlives_login) {
+        write_outlives_login(&mut text, section.lifetime.unwrap_or_default())?;
+    }
+    if let Some(UserTokens { lifetime, .. }) = user_tokens {
+        write_user_tokens(&mut text, lifetime)?;
     }
     for warning in &config.warnings {
         writeln!(text, "Warning: {warning}")?;
@@ -234,15 +242,43 @@ The service gets the cookie only if
     }
 }
 
+fn write_outlives_login(text: &mut String, lifetime: Duration) -> fmt::Result {
+    writeln!(
+        text,
+        "\
+messaging.outlives_login is on: a Messaging token lives for {}, even if the login ends before.
+After a sign-out, a revocation or the end of the login, whoever has the token can read and write as the player until it expires.
+At a sign-out, pages and apps must call logoutUser.
+",
+        humantime::format_duration(lifetime)
+    )
+}
+
+fn write_user_tokens(text: &mut String, lifetime: Duration) -> fmt::Result {
+    writeln!(
+        text,
+        "\
+support_sdk.user_token_lifetime is on: an app gets a user token that lives for {}, and stays the same until half of its life is over.
+It outlives sign-out, revocation and the end of the login: whoever has it can read and write as the player until it expires.
+At a sign-out, the app must set an anonymous identity and delete the token. support_sdk.user_tokens_valid_from ends all that were
+issued before a time. A new support_sdk.secret ends them too, and so does the removal of a login or of its name.
+",
+        span(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX))
+    )
+}
+
 fn write_routes(text: &mut String, config: &Config) -> fmt::Result {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let public = format!("{scheme}://{}", shown(config.listen));
     writeln!(text, "Endpoints")?;
-    for product in config.products.iter().map(|section| section.product) {
-        writeln!(text, "  {public}{:<20} {}", path(product), name(product))?;
+    for section in &config.products {
+        writeln!(text, "  {public}{:<23} {}", path(section.product), name(section.product))?;
+        if section.user_tokens.is_some() {
+            writeln!(text, "  {public}{:<23} user tokens for apps with the Support SDK (POST)", user_token::PATH)?;
+        }
     }
-    writeln!(text, "  {public}{:<20} script for pages; OpenAPI document: {}", script::PATH, openapi::PATH)?;
-    writeln!(text, "  {public}{:<20} health check for platforms that use one port", health::PATH)?;
+    writeln!(text, "  {public}{:<23} script for pages; OpenAPI document: {}", script::PATH, openapi::PATH)?;
+    writeln!(text, "  {public}{:<23} health check for platforms that use one port", health::PATH)?;
     let admin = shown(config.admin_listen);
     writeln!(text, "  http://{admin}/live, /ready, /metrics   for the orchestrator and Prometheus; keep them private\n")
 }

@@ -72,7 +72,13 @@ pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<
         explain_issued(read_token("token")?, product, &keys)
     } else {
         let config = Config::load_for_login(file, environment())?;
-        explain_login(read_token(&config.login_cookie)?, &config)?
+        let pasted = read_token(&config.login_cookie)?;
+        let token = LoginToken::new(pasted.token.clone());
+        if token.is_user_token() {
+            explain_user_token(pasted, token, &config)?
+        } else {
+            explain_login(pasted, &config)?
+        }
     };
     print(if arguments.json { json(&explanation)? } else { explanation.to_string() })?;
     Ok(if explanation.verdict == Verdict::Accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -96,7 +102,9 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
     let exchange = Exchange::new(config, &Metrics::new(), None)?;
     let decoded = DecodedToken::read(&pasted.token);
     let mut explanation = Explanation::new("login", DecodedToken::read(&pasted.token), now());
-    explanation.warnings.extend(fixes::short_login(&decoded));
+    if !config.products.iter().all(|section| section.outlives_login) {
+        explanation.warnings.extend(fixes::short_login(&decoded));
+    }
     let credentials = Credentials { bearer: None, cookies: vec![LoginToken::new(pasted.token)] };
     block_on(async {
         let mut login_error = None;
@@ -123,6 +131,31 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
             }
         }
     })?;
+    explanation.wrap(pasted.taken_off, pasted.defect);
+    Ok(explanation)
+}
+
+/// Checks a user token of the Support SDK with the code of the service.
+fn explain_user_token(pasted: Pasted, token: LoginToken, config: &Config) -> anyhow::Result<Explanation> {
+    let exchange = Exchange::new(config, &Metrics::new(), None)?;
+    let decoded = DecodedToken::read(&pasted.token);
+    let mut explanation = Explanation::new("Support SDK user", DecodedToken::read(&pasted.token), now());
+    let credentials = Credentials { bearer: Some(token), cookies: Vec::new() };
+    match block_on(exchange.run_for_app(&credentials, now()))? {
+        Ok(issued) => {
+            explanation.set_login(Some(&issued.verified.login), Some(issued.verified.key));
+            explanation.accept(Product::SupportSdk, agent_sees(&issued));
+        }
+        Err(error) => {
+            let (login, key) = error.login_and_key();
+            let is_of_user_token = matches!(error, ExchangeError::UserToken(..));
+            explanation.set_login(login.filter(|_| is_of_user_token), key);
+            let refusal = Reason::from(error.clone()).error_code();
+            let is_unknown = refusal == ErrorCode::Internal;
+            let finding = fixes::finding(&error, &config.logins, &decoded);
+            explanation.refuse(Product::SupportSdk, refusal.code(), is_unknown, finding);
+        }
+    }
     explanation.wrap(pasted.taken_off, pasted.defect);
     Ok(explanation)
 }

@@ -1,6 +1,6 @@
 //! Settings of each Zendesk product: `[chat]`, `[messaging]`, `[help_center]` and `[support_sdk]`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::reader::Reader;
 use super::secret::Secret;
@@ -27,6 +27,8 @@ pub const PRODUCTS: [Product; 4] = [Product::Chat, Product::Messaging, Product::
 pub const CHAT_MAX_LIFETIME: Duration = Duration::from_mins(7);
 
 const VERIFIED_TYPES: &str = "messaging.verified_types";
+const USER_TOKEN_LIFETIME: &str = "support_sdk.user_token_lifetime";
+const VALID_FROM: &str = "support_sdk.user_tokens_valid_from";
 
 /// The settings of one product's section.
 #[derive(Debug)]
@@ -38,11 +40,22 @@ pub struct Section {
     pub key_id: Option<String>,
     /// `None` for products whose tokens have no `exp`.
     pub lifetime: Option<Duration>,
+    pub(crate) outlives_login: bool,
     pub name_from: Vec<String>,
     pub fallback_email_domain: Option<String>,
     /// `None` for products that need the email.
     pub email: Option<String>,
     pub verified_types: Option<Vec<String>>,
+    /// `None` if the product has no user tokens, or they are not turned on.
+    pub(crate) user_tokens: Option<UserTokens>,
+}
+
+/// The user tokens that the service issues to apps with the Support SDK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UserTokens {
+    pub(crate) lifetime: Duration,
+    /// In seconds since 1970; 0 if unset.
+    pub(crate) valid_from: i64,
 }
 
 /// What the tokens of one product are signed with, and the secrets of the others that are set.
@@ -125,11 +138,14 @@ fn section(reader: &mut Reader, product: Product, has_xsolla: bool) -> Section {
     if product == Product::Messaging && !reader.has("messaging.key_id") {
         reader.reject("messaging.key_id", format!("is needed{since}; Zendesk shows it next to the secret"));
     }
+    let secret = reader.required_secret(product.secret_key(), &since);
     let section = Section {
         product,
-        secret: reader.required_secret(product.secret_key(), &since),
+        user_tokens: if product == Product::SupportSdk { user_tokens(reader, &secret) } else { None },
+        secret,
         key_id: reader.get(product.key("key_id")),
         lifetime: reader.get_time(product.key("lifetime")),
+        outlives_login: reader.value(product.key("outlives_login")),
         name_from: reader.list(product.key("name_from")),
         fallback_email_domain: reader.get(product.key("fallback_email_domain")),
         email: reader.get(product.key("email")),
@@ -137,6 +153,31 @@ fn section(reader: &mut Reader, product: Product, has_xsolla: bool) -> Section {
     };
     check_verified_types(reader, &section, has_xsolla);
     section
+}
+
+/// Refuses a time in the future, since the tokens that are issued until then would have to be refused at once, and a secret that
+/// can be guessed: only Zendesk sees what it signs, but every player has a user token to check a guess with.
+fn user_tokens(reader: &mut Reader, secret: &Secret) -> Option<UserTokens> {
+    let is_weak = !secret.bytes().is_empty() && secret.weakness().is_some();
+    if reader.has(USER_TOKEN_LIFETIME) && reader.value("allow_weak_secrets") && is_weak {
+        let what =
+            "needs a support_sdk.secret that can't be guessed from a user token; reset it in Zendesk, or drop this";
+        reader.reject(USER_TOKEN_LIFETIME, what);
+    }
+    reader.reject_alone(VALID_FROM, USER_TOKEN_LIFETIME);
+    let valid_from = reader.get::<String>(VALID_FROM).and_then(|text| settings::timestamp(&text)).unwrap_or_default();
+    let is_past = u64::try_from(valid_from).is_ok_and(|valid_from| Duration::from_secs(valid_from) <= since_1970());
+    if !is_past {
+        let what = "is in the future, and revokes what was issued before it; give a time that has passed (a date \
+                    begins at 00:00 UTC)";
+        reader.reject(VALID_FROM, what);
+    }
+    Some(UserTokens { lifetime: reader.get_time(USER_TOKEN_LIFETIME)?, valid_from })
+}
+
+#[expect(clippy::disallowed_methods, reason = "only to find a date that was mistyped; no token is judged by it")]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Warns of types of login that do not prove the email. Of Xsolla, only the type `email` does: a code was sent to the

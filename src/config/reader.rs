@@ -451,6 +451,7 @@ impl Value {
                 (digits.radix() == 10).then(|| vec![digits.as_str().to_owned()])
             }
             (Kind::List, DeValue::Array(items)) => items.iter().map(|item| text(item.get_ref())).collect(),
+            (Kind::Date, DeValue::Datetime(date)) => Some(vec![date.to_string()]),
             (Kind::Flag | Kind::Number(..) | Kind::List, _) => None,
             _ => text(value).map(|text| vec![text]),
         };

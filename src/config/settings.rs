@@ -2,15 +2,16 @@
 //! with the table.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use regex::bytes::Regex;
+use toml::value::{Datetime, Offset};
 
 use super::origin::{is_label, is_safe_to_call};
 use super::products::CHAT_MAX_LIFETIME;
 use super::secret::is_damage;
 
-use Kind::{Checked, Choice, Flag, Form, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
+use Kind::{Checked, Choice, Date, Flag, Form, List, Number, PublicFile, Seconds, Secret, SecretFile, Text, Time};
 
 /// Which values of a setting are right.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,8 @@ pub enum Kind {
     Time(Duration, Duration),
     /// The same without a fraction of a second.
     Seconds(Duration, Duration),
+    /// An RFC 3339 date, or date and time with an offset. In a file it may be written without quotes.
+    Date,
     /// Texts, separated by commas in the environment.
     List,
     /// A secret. The setting with `_file` after its key names a file that holds it.
@@ -79,6 +82,7 @@ pub(super) const PORT_VARIABLE: &str = "PORT";
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(24 * 365);
 
 /// More than a million of anything would be no limit.
 const COUNT: Kind = Number(1, 1_000_000);
@@ -112,7 +116,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("login.cookie", Form(r"[\w!#$%&'*+.^`|~-]+", "a cookie name: letters, digits, '-' and '_'"), "token", "name of the cookie that holds the login token"),
     setting("login.bearer", Flag, "false", "true also reads the login token from Authorization: Bearer"),
     setting("login.leeway", Seconds(Duration::ZERO, MAX_LEEWAY), "60s", "how far clocks may differ: 0s to 5m, for exp, nbf and iat"),
-    setting("login.max_lifetime", Seconds(SECOND, Duration::from_hours(24 * 365)), "", "longest exp - iat of a login token; not checked unless set"),
+    setting("login.max_lifetime", Seconds(SECOND, YEAR), "", "longest exp - iat of a login token; not checked unless set"),
     setting("login.provider", Choice(&["xsolla", "oidc"]), "xsolla", "who signs the players in: xsolla, or oidc for any other OpenID Connect provider"),
     setting("login.algorithm", Choice(&["HS256", "RS256"]), "HS256", "what the login project signs with: HS256 or RS256").only_for("xsolla"),
     setting("login.secret", Secret, "", "needed for HS256: the login project's secret key, 32 bytes or more").only_for("xsolla"),
@@ -147,6 +151,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("messaging.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("messaging.key_id", Form("[!-~]{1,255}", "the key's id as Zendesk shows it, without spaces: app_0123456789abcdef01234567"), "", "needed with the secret: the id of that key, which is sent in the header as kid"),
     setting("messaging.lifetime", Seconds(SECOND, DAY), "15m", "how long a Messaging token lives, at most 24h"),
+    setting("messaging.outlives_login", Flag, "false", "true lets a Messaging token live for messaging.lifetime even if the login ends before"),
     setting("messaging.name_from", List, "name,username,email", "login claims to take the name from; no name when there is none"),
     setting("messaging.email", Choice(&["unverified", "verified", "omit"]), "unverified", "verified adds email_verified, which the shop must be sure of; omit sends no email, also not as a name"),
     setting("messaging.verified_types", List, "", "with email = verified: of Xsolla's logins, only those of these types (claim type) have email_verified, such as email, a code sent to the address; all unless set"),
@@ -160,6 +165,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("support_sdk.secret_file", SecretFile, "", "a file with the secret, instead of it"),
     setting("support_sdk.name_from", List, "name,username,email", "login claims to take the name from; the email when there is none"),
     setting("support_sdk.fallback_email_domain", EMAIL_DOMAIN, "", "as chat.fallback_email_domain"),
+    setting("support_sdk.user_token_lifetime", Seconds(DAY, YEAR), "", "turns on POST /support-sdk/user-token: how long the user tokens that it issues to apps live, 1d to 365d"),
+    setting("support_sdk.user_tokens_valid_from", Date, "", "user tokens that were issued before this date or time are refused: 2026-01-31, or 2026-01-31T08:00:00Z"),
 
     setting("conversations.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for conflict"),
     setting("conversations.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://api.smooch.io for legacy Sunshine Conversations"),
@@ -270,13 +277,38 @@ impl Kind {
                 let is_whole = matches!(self, Seconds(..));
                 let is_time = |time: Duration| (least..=most).contains(&time) && !(is_whole && time.subsec_nanos() > 0);
                 let is_right = all(&|text| humantime::parse_duration(text).is_ok_and(is_time));
-                let [least, most] = [least, most].map(humantime::format_duration);
+                let [least, most] = [least, most].map(shown);
                 let unit = if is_whole { "in whole seconds" } else { "with its unit" };
                 (is_right, format!("a time from {least} to {most}, {unit}, in quotes in a file: 90s, 5m"))
+            }
+            Date => {
+                let is_right = all(&|text| timestamp(text).is_some());
+                (is_right, "a date (2026-01-31), or a time with its offset: 2026-01-31T08:00:00Z".to_owned())
             }
         };
         if is_right { Ok(()) } else { Err(format!("needs {needs}")) }
     }
+}
+
+/// Seconds since 1970 of an RFC 3339 date, at 00:00 UTC, or of a date and time with an offset, without a fraction of a second.
+pub(super) fn timestamp(text: &str) -> Option<i64> {
+    let Datetime { date: Some(date), time, offset } = text.parse().ok()? else { return None };
+    let (time, offset) = match (time, offset) {
+        (None, None) => ("00:00:00".to_owned(), 0),
+        (Some(time), Some(Offset::Z)) => (format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second?), 0),
+        (Some(time), Some(Offset::Custom { minutes })) => {
+            (format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second?), i64::from(minutes) * 60)
+        }
+        _ => return None,
+    };
+    let since_1970 = humantime::parse_rfc3339(&format!("{date}T{time}Z")).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since_1970.as_secs()).ok()?.checked_sub(offset).filter(|time| *time >= 0)
+}
+
+/// A limit of a time, without the fractions of months and years.
+fn shown(time: Duration) -> String {
+    let days = time.as_secs() / DAY.as_secs();
+    if days > 1 { format!("{days}days") } else { humantime::format_duration(time).to_string() }
 }
 
 /// The settings that each login has of its own, with their keys for this one.

@@ -106,6 +106,7 @@ const fn key_text(key: VerifiedBy) -> &'static str {
         VerifiedBy::Current => "current secret",
         VerifiedBy::Previous => "previous secret",
         VerifiedBy::Published => "published key",
+        VerifiedBy::UserToken => "user token",
     }
 }
 

@@ -30,6 +30,7 @@ use super::request_id::X_REQUEST_ID;
 use super::state::AppState;
 use super::token;
 use super::traceparent::traceparent;
+use super::user_token;
 
 /// The outcome of a successful exchange in the metrics; the other outcomes are error codes.
 const ISSUED: &str = "issued";
@@ -144,9 +145,8 @@ impl Entry {
             _ => log_line!(info, self, response, outcome, state),
         }
         spans::end(&self.span, response.status().as_u16(), outcome.error_code().map(ErrorCode::code));
-        let product = self.route.as_ref().and_then(token::product);
-        if let (Some(product), Some(label)) = (product, outcome.label()) {
-            state.metrics.count_exchange(product.as_str(), label, self.started.elapsed());
+        if let (Some(product), Some(label)) = (self.product(), outcome.label()) {
+            state.metrics.count_exchange(product, label, self.started.elapsed());
             if let (Some(login), Some(key)) = outcome.login_and_key() {
                 state.metrics.count_verification(login.label(), key.as_str());
             }
@@ -158,6 +158,12 @@ impl Entry {
         let is_allowed = |text: &str| state.origins.iter().any(|pattern| pattern.allows(text.as_bytes()));
         let shown = |text| if is_allowed(text) { Some(text) } else { origin::shown(text) };
         self.origin.as_ref().map(|origin| origin.to_str().ok().and_then(shown).unwrap_or("malformed"))
+    }
+
+    /// The label of the metrics for a route that issues tokens.
+    fn product(&self) -> Option<&'static str> {
+        let route = self.route.as_ref()?;
+        token::product(route).map(Product::as_str).or_else(|| user_token::is_route(route).then_some(user_token::LABEL))
     }
 
     /// The route, not the path, since the client chooses the path.
@@ -199,7 +205,8 @@ impl<'a> Outcome<'a> {
 pub(super) fn init_metrics<'a>(metrics: &Metrics, logins: impl Iterator<Item = &'a LoginName>) {
     let codes = ErrorCode::ALL.map(ErrorCode::code);
     let outcomes: Vec<&str> = [ISSUED].into_iter().chain(codes).collect();
-    metrics.init_exchanges(&PRODUCTS.map(Product::as_str), &outcomes);
+    let products: Vec<&str> = PRODUCTS.map(Product::as_str).into_iter().chain([user_token::LABEL]).collect();
+    metrics.init_exchanges(&products, &outcomes);
     for login in logins {
         metrics.init_login(login.as_str(), &VerifiedBy::ALL.map(VerifiedBy::as_str));
     }

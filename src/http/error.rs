@@ -207,37 +207,12 @@ impl Reason {
             | Self::BearerIgnored
             | Self::SchemeIgnored
             | Self::UserTokenMissing => ErrorCode::TokenMissing,
-            Self::Retryable(_)
-            | Self::Exchange(ExchangeError::Login(
-                LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)), _)
-                | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyWaiting, _),
-            )) => ErrorCode::LoginUnavailable,
+            Self::Retryable(_) => ErrorCode::LoginUnavailable,
             Self::TooManyLoginCookies(_)
             | Self::CookiePartMissing(_)
             | Self::CookiePartTwice
-            | Self::AuthorizationMalformed
-            | Self::Exchange(ExchangeError::Login(
-                LoginError::Verify(..)
-                | LoginError::DifferentPlayers
-                | LoginError::Revocation(RevocationError::Revoked(_), _),
-            )) => ErrorCode::TokenInvalid,
-            Self::Exchange(ExchangeError::Identify(IdentityError::IdMissing(_), _)) => ErrorCode::SubMissing,
-            Self::Exchange(ExchangeError::Identify(IdentityError::EmailMissing(_), _)) => ErrorCode::EmailMissing,
-            Self::Exchange(
-                ExchangeError::Identify(
-                    IdentityError::TooLong(..)
-                    | IdentityError::ControlCharacter(_)
-                    | IdentityError::OuterWhitespace(_)
-                    | IdentityError::IdNotLocalPart(_)
-                    | IdentityError::FallbackDomain(_)
-                    | IdentityError::EmailForm(_),
-                    _,
-                )
-                | ExchangeError::Issue(
-                    IssueError::EmailNotAscii | IssueError::EmailUnconfirmed | IssueError::ExternalIdIsContact,
-                    _,
-                ),
-            ) => ErrorCode::ClaimUnusable,
+            | Self::AuthorizationMalformed => ErrorCode::TokenInvalid,
+            Self::Exchange(error) => code_of_exchange(error),
             Self::OriginNotAllowed | Self::Embedded => ErrorCode::OriginForbidden,
             Self::OriginTwice
             | Self::MemberTwice
@@ -252,13 +227,12 @@ impl Reason {
             | Self::BodyCutOff
             | Self::BodyTimeout => ErrorCode::BadRequest,
             Self::BodyTooLarge => ErrorCode::BodyTooLarge,
-            Self::RouteNotFound | Self::SlashesInPath | Self::Exchange(ExchangeError::NotServed) => ErrorCode::NotFound,
+            Self::RouteNotFound | Self::SlashesInPath => ErrorCode::NotFound,
             Self::MethodNotSupported => ErrorCode::MethodNotAllowed,
             Self::TooManyRequests(_) | Self::TooManyBodiesOfClient => ErrorCode::TooManyRequests,
             Self::TooManyInFlight | Self::TooManyBodies => ErrorCode::Overloaded,
             Self::RequestTimeout => ErrorCode::TimedOut,
-            Self::Exchange(ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _))
-            | Self::Panicked => ErrorCode::Internal,
+            Self::Panicked => ErrorCode::Internal,
         }
     }
 
@@ -279,6 +253,38 @@ impl Reason {
             (_, code) if code.status() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_SECONDS),
             _ => None,
         }
+    }
+}
+
+const fn code_of_exchange(error: &ExchangeError) -> ErrorCode {
+    match error {
+        ExchangeError::NotServed | ExchangeError::UserTokensOff => ErrorCode::NotFound,
+        ExchangeError::Login(
+            LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)), _)
+            | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyWaiting, _),
+        ) => ErrorCode::LoginUnavailable,
+        ExchangeError::Login(
+            LoginError::Verify(..)
+            | LoginError::DifferentPlayers
+            | LoginError::Revocation(RevocationError::Revoked(_), _),
+        )
+        | ExchangeError::UserToken(..) => ErrorCode::TokenInvalid,
+        ExchangeError::Identify(IdentityError::IdMissing(_), _) => ErrorCode::SubMissing,
+        ExchangeError::Identify(IdentityError::EmailMissing(_), _) => ErrorCode::EmailMissing,
+        ExchangeError::Identify(
+            IdentityError::TooLong(..)
+            | IdentityError::ControlCharacter(_)
+            | IdentityError::OuterWhitespace(_)
+            | IdentityError::IdNotLocalPart(_)
+            | IdentityError::FallbackDomain(_)
+            | IdentityError::EmailForm(_),
+            _,
+        )
+        | ExchangeError::Issue(
+            IssueError::EmailNotAscii | IssueError::EmailUnconfirmed | IssueError::ExternalIdIsContact,
+            _,
+        ) => ErrorCode::ClaimUnusable,
+        ExchangeError::Issue(IssueError::ContactMissing | IssueError::Sign(_), _) => ErrorCode::Internal,
     }
 }
 

@@ -28,7 +28,7 @@ use super::error::{ApiError, Reason};
 use super::rate_limit::RateLimit;
 use super::request_id::{self, RandomId};
 use super::state::AppState;
-use super::{health, origin, support_sdk, token};
+use super::{health, origin, support_sdk, token, user_token};
 
 /// The status of `TimeoutLayer`'s response; no handler responds with it.
 const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
@@ -103,6 +103,9 @@ pub(super) async fn check_token_request(
     // Not in the handler, since a product that is not configured is a 404 for every method.
     if request.extensions().get().and_then(token::product).is_some_and(|product| !state.exchange.serves(product)) {
         return Err(ExchangeError::NotServed.into());
+    }
+    if request.extensions().get().is_some_and(user_token::is_route) && !state.exchange.issues_user_tokens() {
+        return Err(ExchangeError::UserTokensOff.into());
     }
     Ok(next.run(request).await)
 }

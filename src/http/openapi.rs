@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::document::Document;
 use super::error::ErrorBody;
 use super::token::Token;
-use super::{admin, open_routes, page_routes, server_routes};
+use super::{admin, open_routes, page_routes, server_routes, user_token_routes};
 
 use layers::Layers;
 
@@ -36,7 +36,8 @@ pub(super) const EXAMPLE_TOKEN: &str =
 // Serializing can't fail: all keys are strings, and no type in the document has a custom `Serialize`.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
     let routes = OpenApiRouter::with_openapi(Introduction::openapi());
-    let mut document = routes.merge(page_routes()).merge(server_routes()).merge(open_routes()).into_openapi();
+    let routes = routes.merge(page_routes()).merge(user_token_routes()).merge(server_routes()).merge(open_routes());
+    let mut document = routes.into_openapi();
     document.merge(admin::routes().into_openapi());
     Layers.modify(&mut document);
     document.to_pretty_json().map(|text| text + "\n").unwrap_or_default()

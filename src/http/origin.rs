@@ -21,16 +21,17 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
-/// CORS with credentials (fetch.spec.whatwg.org §3.3). If the origin is allowed, every response names it: a page could not see
-/// the status of a refusal otherwise. All request headers are allowed, since error trackers and tracing add some.
-pub fn cors(state: &Arc<AppState>) -> CorsLayer {
+/// CORS with credentials (fetch.spec.whatwg.org §3.3), for requests with these methods. If the origin is allowed, every response
+/// names it: a page could not see the status of a refusal otherwise. All request headers are allowed, since error trackers and
+/// tracing add some.
+pub fn cors(state: &Arc<AppState>, methods: &[Method]) -> CorsLayer {
     let state = Arc::clone(state);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |_, parts| {
             matches!(allowed_origin(&parts.headers, &state.origins), Ok(Some(_)))
         }))
         .allow_credentials(true)
-        .allow_methods([Method::GET, Method::HEAD])
+        .allow_methods(methods.to_vec())
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([RETRY_AFTER, X_REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)

@@ -1,9 +1,9 @@
 //! Issues a token to Zendesk's servers for the player of an app.
 //!
-//! They post the app's user token, which is the login token. A 401 makes the app delete the player's history
-//! (developer.zendesk.com, *how-anonymous-identities-work*), so that only a missing login token and a refused one get it. Text
-//! that can't be a login token gets 400. A fault of this service, a token that is not valid yet and a key that may not be fetched
-//! yet get 503, so that Zendesk tries again.
+//! They post the app's user token, which is a login token or a user token of this service. A 401 makes the app delete the
+//! player's history (developer.zendesk.com, *how-anonymous-identities-work*), so that only a missing token and a refused one get
+//! it. Text that can't be a token gets 400. A fault of this service, a token that is not valid yet and a key that may not be
+//! fetched yet get 503, so that Zendesk tries again.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -26,7 +26,6 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::config::products::Product;
 use crate::exchange::{ExchangeError, Issued};
 use crate::login::claims::ClaimsError;
 use crate::login::keys::NoKeyError;
@@ -35,6 +34,7 @@ use crate::login::published::FindKeyError;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
 use crate::login::token::{LoginToken, VerifyError};
 use crate::login::verifier::{Credentials, LoginError};
+use crate::zendesk::user_token::UserTokenError;
 
 use super::access_log::Client;
 use super::credentials::strip_bearer;
@@ -112,7 +112,7 @@ pub(super) async fn token(
         timeout_at(start + BODY_TIMEOUT, reading).await.map_err(|_| Reason::BodyTimeout)??
     };
     let credentials = credentials(&parse(&body)?)?;
-    let issued = state.exchange.run(Product::SupportSdk, &credentials, now()).await;
+    let issued = state.exchange.run_for_app(&credentials, now()).await;
     Ok(SupportSdkToken(issued.map_err(refusal_reason)?))
 }
 
@@ -158,7 +158,8 @@ impl IntoResponses for ServerRefusals {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct UserToken {
-    /// The player's login token, which the app sets as its user token: a JWT in compact form.
+    /// The player's login token, or a token from `/support-sdk/user-token`, which the app sets as its user token: a JWT in
+    /// compact form.
     #[schema(max_length = 8192, pattern = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")]
     user_token: String,
 }
@@ -178,10 +179,14 @@ fn refusal_reason(error: ExchangeError) -> Reason {
             VerifyError::Claims(ClaimsError::InFuture(..))
             | VerifyError::NoKey(NoKeyError::Find(FindKeyError::CoolingDown)),
             _,
-        )) => Reason::Retryable(error),
-        ExchangeError::NotServed | ExchangeError::Login(_) | ExchangeError::Identify(..) | ExchangeError::Issue(..) => {
-            Reason::Exchange(error)
-        }
+        ))
+        | ExchangeError::UserToken(UserTokenError::InFuture(_), _) => Reason::Retryable(error),
+        ExchangeError::NotServed
+        | ExchangeError::UserTokensOff
+        | ExchangeError::Login(_)
+        | ExchangeError::UserToken(..)
+        | ExchangeError::Identify(..)
+        | ExchangeError::Issue(..) => Reason::Exchange(error),
     }
 }
 

@@ -34,9 +34,11 @@ pub enum VerifiedBy {
     Previous,
     /// A published key.
     Published,
+    /// The key of this service's user tokens.
+    UserToken,
 }
 
-/// The login and the key that verified a token.
+/// The login and the key that verified a token. A user token is of the login that it was issued for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The login that the token is for.
@@ -162,7 +164,7 @@ async fn verify_published(
 
 impl VerifiedBy {
     /// All variants.
-    pub const ALL: [Self; 3] = [Self::Current, Self::Previous, Self::Published];
+    pub const ALL: [Self; 4] = [Self::Current, Self::Previous, Self::Published, Self::UserToken];
 
     /// The value in the log and in metrics.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -170,6 +172,7 @@ impl VerifiedBy {
             Self::Current => "current",
             Self::Previous => "previous",
             Self::Published => "published",
+            Self::UserToken => "user-token",
         }
     }
 }

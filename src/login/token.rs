@@ -23,6 +23,10 @@ const MAX_BYTES: usize = 8192;
 /// must not ignore it), `b64` (RFC 7797), `zip` and `enc` (RFC 7516).
 const REFUSED_HEADERS: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
+/// The `typ` of this service's user tokens (`zendesk/user_token.rs`): no login accepts such a token, and what has another `typ`
+/// is never a user token (RFC 8725 §3.11).
+pub(crate) const USER_TOKEN_TYP: &str = "zendesk-user-token+jwt";
+
 /// A login token as received, not verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginToken(Vec<u8>);
@@ -71,6 +75,11 @@ pub enum VerifyError {
     /// `typ` names another kind of token.
     #[error("header typ is not JWT, so this is another kind of token")]
     TypMismatch,
+    /// A user token of this service.
+    #[error(
+        "is a user token of the Support SDK, which only POST /support-sdk/token accepts, if support_sdk.user_token_lifetime is set"
+    )]
+    UserToken,
     /// There is no key to verify the signature with.
     #[error(transparent)]
     NoKey(#[from] NoKeyError),
@@ -169,6 +178,11 @@ impl LoginToken {
         decode("signature", parts.signature).map(drop)
     }
 
+    /// Whether the header says that this is a user token of this service.
+    pub(crate) fn is_user_token(&self) -> bool {
+        matches!(self.read(), Err(VerifyError::UserToken))
+    }
+
     /// Reads the header and decodes payload and signature, without verifying anything.
     pub(super) fn read(&self) -> Result<Unverified<'_>, VerifyError> {
         let parts = self.split()?;
@@ -181,7 +195,7 @@ impl LoginToken {
         Ok(Unverified { parts, header, payload })
     }
 
-    fn split(&self) -> Result<Parts<'_>, VerifyError> {
+    pub(crate) fn split(&self) -> Result<Parts<'_>, VerifyError> {
         match self.0.len() {
             0 => return Err(VerifyError::Empty),
             bytes if bytes > MAX_BYTES => return Err(VerifyError::TooLong(bytes)),
@@ -234,12 +248,12 @@ impl Unverified<'_> {
 }
 
 /// A compact JWS (RFC 7515 §7.1), still encoded.
-struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     /// The signed text: header and payload, encoded.
-    message: &'a str,
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+    pub(crate) message: &'a str,
+    pub(crate) header: &'a str,
+    pub(crate) payload: &'a str,
+    pub(crate) signature: &'a str,
 }
 
 /// A header without members of [`REFUSED_HEADERS`] and without members of a wrong type.
@@ -264,6 +278,9 @@ impl Header {
         }
         // Logout tokens and others are signed with the same keys (RFC 8725 §3.11).
         let typ = members.text("typ").unwrap_or("JWT").to_ascii_lowercase();
+        if typ == USER_TOKEN_TYP {
+            return Err(VerifyError::UserToken);
+        }
         let is_access_token = matches!(typ.as_str(), "at+jwt" | "application/at+jwt");
         if !is_access_token && typ != "jwt" {
             return Err(VerifyError::TypMismatch);

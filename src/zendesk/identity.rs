@@ -112,6 +112,17 @@ impl<'a> Identity<'a> {
         })
     }
 
+    /// The player of a user token, which has what an identity had when the token was issued.
+    pub(super) fn from_user_token(external_id: String, name: String, email: Email<'a>) -> Self {
+        Self {
+            external_id: Cow::Owned(external_id),
+            name: Some(name),
+            email: Some(email),
+            is_email_unconfirmed: false,
+            is_email_verified: false,
+        }
+    }
+
     /// The player's id, by which Zendesk identifies people.
     pub(crate) fn external_id(&self) -> &str {
         &self.external_id

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::config::secret::Secret;
 
 /// The only algorithm that Zendesk accepts, for every product (support.zendesk.com, article 4408845838874).
-const ALGORITHM: Algorithm = Algorithm::HS256;
+pub(super) const ALGORITHM: Algorithm = Algorithm::HS256;
 
 /// A product's secret, ready to sign with.
 pub struct SigningKey {
@@ -32,6 +32,12 @@ impl SigningKey {
     pub fn new(secret: &Secret, key_id: Option<&str>) -> Self {
         let header = Header { kid: key_id.map(str::to_owned), ..Header::new(ALGORITHM) };
         Self { key: EncodingKey::from_secret(secret.bytes()), header }
+    }
+
+    /// The same key, for tokens with another `typ`.
+    pub(super) fn with_typ(mut self, typ: &str) -> Self {
+        self.header.typ = Some(typ.to_owned());
+        self
     }
 
     /// Signs the claims.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
 use axum::http::request::Builder;
+use axum::http::{Method, Request};
 use axum::routing::{get, post};
 use tower::ServiceExt;
 use tower::layer::util::Identity;
@@ -38,7 +38,7 @@ fn app(state: Arc<AppState>) -> Router {
         .route("/fine", get(|| async { "fine" }));
     let support_sdk = Router::new().route("/support-sdk/token", post(panic).get(std::future::pending::<()>));
     let routes = routes.merge(support_sdk_middleware(support_sdk));
-    with_middleware(routes, cors(&state), Identity::new(), &state).with_state(state)
+    with_middleware(routes, cors(&state, &[Method::GET]), Identity::new(), &state).with_state(state)
 }
 
 async fn ask(app: &Router, path: &str) -> Answer {

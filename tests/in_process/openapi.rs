@@ -11,6 +11,7 @@ use zendesk_token::http::token::path;
 use crate::app::App;
 use crate::harness::ORIGIN;
 use crate::readme::table;
+use crate::user_tokens;
 
 const OWN: &str = "00-11 00-12 00-14";
 const LOGIN: &str = "00-00 00-01 00-02 00-04 00-05 00-07 00-08 00-10";
@@ -26,6 +27,8 @@ fn operations() -> Vec<(&'static str, &'static str, String, &'static str)> {
         }
         all.push((path, "options", String::new(), "Origin Access-Control-Request-Method X-Request-Id"));
     }
+    all.push((user_tokens::PATH, "post", format!("{LOGIN} {OWN} 00-03 00-06"), ORIGIN_AND_ID));
+    all.push((user_tokens::PATH, "options", String::new(), "Origin Access-Control-Request-Method X-Request-Id"));
     all.push(("/support-sdk/token", "post", format!("{LOGIN} {OWN} 00-03 00-06 00-13"), "X-Request-Id"));
     for method in ["get", "head"] {
         all.extend(
@@ -118,12 +121,12 @@ fn the_document_has_exactly_the_refusals_of_the_service_and_its_release() {
 
 #[test]
 fn the_service_answers_exactly_the_documented_operations() {
-    let server = App::with_all_products(&[]);
+    let server = App::with_all_products(&[user_tokens::ON]);
     let operations = operations();
     let paths = PRODUCTS
         .map(path)
         .into_iter()
-        .chain(["/jwt_fn.js", "/jwt_fn.mjs", "/jwt_fn.d.ts", "/openapi.json", "/health"])
+        .chain([user_tokens::PATH, "/jwt_fn.js", "/jwt_fn.mjs", "/jwt_fn.d.ts", "/openapi.json", "/health"])
         .chain(ADMIN);
     for path in paths {
         for method in ["get", "head", "post", "put", "delete", "patch", "trace", "options"] {

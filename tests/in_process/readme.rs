@@ -13,6 +13,7 @@ use crate::access_log::requests;
 use crate::app::App;
 use crate::harness::ORIGIN;
 use crate::login_tokens::LoginToken;
+use crate::user_tokens;
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -72,14 +73,13 @@ fn the_table_of_log_fields_is_what_is_logged() {
 
 #[test]
 fn the_table_of_routes_is_what_is_served() {
-    let app = App::with_all_products(&[]);
+    let app = App::with_all_products(&[user_tokens::ON]);
     let token = LoginToken::valid().mint();
     for row in table("Route") {
         let (method, path) = row[0].trim_matches('`').split_once(' ').unwrap();
         let request = if row[1] == "admin" { app.admin(method, path) } else { app.request(method, path) };
-        let request =
-            if method == "POST" { request.body(format!("user_token={token}")) } else { request.cookie(&token) };
-        assert_eq!(request.send().status, 200, "{path}");
+        let request = if method == "POST" { request.body(format!("user_token={token}")) } else { request };
+        assert_eq!(request.cookie(&token).send().status, 200, "{path}");
     }
 }
 

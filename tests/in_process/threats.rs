@@ -164,9 +164,26 @@ bodies in tiny chunks, or slow bodies from the addresses of Zendesk's servers
     a_body_in_tiny_chunks_is_bounded_on_the_wire
     slow_bodies_do_not_starve_zendesk_behind_the_same_address
     bodies_that_began_before_a_reload_count_after_it
+a user token of the Support SDK as a login token, or another token as a user token
+    a_user_token_is_refused_everywhere_else
+    another_token_is_never_taken_for_a_user_token
+    without_the_setting_there_are_no_user_tokens
+a user token that was changed, has expired, or whose login was removed
+    a_changed_user_token_is_refused
+    a_user_token_that_expired_is_refused_and_the_end_of_the_login_does_not_count
+    the_login_of_a_user_token_must_still_exist
+    hostile_json_in_a_user_token_is_refused
+a user token that leaked
+    a_date_revokes_the_user_tokens_from_before_it_and_new_ones_are_accepted_at_once
+    another_secret_of_the_product_ends_every_user_token
+a user token of the Support SDK for a login with an unconfirmed email, or for a foreign page
+    a_user_token_is_issued_only_for_a_login_that_the_support_sdk_accepts
+    the_route_has_the_checks_of_page_routes
 a 401 that makes an app drop the player's requests
     spaces_and_the_word_bearer_around_a_login_token_are_ignored
     a_text_that_is_not_a_login_token_is_malformed_and_the_log_has_the_cause
+    the_same_player_with_the_same_claims_gets_the_same_text_until_half_its_life_is_over
+    a_user_token_from_an_instance_whose_clock_is_ahead_is_never_a_401
 the demo's page opened from another site or by another host name; the demo on an address other than loopback
     the_shop_answers_only_its_own_page
     the_shop_is_only_below_a_random_path

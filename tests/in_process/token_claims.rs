@@ -94,6 +94,22 @@ fn the_lifetime_is_a_setting_and_never_outlives_the_login() {
 }
 
 #[test]
+fn a_messaging_token_outlives_the_login_only_if_the_setting_says_so() {
+    let server = App::with_all_products(&[("messaging.lifetime", "6h"), ("messaging.outlives_login", "true")]);
+    let lifetime = |product: Product, login_ends_in: i64| {
+        let claims = claims(&server, product, &LoginToken::valid().claim("exp", now() + login_ends_in));
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
+    };
+    // The login may have ended, too, within the leeway.
+    for login_ends_in in [-30, 5, 3600, 86_400] {
+        assert_eq!(lifetime(Product::Messaging, login_ends_in), 6 * 3600);
+    }
+    assert!((1..=60).contains(&lifetime(Product::Chat, 60)), "only Messaging");
+    let expired = LoginToken::valid().claim("exp", now() - 120);
+    assert_eq!(ask(&server, Product::Messaging, &expired).refusal(), "401 00-01", "a login is still needed");
+}
+
+#[test]
 fn an_external_id_that_messaging_does_not_accept_is_refused() {
     let server = App::with_all_products(&[]);
     let ask = |sub: &str| ask(&server, Product::Messaging, &LoginToken::valid().claim("sub", sub));

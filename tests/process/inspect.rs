@@ -8,9 +8,11 @@ use zendesk_token::http::error::Reason;
 
 use crate::commands::CommandOutput;
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, OTHER_PRODUCTS, command};
+use crate::inspect_issued::changed;
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture};
 use crate::login_tokens::{EMAIL, HEADER, LoginToken, PROJECT, SUB, now, sign};
 use crate::stub::Reply;
+use crate::user_tokens;
 use crate::verification::{exchange, fixtures, run};
 
 const PREVIOUS: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
@@ -106,6 +108,8 @@ fn a_login_shorter_than_15_minutes_causes_a_warning_with_any_verdict() {
         let json = inspect(&["--json"], &LOGIN, lasting(seconds).mint()).json();
         assert_eq!(json["warnings"].as_array().unwrap().len(), usize::from(shown.is_some()));
     }
+    let outlives = [("messaging.secret", MESSAGING_SECRET), ("messaging.outlives_login", "true")];
+    assert!(!with_secret(&outlives, &lasting(299)).out.contains("Warning"), "no token expires with the login");
     let expired = with_secret(&[], &LoginToken::valid().claim("iat", now() - 900).claim("exp", now() - 600));
     assert_eq!(expired.status, Some(1));
     assert!(expired.out.contains("Warning: the login lasts only 5 minutes"), "{}", expired.out);
@@ -283,6 +287,53 @@ fn every_product_refuses_an_invalid_login() {
     let products = json["products"].as_array().unwrap();
     assert_eq!(products.len(), 4);
     assert!(products.iter().all(|product| product["refusal"] == "00-01" && product["agent_sees"].is_null()), "{json}");
+}
+
+#[test]
+fn a_user_token_of_the_support_sdk_is_explained() {
+    // A minute later, so that the time left is 89 whole days however long the test takes.
+    let payload = user_tokens::payload(now() + 60);
+    let token = user_tokens::forge(user_tokens::HEADER, &user_tokens::payload_text(&payload));
+    let on = [LOGIN[0], OTHER_PRODUCTS[3], user_tokens::ON];
+    let output = inspect(&[], &on, format!("user_token={token}"));
+    assert_eq!(output.status, Some(0), "{output:?}");
+    for line in [
+        "  login        \"default\"",
+        "expires in 89 days",
+        "Accepted as a Support SDK user token",
+        "  for the login default",
+        "  signed with a key derived from support_sdk.secret",
+        "  support-sdk: the agent sees name \"Jane Doe\"",
+    ] {
+        assert!(output.out.contains(line), "{line}\n{}", output.out);
+    }
+    let json = inspect(&["--json"], &on, &token).json();
+    assert_eq!((&json["verdict"], &json["login"]), (&json!("accepted"), &json!("default")));
+    assert_eq!((&json["judged_as"], &json["signed_with"]), (&json!("Support SDK user"), &json!("user-token")));
+
+    let forge = |name: &str, value: Value| {
+        let payload = changed(&payload, &json!({name: value}));
+        user_tokens::forge(user_tokens::HEADER, &user_tokens::payload_text(&payload))
+    };
+    let from = ("support_sdk.user_tokens_valid_from", "2026-01-01");
+    let other = ("support_sdk.secret", MESSAGING_SECRET);
+    let old = changed(&payload, &json!({"iat": 1_700_000_000}));
+    let old = user_tokens::forge(user_tokens::HEADER, &user_tokens::payload_text(&old));
+    for (settings, token, cause, fix) in [
+        (on.to_vec(), forge("exp", json!(now() - 60)), "user token: expired", "must request a new user token"),
+        (on.to_vec(), forge("login", json!("eu")), "its login is not in the settings any more", "give it its old name"),
+        ([&on[..], &[from]].concat(), old, "issued before support_sdk.user_tokens_valid_from", "request a new"),
+        (vec![on[0], other, on[2]], token.clone(), "not signed with the key", "if support_sdk.secret was changed"),
+        (on[..2].to_vec(), token.clone(), "is a user token of the Support SDK", "support_sdk.user_token_lifetime"),
+        // Without the secret, a token signed with the key of an empty one must not be accepted.
+        (vec![on[0], on[2]], user_tokens::forge_with("", &payload), "is a user token", "set support_sdk.secret"),
+    ] {
+        let output = inspect(&[], &settings, token);
+        assert_eq!(output.status, Some(1), "{output:?}");
+        assert!(output.out.contains("Refused as a Support SDK user token"), "{output:?}");
+        assert!(output.out.contains(cause) && output.out.contains(fix), "{cause}: {output:?}");
+        assert!(output.out.contains("  support-sdk: the service answers 00-01"), "{output:?}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::middleware::WITH_LOG;
 use crate::published_keys::rs256;
 use crate::settings::{SettingsFile, load};
 use crate::stub::Reply;
+use crate::user_tokens;
 use crate::verification::{self, NOW, exchange, fixtures};
 
 const PREVIOUS_SECRET: &str = "70726576696f7573206c6f67696e2073656372657420726573657420746f6461";
@@ -38,7 +39,12 @@ fn serve(settings: &[(&str, &str)]) -> Server {
 #[test]
 fn no_path_through_the_service_prints_a_token_cookie_secret_or_email() {
     for format in ["json", "text"] {
-        let changes = [("log.level", "trace"), ("log.format", format), ("login.previous_secret", PREVIOUS_SECRET)];
+        let changes = [
+            ("log.level", "trace"),
+            ("log.format", format),
+            ("login.previous_secret", PREVIOUS_SECRET),
+            user_tokens::ON,
+        ];
         let settings = usual(&[&OTHER_PRODUCTS[..], &changes].concat());
         let server = serve(&settings);
         let mut secrets = vec![PREVIOUS_SECRET, MESSAGING_SECRET, HELP_CENTER_SECRET, SUPPORT_SDK_SECRET, "Jane"];
@@ -87,7 +93,15 @@ fn ask_other_products(server: &Server) -> Vec<String> {
         server.request("POST", "/support-sdk/token").header("Content-Type", "application/json").body(body).send();
         server.request("POST", "/support-sdk/token").header("Content-Type", "text/marker").body(&token).send();
     }
-    assert_eq!(tokens.len(), 4);
+    let answer = server.request("POST", user_tokens::PATH).cookie(&token).send();
+    let user_token = answer.json()["user_token"].as_str().unwrap().to_owned();
+    let expired = user_tokens::forge(user_tokens::HEADER, &user_tokens::payload_text(&user_tokens::payload(0)));
+    for body in [&user_token, &expired, &format!("{user_token}x")] {
+        server.request("POST", "/support-sdk/token").body(format!("user_token={body}")).send();
+        server.get("/messaging/token").cookie(body).send();
+    }
+    tokens.extend([user_token, expired]);
+    assert_eq!(tokens.len(), 6);
     tokens.iter().flat_map(|token| token.split('.').skip(1).map(str::to_owned)).collect()
 }
 

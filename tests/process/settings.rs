@@ -153,6 +153,7 @@ fn values_out_of_range_are_refused() {
         ("chat.name_from", vec!["", ",", "name,,email"]),
         ("chat.fallback_email_domain", vec!["", "x", "https://x.example", "a@b.example", "X.example", "*.b.example"]),
         ("messaging.lifetime", vec!["", "0s", "1500ms", "86401s", "25h", "900"]),
+        ("messaging.outlives_login", vec!["", "24h", "yes"]),
         ("messaging.email", vec!["", "true", "Verified", "none"]),
         ("messaging.name_from", vec!["", ",", "a,,b"]),
         ("messaging.verified_types", vec!["email"]),

@@ -12,6 +12,7 @@ use crate::harness::{
 };
 use crate::login_tokens::LoginToken;
 use crate::settings::{errors, load, problems, product_problems, warnings, without};
+use crate::user_tokens;
 
 const SHARED: &str = "c0ffee5e7c1b4d0e8a436f1f4f0e9a770d5f2d5e7c1b4d0e8a436f1f4f0e9a77";
 
@@ -64,6 +65,29 @@ fn check_says_that_chat_shows_the_email_only_where_it_does() {
         let advice = r#"To show the name instead: chat.name_from = ["name", "username", "email"]"#;
         assert_eq!(report.contains(advice), is_shown, "{name_from}: {report}");
     }
+}
+
+#[test]
+fn check_says_what_outlives_a_login() {
+    let report = |more: &[(&str, &str)]| {
+        String::from_utf8(output(&["check"], &usual(&[&OTHER_PRODUCTS[..], more].concat())).stdout).unwrap()
+    };
+    let messaging = "messaging.outlives_login is on: a Messaging token lives for 6h, even if the login ends before";
+    let user_tokens =
+        "user token that lives for 90 days, and stays the same until half of its life is over.\nIt outlives sign-out";
+    let path = "/support-sdk/user-token user tokens for apps with the Support SDK";
+    let usual = report(&[]);
+    for text in ["outlives_login is on", "It outlives sign-out", path] {
+        assert!(!usual.contains(text), "{usual}");
+    }
+    let long = report(&[("messaging.lifetime", "6h"), ("messaging.outlives_login", "true")]);
+    assert!(
+        long.contains(messaging) && long.contains("After a sign-out, a revocation or the end of the login"),
+        "{long}"
+    );
+    let on = report(&[user_tokens::ON]);
+    assert!(on.contains(user_tokens) && on.contains(path), "{on}");
+    assert!(on.contains("A new support_sdk.secret ends them too"), "{on}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ Login eu
 "
     );
     assert!(output.out.contains(&blocks), "{}", output.out);
-    assert!(output.out.contains("  logins.eu.secret              set (64 bytes)"), "{}", output.out);
+    assert!(output.out.contains("  logins.eu.secret                       set (64 bytes)"), "{}", output.out);
     assert!(!output.out.contains(EU_SECRET) && output.out.ends_with("No errors, 0 warning(s).\n"), "{}", output.out);
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Explanation {
     refusal: Option<&'static str>,
     /// The login that a login token is for.
     login: Option<LoginName>,
-    /// `current`, `previous`, `published`, or the setting of a product's secret.
+    /// `current`, `previous`, `published`, `user-token`, or the setting of a product's secret.
     pub(crate) signed_with: Option<&'static str>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) warnings: Vec<Finding>,
@@ -193,6 +193,7 @@ fn key_text(key: &str, login: Option<&LoginName>) -> String {
     match key {
         "current" => own("secret"),
         "previous" => format!("{}; such tokens are refused after you remove that setting", own("previous_secret")),
+        "user-token" => "a key derived from support_sdk.secret".to_owned(),
         "published" => "the login's published key that the token's kid names".to_owned(),
         other => other.to_owned(),
     }

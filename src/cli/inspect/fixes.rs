@@ -12,6 +12,7 @@ use crate::terminal::span;
 use crate::zendesk::IssueError;
 use crate::zendesk::identity::IdentityError;
 use crate::zendesk::rules::Finding;
+use crate::zendesk::user_token::UserTokenError;
 
 use super::decoded_token::DecodedToken;
 
@@ -41,6 +42,8 @@ pub(crate) fn finding(error: &ExchangeError, logins: &[Login], decoded: &Decoded
         ExchangeError::Identify(error, _) => identify(error, login),
         ExchangeError::Issue(error, _) => issue(*error, login),
         ExchangeError::NotServed => "set the product's secret".to_owned(),
+        ExchangeError::UserTokensOff => "set support_sdk.user_token_lifetime".to_owned(),
+        ExchangeError::UserToken(error, _) => user_token(error).to_owned(),
     };
     Finding::new(error.to_string(), fix)
 }
@@ -57,7 +60,8 @@ pub(crate) fn short_login(decoded: &DecodedToken) -> Option<Finding> {
         let lifetime = span(lifetime);
         Finding::new(
             format!("the login lasts only {lifetime}; Zendesk tokens expire with it, so players become anonymous"),
-            "increase the token lifetime in the login project (Publisher Account › Login) or at the provider",
+            "increase the token lifetime in the login project (Publisher Account › Login) or at the provider; for Messaging, \
+             messaging.outlives_login = true helps too",
         )
     })
 }
@@ -85,6 +89,10 @@ fn verify(error: &VerifyError, login: &Login, decoded: &DecodedToken) -> Finding
         }
         VerifyError::NotStrictJson(..) | VerifyError::HeaderRefused(_) | VerifyError::HeaderType(_) => FOREIGN_FIX,
         VerifyError::TypMismatch => OTHER_KIND_FIX,
+        VerifyError::UserToken => {
+            "a login needs the player's login token; to check a user token, set support_sdk.secret and \
+             support_sdk.user_token_lifetime"
+        }
         VerifyError::NoLogin { .. } => {
             "if the token is right, set issuer, project_id and audience of its login to what the token says"
         }
@@ -200,6 +208,25 @@ fn claims(error: ClaimsError, login: &Login, decoded: &DecodedToken) -> Finding 
         }
     };
     Finding::new(cause, fix)
+}
+
+fn user_token(error: &UserTokenError) -> &'static str {
+    match error {
+        UserTokenError::Form(_) | UserTokenError::NotStrictJson(_) | UserTokenError::Claim(_) => {
+            "user tokens do not look like this; find out which program created it"
+        }
+        UserTokenError::SignatureWrong => {
+            "if support_sdk.secret was changed, the app must request a new user token; otherwise the token was changed, or another \
+             program made it"
+        }
+        UserTokenError::LoginUnknown => {
+            "if the login was renamed, give it its old name; otherwise the player must sign in again"
+        }
+        UserTokenError::Revoked | UserTokenError::Expired(_) => {
+            "the app must request a new user token at each sign-in and start"
+        }
+        UserTokenError::InFuture(_) => "synchronize the clocks (NTP) of all instances of the service",
+    }
 }
 
 fn identify(error: &IdentityError, login: &Login) -> String {

@@ -12,8 +12,8 @@ use utoipa::openapi::{Components, OpenApi, Ref, RefOr, ServerBuilder};
 use crate::http::error::ErrorCode;
 
 use super::headers::{
-    ALLOW_HEADERS, ALLOW_METHODS, ALLOW_ORIGIN, ETAG, ID, IF_NONE_MATCH, KEEP, MAX_AGE, METHOD, NO_STORE, ORIGIN,
-    OWN_ID, Row, VARY, headers, parameters,
+    ALLOW_HEADERS, ALLOW_METHODS, ALLOW_ORIGIN, ALLOW_POST, ETAG, ID, IF_NONE_MATCH, KEEP, MAX_AGE, METHOD, NO_STORE,
+    ORIGIN, OWN_ID, Row, VARY, headers, parameters,
 };
 use super::refusals::{Responses, name, refusals};
 use super::{ADMIN, DOCUMENTS, HEALTH, PAGES, SERVERS};
@@ -59,7 +59,8 @@ fn complete(path: &mut PathItem) {
     match operation.tags.iter().flatten().map(String::as_str).next() {
         Some(PAGES) => {
             add_headers(operation, &[ORIGIN, OWN_ID], &[ID, NO_STORE, ALLOW_ORIGIN, VARY]);
-            path.options = Some(preflight(operation.operation_id.as_deref().unwrap_or_default()));
+            let id = operation.operation_id.clone().unwrap_or_default();
+            path.options = Some(preflight(&id, if path.get.is_some() { ALLOW_METHODS } else { ALLOW_POST }));
         }
         Some(SERVERS | HEALTH) => add_headers(operation, &[OWN_ID], &[ID, NO_STORE]),
         Some(DOCUMENTS) => add_headers(operation, &[IF_NONE_MATCH, OWN_ID], &[KEEP, ETAG]),
@@ -95,7 +96,7 @@ fn without_body(mut get: Operation) -> Operation {
 }
 
 /// `OPTIONS`, to which the CORS layer responds.
-fn preflight(id: &str) -> Operation {
+fn preflight(id: &str, methods: Row) -> Operation {
     let description = "Browsers send it before a request with custom headers (fetch.spec.whatwg.org §3.2.2). The page may \
                        send the request if `Access-Control-Allow-Origin` names its origin.";
     let response = ResponseBuilder::new().description("What the page may do.").build();
@@ -106,7 +107,7 @@ fn preflight(id: &str) -> Operation {
         .description(Some(description))
         .response("200", response)
         .build();
-    let of_response = [ID, NO_STORE, ALLOW_ORIGIN, VARY, ALLOW_METHODS, ALLOW_HEADERS, MAX_AGE];
+    let of_response = [ID, NO_STORE, ALLOW_ORIGIN, VARY, methods, ALLOW_HEADERS, MAX_AGE];
     add_headers(&mut operation, &[ORIGIN, METHOD, OWN_ID], &of_response);
     operation
 }

@@ -72,7 +72,8 @@ const fn cause(code: ErrorCode) -> &'static str {
         ErrorCode::TooManyRequests => "the client is over `rate_limit`, or sends too many bodies at once",
         ErrorCode::LoginUnavailable => "the login can't be verified now",
         ErrorCode::NotFound => {
-            "the product is not configured; if the path has a doubled or trailing slash, the description says so"
+            "the product is not configured, or user tokens are not turned on; if the path has a doubled or trailing slash, the \
+             description says so"
         }
         ErrorCode::MethodNotAllowed => {
             "the route does not support the method: every method without an operation here, except OPTIONS"
