@@ -24,7 +24,7 @@ const CODES = {
 // `forPages` means that it can't happen to apps, `forCookie` that it can't happen without a cookie, `forLogin` that it can
 // happen to players of this login alone, and `isLater` that it has no button.
 const PROBLEMS = {
-  "no-cookie": ["No cookie", { out: true }, "401 00-00", "The player is signed out: the browser has no cookie to send, and an app has no login token.", "None needed: a signed-out player is an anonymous visitor."],
+  "no-cookie": ["Signed out", { out: true }, "401 00-00", "The player is signed out: the browser has no cookie to send, and an app has no login token.", "None needed: a signed-out player is an anonymous visitor."],
   "expired": ["Expired login", { kind: "expired" }, "401 00-01", "The login token expired an hour ago, but is still in use.", "Renew the login token before it ends, and the cookie with it."],
   "ends": ["Login ends after a minute", { kind: "minute" }, "200", "The login token ends a minute after the sign-in, and the Zendesk token with it. Then the widget asks for a new token.", "None yet: wait for the end of the login."],
   "ended": ["The login has ended", { isLater: true }, "401 00-01", "The login token has ended, so the widget gets no new Zendesk token.", "Renew the login token before it ends. Otherwise sign the player in again, and call zendeskToken.signedIn()."],
@@ -33,7 +33,7 @@ const PROBLEMS = {
   "no-email": ["No email", { email: "" }, "422 00-03", "The social login has no email. Only Messaging accepts a player without one.", "Let the login collect emails, or set the product's fallback_email_domain."],
   "unconfirmed-email": ["Unconfirmed email", { kind: "unconfirmed-email", forLogin: "studio" }, ["422 00-04", "200"], "The provider has not confirmed that the email is the player's: email_verified is false. Help Center and Support SDK identify players by email, so they refuse it. Chat and Messaging identify them by external id.", "Let the provider confirm emails."],
   "two-cookies": ["Two cookies", { two: "true", forPages: true, forCookie: true }, "401 00-01", "A second cookie with the same name and another path has another player's login token. An attacker who can set a cookie must not choose the player of the chat.", "Set the cookie in one place, with one Path and one Domain."],
-  "foreign-origin": ["Foreign origin", { foreign: true, forPages: true }, "403 00-05", "The page's origin is not in cors.origins. The page sees a network error; the response has the error code.", "Add the origin, with scheme and port, to cors.origins."],
+  "foreign-origin": ["Foreign origin", { foreign: true, forPages: true }, ["403 00-05", "preflight 200"], "The page's origin is not in cors.origins, so the page sees a network error. The response has the error code. With Authorization, the browser stops after the preflight.", "Add the origin, with scheme and port, to cors.origins."],
   "no-credentials": ["Missing credentials option", { credentials: "omit", forPages: true, forCookie: true }, "401 00-00", "Without credentials: \"include\" the browser sends no cookie to another origin.", "Use fetch(url, { credentials: \"include\" }), or load jwt_fn.js, which does this."],
   "down": ["Service down", { down: true }, "", "The service can't be reached, so there is no response.", "None needed for short outages: jwt_fn.js tries again for a while. Two instances behind a proxy restart without an outage."],
   "too-many": ["Too many requests", { flood: 40, forPages: true }, "429 00-06", "One client sent 40 requests at once.", "The widget sends a few per visit. Try again after Retry-After."],
@@ -164,7 +164,7 @@ const request = async (credentials) => {
 
 // The result of what the widget asked.
 const asked = async () => {
-  const slow = setTimeout(() => reset("The script tries again …"), 500);
+  const slow = setTimeout(() => reset("The script is still asking for a token"), 500);
   const seen = await state.asked;
   clearTimeout(slow);
   const all = await (await fetch(`exchanges/${state.product}?after=${state.last}`)).json();
@@ -178,7 +178,8 @@ const asked = async () => {
     let body = {};
     try { body = JSON.parse(seen.exchange.answer.split("\r\n\r\n")[1] ?? ""); } catch {}
     seen.code = body.code ?? "";
-    seen.outcome = `${seen.exchange.answer.split(" ")[1] ?? ""} ${seen.code}`.trim();
+    const isPreflight = seen.exchange.request.startsWith("OPTIONS");
+    seen.outcome = `${isPreflight ? "preflight " : ""}${seen.exchange.answer.split(" ")[1] ?? ""} ${seen.code}`.trim();
     if (state.product === "support-sdk") seen.token = body.jwt ?? "";
   }
   stored("requests", (stored("requests") ?? 0) + 1);

@@ -290,6 +290,9 @@ def without_reload(page):
         assert disabled == ({"two-cookies", "no-credentials"} if in_memory == "true" else set()), disabled
         page.click("#products input[value=support-sdk]")
         assert not page.driver.find_element(By.ID, "sign-in-here").is_enabled(), "apps have no page"
+    page.visit().sign_in().attempt("foreign-origin")
+    assert page.text("request").startswith("OPTIONS /") and page.failed() == ["page"]
+    assert all(text in page.text("result") for text in ["preflight 200", "the cause origin", "stops after the preflight"]), page.text("result")
     assert page.console() == []
     page.is_clean()
     print("sign-in and sign-out without a reload, with the cookie and in memory")
@@ -427,6 +430,7 @@ def layouts(page, axe, screenshots):
 
 def pictures(page, folder):
     """The page's top, to the end of the request's steps, 1120 px wide."""
+    page.driver.execute_script("sessionStorage.clear()")
     page.visit().sign_in().open("messaging")
     page.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 1120, "height": 900, "deviceScaleFactor": 1, "mobile": False})
