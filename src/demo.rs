@@ -159,6 +159,8 @@ fn settings(
         all.push(variable("login.secret", text(&xsolla.current)));
         all.push(variable("login.previous_secret", text(&xsolla.previous)));
         all.push(variable("login.issuer", XSOLLA_ISSUER));
+        // There is one clock, and a login that ends is to end at once.
+        all.push(variable("login.leeway", "0s"));
         all.push(variable("login.project_id", XSOLLA_PROJECT));
         all.extend(studio.settings().map(|(key, value)| variable(key, value)));
     }

@@ -9,7 +9,7 @@ use crate::zendesk::signing_key::{SignError, SigningKey};
 use super::provider::Provider;
 
 /// Lifetime of a login token, in seconds: the default of Xsolla Login, a day.
-pub(super) const LOGIN_LIFETIME: Timestamp = 86_400;
+const LOGIN_LIFETIME: Timestamp = 86_400;
 
 /// The issuer of Xsolla Login's tokens, and the id of the shop's login project.
 pub(super) const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
@@ -38,6 +38,8 @@ pub(super) enum Kind {
     Good,
     /// Expired an hour ago.
     Expired,
+    /// Ends after a minute.
+    Minute,
     /// Xsolla: signed with the secret before the last reset.
     PreviousSecret,
     /// Xsolla: signed with the secret of another login project.
@@ -104,6 +106,11 @@ impl Kind {
     pub(super) fn issued_at(self) -> Timestamp {
         now() - if self == Self::Expired { LOGIN_LIFETIME + 3600 } else { 0 }
     }
+
+    /// Lifetime of a login token of this kind, in seconds.
+    pub(super) const fn lifetime(self) -> Timestamp {
+        if matches!(self, Self::Minute) { 60 } else { LOGIN_LIFETIME }
+    }
 }
 
 impl LoginSecrets {
@@ -113,7 +120,7 @@ impl LoginSecrets {
 
     fn mint(&self, player: &Player, kind: Kind) -> Result<String, SignError> {
         let secret = match kind {
-            Kind::Good | Kind::Expired | Kind::UnconfirmedEmail => &self.current,
+            Kind::Good | Kind::Expired | Kind::Minute | Kind::UnconfirmedEmail => &self.current,
             Kind::PreviousSecret => &self.previous,
             Kind::AnotherSecret => &self.another,
         };
@@ -124,7 +131,7 @@ impl LoginSecrets {
             username: player.name.as_deref(),
             iss: XSOLLA_ISSUER,
             iat,
-            exp: iat + LOGIN_LIFETIME,
+            exp: iat + kind.lifetime(),
             xsolla_login_project_id: XSOLLA_PROJECT,
             r#type: "xsolla_login",
         };

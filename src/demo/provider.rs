@@ -11,7 +11,7 @@ use crate::http::json::Json;
 use crate::login::Timestamp;
 use crate::zendesk::signing_key::SignError;
 
-use super::players::{Kind, LOGIN_LIFETIME, Player};
+use super::players::{Kind, Player};
 
 /// The path of the issuer.
 const PATH: &str = "/studio";
@@ -90,7 +90,7 @@ impl Provider {
             sub: &player.account_number().to_string(),
             aud: AUDIENCE,
             iat,
-            exp: iat + LOGIN_LIFETIME,
+            exp: iat + kind.lifetime(),
             name: player.name.as_deref(),
             email: player.email.as_deref(),
             email_verified: player.email.as_ref().map(|_| kind != Kind::UnconfirmedEmail),

@@ -12,8 +12,10 @@ pub(super) struct Session {
     login: Login,
     name: Option<String>,
     email: Option<String>,
-    /// The login token in the cookie; `None` while nobody is signed in.
+    /// `None` while nobody is signed in.
     pub(super) login_token: Option<String>,
+    /// Whether the page has the login token in memory, and not in a cookie.
+    in_memory: bool,
     /// Values of `Set-Cookie`.
     pub(super) set_cookies: Vec<String>,
     /// Why the last sign-in failed.
@@ -30,6 +32,9 @@ pub(super) struct SignIn {
     kind: Option<Kind>,
     /// Pasted text with a login token.
     login_token: Option<String>,
+    /// As in [`Session`].
+    #[serde(default)]
+    in_memory: bool,
     /// Whether to set a second cookie of the same name, with another player's login token.
     #[serde(default)]
     two: bool,
@@ -69,15 +74,16 @@ impl Session {
         if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(&byte)) {
             return Err("the text has characters that a login token can't have; paste only the token");
         }
-        if token.len() + "token".len() > MAX_COOKIE {
-            return Err("the token is too long for a cookie; send it in a header instead (login.bearer)");
+        if !form.in_memory && token.len() + "token".len() > MAX_COOKIE {
+            return Err("the token is too long for a cookie; keep it in memory instead");
         }
         let mallory = Player { name: Some("Mallory".to_owned()), email: Some("mallory@example.com".to_owned()) };
         let second = form.two.then(|| mint(&mallory, Kind::Good)).flatten();
-        let mut set_cookies = vec![cookie(&token, "/")];
+        let mut set_cookies = vec![if form.in_memory { expired_cookie("/") } else { cookie(&token, "/") }];
         set_cookies.extend(second_cookies(second.as_deref()));
         let Player { name, email } = player;
-        Ok(Self { login: form.login, name, email, login_token: Some(token), set_cookies, problem: None })
+        let in_memory = form.in_memory;
+        Ok(Self { login: form.login, name, email, login_token: Some(token), in_memory, set_cookies, problem: None })
     }
 
     pub(super) fn signed_out() -> Self {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::products::{PRODUCTS, Product};
 use crate::http::json::Json;
+use crate::http::script;
 use crate::http::token::path;
 
 use super::players::Logins;
@@ -144,9 +145,11 @@ async fn require_own_origin(State(shop): State<Arc<Shop>>, request: Request, nex
 async fn page(State(shop): State<Arc<Shop>>) -> Response {
     let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())));
     let policy = format!(
-        "default-src 'none'; script-src {}; style-src {}; connect-src 'self' {}; form-action 'self' {} {}; img-src data:; base-uri 'none'; \
+        "default-src 'none'; script-src {} {}{}; style-src {}; connect-src 'self' {}; form-action 'self' {} {}; img-src data:; base-uri 'none'; \
          frame-ancestors 'none'",
         hash(SCRIPT),
+        shop.service,
+        script::PATH,
         hash(STYLE),
         shop.service,
         shop.cookie_home,

@@ -1,6 +1,7 @@
 """Tests the demo's page: every step and problem, by mouse and keyboard, in every layout.
 
 demo.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: runs the demo in a real browser, and checks accessibility with AXE (npm's axe-core).
+Saves screenshots in the folder SCREENSHOTS, among them demo-light.png and demo-dark.png, the pictures of the README.
 """
 
 import os
@@ -27,17 +28,23 @@ addEventListener("error", (event) => note(event.message));
 addEventListener("unhandledrejection", (event) => note(String(event.reason)));
 """
 
-# Problems with Chat: the response, the failed step, and a part of the cause.
+# Problems with Chat: the response, the failed step, the cause in the script's event, and a part of the explanation.
 PROBLEMS = {
-    "no-cookie": ("401 00-00", "cookie", "The player is signed out"),
-    "expired": ("401 00-01", "verify", "The login token expired an hour ago"),
-    "another-secret": ("401 00-01", "verify", "secret of another login project"),
-    "no-email": ("422 00-03", "identity", "The social login has no email"),
-    "two-cookies": ("401 00-01", "verify", "A second cookie with the same name"),
-    "foreign-origin": ("403 00-05", "page", "not in cors.origins"),
-    "no-credentials": ("401 00-00", "cookie", "sends no cookie to another origin"),
-    "too-many": ("429 00-06", "page", "sent 40 requests at once"),
-    "down": ("", "page", "there is no response"),
+    "no-cookie": ("401 00-00", "cookie", "signed-out", "The player is signed out"),
+    "expired": ("401 00-01", "verify", "login-invalid", "The login token expired an hour ago"),
+    "another-secret": ("401 00-01", "verify", "login-invalid", "secret of another login project"),
+    "no-email": ("422 00-03", "identity", "claim", "The social login has no email"),
+    "two-cookies": ("401 00-01", "verify", "login-invalid", "A second cookie with the same name"),
+    "foreign-origin": ("403 00-05", "page", "origin", "not in cors.origins"),
+    "no-credentials": ("401 00-00", "cookie", None, "sends no cookie to another origin"),
+    "too-many": ("429 00-06", "page", "service", "sent 40 requests at once"),
+    "down": ("", "page", "origin", "there is no response"),
+}
+# For each product: the command of the script to the widget at a sign-in and at a sign-out, and what the agent sees first.
+COMMANDS = {
+    "chat": ('"webWidget", "chat:reauthenticate"', '"webWidget", "logout"', "✓ jane@example.com"),
+    "help-center": ('"webWidget", "helpCenter:reauthenticate"', '"webWidget", "logout"', "✓ Jane Doe"),
+    "messaging": ('"messenger", "loginUser", …', '"messenger", "logoutUser"', "✓ Jane Doe"),
 }
 # Problems that do not load the page again.
 IN_PLACE = ["no-credentials", "too-many", "down"]
@@ -131,6 +138,10 @@ class Page:
         code = re.search('"code":"([^"]+)"', answer)
         return " ".join([answer.split(" ")[1], *(code.groups() if code else [])])
 
+    def answer_token(self):
+        """The Zendesk token in the response."""
+        return re.search('"token":"([^"]+)"', self.text("answer"))[1]
+
     def is_clean(self):
         noted = self.driver.execute_script("return sessionStorage.getItem('noted')")
         assert noted is None, noted
@@ -146,9 +157,9 @@ class Page:
         return self
 
     def console(self):
-        """Console messages, except those about refused responses."""
+        """Console messages, except those about refused responses and visitors without a token."""
         messages = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [line for line in messages if "Failed to load resource" not in line and "CORS policy" not in line]
+        return [line for line in messages if not any(text in line for text in ["Failed to load resource", "CORS policy", "a visitor stays anonymous"])]
 
 
 def signed_in(page):
@@ -183,12 +194,13 @@ def signed_in(page):
 
 
 def problems(page):
-    for problem, (outcome, step, cause) in PROBLEMS.items():
+    for problem, (outcome, step, event, cause) in PROBLEMS.items():
         page.visit().sign_in().attempt(problem)
         assert (page.outcome(), page.failed()) == (outcome, [step]), (problem, page.outcome(), page.steps())
         assert page.text("agent") == "Anonymous visitor" and page.text("signature") == "No token was issued."
         result = page.text("result")
         assert all(name in result for name in ["Result", "Cause", "Fix", cause, outcome]), result
+        assert (f"zendesk-token-refused, with the cause {event}\n" in f"{result}\n") == bool(event), result
         if problem not in IN_PLACE:
             assert page.driver.switch_to.active_element.get_attribute("id") == "result", "the result has the focus"
         page.is_clean()
@@ -237,7 +249,7 @@ def second_login(page):
         page.attempt(problem)
         assert (page.outcome(), page.failed()) == (outcome, failed), (problem, page.outcome(), page.steps())
     assert "email_verified is false" in page.text("result") and "with a studio account" in page.text("who")
-    shown = lambda: {button.get_attribute("data-problem") for button in page.driver.find_elements(By.CSS_SELECTOR, "[data-problem]")}
+    shown = lambda: {button.get_attribute("data-problem") for button in page.driver.find_elements(By.CSS_SELECTOR, "[data-problem]:not([hidden])")}
     assert "unconfirmed-email" in shown() and not {"another-secret", "previous-secret"} & shown(), shown()
     page.sign_in()
     assert "unconfirmed-email" not in shown() and {"another-secret", "previous-secret"} <= shown(), shown()
@@ -246,6 +258,64 @@ def second_login(page):
     assert page.console() == []
     page.is_clean()
     print("a player of the second login: every product, the prefix, and problems of its own")
+
+
+def without_reload(page):
+    """The widget changes with the player, on one page, with the login token in a cookie and in memory."""
+    for in_memory in ["false", "true"]:
+        page.visit().after(lambda: page.click("#sign-out"))
+        page.click(f"#way input[value={in_memory}]")
+        page.driver.execute_script("window.isSame = true")
+        for product, (sign_in, sign_out, agent) in COMMANDS.items():
+            page.click(f"#products input[value={product}]")
+            page.requested(lambda: page.click("#sign-in-here"))
+            assert page.text("who") == "Jane Doe is signed in as jane@example.com." and page.text("agent").startswith(agent), page.text("agent")
+            assert page.text("calls").split("\n")[-2:] == ["zendeskToken.signedIn()", f"→ zE({sign_in})"], page.text("calls")
+            assert ("Authorization: Bearer eyJ" in page.text("request"), "Cookie:" in page.text("request")) == (in_memory == "true", in_memory == "false")
+            assert page.text("cookie").startswith("eyJ" if in_memory == "true" else "Set-Cookie: token=eyJ"), page.text("cookie")
+            assert page.steps().keys() == {"page", "bearer" if in_memory == "true" else "cookie", "verify", "identity", "sign", "widget"}
+            assert ("configure({ loginToken" in page.text("snippet")) == (in_memory == "true") and "zendeskToken.signedOut()" in page.text("snippet")
+            page.requested(lambda: page.click("#again"))
+            assert page.text("agent").startswith(agent), "the widget asks again by itself"
+            page.click("#sign-out-here")
+            WebDriverWait(page.driver, PATIENCE).until(lambda _: page.text("result").startswith("Result\nSigned out"))
+            assert (page.text("who"), page.text("agent"), page.text("request")) == ("Nobody is signed in.", "Anonymous visitor", "none yet")
+            assert page.text("calls").split("\n")[-2:] == ["zendeskToken.signedOut()", f"→ zE({sign_out})"], page.text("calls")
+            page.requested(lambda: page.click("#again"))
+            expected = ("No request reached the service.", "No request: the visitor") if in_memory == "true" else ("GET /", "401 00-00: the visitor")
+            assert page.text("request").startswith(expected[0]) and expected[1] in page.text("result"), page.text("result")
+            assert "the cause signed-out" in page.text("result") and page.text("agent") == "Anonymous visitor"
+        assert page.driver.execute_script("return window.isSame"), "the page did not load again"
+        disabled = {button.get_attribute("data-problem") for button in page.driver.find_elements(By.CSS_SELECTOR, "[data-problem]:disabled")}
+        assert disabled == ({"two-cookies", "no-credentials"} if in_memory == "true" else set()), disabled
+        page.click("#products input[value=support-sdk]")
+        assert not page.driver.find_element(By.ID, "sign-in-here").is_enabled(), "apps have no page"
+    page.visit().sign_in().attempt("foreign-origin")
+    assert page.text("request").startswith("OPTIONS /") and page.failed() == ["page"]
+    assert all(text in page.text("result") for text in ["preflight 200", "the cause origin", "stops after the preflight"]), page.text("result")
+    assert page.console() == []
+    page.is_clean()
+    print("sign-in and sign-out without a reload, with the cookie and in memory")
+
+
+def login_ends(page):
+    """A login of a minute ends: the visitor turns anonymous, and is known again after a sign-in without a reload."""
+    page.visit()
+    page.click("#way input[value=true]")
+    page.sign_in().attempt("ends")
+    assert page.outcome() == "200" and "ends a minute after the sign-in" in page.text("result")
+    assert re.fullmatch(r"The login ends in [1-5]?\d seconds?\.|The login ends in 60 seconds\.", page.text("ends")), page.text("ends")
+    token = page.text("request").partition("Bearer ")[2].split()[0]
+    login, issued = [jwt.decode(text, options={"verify_signature": False}) for text in (token, page.answer_token())]
+    assert login["exp"] == login["iat"] + 60 == issued["exp"], (login, issued)
+    WebDriverWait(page.driver, 60 + PATIENCE).until(lambda _: page.text("result").startswith("The login has ended"))
+    assert (page.outcome(), page.failed(), page.text("agent")) == ("401 00-01", ["verify"], "Anonymous visitor"), page.text("result")
+    assert page.text("ends") == "The login has ended." and "with the cause login-expired" in page.text("result"), page.text("result")
+    page.requested(lambda: page.click("#sign-in-here"))
+    assert page.text("agent").startswith("✓ jane@example.com") and page.text("ends") == ""
+    assert page.console() == []
+    page.is_clean()
+    print("a login that ends after a minute")
 
 
 def other_products(page):
@@ -321,7 +391,6 @@ def by_keyboard(page):
 
 def layouts(page, axe, screenshots):
     """In light and dark, wide and narrow layouts nothing overflows, and axe-core finds nothing serious."""
-    page.sign_in(login="studio").open()
     grounds = set()
     script = read(axe)
     for scheme in ["light", "dark"]:
@@ -330,11 +399,16 @@ def layouts(page, axe, screenshots):
         for width, height in [(1280, 1500), (360, 800)]:
             metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360}
             page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            for problem in [None, "no-credentials"]:
-                if problem:
-                    page.requested(lambda: page.click(f"[data-problem={problem}]"))
+            for problem in [None, "no-credentials", "in-memory"]:
+                page.visit()
+                page.click(f"#way input[value={'true' if problem == 'in-memory' else 'false'}]")
+                if problem == "in-memory":
+                    page.requested(lambda: page.click("#sign-in-here"))
+                    page.attempt("expired")
+                elif problem:
+                    page.sign_in().requested(lambda: page.click(f"[data-problem={problem}]"))
                 else:
-                    page.open()
+                    page.sign_in(login="studio").open()
                 wide = page.driver.execute_script("return document.documentElement.scrollWidth")
                 assert wide <= width, f"{wide} px at {width}"
                 page.driver.execute_script(script)
@@ -354,6 +428,22 @@ def layouts(page, axe, screenshots):
     print("light and dark, 1280 and 360 px wide, and axe-core finds nothing serious")
 
 
+def pictures(page, folder):
+    """The page's top, to the end of the request's steps, 1120 px wide."""
+    page.driver.execute_script("sessionStorage.clear()")
+    page.visit().sign_in().open("messaging")
+    page.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 1120, "height": 900, "deviceScaleFactor": 1, "mobile": False})
+    page.driver.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
+    height = page.driver.execute_script("return Math.ceil(document.querySelector('.wide').getBoundingClientRect().bottom) + 12")
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 1120, "height": height, "deviceScaleFactor": 1, "mobile": False})
+    for scheme in ["light", "dark"]:
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        page.driver.save_screenshot(f"{folder}/demo-{scheme}.png")
+    for reset in ["Emulation.clearDeviceMetricsOverride", "Emulation.setEmulatedMedia", "Emulation.setScrollbarsHidden"]:
+        page.driver.execute_cdp_cmd(reset, {"hidden": False} if "Scrollbars" in reset else {})
+
+
 def cross_site(driver):
     with Demo("--cross-site") as demo:
         page = demo.page(driver).open()
@@ -367,6 +457,10 @@ def cross_site(driver):
             assert page.outcome() == "401 00-00" and "SameSite=Lax" in page.text("result"), page.text("result")
         page.open("support-sdk")
         assert page.outcome() == "200", "no browser is involved"
+        page.visit()
+        page.click("#way input[value=true]")
+        page.requested(lambda: page.click("#sign-in-here"))
+        assert page.outcome() == "200" and page.text("agent").startswith("✓"), "a login token in memory needs no cookie"
         page.is_clean()
     print("across sites SameSite blocks the cookie, and the page says so")
 
@@ -390,6 +484,10 @@ def pasted(driver):
                 page.open()
                 assert page.outcome() == outcome, page.text("steps")
             assert "too long for a cookie" in page.text("who"), "a token that is too long changes nothing"
+            page.click("#way input[value=true]")
+            page.driver.find_element(By.ID, "login-token").send_keys(own)
+            page.requested(lambda: page.click("#sign-in-here"))
+            assert page.outcome() == "200" and page.text("who") == "The pasted login token is in memory.", page.text("who")
             page.is_clean()
     print("a pasted login token is verified with its project's secret")
 
@@ -403,7 +501,14 @@ def main(chromium, chromedriver, axe, screenshots=None):
             for test in [signed_in, second_login, problems, other_products, by_keyboard]:
                 test(page)
         with Demo() as demo:
-            layouts(demo.page(driver), axe, screenshots)
+            page = demo.page(driver)
+            for test in [without_reload, login_ends]:
+                test(page)
+        with Demo() as demo:
+            page = demo.page(driver)
+            layouts(page, axe, screenshots)
+            if screenshots:
+                pictures(page, screenshots)
         cross_site(driver)
         stopped(driver)
         pasted(driver)

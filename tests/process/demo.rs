@@ -167,6 +167,8 @@ fn the_page_is_one_small_document_with_a_strict_policy() {
     let (_server, shop) = demo_and_shop();
     let page = get(&shop, "");
     let policy = page.header("content-security-policy").unwrap();
+    let service = get(&shop, "data").json()["service"].as_str().unwrap().to_owned();
+    assert!(policy.contains(&format!(" {service}/jwt_fn.js; style-src ")), "{policy}");
     assert_eq!((page.status, page.header("content-type").as_deref()), (200, Some("text/html; charset=utf-8")));
     assert!(page.body.len() < 60 * 1024, "{} bytes", page.body.len());
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
@@ -255,6 +257,33 @@ fn a_player_of_the_second_login_gets_an_external_id_with_its_prefix() {
     let foreign = cookie(&post(&other, "sign-in", player));
     assert_eq!(server.get("/generate/token").cookie(&foreign).send().refusal(), "401 00-01");
     assert!(server.stop().log.join("\n").contains("login=\"studio\""));
+}
+
+#[test]
+fn a_login_token_in_memory_is_in_no_cookie() {
+    let (server, shop) = demo_and_shop();
+    let signed_in = post(&shop, "sign-in", "name=Kay&email=kay%40example.com&in_memory=true");
+    let set: Vec<_> = signed_in.headers.iter().filter(|(name, _)| name == "set-cookie").collect();
+    assert!(!set.is_empty() && set.iter().all(|(_, cookie)| cookie.starts_with("token=; ")), "{set:?}");
+    let session = get(&shop, "data").json()["session"].clone();
+    assert_eq!(session["in_memory"], true);
+    let bearer = format!("Bearer {}", session["login_token"].as_str().unwrap());
+    let response = server.get("/generate/token").header("Authorization", bearer).send();
+    assert_eq!(open(&response.token(), &chat_secret_of(&shop)).1["email"], "kay@example.com");
+    post(&shop, "sign-out", "");
+    assert_eq!(get(&shop, "data").json()["session"]["login_token"], Value::Null);
+}
+
+#[test]
+fn a_login_that_ends_after_a_minute_takes_the_zendesk_token_with_it() {
+    let (server, shop) = demo_and_shop();
+    for login in ["xsolla", "studio"] {
+        let form = format!("login={login}&name=Kay&email=kay%40example.com&kind=minute");
+        let token = cookie(&post(&shop, "sign-in", &form));
+        let claims = open(&server.get("/generate/token").cookie(&token).send().token(), &chat_secret_of(&shop)).1;
+        let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+        assert!((30..=60).contains(&lifetime), "{login}: {lifetime} s");
+    }
 }
 
 #[test]
