@@ -24,7 +24,7 @@ fn the_documents_are_public_and_cacheable() {
         script.starts_with("(() => {\n\"use strict\";\n") && script.contains(create) && !script.contains("export ")
     );
     assert_eq!(module, PACKAGE.replace("create();", "create(import.meta.url);"));
-    assert!(types.contains("export function signedIn(): void;") && types.contains("const zendeskToken: {"));
+    assert!(types.contains("export function signedIn(): void;") && types.contains("zendeskToken: Readonly<"));
     for (path, text, content_type) in [
         ("/jwt_fn.js", script.as_str(), "text/javascript; charset=utf-8"),
         ("/jwt_fn.mjs", &module, "text/javascript; charset=utf-8"),
