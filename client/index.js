@@ -73,7 +73,7 @@ const create = (service) => {
       const retry = [502, 503, 504].includes(status);
       return { __proto__: null, why, retry, retryAfter: response.headers.get("Retry-After") };
     } catch {
-      return { __proto__: null, why: { status: 0, description: "no response that this page can read" }, retry: true };
+      return { __proto__: null, why: { __proto__: null, status: 0, description: "no response that this page can read" }, retry: true };
     } finally {
       clearTimeout(timer);
     }

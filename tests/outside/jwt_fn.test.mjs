@@ -234,6 +234,9 @@ test("a polluted Object.prototype adds no token, changes no request and no event
       assert.deepEqual(read(options.headers, "Authorization", Symbol.iterator), [undefined, undefined]);
     }
   }
+  const misled = page([network], SRC, new HTMLScriptElement(), 'Object.prototype.code = "00-03";');
+  await misled.zendeskToken.jwtFn(() => {});
+  assert.equal(misled.events[0].detail.cause, "origin", "nor another cause");
   // A valid token is still passed on, and Zendesk's refusal is reported with its own text.
   const seen = polluted([network, token()]), calls = [];
   await seen.zendeskToken.jwtFn((...args) => calls.push(args));
