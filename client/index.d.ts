@@ -26,13 +26,14 @@ export interface Refusal {
   code?: string;
   description?: string;
   cause: Cause;
+  /** Number of requests. */
   tries?: number;
 }
 
 export interface Options {
   /** The player's login token, or null for a signed-out player. Asked before each request; never stored. */
   loginToken?: () => string | null | Promise<string | null>;
-  /** URL of the service, for example `/support-token/`. Needed with the npm package. */
+  /** URL of the service, for example `/support-token/`. Needed with the npm package. https; http on loopback, or if the page has it too. */
   service?: string;
   /** The options of the page's `zChat.init`, which `signedIn` needs for the Chat Web SDK. */
   chat?: object;
@@ -53,7 +54,7 @@ export function loginUser(zE: ZE): void;
 /** The player has signed in: the widgets of the page get their tokens. */
 export function signedIn(): void;
 
-/** The player has signed out: the widgets of the page forget the player. */
+/** The player has signed out: the widgets forget the player, and get no token until `signedIn` or `loginUser`. */
 export function signedOut(): void;
 
 declare global {

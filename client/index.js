@@ -4,10 +4,19 @@ const create = (service) => {
   const MAX_TRIES = 4, TIMEOUT = 15000, MAX_PAUSE = 10000; // ms
   const CLOCK = 120; // seconds that clocks may differ before a token is not valid yet
   const OPTIONS = { __proto__: null, loginToken: "function", service: "string", chat: "object" };
+  const isPage = typeof window !== "undefined"; // or a server that renders a page
   let options = { __proto__: null, service };
   let visitor = 0; // counts sign-ins and sign-outs
+  let session = {}; // another object after each sign-out; null until the next sign-in
   const own = (value, name) => (Object.prototype.hasOwnProperty.call(Object(value), name) ? value[name] : undefined);
   const text = (value, name) => { const found = own(value, name); return typeof found === "string" ? found : ""; };
+
+  // Settles as `promise` does, or fails.
+  const inTime = async (promise) => {
+    let timer;
+    const late = new Promise((_, fail) => { timer = setTimeout(() => fail(new Error(`no answer in ${TIMEOUT / 1000} s`)), TIMEOUT); });
+    try { return await Promise.race([promise, late]); } finally { clearTimeout(timer); }
+  };
 
   // The cause of each error code, and what to look at.
   const CAUSES = {
@@ -19,12 +28,14 @@ const create = (service) => {
     "00-04": ["claim", "`zendesk-token inspect` explains the login token"],
     "00-05": ["origin", "add this page's origin to cors.origins"],
   };
-  const cause = (status, code) => {
-    if (CAUSES[code]) return CAUSES[code];
+  const cause = ({ status, code }, login) => {
+    if (login && code === "00-00") return ["service", "set login.bearer = true in the service"];
+    const isOver = login && status === 401 && expired(login);
+    if (isOver || CAUSES[code]) return isOver || CAUSES[code];
     if (status) return ["service", "the log of the service has the reason, at the request's X-Request-Id"];
     return new URL(options.service).origin === location.origin
       ? ["network", "the service can't be reached from here"]
-      : ["origin", "this page's origin is not in cors.origins, or the service can't be reached"];
+      : ["origin", "this page's origin is not in cors.origins, its content security policy blocks the service, or the service can't be reached"];
   };
 
   // Claims of a login token, to explain why it was refused; never trusted.
@@ -62,36 +73,49 @@ const create = (service) => {
       const retry = [502, 503, 504].includes(status);
       return { __proto__: null, why, retry, retryAfter: response.headers.get("Retry-After") };
     } catch {
-      return { __proto__: null, why: { status: 0, description: "no response that this page can read" }, retry: true };
+      return { __proto__: null, why: { __proto__: null, status: 0, description: "no response that this page can read" }, retry: true };
     } finally {
       clearTimeout(timer);
     }
   };
 
   const report = (product, why, [cause, fix], tries) => {
-    const { status, code, description } = { __proto__: null, ...why };
+    const { status, code } = { __proto__: null, ...why };
+    // An error of the page's login may quote a token or an email.
+    const description = why.description.replace(/\S*@\S*|[\w.-]{32,}/g, "…");
     const said = [status, code, description].filter(Boolean).join(" ");
     console.warn(`zendesk-token: a visitor stays anonymous in ${product}: ${said} (${cause}: ${fix})`);
     const detail = { product, status, code, description, cause, tries };
     dispatchEvent(new CustomEvent("zendesk-token-refused", { __proto__: null, detail }));
   };
 
+  const reportOver = (product) => report(product, { description: "signedOut was called" }, ["signed-out", "call signedIn after the next sign-in"], 0);
+
+  // The page's login token, null without one, or undefined if the login is in a cookie.
+  const loginToken = async () => {
+    const { loginToken: ask } = options;
+    if (!ask) return;
+    const login = (await inTime(ask())) || null;
+    if (login !== null && !(typeof login === "string" && /^[!-~]+$/.test(login))) throw new TypeError("loginToken must return only a token, or null");
+    return login;
+  };
+
   // Calls back once with a token, or never; also not after a sign-in or a sign-out, when the token would be another visitor's.
   const tokenGetter = (product, path) => async (callback) => {
+    if (!session) return reportOver(product);
     const asked = visitor;
-    const loginToken = async () => (options.loginToken ? (await options.loginToken()) || null : undefined);
     let login, refused;
     for (let tries = 1; ; tries++) {
       try {
         if (!options.service) throw new Error("call configure({ service }) first");
         login = await loginToken();
       } catch (error) {
-        if (asked === visitor) report(product, { description: text(error, "message") }, ["login-token", "the page's loginToken or configure failed"], tries);
+        if (asked === visitor) report(product, { description: text(error, "message") }, ["login-token", "the page's loginToken or configure failed"], tries - 1);
         return;
       }
       if (asked !== visitor) return;
-      if (login === null) return report(product, { description: "loginToken gave no token" }, ["signed-out", "the player is signed out"], tries);
-      if (refused && login === refused.login) return report(product, refused.why, expired(login) || cause(401, refused.why.code), tries - 1);
+      if (login === null) return report(product, { description: "loginToken gave no token" }, ["signed-out", "the player is signed out"], tries - 1);
+      if (refused && login === refused.login) return report(product, refused.why, cause(refused.why, login), tries - 1);
       const { token, why, retry, retryAfter } = await attempt(path, login);
       if (asked !== visitor) return;
       if (token) return callback(token);
@@ -100,7 +124,7 @@ const create = (service) => {
         refused = { login, why };
         continue;
       }
-      if (!retry || tries === MAX_TRIES) return report(product, why, (login && expired(login)) || cause(why.status, why.code), tries);
+      if (!retry || tries >= MAX_TRIES) return report(product, why, cause(why, login), tries);
       await pause(tries, retryAfter);
       if (asked !== visitor) return;
     }
@@ -109,17 +133,37 @@ const create = (service) => {
   const jwtFn = tokenGetter("chat", "generate/token");
   const helpCenterJwtFn = tokenGetter("help-center", "help-center/token");
   const messaging = tokenGetter("messaging", "messaging/token");
-  const loginUser = (zE) => zE("messenger", "loginUser", messaging, (error) => {
-    const description = [text(error, "reason"), text(error, "message")].filter(Boolean).join(": ");
-    if (error) report("messaging", { description }, ["zendesk", "look at the messaging settings, at the clock of the service, and for a 409 at the player's old user"]);
-  });
+  // The widget keeps the function. After a sign-out it may still ask for the player before, who gets no token then.
+  const loginUser = (zE) => {
+    const mine = session = session || {};
+    const jwtCallback = (callback) => (mine === session ? messaging(callback) : reportOver("messaging"));
+    return zE("messenger", "loginUser", jwtCallback, (error) => {
+      const description = [text(error, "reason"), text(error, "message")].filter(Boolean).join(": ");
+      if (error) report("messaging", { description }, ["zendesk", "look at the messaging settings, at the clock of the service, and for a 409 at the player's old user"]);
+    });
+  };
 
   // The page's widgets: what its settings for the Web Widget (Classic) authenticate, else Messaging; and the Chat Web SDK.
+  // An element or a frame with the name of one is not an own property.
   const widgets = () => {
-    const { zE, zESettings, zChat } = window;
-    const classic = own(own(zESettings, "webWidget"), "authenticate");
+    const zE = own(window, "zE"), zChat = own(window, "zChat");
+    const classic = own(own(own(window, "zESettings"), "webWidget"), "authenticate");
     const isThere = typeof zE === "function";
     return { classic: isThere && classic, messaging: isThere && !classic, zE, zChat: typeof zChat?.logout === "function" && zChat };
+  };
+  // A widget that throws must not keep the next one from its sign-out. Its error reaches the page's error handler.
+  const call = (target, ...values) => {
+    try { target(...values); } catch (error) { queueMicrotask(() => { throw error; }); }
+  };
+
+  // No login token in clear text: https, or http on the device or from a page that has http itself.
+  const serviceUrl = (given) => {
+    try {
+      const { protocol, hostname, username, search, hash, href } = new URL(given, location.href);
+      const isHttp = protocol === "http:" && (location.protocol === protocol || /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname));
+      if ((protocol === "https:" || isHttp) && !username && !search && !hash) return href.replace(/\/?$/, "/"); // the routes are below it
+    } catch {}
+    throw new TypeError("zendesk-token: service must be an https URL without user, query or fragment; http only on loopback, or from an http page");
   };
 
   return Object.freeze({
@@ -127,30 +171,35 @@ const create = (service) => {
     configure: (changes) => {
       const given = { __proto__: null, ...changes };
       for (const name of Object.keys(given)) {
-        const isRight = given[name] === undefined ? name in OPTIONS : typeof given[name] === OPTIONS[name];
-        if (!isRight) throw new TypeError(`zendesk-token: ${name} is not an option of configure, or not a ${OPTIONS[name]}`);
+        if (!OPTIONS[name]) throw new TypeError(`zendesk-token: configure has no option ${name}`);
+        if (given[name] === undefined) delete given[name];
+        else if (typeof given[name] !== OPTIONS[name]) throw new TypeError(`zendesk-token: ${name} must be of type ${OPTIONS[name]}`);
       }
-      // The routes are below it.
-      given.service = given.service ? new URL(given.service.replace(/\/?$/, "/"), location.href).href : options.service;
+      if (!isPage) return;
+      if ("service" in given) given.service = serviceUrl(given.service);
       options = { ...options, ...given, __proto__: null };
     },
     signedIn: () => {
+      if (!isPage) return;
       visitor++;
+      session = session || {};
       const { classic, messaging, zE, zChat } = widgets();
-      if (own(classic, "chat")) zE("webWidget", "chat:reauthenticate");
-      if (own(classic, "jwtFn")) zE("webWidget", "helpCenter:reauthenticate");
-      if (messaging) loginUser(zE);
-      if (zChat && options.chat) {
-        zChat.logout();
-        zChat.init({ ...options.chat, authentication: { jwt_fn: jwtFn } });
-      }
+      if (own(classic, "chat")) call(zE, "webWidget", "chat:reauthenticate");
+      if (own(classic, "jwtFn")) call(zE, "webWidget", "helpCenter:reauthenticate");
+      if (messaging) call(loginUser, zE);
+      if (!zChat) return;
+      if (!options.chat) return console.warn("zendesk-token: for the Chat Web SDK, signedIn needs configure({ chat })");
+      call(() => zChat.logout());
+      call(() => zChat.init({ ...options.chat, authentication: { jwt_fn: jwtFn } }));
     },
     signedOut: () => {
+      if (!isPage) return;
       visitor++;
+      session = null;
       const { classic, messaging, zE, zChat } = widgets();
-      if (classic) zE("webWidget", "logout");
-      if (messaging) zE("messenger", "logoutUser");
-      if (zChat) zChat.logout();
+      if (classic) call(zE, "webWidget", "logout");
+      if (messaging) call(zE, "messenger", "logoutUser");
+      if (zChat) call(() => zChat.logout());
     },
   });
 };

@@ -33,6 +33,8 @@ FORMS = {
     "served module": '<script type="module">import * as all from "/support-token/jwt_fn.mjs"; window.zendeskToken = all;</script>',
     "npm package": '<script type="module" src="/npm.js"></script>',
 }
+# By an attacker who can add elements to a page, but not scripts: `window.zChat` is a window of another origin, and reading it throws.
+INJECTED = "".join(f'<iframe name="{name}" src="data:,"></iframe>' for name in ["zE", "zChat", "zESettings", "zendeskToken"])
 # The commands at sign-in and at sign-out, and the products of which the widget then asks a token.
 MESSAGING = (["messenger loginUser"], ["messenger logoutUser"], ["messaging"])
 WIDGETS = {
@@ -85,14 +87,14 @@ class Shop:
         elif path in self.bundles:
             html = f'<script src="{SNIPPET}"></script><main></main><script type="module" src="/{path}.js"></script>'
         else:
-            html = f'<script src="{SNIPPET}"></script>{FORMS[path.replace("-", " ")]}'
+            html = f'{INJECTED}<script src="{SNIPPET}"></script>{FORMS[path.replace("-", " ")]}'
         html = self.placed(html).replace(SNIPPET, "/widgets.js")
         inline = [
             f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
             for script in re.findall(r"<script(?: type=\"module\")?>(.*?)</script>", html, re.DOTALL)
         ]
         policy = (
-            f"default-src 'none'; script-src 'self' {self.service} {' '.join(inline)}; connect-src 'self' {self.service}; img-src data:; "
+            f"default-src 'none'; script-src 'self' {self.service} {' '.join(inline)}; connect-src 'self' {self.service}; img-src data:; frame-src data:; "
             "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'")
         html = f'<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,">{html}'
         return 200, html.encode(), {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy}

@@ -30,11 +30,11 @@ const read = (dictionary, ...names) => names.map((name) => dictionary[name]);
 
 /** A window in which the script has run. Each request gets the next of `answers`, then always the last. `before` runs first. */
 function page(answers, src = SRC, element = new HTMLScriptElement(), before = "", more = {}) {
-  const seen = { requests: [], pauses: [], events: [], warnings: [], errors: [] };
+  const seen = { requests: [], pauses: [], events: [], warnings: [], errors: [], thrown: [] };
   const globals = {
     URL, AbortController, Response, Headers, HTMLScriptElement,
     document: { currentScript: src === null ? null : Object.assign(element, { src }) },
-    location: { origin: "https://shop.example.com", href: "https://shop.example.com/play" }, atob,
+    location: { protocol: "https:", origin: "https://shop.example.com", href: "https://shop.example.com/play" }, atob,
     CustomEvent: class { constructor(type, init) { Object.assign(this, { type, init, detail: init.detail }); } },
     dispatchEvent: (event) => seen.events.push(event),
     console: { warn: (...parts) => seen.warnings.push(parts.join(" ")), error: (...parts) => seen.errors.push(parts.join(" ")) },
@@ -48,7 +48,9 @@ function page(answers, src = SRC, element = new HTMLScriptElement(), before = ""
       if (milliseconds !== PATIENCE) seen.pauses.push(milliseconds);
       return setTimeout(done, milliseconds === PATIENCE ? 20 : 0);
     },
-    clearTimeout, ...more,
+    clearTimeout,
+    queueMicrotask: (task) => { try { task(); } catch (error) { seen.thrown.push(error); } },
+    ...more,
   };
   globals.window = globals;
   vm.runInNewContext(`${before};${SCRIPT}`, globals);
@@ -232,6 +234,9 @@ test("a polluted Object.prototype adds no token, changes no request and no event
       assert.deepEqual(read(options.headers, "Authorization", Symbol.iterator), [undefined, undefined]);
     }
   }
+  const misled = page([network], SRC, new HTMLScriptElement(), 'Object.prototype.code = "00-03";');
+  await misled.zendeskToken.jwtFn(() => {});
+  assert.equal(misled.events[0].detail.cause, "origin", "nor another cause");
   // A valid token is still passed on, and Zendesk's refusal is reported with its own text.
   const seen = polluted([network, token()]), calls = [];
   await seen.zendeskToken.jwtFn((...args) => calls.push(args));
@@ -245,6 +250,15 @@ test("a script that cannot find its own URL reports an error", () => {
   for (const seen of [page([token()], null), page([token()], ""), page([token()], "https://evil.example/", {})]) {
     assert.equal(seen.zendeskToken, undefined);
     assert.match(seen.errors[0], /load jwt_fn.js by <script src>/);
+  }
+});
+
+test("a script that is loaded twice stays one: its options and sign-outs count", async () => {
+  const seen = page([token()], SRC, new HTMLScriptElement(), `${SCRIPT}; zendeskToken.configure({ loginToken: () => null })`);
+  await seen.zendeskToken.jwtFn(() => {});
+  assert.deepEqual([seen.requests, seen.events[0].detail.cause], [[], "signed-out"]);
+  for (const own of ["undefined", "'text'", "{}"]) {
+    assert.ok(page([token()], SRC, new HTMLScriptElement(), `var zendeskToken = ${own}`).zendeskToken.jwtFn);
   }
 });
 
@@ -277,7 +291,7 @@ test("a signed-out player causes no request", async () => {
   }
 });
 
-test("a refused login token is asked for once more, and only another one is sent", async () => {
+test("a refused login token is asked for once more, and only another one is sent", { timeout: PATIENCE }, async () => {
   const ask = async (given, answers) => {
     const seen = page(answers), calls = [];
     let asked = 0;
@@ -292,6 +306,25 @@ test("a refused login token is asked for once more, and only another one is sent
   assert.deepEqual([same.calls, same.requests.length, same.asked, same.events[0].detail.cause, same.events[0].detail.tries], [[], 1, 2, "login-invalid", 1]);
   const twice = await ask(["a", "b", "c"], [refused]);
   assert.deepEqual([twice.requests.length, twice.asked, twice.events[0].detail.status], [2, 2, 401]);
+  const busy = await ask(["a", "a", "a", "a", "b"], [network, network, network, refused, network]);
+  assert.deepEqual([busy.requests.length, busy.events[0].detail.tries], [5, 5], "ends, although the 401 was one more try");
+});
+
+test("a loginToken that fails, gives something else or never answers sends nothing, and its error is reported without tokens", async () => {
+  const failing = [() => { throw new Error("from the page"); }, () => Promise.reject(new Error("from the page")), () => Promise.reject(null),
+    () => ({}), () => 7, () => "Bearer a.b.c", () => "a.b.c\nX-Evil: 1", () => new Promise(() => {})];
+  for (const loginToken of failing) {
+    const seen = page([token()]), calls = [];
+    seen.zendeskToken.configure({ loginToken });
+    await seen.zendeskToken.jwtFn((...args) => calls.push(args));
+    const { cause, tries } = seen.events[0].detail;
+    assert.deepEqual([calls, seen.requests, seen.events.length, cause, tries], [[], [], 1, "login-token", 0], String(loginToken));
+  }
+  const quoting = page([token()]);
+  quoting.zendeskToken.configure({ loginToken: () => { throw new Error(`no user jane@example.com for ${login({ sub: "a player" })}, stop`); } });
+  await quoting.zendeskToken.jwtFn(() => {});
+  assert.equal(quoting.events[0].detail.description, "no user … for …, stop");
+  assert.ok(!quoting.warnings[0].includes("e30."), quoting.warnings[0]);
 });
 
 test("the cause says what an engineer can look at", async () => {
@@ -316,9 +349,11 @@ test("the cause says what an engineer can look at", async () => {
   assert.equal(await causeOf([answer(500, "")]), "service");
   assert.equal(await causeOf([network]), "origin", "another origin gives no reason");
   assert.equal(await causeOf([network], null, "https://shop.example.com/support/jwt_fn.js"), "network");
-  for (const failing of [() => { throw new Error("from the page"); }, () => Promise.reject(new Error("from the page"))]) {
-    assert.equal(await causeOf([token()], failing), "login-token");
+  const over = () => login({ exp: inAnHour() - 7200 });
+  for (const [other, expected] of [[answer(503, ""), "service"], [refusal(403, "00-05"), "origin"], [network, "origin"]]) {
+    assert.equal(await causeOf([other], over), expected, "the device's clock may be wrong, so only a 401 is about the end of the login");
   }
+  assert.equal(await causeOf([refusal(401, "00-00")], () => "a.b.c"), "service", "the service ignores the header");
 });
 
 test("configure refuses what it does not know, and service replaces the script's own URL", async () => {
@@ -330,11 +365,34 @@ test("configure refuses what it does not know, and service replaces the script's
   for (const wrong of [{ logintoken: () => "" }, { undefined: undefined }, { loginToken: "x" }, { service: 7 }, { chat: "x" }]) {
     assert.throws(() => configure(wrong), { name: "TypeError" });
   }
-  for (const [service, url] of [["/support-token", "https://shop.example.com/support-token/generate/token"], ["https://api.example.com/", "https://api.example.com/generate/token"]]) {
+  assert.throws(() => configure({ logintoken: () => "" }), /configure has no option logintoken$/);
+  assert.throws(() => configure({ loginToken: "x" }), /loginToken must be of type function$/);
+  for (const [service, url] of [
+    ["/support-token", "https://shop.example.com/support-token/generate/token"],
+    ["https://api.example.com/", "https://api.example.com/generate/token"],
+    ["http://127.0.0.1:8001", "http://127.0.0.1:8001/generate/token"],
+    ["http://localhost:8001/", "http://localhost:8001/generate/token"],
+  ]) {
     configure({ service });
     await seen.zendeskToken.jwtFn(() => {});
     assert.equal(seen.requests[seen.requests.length - 1].url, url);
   }
+  configure({ loginToken: () => "a.b.c" });
+  configure({ loginToken: undefined });
+  await seen.zendeskToken.jwtFn(() => {});
+  assert.equal(authorization(seen).pop(), "Bearer a.b.c", "an option that is undefined stays as it is");
+});
+
+test("a login token is never sent in clear text, nor to a URL that can't be the service", async () => {
+  const seen = page([token()]);
+  for (const service of ["http://api.example.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "//user@api.example.com", "/support?x=1",
+    "/support#x", "javascript:alert(1)", "data:,x", "file:///x", "ftp://api.example.com", "https://", "blob:https://shop.example.com/x"]) {
+    assert.throws(() => seen.zendeskToken.configure({ service }), (error) => error.name === "TypeError" && /must be an https URL/.test(error.message), service);
+  }
+  const inClear = page([token()], SRC, new HTMLScriptElement(), "", { location: { protocol: "http:", origin: "http://shop.test", href: "http://shop.test/" } });
+  inClear.zendeskToken.configure({ service: "http://api.shop.test" });
+  await inClear.zendeskToken.jwtFn(() => {});
+  assert.equal(inClear.requests[0].url, "http://api.shop.test/generate/token", "a page in clear text has nothing to lose");
 });
 
 /** A page with these widgets, each of which records its calls. */
@@ -367,6 +425,9 @@ test("sign-in and sign-out do what the widgets on the page need, and only that",
     assert.deepEqual(seen.commands, signedOut);
     assert.deepEqual([seen.events, seen.errors], [[], []]);
   }
+  const unset = widgets({ zChat: true });
+  unset.zendeskToken.signedIn();
+  assert.match(unset.warnings[0], /signedIn needs configure\(\{ chat \}\)/);
   const { commands, zendeskToken } = widgets({ zChat: true }, { chat: { account_key: "key" } });
   zendeskToken.signedIn();
   const [[logout], [init, { account_key, authentication }]] = commands;
@@ -384,4 +445,57 @@ test("a request for the player before never calls back after a sign-in or a sign
     await asked;
     assert.deepEqual([calls, seen.events], [[], []], change);
   }
+});
+
+test("a widget that throws does not keep the others from their sign-out, and the page gets its error", () => {
+  const commands = [], fail = () => { throw new Error("from the widget"); };
+  const seen = page([token()], SRC, new HTMLScriptElement(), "", { zE: fail, zChat: { logout: () => { commands.push("logout"); fail(); }, init: () => commands.push("init") } });
+  seen.zendeskToken.configure({ chat: {} });
+  seen.zendeskToken.signedOut();
+  assert.deepEqual([commands.splice(0), seen.thrown.length], [["logout"], 2]);
+  seen.zendeskToken.signedIn();
+  assert.deepEqual([commands, seen.thrown.length], [["logout", "init"], 4]);
+});
+
+test("after a sign-out there are no tokens until the next sign-in, even if the cookie is still there", async () => {
+  const signIns = { signedIn: (zendeskToken) => zendeskToken.signedIn(), loginUser: (zendeskToken) => zendeskToken.loginUser(() => {}) };
+  for (const signIn of Object.values(signIns)) {
+    const seen = page([token()]), calls = [];
+    seen.zendeskToken.signedOut();
+    await seen.zendeskToken.jwtFn((...args) => calls.push(args));
+    const [{ detail }] = seen.events;
+    assert.deepEqual([calls, seen.requests, detail.cause, detail.tries], [[], [], "signed-out", 0]);
+    signIn(seen.zendeskToken);
+    await seen.zendeskToken.jwtFn((...args) => calls.push(args));
+    assert.deepEqual(calls, [[TOKEN]]);
+  }
+});
+
+test("what a widget asks late for the player before gets no token of the next one", async () => {
+  const seen = page([token()]), given = [], calls = [];
+  const signIn = () => seen.zendeskToken.loginUser((...args) => given.push(args));
+  const ask = (index) => given[index][2]((...args) => calls.push(args));
+  signIn();
+  signIn();
+  await ask(0);
+  await ask(1);
+  assert.equal(calls.length, 2, "without a sign-out it is the same player");
+  seen.zendeskToken.signedOut();
+  await ask(1);
+  signIn();
+  await ask(0);
+  await ask(1);
+  assert.deepEqual([calls.length, seen.requests.length], [2, 2]);
+  assert.deepEqual(seen.events.map(({ detail }) => detail.cause), ["signed-out", "signed-out", "signed-out"]);
+  await ask(2);
+  assert.deepEqual([calls.length, seen.requests.length], [3, 3]);
+});
+
+test("on a server, all functions of a page do nothing", () => {
+  const globals = { URL };
+  const { configure, signedIn, signedOut } = vm.runInNewContext(`${CREATE}; create()`, globals);
+  configure({ service: "/support-token/", loginToken: () => null });
+  signedIn();
+  signedOut();
+  assert.throws(() => configure({ logintoken: 1 }), { name: "TypeError" });
 });
