@@ -179,8 +179,10 @@ impl Exchange {
         let login = login.ok_or(ExchangeError::UserToken(UserTokenError::LoginUnknown, None))?;
         let checked = user_tokens.check(&token, now);
         checked.map_err(|error| ExchangeError::UserToken(error, Some(login.clone())))?;
-        let identity = token.into_identity();
-        issued(issuer.issue(&identity, now, now), &identity, Verified { login, key: VerifiedBy::UserToken })
+        let verified = Verified { login, key: VerifiedBy::UserToken };
+        let identity = token.into_identity(issuer.identity_rule());
+        let identity = identity.map_err(|error| ExchangeError::Identify(error, verified.clone()))?;
+        issued(issuer.issue(&identity, now, now), &identity, verified)
     }
 
     /// Exchanges the credentials' login for a user token, which an app sets in the Support SDK.

@@ -92,6 +92,11 @@ impl IdentityRule {
         let fallback_domains = products.iter().filter_map(|section| section.fallback_email_domain.clone());
         Self { name_from: section.name_from.clone(), email, fallback_domains: fallback_domains.collect() }
     }
+
+    /// Whether an email has the domain of the emails that are made from ids.
+    fn is_fallback(&self, email: &Email<'_>) -> bool {
+        self.fallback_domains.iter().any(|domain| email.has_domain(domain))
+    }
 }
 
 impl<'a> Identity<'a> {
@@ -112,15 +117,25 @@ impl<'a> Identity<'a> {
         })
     }
 
-    /// The player of a user token, which has what an identity had when the token was issued.
-    pub(super) fn from_user_token(external_id: String, name: String, email: Email<'a>) -> Self {
-        Self {
+    /// The player of a user token, which has what an identity had when the token was issued. A fallback domain may have been set
+    /// since then; only the email that is made from the player's own id may have it.
+    pub(super) fn from_user_token(
+        external_id: String,
+        name: String,
+        email: Email<'a>,
+        rule: &IdentityRule,
+    ) -> Result<Self, IdentityError> {
+        let is_own = email.as_str().split_once('@').is_some_and(|(local_part, _)| local_part == external_id);
+        if rule.is_fallback(&email) && !is_own {
+            return Err(IdentityError::FallbackDomain(Arc::from("email")));
+        }
+        Ok(Self {
             external_id: Cow::Owned(external_id),
             name: Some(name),
             email: Some(email),
             is_email_unconfirmed: false,
             is_email_verified: false,
-        }
+        })
     }
 
     /// The player's id, by which Zendesk identifies people.
@@ -160,16 +175,19 @@ impl<'a> Identity<'a> {
 /// The email for Zendesk. If the product needs one, the claim must be a valid email as it is, since Zendesk may identify the
 /// player by it. Otherwise an invalid one is left out.
 fn email<'a>(login: &'a LoginClaims, rule: &IdentityRule, id: &str) -> Result<Option<Email<'a>>, IdentityError> {
-    let is_fallback = |email: &Email<'_>| rule.fallback_domains.iter().any(|domain| email.has_domain(domain));
     let PlayerClaims { external_id: id_claim, email: claim, .. } = login.player();
     match (&rule.email, login.email()) {
         (EmailRule::Omitted, _) => Ok(None),
         (EmailRule::Unverified | EmailRule::Verified { .. }, claimed) => {
-            Ok(claimed.and_then(|text| Email::parse(text.trim())).filter(|email| !is_fallback(email)))
+            Ok(claimed.and_then(|text| Email::parse(text.trim())).filter(|email| !rule.is_fallback(email)))
         }
         (EmailRule::Needed { .. }, Some(text)) => {
             let email = Email::parse(text).ok_or_else(|| IdentityError::EmailForm(Arc::clone(claim)))?;
-            if is_fallback(&email) { Err(IdentityError::FallbackDomain(Arc::clone(claim))) } else { Ok(Some(email)) }
+            if rule.is_fallback(&email) {
+                Err(IdentityError::FallbackDomain(Arc::clone(claim)))
+            } else {
+                Ok(Some(email))
+            }
         }
         (EmailRule::Needed { fallback_domain: Some(domain) }, None) => {
             let email = Email::parse(format!("{id}@{domain}"));

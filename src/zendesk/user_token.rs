@@ -22,7 +22,7 @@ use crate::login::token::{LoginToken, USER_TOKEN_TYP, VerifyError, decode_part};
 
 use super::IssueError;
 use super::email::Email;
-use super::identity::Identity;
+use super::identity::{Identity, IdentityError, IdentityRule};
 use super::signing_key::{ALGORITHM, SignError, SigningKey, ZendeskToken};
 
 /// What the key is derived for (RFC 5869 §3.2). Another text makes another key.
@@ -192,7 +192,7 @@ impl Signed {
     }
 
     /// The player, as they were when the token was issued.
-    pub(crate) fn into_identity(self) -> Identity<'static> {
-        Identity::from_user_token(self.external_id, self.name, self.email)
+    pub(crate) fn into_identity(self, rule: &IdentityRule) -> Result<Identity<'static>, IdentityError> {
+        Identity::from_user_token(self.external_id, self.name, self.email, rule)
     }
 }

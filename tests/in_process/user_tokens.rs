@@ -391,6 +391,25 @@ fn the_login_of_a_user_token_must_still_exist() {
     assert!(!log.contains("\"login\":\"eu\""), "{log}");
 }
 
+/// The email could be the one that is made from another player's id.
+#[test]
+fn a_user_token_from_before_a_fallback_domain_was_set_has_no_email_of_it() {
+    let with = |id: &str, email: &str| {
+        let claims = changed(&payload(NOW), &json!({"external_id": id, "email": email}));
+        forge(HEADER, &payload_text(&claims))
+    };
+    let (own, another) = (with("7", "7@players.example.com"), with("7", "8@PLAYERS.example.com"));
+    let without = user_tokens(&[]);
+    assert!(run(&without, &own, NOW).is_ok() && run(&without, &another, NOW).is_ok());
+    for key in ["support_sdk.fallback_email_domain", "chat.fallback_email_domain"] {
+        let exchange = user_tokens(&[(key, "players.example.com")]);
+        assert!(run(&exchange, &own, NOW).is_ok() && run(&exchange, &with("7", EMAIL), NOW).is_ok());
+        let error = run(&exchange, &another, NOW).expect_err("accepted");
+        assert_eq!(error.to_string(), "claim email has the fallback email domain");
+        assert_eq!(Reason::from(error).error_code().code(), "00-04", "not a 401, which would delete requests");
+    }
+}
+
 #[test]
 fn hostile_json_in_a_user_token_is_refused() {
     let exchange = user_tokens(&[]);
