@@ -148,8 +148,8 @@ fn explain_user_token(pasted: Pasted, token: LoginToken, config: &Config) -> any
         }
         Err(error) => {
             let (login, key) = error.login_and_key();
-            let is_of_user_token = matches!(error, ExchangeError::UserToken(..));
-            explanation.set_login(login.filter(|_| is_of_user_token), key);
+            let is_of_login = matches!(error, ExchangeError::Login(_));
+            explanation.set_login(login.filter(|_| !is_of_login), key);
             let refusal = Reason::from(error.clone()).error_code();
             let is_unknown = refusal == ErrorCode::Internal;
             let finding = fixes::finding(&error, &config.logins, &decoded);

@@ -334,6 +334,10 @@ fn a_user_token_of_the_support_sdk_is_explained() {
         assert!(output.out.contains(cause) && output.out.contains(fix), "{cause}: {output:?}");
         assert!(output.out.contains("  support-sdk: the service answers 00-01"), "{output:?}");
     }
+    let fallback = [&on[..], &[("support_sdk.fallback_email_domain", "example.com")]].concat();
+    let json = inspect(&["--json"], &fallback, forge("email", json!("another@example.com"))).json();
+    assert!(json.to_string().contains("00-04"), "{json}");
+    assert_eq!((&json["login"], &json["signed_with"]), (&json!("default"), &json!("user-token")), "{json}");
 }
 
 #[test]
