@@ -115,19 +115,21 @@ impl UserTokens {
     ) -> Result<ZendeskToken, IssueError> {
         let (name, email) = player.name_and_confirmed_email()?;
         let external_id = player.external_id();
-        // A token from before that time would be refused at once.
+        // A clock may be behind that time, and a token from before it would be refused at once.
         let iat = self.window_start(external_id, now).max(self.valid_from);
         let exp = iat + self.lifetime;
         Ok(self.signing_key.sign(&Claims { external_id, name, email, login: login.as_str(), iat, exp })?)
     }
 
     /// The start of the player's window at `now`. A window is half a lifetime long, so that an issued token has more than half
-    /// of its life left. Windows of different players start at different times: not all get a new token at once.
+    /// of its life left. Windows of different players start at different times: not all get a new token at once. After a
+    /// revocation all start at its time, or the first token from then on would be replaced before half of its life is over.
     fn window_start(&self, external_id: &str, now: Timestamp) -> Timestamp {
         let window = self.lifetime / 2;
         let hash = digest(&SHA256, external_id.as_bytes());
         let number = hash.as_ref().iter().take(7).fold(0, |number, byte| number << 8 | i64::from(*byte));
-        now - (now - number).rem_euclid(window)
+        let first = if self.valid_from > 0 { self.valid_from } else { number };
+        now - (now - first).rem_euclid(window)
     }
 
     /// Checks that a token is one of ours, and reads it.

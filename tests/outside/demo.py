@@ -282,7 +282,9 @@ def without_reload(page):
             assert (page.text("who"), page.text("agent"), page.text("request")) == ("Nobody is signed in.", "Anonymous visitor", "none yet")
             assert page.text("calls").split("\n")[-2:] == ["zendeskToken.signedOut()", f"→ zE({sign_out})"], page.text("calls")
             page.requested(lambda: page.click("#again"))
-            expected = ("No request reached the service.", "No request: the visitor") if in_memory == "true" else ("GET /", "401 00-00: the visitor")
+            # After a sign-out the script sends no request, unless the page calls loginUser again.
+            is_asked = product == "messaging" and in_memory == "false"
+            expected = ("GET /", "401 00-00: the visitor") if is_asked else ("No request reached the service.", "No request: the visitor")
             assert page.text("request").startswith(expected[0]) and expected[1] in page.text("result"), page.text("result")
             assert "the cause signed-out" in page.text("result") and page.text("agent") == "Anonymous visitor"
         assert page.driver.execute_script("return window.isSame"), "the page did not load again"
