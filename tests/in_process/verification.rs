@@ -18,8 +18,10 @@ use zendesk_token::zendesk::signing_key::ZendeskToken;
 
 use crate::app::App;
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, usual};
+use crate::inspect_issued::changed;
 use crate::login_tokens::{HEADER, LoginToken, PROJECT, SUB, open, sign, sign_message};
 use crate::settings::load;
+use crate::threats_tokens::Side;
 
 pub const NOW: i64 = 1_800_000_000;
 
@@ -150,6 +152,13 @@ fn iat_and_nbf_may_be_in_the_future_by_at_most_the_leeway() {
         assert!(!is_valid(&[("login.leeway", "0s")], &at(1)), "{claim}");
     }
     assert!(is_valid(&[], &LoginToken::at(NOW).without("iat")));
+    for side in Side::both() {
+        let payload = serde_json::from_str(&side.payload()).unwrap();
+        for (claim, ahead, is_right) in [("iat", 60, true), ("iat", 61, false), ("nbf", 60, true), ("nbf", 61, false)] {
+            let token = side.sign(&changed(&payload, &json!({claim: NOW + ahead})).to_string());
+            assert_eq!(run(&side.exchange, token.as_bytes(), NOW).is_ok(), is_right, "{claim} {ahead}");
+        }
+    }
 }
 
 #[test]

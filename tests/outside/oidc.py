@@ -248,7 +248,9 @@ class Stub(Server):
     def answer(self, path):
         _, name, rest = path.split("/", 2)
         algorithms = {"id_token_signing_alg_values_supported": ["RS256", "HS256", "none"]}
-        document = {"issuer": self.issuer(name), "jwks_uri": f"{self.url}/{name}/keys", **algorithms}
+        # The keys of one issuer are behind plain HTTP.
+        url = self.url.replace("https:", "http:") if name == "clear" else self.url
+        document = {"issuer": self.issuer(name), "jwks_uri": f"{url}/{name}/keys", **algorithms}
         body = {".well-known/openid-configuration": document, "keys": {"keys": self.issuers[name]}}[rest]
         return 200, json.dumps(body).encode(), {"Content-Type": "application/json"}
 
@@ -276,10 +278,10 @@ TOKEN_KINDS = [
 
 
 def stub_logins(stub, ca_file):
-    """Three logins of one issuer, which take different kinds of tokens, and two of other issuers."""
+    """Three logins of one issuer, which take different kinds of tokens, and three of other issuers."""
     logins = [
         ("many", "many", "shop", "id_token"), ("api", "many", "api", "access_token"), ("both", "many", "both", "any"),
-        ("single", "single", "shop", None), ("other", "other", "elsewhere", None),
+        ("single", "single", "shop", None), ("other", "other", "elsewhere", None), ("clear", "clear", "shop", None),
     ]
     settings = {}
     for name, issuer, audience, token_type in logins:
@@ -316,6 +318,13 @@ def check_kinds(stub, running, key):
         token = key.sign("RS256", stub.claims("many", audience, azp=azp))
         assert (exchange(running, token)[0] == 200) == is_right, (audience, azp)
     print(f"{len(TOKEN_KINDS)} kinds of tokens at three logins, and audiences in lists")
+
+
+def check_plain_http(stub, running, key):
+    """Keys that an https issuer has behind plain HTTP are not fetched."""
+    refused(running, key.sign("RS256", stub.claims("clear", "shop")), UNAVAILABLE, "clear")
+    assert any("jwks_uri in the discovery document is not https" in line and '"login":"clear"' in line for line in running.lines())
+    print("keys behind plain HTTP are not fetched")
 
 
 def attacks(stub, keys, shared):
@@ -382,13 +391,14 @@ def check_stub(packages):
     symmetric = {"kty": "oct", "kid": "oct", "alg": "HS256", "use": "sig", "k": jwt.utils.base64url_encode(shared).decode()}
     many = [symmetric, *(key.public for key in keys.values())]
     keys |= {"single": Key("RSA"), "other": Key("RSA", "other")}
-    issuers = {"many": many, "single": [keys["single"].public, Key("RSA", use="enc").public], "other": [keys["other"].public]}
+    issuers = {"many": many, "single": [keys["single"].public, Key("RSA", use="enc").public], "other": [keys["other"].public], "clear": many}
     with tempfile.TemporaryDirectory() as folder:
         certificate(folder)
         ca = f"{folder}/cert.pem"
         with Stub(issuers, ca, f"{ca}.key") as stub, Service(**XSOLLA, **stub_logins(stub, ca)) as running:
             check_signatures(packages, stub, running, keys)
             check_kinds(stub, running, keys["rsa"])
+            check_plain_http(stub, running, keys["rsa"])
             check_attacks(stub, running, keys, shared)
             running.stop()
 
