@@ -81,13 +81,16 @@ fn every_token_has_an_id_of_128_random_bits() {
     }
 }
 
+/// Seconds from `iat` to `exp` of a product's token.
+fn lifetime(server: &App, product: Product, login_ends_in: i64) -> i64 {
+    let claims = claims(server, product, &LoginToken::valid().claim("exp", now() + login_ends_in));
+    claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
+}
+
 #[test]
 fn the_lifetime_is_a_setting_and_never_outlives_the_login() {
     let server = App::with_all_products(&[("chat.lifetime", "7m"), ("messaging.lifetime", "24h")]);
-    let lifetime = |product: Product, login_ends_in: i64| {
-        let claims = claims(&server, product, &LoginToken::valid().claim("exp", now() + login_ends_in));
-        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
-    };
+    let lifetime = |product, login_ends_in| lifetime(&server, product, login_ends_in);
     assert_eq!(lifetime(Product::Chat, 90_000), 420);
     assert_eq!(lifetime(Product::Messaging, 90_000), 86_400);
     assert!((1..=600).contains(&lifetime(Product::Messaging, 600)));
@@ -96,10 +99,7 @@ fn the_lifetime_is_a_setting_and_never_outlives_the_login() {
 #[test]
 fn a_messaging_token_outlives_the_login_only_if_the_setting_says_so() {
     let server = App::with_all_products(&[("messaging.lifetime", "6h"), ("messaging.outlives_login", "true")]);
-    let lifetime = |product: Product, login_ends_in: i64| {
-        let claims = claims(&server, product, &LoginToken::valid().claim("exp", now() + login_ends_in));
-        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
-    };
+    let lifetime = |product, login_ends_in| lifetime(&server, product, login_ends_in);
     // The login may have ended, too, within the leeway.
     for login_ends_in in [-30, 5, 3600, 86_400] {
         assert_eq!(lifetime(Product::Messaging, login_ends_in), 6 * 3600);
