@@ -180,13 +180,18 @@ impl LoginToken {
 
     /// Whether the header says that this is a user token of this service.
     pub(crate) fn is_user_token(&self) -> bool {
-        matches!(self.read(), Err(VerifyError::UserToken))
+        matches!(self.header(), Err(VerifyError::UserToken))
+    }
+
+    fn header(&self) -> Result<(Parts<'_>, Header), VerifyError> {
+        let parts = self.split()?;
+        let header = Header::read(&decode("header", parts.header)?)?;
+        Ok((parts, header))
     }
 
     /// Reads the header and decodes payload and signature, without verifying anything.
     pub(super) fn read(&self) -> Result<Unverified<'_>, VerifyError> {
-        let parts = self.split()?;
-        let header = Header::read(&decode("header", parts.header)?)?;
+        let (parts, header) = self.header()?;
         // Before the keys are needed, so that a malformed token can't cause a fetch. The library decodes it again.
         decode("signature", parts.signature)?;
         let payload = decode("payload", parts.payload)?;
@@ -293,11 +298,13 @@ impl Header {
     }
 }
 
-fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyError> {
+/// The members of one part of a token.
+pub(crate) fn read<'a>(part: &'static str, json: &'a [u8]) -> Result<Members<'a>, VerifyError> {
     Members::read(json).map_err(|error| VerifyError::NotStrictJson(part, error))
 }
 
-fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
+/// Decodes one part of a token, as [`decode_part`].
+pub(crate) fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, VerifyError> {
     let error = if text.ends_with('=') { VerifyError::Padded } else { VerifyError::NotBase64Url };
     decode_part(text).ok_or(error(part))
 }

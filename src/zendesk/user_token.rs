@@ -18,7 +18,7 @@ use crate::config::secret::Secret;
 use crate::login::Timestamp;
 use crate::login::claims::MAX_TIMESTAMP;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
-use crate::login::token::{LoginToken, USER_TOKEN_TYP, VerifyError, decode_part};
+use crate::login::token::{LoginToken, USER_TOKEN_TYP, VerifyError, decode, read};
 
 use super::IssueError;
 use super::email::Email;
@@ -125,18 +125,20 @@ impl UserTokens {
     /// of its life left. Windows of different players start at different times: not all get a new token at once. After a
     /// revocation all start at its time, or the first token from then on would be replaced before half of its life is over.
     fn window_start(&self, external_id: &str, now: Timestamp) -> Timestamp {
-        let window = self.lifetime / 2;
-        let hash = digest(&SHA256, external_id.as_bytes());
-        let number = hash.as_ref().iter().take(7).fold(0, |number, byte| number << 8 | i64::from(*byte));
-        let first = if self.valid_from > 0 { self.valid_from } else { number };
-        now - (now - first).rem_euclid(window)
+        let first = if self.valid_from > 0 {
+            self.valid_from
+        } else {
+            let hash = digest(&SHA256, external_id.as_bytes());
+            hash.as_ref().iter().take(7).fold(0, |number, byte| number << 8 | i64::from(*byte))
+        };
+        now - (now - first).rem_euclid(self.lifetime / 2)
     }
 
     /// Checks that a token is one of ours, and reads it.
     pub(crate) fn open(&self, token: &LoginToken) -> Result<Signed, UserTokenError> {
         let parts = token.split()?;
-        let header = decode_part(parts.header).ok_or(VerifyError::NotBase64Url("header"))?;
-        let header = Members::read(&header).map_err(|error| VerifyError::NotStrictJson("header", error))?;
+        let header = decode("header", parts.header)?;
+        let header = read("header", &header)?;
         if header.text("typ") != Some(USER_TOKEN_TYP) {
             return Err(VerifyError::TypMismatch.into());
         }
@@ -145,7 +147,7 @@ impl UserTokens {
         if header.text("alg") != Some("HS256") || !is_signed {
             return Err(UserTokenError::SignatureWrong);
         }
-        let payload = decode_part(parts.payload).ok_or(VerifyError::NotBase64Url("payload"))?;
+        let payload = decode("payload", parts.payload)?;
         Signed::read(&Members::read(&payload)?)
     }
 
