@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use crate::config::login::Login;
 use crate::config::products::{PRODUCTS, Product, ProductKeys};
 use crate::config::{Config, environment};
 use crate::exchange::{Exchange, ExchangeError, Issued};
@@ -114,21 +115,8 @@ fn explain_login(pasted: Pasted, config: &Config) -> anyhow::Result<Explanation>
                 Some(error) => Err(ExchangeError::clone(error)),
                 None => exchange.run(product, &credentials, now()).await,
             };
-            match issued {
-                Ok(issued) => {
-                    explanation.set_login(Some(&issued.verified.login), Some(issued.verified.key));
-                    explanation.accept(product, agent_sees(&issued));
-                }
-                Err(error) => {
-                    let (login, key) = error.login_and_key();
-                    explanation.set_login(login, key);
-                    let refusal = Reason::from(error.clone()).error_code();
-                    let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
-                    let finding = fixes::finding(&error, &config.logins, &decoded);
-                    explanation.refuse(product, refusal.code(), is_unknown, finding);
-                    login_error = Some(error).filter(|error| matches!(error, ExchangeError::Login(_)));
-                }
-            }
+            explanation.judge(product, &issued, &config.logins, &decoded);
+            login_error = issued.err().filter(|error| matches!(error, ExchangeError::Login(_)));
         }
     })?;
     explanation.wrap(pasted.taken_off, pasted.defect);
@@ -141,23 +129,35 @@ fn explain_user_token(pasted: Pasted, token: LoginToken, config: &Config) -> any
     let decoded = DecodedToken::read(&pasted.token);
     let mut explanation = Explanation::new("Support SDK user", DecodedToken::read(&pasted.token), now());
     let credentials = Credentials { bearer: Some(token), cookies: Vec::new() };
-    match block_on(exchange.run_for_app(&credentials, now()))? {
-        Ok(issued) => {
-            explanation.set_login(Some(&issued.verified.login), Some(issued.verified.key));
-            explanation.accept(Product::SupportSdk, agent_sees(&issued));
-        }
-        Err(error) => {
-            let (login, key) = error.login_and_key();
-            let is_of_login = matches!(error, ExchangeError::Login(_));
-            explanation.set_login(login.filter(|_| !is_of_login), key);
-            let refusal = Reason::from(error.clone()).error_code();
-            let is_unknown = refusal == ErrorCode::Internal;
-            let finding = fixes::finding(&error, &config.logins, &decoded);
-            explanation.refuse(Product::SupportSdk, refusal.code(), is_unknown, finding);
-        }
-    }
+    let issued = block_on(exchange.run_for_app(&credentials, now()))?;
+    explanation.judge(Product::SupportSdk, &issued, &config.logins, &decoded);
     explanation.wrap(pasted.taken_off, pasted.defect);
     Ok(explanation)
+}
+
+impl Explanation {
+    /// Adds what the service answers for a product.
+    fn judge(
+        &mut self,
+        product: Product,
+        issued: &Result<Issued, ExchangeError>,
+        logins: &[Login],
+        decoded: &DecodedToken,
+    ) {
+        match issued {
+            Ok(issued) => {
+                self.set_login(Some(&issued.verified.login), Some(issued.verified.key));
+                self.accept(product, agent_sees(issued));
+            }
+            Err(error) => {
+                let (login, key) = error.login_and_key();
+                self.set_login(login, key);
+                let refusal = Reason::from(error.clone()).error_code();
+                let is_unknown = matches!(refusal, ErrorCode::LoginUnavailable | ErrorCode::Internal);
+                self.refuse(product, refusal.code(), is_unknown, fixes::finding(error, logins, decoded));
+            }
+        }
+    }
 }
 
 /// The claims of an issued token that the agent sees.
