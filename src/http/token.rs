@@ -134,10 +134,18 @@ impl IntoResponses for PageToken {
             .description("A token, never cached; the bare token if `Accept` prefers `text/plain`.")
             .content("application/json", json.example(Some([("token", EXAMPLE_TOKEN)].into_iter().collect())))
             .content("text/plain", text.example(Some(EXAMPLE_TOKEN.into())));
-        let mut responses =
-            refusals(|code| !matches!(code, ErrorCode::MethodNotAllowed | ErrorCode::BodyTooLarge), ErrorCode::status);
+        let mut responses = PageRefusals::responses();
         responses.insert("200".to_owned(), token.into());
         responses
+    }
+}
+
+/// The refusals of a route for pages.
+pub(super) struct PageRefusals;
+
+impl IntoResponses for PageRefusals {
+    fn responses() -> Responses {
+        refusals(|code| !matches!(code, ErrorCode::MethodNotAllowed | ErrorCode::BodyTooLarge), ErrorCode::status)
     }
 }
 

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use crate::exchange::Issued;
 use crate::login::now;
 use crate::login::verifier::Credentials;
 
-use super::error::{ApiError, ErrorCode};
+use super::error::ApiError;
 use super::json::Json;
-use super::openapi::{self, EXAMPLE_TOKEN, Responses, refusals};
+use super::openapi::{self, EXAMPLE_TOKEN};
 use super::state::AppState;
-use super::token::Token;
+use super::token::{PageRefusals, Token};
 
 pub(crate) const PATH: &str = "/support-sdk/user-token";
 
@@ -43,7 +43,7 @@ pub(super) fn is_route(route: &MatchedPath) -> bool {
             body = inline(UserTokenBody),
             example = json!({"user_token": EXAMPLE_TOKEN}),
         ),
-        UserTokenRefusals,
+        PageRefusals,
     ),
 )]
 pub(super) async fn issue(state: State<Arc<AppState>>, credentials: Credentials) -> Result<UserToken, ApiError> {
@@ -57,14 +57,6 @@ pub(super) struct UserToken(Issued);
 #[serde(deny_unknown_fields)]
 struct UserTokenBody<'a> {
     user_token: Token<'a>,
-}
-
-struct UserTokenRefusals;
-
-impl IntoResponses for UserTokenRefusals {
-    fn responses() -> Responses {
-        refusals(|code| !matches!(code, ErrorCode::MethodNotAllowed | ErrorCode::BodyTooLarge), ErrorCode::status)
-    }
 }
 
 impl IntoResponse for UserToken {

@@ -36,7 +36,7 @@ pub(super) const VARY: Row = ("Vary", "the response depends on the origin", "Ori
 pub(super) const ALLOW_ORIGIN: Row =
     ("Access-Control-Allow-Origin", "the page's origin, if it is allowed; refusals have it too", EXAMPLE_ORIGIN);
 pub(super) const ALLOW_METHODS: Row = ("Access-Control-Allow-Methods", "the methods that a page may use", "GET,HEAD");
-pub(super) const ALLOW_POST: Row = ("Access-Control-Allow-Methods", "the methods that a page may use", "POST");
+pub(super) const ALLOW_POST: Row = (ALLOW_METHODS.0, ALLOW_METHODS.1, "POST");
 pub(super) const ALLOW_HEADERS: Row =
     ("Access-Control-Allow-Headers", "the headers that the page may send: all that it requested", "X-Request-Id");
 pub(super) const MAX_AGE: Row = ("Access-Control-Max-Age", "seconds for which a browser may cache the response", "600");
