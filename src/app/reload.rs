@@ -75,7 +75,8 @@ impl Reload {
     }
 
     async fn run(mut self, started: Config, mut exchange: Arc<Exchange>) -> Infallible {
-        let mut refresher = KeyRefresher::of(&exchange);
+        let mut refresher = KeyRefresher::default();
+        refresher.switch_to(&exchange);
         let mut has_to_retry = false;
         let mut daily = interval(DAY);
         // Keeps one watcher until it reports a change: each watcher blocks a thread while a file system hangs.
@@ -183,14 +184,11 @@ fn not_reloaded(cause: &dyn Display) -> NotReloaded {
 }
 
 /// Refreshes the key sets of an exchange, each in its own task so that a reload does not delay it.
+#[derive(Default)]
 struct KeyRefresher(Vec<(Arc<PublishedKeys>, Task)>);
 
 impl KeyRefresher {
-    fn of(exchange: &Exchange) -> Self {
-        Self(exchange.published_keys().map(refreshed).collect())
-    }
-
-    /// Switches to the key sets of another exchange; the tasks of those that it shares go on.
+    /// Switches to the key sets of an exchange; the tasks of those that it shares with the last one go on.
     fn switch_to(&mut self, exchange: &Exchange) {
         let mut old = mem::take(&mut self.0);
         let task = |keys: &Arc<PublishedKeys>| {
