@@ -150,7 +150,7 @@ impl Config {
         product: Product,
     ) -> Result<ProductKeys, ConfigError> {
         let key = product.secret_key();
-        let file_key = format!("{key}_file");
+        let file_key = settings::file_key(key);
         let own = [key, &file_key, "messaging.key_id", "allow_weak_secrets"];
         let keys = |reader: &mut Reader| products::keys(reader, product);
         reader::load(file, environment, keys, |problem| own.contains(&problem.key.as_str()))

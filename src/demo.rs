@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::{Sockets, bind, listen, serve};
 use crate::config::Config;
+use crate::config::login::XSOLLA_ISSUER;
 use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
@@ -28,7 +29,7 @@ use crate::config::settings;
 use crate::http::token::path;
 use crate::telemetry;
 
-use players::{Kind, Login, Logins, XSOLLA_ISSUER, XSOLLA_PROJECT, jane};
+use players::{Kind, Login, Logins, XSOLLA_PROJECT, jane};
 use recording_proxy::RecordingProxy;
 use session::Session;
 use shop::Shop;

@@ -11,7 +11,7 @@ use super::secret::Secret;
 use super::settings::{DEFAULT_LOGIN, is_base_url, login_key, of_login};
 
 /// The issuer of all login tokens of Xsolla.
-const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
+pub(crate) const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
 
 /// Claims that do not identify a player: only `iss` and `sub` together do (OpenID Connect Core 1.0 §5.7).
 const CHANGING: [&str; 8] =

@@ -267,7 +267,7 @@ impl Reader {
 
     /// Reads a secret from `key`, or from the file that the setting with `_file` after its key names; both is an error.
     pub(crate) fn secret(&mut self, key: &str) -> Option<Secret> {
-        let file_key = &format!("{key}_file");
+        let file_key = &settings::file_key(key);
         if self.has_both(key, file_key) {
             return None;
         }
@@ -279,7 +279,7 @@ impl Reader {
 
     /// Reads a secret that must be set; an empty one when it is unset or wrong. `since` says why it is needed.
     pub(crate) fn required_secret(&mut self, key: &str, since: &str) -> Secret {
-        let file_key = format!("{key}_file");
+        let file_key = settings::file_key(key);
         if !self.has(key) && !self.has(&file_key) {
             self.reject(key, format!("is needed{since}; give it, or in {file_key} the path of a file that holds it"));
         }

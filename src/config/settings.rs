@@ -293,16 +293,14 @@ impl Kind {
 /// Seconds since 1970 of an RFC 3339 date, at 00:00 UTC, or of a date and time with an offset, without a fraction of a second.
 pub(super) fn timestamp(text: &str) -> Option<i64> {
     let Datetime { date: Some(date), time, offset } = text.parse().ok()? else { return None };
-    let (time, offset) = match (time, offset) {
+    let (time, minutes) = match (time, offset) {
         (None, None) => ("00:00:00".to_owned(), 0),
-        (Some(time), Some(Offset::Z)) => (format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second?), 0),
-        (Some(time), Some(Offset::Custom { minutes })) => {
-            (format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second?), i64::from(minutes) * 60)
-        }
+        (Some(time), Some(Offset::Z)) => (time.to_string(), 0),
+        (Some(time), Some(Offset::Custom { minutes })) => (time.to_string(), minutes),
         _ => return None,
     };
     let since_1970 = humantime::parse_rfc3339(&format!("{date}T{time}Z")).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since_1970.as_secs()).ok()?.checked_sub(offset).filter(|time| *time >= 0)
+    i64::try_from(since_1970.as_secs()).ok()?.checked_sub(i64::from(minutes) * 60).filter(|time| *time >= 0)
 }
 
 /// A limit of a time, without the fractions of months and years.
@@ -320,6 +318,11 @@ pub(super) fn of_login(name: &str) -> impl Iterator<Item = (String, &'static Set
 /// The key of a login's setting: `login.secret`, or `logins.eu.secret`.
 pub(super) fn login_key(name: &str, own: &str) -> String {
     if name == DEFAULT_LOGIN { format!("login.{own}") } else { format!("{LOGINS}{name}.{own}") }
+}
+
+/// The key of the setting that names the file of a secret.
+pub(super) fn file_key(key: &str) -> String {
+    format!("{key}_file")
 }
 
 /// The name of the login and the rest of a key of `[logins.NAME]`.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::login::XSOLLA_ISSUER;
 use crate::config::secret::Secret;
 use crate::login::{Timestamp, now};
 use crate::zendesk::signing_key::{SignError, SigningKey};
@@ -11,8 +12,7 @@ use super::provider::Provider;
 /// Lifetime of a login token, in seconds: the default of Xsolla Login, a day.
 const LOGIN_LIFETIME: Timestamp = 86_400;
 
-/// The issuer of Xsolla Login's tokens, and the id of the shop's login project.
-pub(super) const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
+/// The id of the shop's login project.
 pub(super) const XSOLLA_PROJECT: &str = "0d5f2d5e-7c1b-4d0e-8a43-6f1f4f0e9a77";
 
 pub(super) struct Player {
