@@ -199,7 +199,8 @@ impl Exchange {
     }
 }
 
-fn identify<'a>(login: &'a LoginClaims, issuer: &Issuer) -> Result<Identity<'a>, ExchangeError> {
+/// Identifies the player of a verified login for the issuer's product.
+pub(crate) fn identify<'a>(login: &'a LoginClaims, issuer: &Issuer) -> Result<Identity<'a>, ExchangeError> {
     let identity = Identity::from_login(login, issuer.identity_rule());
     identity.map_err(|error| ExchangeError::Identify(error, login.verified().clone()))
 }

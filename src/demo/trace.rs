@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::config::products::Product;
-use crate::exchange::{Exchange, ExchangeError};
+use crate::exchange::{Exchange, ExchangeError, identify};
 use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::http::origin::allowed_origin;
@@ -17,7 +17,6 @@ use crate::login::now;
 use crate::login::verifier::LoginVerifier;
 use crate::metrics::Metrics;
 use crate::zendesk::Zendesk;
-use crate::zendesk::identity::Identity;
 
 /// The parts of the service, run one by one.
 pub(super) struct Trace {
@@ -86,17 +85,15 @@ impl Trace {
         })?;
 
         let Some(issuer) = self.zendesk.issuer(product) else { return Err(()) };
-        let verified = login.verified();
         let start = Instant::now();
-        let identity = Identity::from_login(&login, issuer.identity_rule());
-        let identity = identity.map_err(|error| Reason::from(ExchangeError::Identify(error, verified.clone())));
+        let identity = identify(&login, issuer).map_err(Reason::from);
         let identity = step(steps, "identity", start, identity, |identity| {
             format!("{}, external id {}", identity.name().unwrap_or("no name"), identity.external_id())
         })?;
 
         let start = Instant::now();
         let token = issuer.issue(&identity, now(), login.accepted_until());
-        let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, verified.clone())));
+        let token = token.map_err(|error| Reason::from(ExchangeError::Issue(error, login.verified().clone())));
         step(steps, "sign", start, token, |_| format!("signed with {}", product.secret_key())).map(drop)
     }
 }
