@@ -4,7 +4,10 @@ mod api;
 mod chat_api;
 mod conflict;
 mod conversations;
+mod finding;
 mod messages;
+mod record;
+mod remedy;
 mod resolve;
 pub mod settings;
 mod visitor;
@@ -45,6 +48,7 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> Option<u8> {
     if error.is::<messages::ApiFailure>() {
         Some(EXIT_API)
     } else {
-        (error.is::<api::ClientError>() || error.is::<resolve::BackupError>()).then_some(EXIT_USAGE)
+        let is_usage = error.is::<api::ClientError>() || error.is::<record::BackupError>();
+        (is_usage || error.is::<resolve::ImpossibleMerge>()).then_some(EXIT_USAGE)
     }
 }

@@ -1,5 +1,6 @@
 //! A stub of the support desk's APIs. It checks each request against the Sunshine Conversations API's own description
 //! (`fixtures/sunshine-conversations-users.json`, of `zendesk/sunshine-conversations-api-spec` 17.12.1), and answers with its examples.
+//! What that file does not have follows the same specification (creation, conversations) and developer.zendesk.com, *Merging users*.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -56,6 +57,8 @@ pub fn failure(status: u16) -> Step {
 struct State {
     description: Value,
     users: Mutex<Vec<Value>>,
+    /// Ids of conversations with the ids of their users.
+    conversations: Mutex<Vec<(String, String)>>,
     /// For the next requests; later ones are handled as described.
     steps: Mutex<VecDeque<Step>>,
     received: Mutex<Vec<ReceivedRequest>>,
@@ -69,7 +72,8 @@ impl DeskApi {
         let users = description.pointer("/components/examples/listUsers/value/users").unwrap().as_array().unwrap();
         let users = Mutex::new(users.clone());
         let (steps, received, breaches) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let state = Arc::new(State { description, users, steps, received, breaches });
+        let conversations = Mutex::default();
+        let state = Arc::new(State { description, users, conversations, steps, received, breaches });
         let answering = Arc::clone(&state);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let stub = Stub::start(address, move |request| (String::new(), answering.answer(&request)));
@@ -103,6 +107,18 @@ impl DeskApi {
 
     pub fn add(&self, user: Value) {
         self.state.users.lock().unwrap().push(user);
+    }
+
+    /// Gives a user this many conversations.
+    pub fn add_conversations(&self, user: &str, count: usize) {
+        let mut conversations = self.state.conversations.lock().unwrap();
+        let first = conversations.len();
+        conversations.extend((first..first + count).map(|number| (format!("c{number:05}"), user.to_owned())));
+    }
+
+    /// How many conversations a user has.
+    pub fn conversations(&self, user: &str) -> usize {
+        self.state.conversations.lock().unwrap().iter().filter(|(_, owner)| owner == user).count()
     }
 
     /// Method and target of each request so far.
@@ -166,6 +182,12 @@ impl State {
         }
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let segments: Vec<&str> = path.strip_prefix("/sc/").ok_or("not below the base URL")?.split('/').collect();
+        match (request.method.as_str(), segments.as_slice()) {
+            ("POST", ["v1.1", "apps", APP, "appusers", "merge"]) => return self.merge(&request.body),
+            ("POST", ["v2", "apps", APP, "users"]) => return self.create(&request.body),
+            ("GET", ["v2", "apps", APP, "conversations"]) => return self.list_conversations(query),
+            _ => {}
+        }
         let paths = self.description["paths"].as_object().unwrap();
         let fits = |template: &&String| {
             let parts: Vec<&str> = template.trim_start_matches('/').split('/').collect();
@@ -207,6 +229,80 @@ impl State {
         };
         let users = self.users.lock().unwrap();
         Reply::Answer(200, json!({"users": users.iter().filter(has).collect::<Vec<_>>()}).to_string())
+    }
+
+    /// *Create User*: `externalId` is a text of 1 to 1,024 characters, `brandId` one of at most 24.
+    fn create(&self, body: &str) -> Result<Reply, &'static str> {
+        let body: BTreeMap<String, String> = serde_json::from_str(body).map_err(|_| "not a body of texts")?;
+        if body.keys().any(|name| name != "externalId" && name != "brandId") {
+            return Err("an unknown member");
+        }
+        let external_id = body.get("externalId").ok_or("no externalId")?;
+        if external_id.is_empty() || external_id.len() > 1024 {
+            return Err("an externalId of another length");
+        }
+        let mut users = self.users.lock().unwrap();
+        let brand_id = body.get("brandId").map_or(Value::Null, |brand| json!(brand));
+        if users.iter().any(|user| user["externalId"] == *external_id && user["brandId"] == brand_id) {
+            return Ok(Reply::Answer(409, error("conflict", "User already exists").to_string()));
+        }
+        let id = format!("{:024x}", users.len() + 0xabc);
+        users.push(json!({"id": id, "externalId": external_id, "brandId": brand_id, "identities": [], "profile": {}, "metadata": {}}));
+        Ok(Reply::Answer(201, json!({"user": users.last()}).to_string()))
+    }
+
+    /// The merge of API v1.1: conversations, identities and profile of the discarded user go to the surviving one.
+    fn merge(&self, body: &str) -> Result<Reply, &'static str> {
+        let body: Value = serde_json::from_str(body).map_err(|_| "not JSON")?;
+        let id = |name: &str| body[name]["_id"].as_str().map(str::to_owned);
+        let (Some(surviving), Some(discarded)) = (id("surviving"), id("discarded")) else { return Err("no two ids") };
+        if body.as_object().unwrap().len() != 2 || surviving == discarded {
+            return Err("not a merge of two users");
+        }
+        let mut users = self.users.lock().unwrap();
+        let at = |users: &[Value], id: &str| users.iter().position(|user| user["id"] == id);
+        let (Some(_), Some(from)) = (at(&users, &surviving), at(&users, &discarded)) else {
+            let error = json!({"error": {"code": "user_not_found", "description": "User not found"}});
+            return Ok(Reply::Answer(404, error.to_string()));
+        };
+        let old = users.remove(from);
+        let into = at(&users, &surviving).unwrap();
+        let mut identities = users[into]["identities"].as_array().unwrap().clone();
+        identities.extend(old["identities"].as_array().unwrap().iter().cloned());
+        users[into]["identities"] = json!(identities);
+        for (name, value) in old["profile"].as_object().into_iter().flatten() {
+            users[into]["profile"][name] = value.clone();
+        }
+        for (_, owner) in self.conversations.lock().unwrap().iter_mut().filter(|(_, owner)| *owner == discarded) {
+            owner.clone_from(&surviving);
+        }
+        Ok(Reply::Answer(200, json!({"appUser": {"_id": surviving}}).to_string()))
+    }
+
+    /// *List Conversations*, with cursors.
+    fn list_conversations(&self, query: &str) -> Result<Reply, &'static str> {
+        let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        if query.keys().any(|name| !["filter[userId]", "page[size]", "page[after]"].contains(&name.as_str())) {
+            return Err("an unknown parameter");
+        }
+        let user = query.get("filter[userId]").ok_or("no filter")?;
+        let size: usize = query.get("page[size]").map_or(Ok(25), |size| size.parse()).map_err(|_| "not a size")?;
+        if !(1..=100).contains(&size) {
+            return Err("another size of a page");
+        }
+        let all = self.conversations.lock().unwrap();
+        let after = |(id, _): &&(String, String)| query.get("page[after]").is_none_or(|after| id > after);
+        let mut rest = all.iter().filter(|(_, owner)| owner == user).filter(after);
+        let page: Vec<&str> = rest.by_ref().take(size).map(|(id, _)| id.as_str()).collect();
+        let more = rest.next().is_some();
+        let listed = page.iter().map(|id| {
+            let second = id[1..].parse::<u32>().unwrap() % 60;
+            let date = format!("2025-02-03T16:21:{second:02}.308Z");
+            json!({"id": id, "type": "personal", "isDefault": false, "lastUpdatedAt": date, "createdAt": date})
+        });
+        let listed: Vec<Value> = listed.collect();
+        let meta = if more { json!({"hasMore": true, "afterCursor": page.last()}) } else { json!({"hasMore": false}) };
+        Ok(Reply::Answer(200, json!({"conversations": listed, "meta": meta}).to_string()))
     }
 
     fn act(&self, operation: &str, id: &str, described: &Value) -> Reply {

@@ -74,6 +74,7 @@ mod process {
     pub mod inspect_issued;
     pub mod leaks;
     pub mod log_output;
+    pub mod merge;
     pub mod metrics_process;
     pub mod reload;
     pub mod reload_settings;

@@ -6,8 +6,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -47,7 +48,7 @@ pub(super) struct ApiClient {
     /// Texts that an error message must not contain.
     secrets: Vec<String>,
     not_found_codes: &'static [&'static str],
-    on_retry: fn(&Retry),
+    on_retry: Box<dyn Fn(&Retry) + Send + Sync>,
 }
 
 /// The client can't be created. Settings that passed their checks do not cause this.
@@ -102,7 +103,7 @@ impl ApiClient {
         endpoint: &Endpoint,
         credentials: &Credentials<'_>,
         not_found_codes: &'static [&'static str],
-        on_retry: fn(&Retry),
+        on_retry: impl Fn(&Retry) + Send + Sync + 'static,
     ) -> Result<Self, ClientError> {
         Url::parse(&endpoint.url).map_err(|_| ClientError)?;
         let client = http_client::client(endpoint.ca_bundle.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
@@ -117,6 +118,7 @@ impl ApiClient {
         secrets.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| ClientError)?;
         authorization.set_sensitive(true);
+        let on_retry = Box::new(on_retry);
         Ok(Self { client, url: endpoint.url.clone(), authorization, secrets, not_found_codes, on_retry })
     }
 
@@ -125,33 +127,41 @@ impl ApiClient {
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ApiError> {
-        let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
-        serde_json::from_slice(&body).map_err(|_| ApiError::UnexpectedResponse)
+        parsed(&self.call(&Method::GET, url, None).await.map_err(|failed| failed.error)?)
     }
 
     /// Like [`Self::get`], but returns the response body unchanged.
     pub(super) async fn get_text(&self, url: &Url) -> Result<String, ApiError> {
-        let body = self.call(&Method::GET, url).await.map_err(|failed| failed.error)?;
+        let body = self.call(&Method::GET, url, None).await.map_err(|failed| failed.error)?;
         String::from_utf8(body).map_err(|_| ApiError::UnexpectedResponse)
     }
 
     /// Only for URLs that never name something else later: a deletion is repeated if the response to the first attempt
     /// was lost. If the repeated attempt finds nothing, the first one succeeded.
     pub(super) async fn delete(&self, url: &Url) -> Result<(), ApiError> {
-        match self.call(&Method::DELETE, url).await {
-            Err(Failed { error: ApiError::NotFound, attempts: 2.. }) => Ok(()),
-            done => done.map(drop).map_err(|failed| failed.error),
-        }
+        done(self.call(&Method::DELETE, url, None).await)
     }
 
-    async fn call(&self, method: &Method, url: &Url) -> Result<Vec<u8>, Failed> {
+    /// Creates something. A repeated attempt is refused with 409 if the response to the first one was lost.
+    pub(super) async fn create<T: DeserializeOwned>(&self, url: &Url, body: &impl Serialize) -> Result<T, ApiError> {
+        let body = serde_json::to_vec(body).map_err(|_| ApiError::InvalidId)?;
+        parsed(&self.call(&Method::POST, url, Some(&body)).await.map_err(|failed| failed.error)?)
+    }
+
+    /// Sends a request that ends what it names. It is repeated as in [`Self::delete`].
+    pub(super) async fn consume(&self, url: &Url, body: &impl Serialize) -> Result<(), ApiError> {
+        let body = serde_json::to_vec(body).map_err(|_| ApiError::InvalidId)?;
+        done(self.call(&Method::POST, url, Some(&body)).await)
+    }
+
+    async fn call(&self, method: &Method, url: &Url, body: Option<&[u8]>) -> Result<Vec<u8>, Failed> {
         let end = Instant::now() + CALL_TIMEOUT;
         let delays =
             ExponentialBuilder::new().with_min_delay(FIRST_DELAY).with_max_times(MAX_ATTEMPTS - 1).with_jitter();
         let mut delays = delays.build();
         let mut attempts = 1;
         loop {
-            let error = match self.attempt(method, url).await {
+            let error = match self.attempt(method, url, body).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
@@ -168,8 +178,11 @@ impl ApiClient {
         }
     }
 
-    async fn attempt(&self, method: &Method, url: &Url) -> Result<Vec<u8>, ApiError> {
-        let request = self.client.request(method.clone(), url.clone());
+    async fn attempt(&self, method: &Method, url: &Url, body: Option<&[u8]>) -> Result<Vec<u8>, ApiError> {
+        let mut request = self.client.request(method.clone(), url.clone());
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
+        }
         let request = request.header(AUTHORIZATION, self.authorization.clone()).header(ACCEPT, "application/json");
         let response = http_client::call(request).await.map_err(ApiError::Call)?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
@@ -190,15 +203,18 @@ impl ApiClient {
             (!is_secret).then(|| text.chars().take(MAX_ERROR_TEXT).collect())
         };
         let body = serde_json::from_slice(body).unwrap_or(Json::Null);
-        // The Sunshine Conversations API sends a list of errors with `code` and `title`; the Chat API and OAuth 2.0 send one
-        // error with `error` and `message`.
-        let first = if let Some(Json::List(errors)) = member(&body, "errors") { errors.first() } else { None };
+        // The Sunshine Conversations API sends a list of errors with `code` and `title`, its version 1.1 one `error` with `code`
+        // and `description`; the Chat API and OAuth 2.0 send `error` and `message`.
+        let first = match (member(&body, "errors"), member(&body, "error")) {
+            (Some(Json::List(errors)), _) => errors.first(),
+            (_, error) => error.filter(|error| matches!(error, Json::Object(_))),
+        };
         let error = first.unwrap_or(&body);
-        let text = |names: [&str; 2]| names.iter().find_map(|name| member(error, name)?.as_str()).and_then(printed);
+        let text = |names: &[&str]| names.iter().find_map(|name| member(error, name)?.as_str()).and_then(printed);
         Refusal {
             status: status.as_u16(),
-            code: text(["code", "error"]),
-            title: text(["title", "message"]),
+            code: text(&["code", "error"]),
+            title: text(&["title", "description", "message"]),
             retry_after,
         }
     }
@@ -224,6 +240,18 @@ impl ApiError {
 struct Failed {
     error: ApiError,
     attempts: usize,
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|_| ApiError::UnexpectedResponse)
+}
+
+/// The result of a request that ends what it names: if a repeated attempt finds nothing, an earlier one succeeded.
+fn done(result: Result<Vec<u8>, Failed>) -> Result<(), ApiError> {
+    match result {
+        Err(Failed { error: ApiError::NotFound, attempts: 2.. }) => Ok(()),
+        done => done.map(drop).map_err(|failed| failed.error),
+    }
 }
 
 /// The URL of these path segments below a base URL, each percent-encoded.

@@ -10,18 +10,22 @@ use serde::Serialize;
 use crate::config::environment;
 use crate::terminal::{UsageError, block_on, json, print, printable};
 
-use super::conversations::{Conversations, Record, User};
-use super::messages::{BRAND, CONVERSATIONS, find_user, user_table, warn};
-use super::{resolve, settings};
+use super::conversations::{Conversations, MAX_PAGES, Record, User};
+use super::finding::Finding;
+use super::messages::{CONVERSATIONS, INVALID_ID, Progress, no_user, user_table, warn};
+use super::remedy::{REMEDIES, Remedy};
+use super::{finding, resolve, settings};
 
 pub(super) const AFTER_HELP: &str = "\
 Messaging refuses a player with 409 when another user has the player's email:
 
   zendesk-token conflict find --email jane@example.com --expect LOGIN-ID
-  zendesk-token conflict resolve USER --forget-email
+  zendesk-token conflict resolve USER --merge-into LOGIN-ID
+
+The merge was tested against a stand-in of the documented API, not against an account of Zendesk.
 
 Settings: only [conversations]. Exit status: 0 done (find: users were found), 1 nothing found, declined, or the user has changed,
-2 wrong arguments or settings, 3 the API failed, refused the key or has not deleted the data yet.";
+2 wrong arguments or settings, 3 the API failed, refused the key or has not finished yet.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -49,6 +53,10 @@ struct Find {
     #[arg(long, value_name = "SUB")]
     expect: Option<String>,
 
+    /// Also count each user's conversations
+    #[arg(long)]
+    count: bool,
+
     /// Print one JSON object, for scripts
     #[arg(long)]
     json: bool,
@@ -74,7 +82,16 @@ struct Found<'a> {
     conflict: Option<bool>,
     /// Ids of the users that conflict.
     in_the_way: Vec<&'a str>,
-    users: &'a [User],
+    users: Vec<CountedUser<'a>>,
+}
+
+#[derive(Serialize)]
+struct CountedUser<'a> {
+    #[serde(flatten)]
+    user: &'a User,
+    /// Number of conversations, if they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversations: Option<usize>,
 }
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -96,73 +113,78 @@ impl Find {
         if !email.contains('@') {
             return Err(UsageError("--email: is not an email; give the player's whole email").into());
         }
-        let users = conversations.find(email).await;
-        let users = users.map_err(|error| CONVERSATIONS.failure(&error))?;
-        let conflicting = self.conflicting(&users);
+        let finding = Finding::load(conversations, email, self.expect.as_deref()).await;
+        let finding = finding.map_err(|error| CONVERSATIONS.failure(&error))?;
+        let mut users = Vec::new();
+        for user in &finding.users {
+            let conversations = if self.count { Some(count(conversations, user).await?) } else { None };
+            users.push(CountedUser { user, conversations });
+        }
+        let is_empty = users.is_empty();
         print(if self.json {
             json(&Found {
                 email,
-                expect: self.expect.as_deref(),
-                conflict: self.expect.as_ref().map(|_| !conflicting.is_empty()),
-                in_the_way: conflicting.iter().map(|user| user.id.as_str()).collect(),
-                users: &users,
+                expect: finding.expect,
+                conflict: finding.is_conflict(),
+                in_the_way: finding.conflicting().map(|user| user.id.as_str()).collect(),
+                users,
             })?
         } else {
-            self.text(email, &users, &conflicting, file)
+            text(&finding, &users, file)
         })?;
-        Ok(if users.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(if is_empty { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
 
-    /// The users that have a login id, but not the expected one.
-    fn conflicting<'a>(&self, users: &'a [User]) -> Vec<&'a User> {
-        let is_another = |user: &&User| {
-            let expected = self.expect.as_deref();
-            expected.is_some() && user.external_id.is_some() && user.external_id.as_deref() != expected
-        };
-        users.iter().filter(is_another).collect()
-    }
+/// Counts a user's conversations. Long lists show progress on a terminal.
+async fn count(conversations: &Conversations, user: &User) -> anyhow::Result<usize> {
+    let progress = Progress::new(format!("counting the conversations of user {}: ", printable(&user.id)));
+    let activity = finding::activity(conversations, user, MAX_PAGES, |so_far| progress.show(so_far)).await;
+    drop(progress);
+    Ok(activity.map_err(|error| CONVERSATIONS.failure(&error))?.conversations)
+}
 
-    fn text(&self, email: &str, users: &[User], conflicting: &[&User], file: Option<&Path>) -> String {
-        let email = printable(email);
-        let mut text = match users.len() {
-            0 => return format!("No user of Messaging has the email {email}{BRAND}.\n"),
-            1 => format!("One user of Messaging has the email {email}:\n\n"),
-            count => format!("{count} users of Messaging have the email {email}:\n\n"),
-        };
-        for user in users {
-            text += &user_table(user);
-            text.push('\n');
-        }
-        let Some(expect) = self.expect.as_deref().map(printable) else {
-            text += "If the external id is not the player's login id (sub), Messaging refuses the player with 409.\n\
-                     --expect SUB compares the two.\n";
-            return text;
-        };
-        if conflicting.is_empty() {
-            let _ = writeln!(text, "No conflict: no other login id than {expect} has this email.");
-            return text;
-        }
-        let config = file.map_or(String::new(), |file| format!(" --config {}", shell_word(&file.to_string_lossy())));
-        for user in conflicting {
-            let resolve = format!("zendesk-token conflict resolve {}{config}", shell_word(&user.id));
-            let (id, other) = (printable(&user.id), printable(user.external_id.as_deref().unwrap_or_default()));
-            let _ = write!(
-                text,
-                "Conflict: the email belongs to {other} (user {id}), so Messaging refuses {expect} with 409. To fix it, run one of:\n\n  \
-                 {resolve} --forget-email\n    frees the email; keeps the conversations, deletes the user's name and other personal information\n  \
-                 {resolve} --delete-user\n    permanently deletes the user and all its conversations\n"
-            );
-        }
-        text
+fn text(finding: &Finding<'_>, users: &[CountedUser<'_>], file: Option<&Path>) -> String {
+    let email = printable(finding.email);
+    let mut text = match users.len() {
+        0 => return finding.sentence() + "\n",
+        1 => format!("One user of Messaging has the email {email}:\n\n"),
+        count => format!("{count} users of Messaging have the email {email}:\n\n"),
+    };
+    for CountedUser { user, conversations } in users {
+        text += &user_table(user, *conversations);
+        text.push('\n');
     }
+    let Some(expect) = finding.expect else {
+        text += "If the external id is not the player's login id (sub), Messaging refuses the player with 409.\n\
+                 --expect SUB compares the two.\n";
+        return text;
+    };
+    text += &finding.sentence();
+    text.push('\n');
+    let config = file.map_or(String::new(), |file| format!(" --config {}", shell_word(&file.to_string_lossy())));
+    for user in finding.conflicting() {
+        let resolve = format!("zendesk-token conflict resolve {}{config}", shell_word(&user.id));
+        let _ = write!(
+            text,
+            "To free the email of user {}, run one of these, the gentlest first:\n\n",
+            printable(&user.id)
+        );
+        for remedy in REMEDIES {
+            let into = if remedy == Remedy::Merge { format!(" {}", shell_word(expect)) } else { String::new() };
+            let _ = writeln!(text, "  {resolve} --{}{into}\n    {}", remedy.name(), remedy.summary());
+        }
+    }
+    text
 }
 
 impl Show {
     async fn run(&self, conversations: &Conversations) -> anyhow::Result<ExitCode> {
-        let Some(Record { user, .. }) = find_user(conversations, &self.user).await? else {
+        let result = conversations.show(&self.user).await;
+        let Some(Record { user, .. }) = CONVERSATIONS.found(result, INVALID_ID, &no_user(&self.user))? else {
             return Ok(ExitCode::FAILURE);
         };
-        print(if self.json { json(&user)? } else { user_table(&user) })?;
+        print(if self.json { json(&user)? } else { user_table(&user, None) })?;
         Ok(ExitCode::SUCCESS)
     }
 }

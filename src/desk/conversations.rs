@@ -1,17 +1,26 @@
-//! Client of the Sunshine Conversations API: finds, shows and deletes users of Messaging.
+//! Client of the Sunshine Conversations API: finds, shows, creates, merges and deletes users of Messaging.
 //!
-//! Users of API v2 (`zendesk/sunshine-conversations-api-spec`, 17.12.1). Messaging refuses a player with 409 when
+//! Users, conversations and messages of API v2 (`zendesk/sunshine-conversations-api-spec`, 17.12.1); the merge of API v1.1
+//! (developer.zendesk.com, *Merging users*), which v2 does not have. Messaging refuses a player with 409 when
 //! another user has the player's email (support.zendesk.com, article 7554200230170).
+
+use std::collections::BTreeMap;
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::login::json::member;
+use crate::login::json::{Json, member};
 
 use super::api::{ApiClient, ApiError, ClientError, Credentials, Retry};
 use super::settings::Conversations as Settings;
 
 const NOT_FOUND_CODES: [&str; 1] = ["user_not_found"];
+
+/// Most conversations of a page (API v2, `page[size]`).
+const PAGE_SIZE: &str = "100";
+
+/// Most pages of one list, so that a list without an end is not read forever.
+pub(super) const MAX_PAGES: usize = 1_000;
 
 /// The users of one app.
 pub(super) struct Conversations {
@@ -60,13 +69,48 @@ pub(super) struct Record {
     pub(super) json: String,
 }
 
-/// A way to free a user's email.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remedy {
-    /// Deletes personal information; keeps the conversations.
-    ForgetEmail,
-    /// Deletes the user and its conversations.
-    DeleteUser,
+/// A conversation of a user.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
+pub(super) struct Conversation {
+    pub(super) id: String,
+    /// When the last message was received, or the conversation was created.
+    pub(super) last_updated_at: Option<String>,
+    pub(super) created_at: Option<String>,
+}
+
+/// A message of a conversation.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Message {
+    pub(super) received: Option<String>,
+    pub(super) author: Author,
+    pub(super) content: Content,
+}
+
+/// Who wrote a message.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Author {
+    /// `user`, or `business` for agents and bots.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) display_name: Option<String>,
+}
+
+/// What a message has: text, or something else such as a file.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Content {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) text: Option<String>,
+}
+
+/// The newest messages of a conversation, at most 100, the oldest of them first.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Messages {
+    pub(super) messages: Vec<Message>,
+    #[serde(default)]
+    meta: Meta,
 }
 
 #[derive(Deserialize)]
@@ -79,8 +123,42 @@ struct UsersResponse {
     users: Vec<User>,
 }
 
+#[derive(Deserialize)]
+struct ConversationsResponse {
+    conversations: Vec<Conversation>,
+    #[serde(default)]
+    meta: Meta,
+    #[serde(default)]
+    links: Links,
+}
+
+/// Where a list goes on (API v2, *Cursor pagination*).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Meta {
+    has_more: bool,
+    after_cursor: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Links {
+    next: Option<String>,
+}
+
+/// The request that creates a user.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewUser<'a> {
+    external_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brand_id: Option<&'a str>,
+}
+
 impl Conversations {
-    pub(super) fn new(settings: &Settings, on_retry: fn(&Retry)) -> Result<Self, ClientError> {
+    pub(super) fn new(
+        settings: &Settings,
+        on_retry: impl Fn(&Retry) + Send + Sync + 'static,
+    ) -> Result<Self, ClientError> {
         let credentials = Credentials::Basic(&settings.key_id, &settings.key_secret);
         let api = ApiClient::new(&settings.endpoint, &credentials, &NOT_FOUND_CODES, on_retry)?;
         Ok(Self { api, app_id: settings.app_id.clone(), brand_id: settings.brand_id.clone() })
@@ -88,7 +166,7 @@ impl Conversations {
 
     /// The users that have an email.
     pub(super) async fn find(&self, email: &str) -> Result<Vec<User>, ApiError> {
-        let url = self.url(&[], &[("filter[identities.email]", email)])?;
+        let url = self.users_url(&[], &[("filter[identities.email]", email)], None)?;
         let users = self.api.get::<UsersResponse>(&url).await?.users;
         // If a proxy drops the filter, other users must not be offered for deletion.
         let has_email = |user: &User| user.emails().any(|identity| identity.value.eq_ignore_ascii_case(email));
@@ -97,7 +175,16 @@ impl Conversations {
 
     /// The user with an id or external id.
     pub(super) async fn show(&self, id: &str) -> Result<Record, ApiError> {
-        let body = self.api.get_text(&self.url(&[id], &[])?).await?;
+        self.shown(&self.users_url(&[id], &[], None)?, id).await
+    }
+
+    /// Like [`Self::show`], for a user of one brand; `None` if there is none.
+    pub(super) async fn show_in_brand(&self, id: &str, brand_id: Option<&str>) -> Result<Option<Record>, ApiError> {
+        existing(self.shown(&self.users_url(&[id], &[], brand_id)?, id).await)
+    }
+
+    async fn shown(&self, url: &Url, id: &str) -> Result<Record, ApiError> {
+        let body = self.api.get_text(url).await?;
         let UserResponse { user } = serde_json::from_str(&body).map_err(|_| ApiError::UnexpectedResponse)?;
         let json = member(&body, "user").ok_or(ApiError::UnexpectedResponse)?.to_owned();
         // A wrong answer must not lead to the deletion of another user.
@@ -107,30 +194,107 @@ impl Conversations {
 
     /// The user's current record; `None` if it was deleted.
     pub(super) async fn refresh(&self, user: &User) -> Result<Option<Record>, ApiError> {
-        match self.show(&user.id).await {
-            Ok(record) => Ok(Some(record)),
-            Err(ApiError::NotFound) => Ok(None),
-            Err(error) => Err(error),
+        existing(self.show(&user.id).await)
+    }
+
+    /// The conversations of a user, at most `max_pages` pages of 100, and whether there are more. `progress` is told how
+    /// many there are so far, after each page but the last.
+    pub(super) async fn conversations(
+        &self,
+        user: &User,
+        max_pages: usize,
+        progress: impl Fn(usize),
+    ) -> Result<(Vec<Conversation>, bool), ApiError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..max_pages {
+            let page = [("filter[userId]", user.id.as_str()), ("page[size]", PAGE_SIZE)];
+            let page: Vec<_> = page.into_iter().chain(after.as_deref().map(|after| ("page[after]", after))).collect();
+            let mut page: ConversationsResponse = self.api.get(&self.conversations_url(&[], &page)?).await?;
+            all.append(&mut page.conversations);
+            let Some(next) = page.next() else { return Ok((all, page.meta.has_more)) };
+            progress(all.len());
+            after = Some(next);
         }
+        Ok((all, true))
     }
 
-    /// The URL that a remedy deletes. Uses the API's own id, because an external id can pass to another user.
-    pub(super) fn remedy_url(&self, user: &User, remedy: Remedy) -> Result<Url, ApiError> {
-        match remedy {
-            Remedy::ForgetEmail => self.url(&[&user.id, "personalinformation"], &[]),
-            Remedy::DeleteUser => self.url(&[&user.id], &[]),
-        }
+    /// The newest messages of a conversation.
+    pub(super) async fn messages(&self, conversation_id: &str) -> Result<Messages, ApiError> {
+        self.api.get(&self.conversations_url(&[conversation_id, "messages"], &[])?).await
     }
 
-    pub(super) async fn apply(&self, remedy: Remedy, user: &User) -> Result<(), ApiError> {
-        self.api.delete(&self.remedy_url(user, remedy)?).await
+    /// Creates a user without anything but an external id. The API refuses with 409 if there is one.
+    pub(super) async fn create(&self, external_id: &str, brand_id: Option<&str>) -> Result<User, ApiError> {
+        let body = NewUser { external_id, brand_id: brand_id.or(self.brand_id.as_deref()) };
+        let UserResponse { user } = self.api.create(&self.create_url()?, &body).await?;
+        let is_requested = user.external_id.as_deref() == Some(external_id);
+        if is_requested { Ok(user) } else { Err(ApiError::UnexpectedResponse) }
     }
 
-    fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, ApiError> {
+    /// Moves conversations, identities and profile of one user to another, and deletes the first. Uses the API's own ids,
+    /// because an external id can pass to another user.
+    pub(super) async fn merge(&self, discarded: &User, surviving: &User) -> Result<(), ApiError> {
+        let user = |id: &str| Json::Object(BTreeMap::from([("_id".to_owned(), Json::Text(id.to_owned()))]));
+        let body = BTreeMap::from([("surviving", user(&surviving.id)), ("discarded", user(&discarded.id))]);
+        self.api.consume(&self.merge_url()?, &body).await
+    }
+
+    /// Deletes a user's personal information, and keeps the conversations.
+    pub(super) async fn forget(&self, user: &User) -> Result<(), ApiError> {
+        self.api.delete(&self.forget_url(user)?).await
+    }
+
+    /// Deletes a user and its conversations.
+    pub(super) async fn delete(&self, user: &User) -> Result<(), ApiError> {
+        self.api.delete(&self.delete_url(user)?).await
+    }
+
+    pub(super) fn create_url(&self) -> Result<Url, ApiError> {
+        self.api.url(&["v2", "apps", &self.app_id, "users"], &[])
+    }
+
+    pub(super) fn merge_url(&self) -> Result<Url, ApiError> {
+        self.api.url(&["v1.1", "apps", &self.app_id, "appusers", "merge"], &[])
+    }
+
+    pub(super) fn forget_url(&self, user: &User) -> Result<Url, ApiError> {
+        self.users_url(&[&user.id, "personalinformation"], &[], None)
+    }
+
+    pub(super) fn delete_url(&self, user: &User) -> Result<Url, ApiError> {
+        self.users_url(&[&user.id], &[], None)
+    }
+
+    /// A URL below the users of a brand, or else of the one in the settings.
+    fn users_url(&self, segments: &[&str], query: &[(&str, &str)], brand_id: Option<&str>) -> Result<Url, ApiError> {
         let segments = [&["v2", "apps", &self.app_id, "users"], segments].concat();
-        let brand = self.brand_id.as_deref().map(|brand_id| ("brandId", brand_id));
+        let brand = brand_id.or(self.brand_id.as_deref()).map(|brand_id| ("brandId", brand_id));
         let query: Vec<_> = query.iter().copied().chain(brand).collect();
         self.api.url(&segments, &query)
+    }
+
+    /// A URL below the conversations.
+    fn conversations_url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, ApiError> {
+        self.api.url(&[&["v2", "apps", &self.app_id, "conversations"], segments].concat(), query)
+    }
+}
+
+/// What was found; `None` if the API does not have it.
+fn existing<T>(result: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match result {
+        Err(ApiError::NotFound) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+impl ConversationsResponse {
+    /// The cursor of the next page. The link itself is not followed, since it could lead to another host.
+    fn next(&mut self) -> Option<String> {
+        let link = self.links.next.take().and_then(|link| Url::parse(&link).ok());
+        let of_link =
+            link.and_then(|link| Some(link.query_pairs().find(|(name, _)| name == "page[after]")?.1.into_owned()));
+        self.meta.after_cursor.take().filter(|_| self.meta.has_more).or(of_link)
     }
 }
 
@@ -138,5 +302,12 @@ impl User {
     /// The user's emails.
     pub fn emails(&self) -> impl Iterator<Item = &UserIdentity> {
         self.identities.iter().filter(|identity| identity.kind == "email")
+    }
+}
+
+impl Messages {
+    /// Whether the conversation has older messages.
+    pub(super) const fn has_more(&self) -> bool {
+        self.meta.has_more
     }
 }

@@ -8,7 +8,7 @@ use crate::http_client::CallError;
 use crate::terminal::{UsageError, printable};
 
 use super::api::{ApiError, MAX_ATTEMPTS, Refusal, Retry};
-use super::conversations::{Conversations, Record, User};
+use super::conversations::User;
 
 /// How messages name an API and its settings.
 pub(super) struct ApiNames {
@@ -128,23 +128,51 @@ pub(super) fn warn(warnings: &[Problem]) {
     }
 }
 
-/// The user with an id or external id. If there is none, says so on standard error.
-pub(super) async fn find_user(conversations: &Conversations, id: &str) -> anyhow::Result<Option<Record>> {
-    let result = conversations.show(id).await;
-    let not_found = format!("no user of Messaging has the id or external id {}{BRAND}", printable(id));
-    CONVERSATIONS.found(result, "USER: is not an id (empty, '.' or '..')", &not_found)
+/// An argument that can't be a user's id.
+pub(super) const INVALID_ID: &str = "USER: is not an id (empty, '.' or '..')";
+
+pub(super) fn no_user(id: &str) -> String {
+    format!("no user of Messaging has the id or external id {}{BRAND}", printable(id))
+}
+
+/// A line on a terminal with a number that grows, wiped on drop; nothing if standard error is not a terminal.
+pub(super) struct Progress(String);
+
+impl Progress {
+    pub(super) const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn show(&self, number: usize) {
+        Self::write(&format!("{}{number}", self.0));
+    }
+
+    fn write(text: &str) {
+        if io::stderr().is_terminal() {
+            // Back to the start of the line, whose rest is erased (ECMA-48, CR and EL).
+            let _ = write!(io::stderr(), "\r\u{1b}[K{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        Self::write("");
+    }
 }
 
 /// What tables show for an external id that is missing.
 pub(super) const NEVER_SIGNED_IN: &str = "none: never signed in";
 
-pub(super) fn user_table(user: &User) -> String {
+/// A user's fields; `conversations` is their number, if they were counted.
+pub(super) fn user_table(user: &User, conversations: Option<usize>) -> String {
     let mut rows = vec![
         ("id", Some(user.id.clone())),
         ("external id", Some(user.external_id.clone().unwrap_or_else(|| NEVER_SIGNED_IN.to_owned()))),
         ("signed up", user.signed_up_at.clone()),
         ("Zendesk id", user.zendesk_id.clone()),
         ("brand", user.brand_id.clone()),
+        ("conversations", conversations.map(|count| count.to_string())),
     ];
     for identity in &user.identities {
         let by = identity.verification.as_ref().map_or(String::new(), |by| format!(" (verification: {by})"));

@@ -255,7 +255,7 @@ fn nothing_is_deleted_without_a_record_a_terminal_or_a_remedy() {
     let requests = api.asked().len();
     for (arguments, message) in [
         (&["--delete-user"][..], "can't ask without a terminal; check the user with conflict show, then add --yes"),
-        (&["--yes"][..], "<--forget-email|--delete-user>"),
+        (&["--yes"][..], "<--merge-into <SUB>|--forget-email|--delete-user>"),
         (&["--yes", "--forget-email", "--delete-user"][..], "cannot be used with"),
     ] {
         let refused = conflict(&api, &[&["resolve", USER], arguments].concat());

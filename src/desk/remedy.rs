@@ -1,0 +1,369 @@
+//! The remedies of a conflict: what each keeps and deletes, what it needs, and how it is carried out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::terminal::printable;
+
+use super::api::{ApiError, Refusal};
+use super::conversations::{Conversations, Record, User};
+use super::messages::{ApiFailure, BRAND, CONVERSATIONS};
+use super::record;
+
+/// A way to free the email of an old user for the player's present user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Merges the old user into the present one.
+    Merge,
+    /// Deletes personal information; keeps the conversations.
+    ForgetEmail,
+    /// Deletes the user and its conversations.
+    DeleteUser,
+}
+
+/// From gentle to hard.
+pub(super) const REMEDIES: [Remedy; 3] = [Remedy::Merge, Remedy::ForgetEmail, Remedy::DeleteUser];
+
+/// What a merge was tried against, and what to look at after it.
+pub(super) const MERGE_IS_UNTRIED: &str = "The merge was tested against a stand-in of the documented API, not against an account of Zendesk. After it, open the \
+     player's conversations in Zendesk and check that the old ones are there.";
+
+/// A remedy for one user, checked and ready to be carried out.
+pub(super) struct Plan {
+    pub(super) remedy: Remedy,
+    /// The old user.
+    pub(super) old: Record,
+    /// Where a merge leads.
+    pub(super) target: Option<Target>,
+}
+
+/// The player's present user.
+pub(super) enum Target {
+    Existing(User),
+    /// The player's login id, which has no user yet.
+    New(String),
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub(super) enum PlanError {
+    /// No user has the id.
+    NoUser,
+    /// The users can't be merged; the sentence says why and what to do.
+    Impossible(&'static str),
+    Api(ApiError),
+}
+
+/// The state of the API after a remedy.
+pub(super) struct After {
+    /// The old user; `None` if it does not exist any more.
+    pub(super) old: Option<User>,
+    /// The user that it was merged into.
+    pub(super) merged_into: Option<User>,
+    /// Whether that user was created for the merge.
+    pub(super) created: bool,
+    /// The users that have an email which the old user had, except the one that it was merged into.
+    pub(super) holders: Vec<User>,
+}
+
+/// The users are not as they were shown.
+#[derive(Debug, thiserror::Error)]
+#[error("the user has changed in the meantime, so nothing was deleted; check it again")]
+pub(super) struct Changed;
+
+impl Remedy {
+    /// The argument that selects the remedy.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Merge => "merge-into",
+            Self::ForgetEmail => "forget-email",
+            Self::DeleteUser => "delete-user",
+        }
+    }
+
+    /// What the remedy does, in few words.
+    pub(super) const fn summary(self) -> &'static str {
+        match self {
+            Self::Merge => {
+                "moves everything to the player's present user: the player and your agents keep the conversations"
+            }
+            Self::ForgetEmail => {
+                "frees the email; keeps the conversations, deletes the user's name and other personal information"
+            }
+            Self::DeleteUser => "permanently deletes the user and all its conversations",
+        }
+    }
+
+    /// What the remedy does, after "This will" or "This would".
+    pub(super) const fn effect(self) -> &'static str {
+        match self {
+            Self::Merge => {
+                "move the user's conversations, email, name and other personal information to the other user, and delete the user"
+            }
+            Self::ForgetEmail => {
+                "permanently delete the user's email, name and other personal information; the conversations stay"
+            }
+            Self::DeleteUser => "permanently delete the user and ALL ITS CONVERSATIONS",
+        }
+    }
+}
+
+impl Plan {
+    /// Looks up the users of a remedy. `into` is the player's present login id, or the id of that user; only a merge has one.
+    pub(super) async fn prepare(
+        conversations: &Conversations,
+        remedy: Remedy,
+        old: &str,
+        into: Option<&str>,
+    ) -> Result<Self, PlanError> {
+        let old = conversations.show(old).await?;
+        let target = match (remedy, into) {
+            (Remedy::Merge, Some(into)) => Some(Target::find(conversations, &old.user, into).await?),
+            _ => None,
+        };
+        Ok(Self { remedy, old, target })
+    }
+
+    /// The requests that the plan sends, in their order.
+    pub(super) fn requests(&self, conversations: &Conversations) -> Result<Vec<String>, ApiError> {
+        let user = &self.old.user;
+        Ok(match (self.remedy, &self.target) {
+            (Remedy::Merge, target) => {
+                let create = matches!(target, Some(Target::New(_))).then(|| conversations.create_url()).transpose()?;
+                create.into_iter().chain([conversations.merge_url()?]).map(|url| format!("POST {url}")).collect()
+            }
+            (Remedy::ForgetEmail, _) => vec![format!("DELETE {}", conversations.forget_url(user)?)],
+            (Remedy::DeleteUser, _) => vec![format!("DELETE {}", conversations.delete_url(user)?)],
+        })
+    }
+
+    /// What the remedy does to these users: "This will …", or "This would …" in a dry run.
+    pub(super) fn effect(&self, verb: &str) -> String {
+        let effect = self.remedy.effect();
+        match &self.target {
+            None => format!("This {verb} {effect}."),
+            Some(Target::Existing(user)) => format!("This {verb} {effect}. The other user is {}.", printable(&user.id)),
+            Some(Target::New(id)) => {
+                format!("This {verb} {effect}. The other user is new, with the login id {}.", printable(id))
+            }
+        }
+    }
+
+    /// What a person should consider before a merge.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let Some(target) = &self.target else { return Vec::new() };
+        let mut warnings = Vec::new();
+        let emails = |user: &User| user.emails().map(|email| email.value.to_lowercase()).collect::<BTreeSet<_>>();
+        let has_signed_in = |user: &User| user.external_id.is_some() && user.authenticated != Some(false);
+        if let Target::Existing(present) = target {
+            let [old_emails, present_emails] = [emails(&self.old.user), emails(present)];
+            let differ = !present_emails.is_empty() && old_emails.is_disjoint(&present_emails);
+            if differ && has_signed_in(&self.old.user) && has_signed_in(present) {
+                let list = |emails: &BTreeSet<String>| {
+                    emails.iter().map(|email| printable(email)).collect::<Vec<_>>().join(", ")
+                };
+                warnings.push(format!(
+                    "The two users have signed in with different emails: {} and {}. Merge them only if you are sure that they are \
+                     one person; otherwise one person reads the conversations of another.",
+                    list(&old_emails),
+                    list(&present_emails)
+                ));
+            }
+        }
+        warnings.push(MERGE_IS_UNTRIED.to_owned());
+        warnings
+    }
+
+    /// Saves the old user's record, sends the requests, and looks up the result. `progress` is told each step before it begins.
+    ///
+    /// # Errors
+    /// [`Changed`] if the users are not as in the plan, [`record::BackupError`], or an [`ApiFailure`] that says what was done.
+    pub(super) async fn carry_out(
+        &self,
+        conversations: &Conversations,
+        path: &Path,
+        progress: impl Fn(String),
+    ) -> anyhow::Result<After> {
+        // The person may have taken an hour to answer.
+        if !self.is_current(conversations).await.map_err(|error| CONVERSATIONS.failure(&error))? {
+            return Err(Changed.into());
+        }
+        record::save(path, &self.old.json)?;
+        progress(format!("saved the user's record to {}", path.display()));
+        match &self.target {
+            Some(target) => self.merge(conversations, target, progress).await,
+            None => self.delete(conversations).await,
+        }
+    }
+
+    async fn is_current(&self, conversations: &Conversations) -> Result<bool, ApiError> {
+        let is_same = |now: Option<Record>, user: &User| now.is_some_and(|now| now.user == *user);
+        if !is_same(conversations.refresh(&self.old.user).await?, &self.old.user) {
+            return Ok(false);
+        }
+        Ok(match &self.target {
+            Some(Target::Existing(present)) => is_same(conversations.refresh(present).await?, present),
+            Some(Target::New(_)) | None => true,
+        })
+    }
+
+    async fn delete(&self, conversations: &Conversations) -> anyhow::Result<After> {
+        let user = &self.old.user;
+        let deleted = match self.remedy {
+            Remedy::ForgetEmail => conversations.forget(user).await,
+            Remedy::DeleteUser | Remedy::Merge => conversations.delete(user).await,
+        };
+        deleted.map_err(|error| {
+            ApiFailure(CONVERSATIONS.failure(&error).0 + "; conflict show says whether anything was deleted")
+        })?;
+        After::load(conversations, user, None, false).await.map_err(|error| unknown_result(&error).into())
+    }
+
+    async fn merge(
+        &self,
+        conversations: &Conversations,
+        target: &Target,
+        progress: impl Fn(String),
+    ) -> anyhow::Result<After> {
+        let old = &self.old.user;
+        let (present, created) = match target {
+            Target::Existing(user) => (user.clone(), false),
+            Target::New(external_id) => {
+                let user = create(conversations, external_id, old.brand_id.as_deref()).await?;
+                progress(format!("created user {} with the login id {}", printable(&user.id), printable(external_id)));
+                (user, true)
+            }
+        };
+        let merged = conversations.merge(old, &present).await;
+        let after = After::load(conversations, old, Some(&present), created).await;
+        match (merged, after) {
+            (Ok(()), after) => after.map_err(|error| unknown_result(&error).into()),
+            // The response was lost, but the request was carried out.
+            (Err(_), Ok(after)) if after.is_done(self.remedy) => Ok(after),
+            (Err(error), after) => {
+                let state = after.ok().and_then(|after| after.old).map_or_else(
+                    || {
+                        format!(
+                            "; whether the users were merged is not known: conflict show {} says it",
+                            printable(&old.id)
+                        )
+                    },
+                    |_| "; the users were not merged".to_owned(),
+                );
+                let made =
+                    if created { format!("; user {} was created", printable(&present.id)) } else { String::new() };
+                Err(ApiFailure(CONVERSATIONS.failure(&error).0 + &state + &made).into())
+            }
+        }
+    }
+}
+
+impl Target {
+    async fn find(conversations: &Conversations, old: &User, into: &str) -> Result<Self, PlanError> {
+        let brand_id = old.brand_id.as_deref();
+        let found = match conversations.show_in_brand(into, brand_id).await {
+            Err(ApiError::InvalidId) => Err(PlanError::Impossible("is not an id (empty, '.' or '..')")),
+            found => found.map_err(PlanError::from),
+        };
+        let Some(Record { user, .. }) = found? else { return Ok(Self::New(into.to_owned())) };
+        if user.id == old.id {
+            return Err(PlanError::Impossible("is the same user; give the player's present login id"));
+        }
+        if user.brand_id != old.brand_id {
+            return Err(PlanError::Impossible("is a user of another brand; only users of one brand can be merged"));
+        }
+        Ok(Self::Existing(user))
+    }
+}
+
+/// Creates the player's present user, or takes the one that an earlier attempt created.
+async fn create(conversations: &Conversations, external_id: &str, brand_id: Option<&str>) -> anyhow::Result<User> {
+    let failure = |error: &ApiError| {
+        ApiFailure(
+            CONVERSATIONS.failure(error).0
+                + "; the users were not merged; whether the new user was created is not known",
+        )
+    };
+    match conversations.create(external_id, brand_id).await {
+        Err(ApiError::Refused(Refusal { status: 409, .. })) => {
+            let existing = conversations.show_in_brand(external_id, brand_id).await.map_err(|error| failure(&error))?;
+            // A user with identities is the player, who has signed in meanwhile: nobody has seen that user's emails.
+            existing.map(|record| record.user).filter(|user| user.identities.is_empty()).ok_or_else(|| Changed.into())
+        }
+        created => created.map_err(|error| failure(&error).into()),
+    }
+}
+
+fn unknown_result(error: &ApiError) -> ApiFailure {
+    let message = CONVERSATIONS.failure(error).0;
+    ApiFailure(format!("the API accepted the request; checking the result failed: {message}"))
+}
+
+impl From<ApiError> for PlanError {
+    fn from(error: ApiError) -> Self {
+        if error == ApiError::NotFound { Self::NoUser } else { Self::Api(error) }
+    }
+}
+
+impl After {
+    async fn load(
+        conversations: &Conversations,
+        before: &User,
+        present: Option<&User>,
+        created: bool,
+    ) -> Result<Self, ApiError> {
+        // After a merge the API may also answer with the user that it was merged into, whose id is another.
+        let old = match conversations.refresh(before).await {
+            Err(ApiError::UnexpectedResponse) if present.is_some() => None,
+            old => old?.map(|record| record.user),
+        };
+        let merged_into = match present {
+            Some(present) => conversations.refresh(present).await?.map(|record| record.user),
+            None => None,
+        };
+        // The user's own record counts, since a list may lag behind.
+        let mut holders: Vec<User> = old.iter().filter(|user| user.emails().next().is_some()).cloned().collect();
+        for email in before.emails() {
+            let found = conversations.find(&email.value).await?;
+            let is_other = |user: &User| user.id != before.id && present.is_none_or(|present| user.id != present.id);
+            holders.extend(found.into_iter().filter(is_other));
+        }
+        Ok(Self { old, merged_into, created, holders })
+    }
+
+    pub(super) fn is_done(&self, remedy: Remedy) -> bool {
+        match (remedy, &self.old) {
+            (Remedy::Merge, None) => self.merged_into.is_some(),
+            (_, None) => true,
+            (Remedy::ForgetEmail, Some(user)) => user.emails().next().is_none(),
+            (_, Some(_)) => false,
+        }
+    }
+
+    /// What was done, or is not done yet, and who else has the email.
+    pub(super) fn text(&self, before: &User, remedy: Remedy) -> String {
+        let id = printable(&before.id);
+        let mut text = match (remedy, self.is_done(remedy), &self.old, &self.merged_into) {
+            (Remedy::Merge, true, _, Some(user)) => {
+                let into = printable(&user.id);
+                format!(
+                    "Done: user {id} is merged into user {into}, which has its conversations now.\n{MERGE_IS_UNTRIED}\n"
+                )
+            }
+            (Remedy::DeleteUser, true, None, _) => format!("Done: user {id} and its conversations are deleted.\n"),
+            (_, true, None, _) => format!("Done: user {id} is deleted.\n"),
+            (_, true, Some(_), _) => format!("Done: user {id} has no email any more, and keeps its conversations.\n"),
+            (Remedy::Merge, false, None, _) => format!(
+                "The API accepted the request and user {id} is gone, but the user that it was merged into is not there{BRAND}.\n"
+            ),
+            (_, false, ..) => format!(
+                "The API accepted the request, but has not finished: check user {id} again in a minute, with conflict show.\n"
+            ),
+        };
+        for holder in self.holders.iter().filter(|holder| holder.id != before.id) {
+            let _ = writeln!(text, "User {} has the email too: conflict find shows that user.", printable(&holder.id));
+        }
+        text
+    }
+}
