@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::commands::CommandOutput;
-use crate::conflict::run;
+use crate::conflict::{run, with_official_client};
 use crate::desk_api::{APP, DeskApi, EMAIL, EXTERNAL_ID, Step, USER, answer, failure};
 use crate::reload::Folder;
 use crate::stub::Reply;
@@ -265,4 +265,31 @@ fn find_counts_conversations_over_all_pages() {
     let output = run(&api, &std::env::temp_dir(), &["conflict", "find", "--email", EMAIL, "--count", "--json"], &[]);
     assert_eq!(output.json()["users"][0]["conversations"], 2, "{}", output.err);
     assert!(api.asked()[2].ends_with("page%5Bafter%5D=c%2F1"), "{:?}", api.asked());
+}
+
+#[test]
+fn the_official_clients_send_the_same_creation_and_merge() {
+    let (ours, theirs) = (DeskApi::start(), DeskApi::start());
+    // The clients are older than brands.
+    let old = json!({"id": "7", "externalId": "x", "brandId": null, "identities": [], "profile": {"givenName": "Ann"}});
+    ours.add(old.clone());
+    theirs.add(old);
+    let folder = Folder::new();
+    let output = run(&ours, &folder.path(""), &["conflict", "resolve", "7", "--merge-into", NOW, "--yes"], &[]);
+    assert_eq!(output.status, Some(0), "{}", output.err);
+    let created = ours.users()[1]["id"].as_str().unwrap().to_owned();
+    if !with_official_client(&theirs, "create_user", &[NOW]) {
+        return;
+    }
+    with_official_client(&theirs, "merge_users", &[&created, "7"]);
+    assert_eq!(ours.users(), theirs.users());
+    let posts = |api: &DeskApi| {
+        let posts = api.all().into_iter().filter(|request| request.method == "POST");
+        let parts = posts.map(|request| {
+            let body: Value = serde_json::from_str(&request.body).unwrap();
+            (request.target.clone(), request.header("authorization").unwrap().to_owned(), body)
+        });
+        parts.collect::<Vec<_>>()
+    };
+    assert_eq!(posts(&ours), posts(&theirs));
 }
