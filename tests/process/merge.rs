@@ -1,12 +1,15 @@
 //! `conflict resolve --merge-into`: which users it merges, what it says, and how it ends when the API fails half way.
 
 use std::fs;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::commands::CommandOutput;
 use crate::conflict::{run, with_official_client};
 use crate::desk_api::{APP, DeskApi, EMAIL, EXTERNAL_ID, Step, USER, answer, failure};
+use crate::desk_failures::{has_terminal, on_terminal};
+use crate::harness::command;
 use crate::reload::Folder;
 use crate::stub::Reply;
 
@@ -292,4 +295,22 @@ fn the_official_clients_send_the_same_creation_and_merge() {
         parts.collect::<Vec<_>>()
     };
     assert_eq!(posts(&ours), posts(&theirs));
+}
+
+#[test]
+fn a_long_list_shows_progress_on_a_terminal() {
+    if !has_terminal() {
+        return;
+    }
+    let api = DeskApi::start();
+    api.add_conversations(USER, 250);
+    let own = command(&[], &[]);
+    let program = own.get_program().to_str().unwrap();
+    let line = format!("{program} conflict find --email {EMAIL} --count");
+    let output = CommandOutput::from(on_terminal(&api, &line).stdin(Stdio::null()).output().unwrap()).out;
+    let progress = format!("counting the conversations of user {USER}: ");
+    for shown in [format!("\r\u{1b}[K{progress}100\r\u{1b}[K{progress}200\r\u{1b}[K"), "conversations  250".to_owned()]
+    {
+        assert!(output.contains(&shown), "{output:?}");
+    }
 }
