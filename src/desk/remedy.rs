@@ -82,6 +82,53 @@ impl Remedy {
         }
     }
 
+    /// What the remedy is called on the page.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Merge => "Merge into the player's present user",
+            Self::ForgetEmail => "Delete the email and the personal information",
+            Self::DeleteUser => "Delete the user and its conversations",
+        }
+    }
+
+    /// What is there afterwards.
+    pub(super) const fn keeps(self) -> &'static [&'static str] {
+        match self {
+            Self::Merge => &[
+                "All conversations, for the player and for your agents",
+                "The email, name and other personal information, at the present user",
+            ],
+            Self::ForgetEmail => &["The conversations, for your agents"],
+            Self::DeleteUser => &[],
+        }
+    }
+
+    /// What is lost for good.
+    pub(super) const fn loses(self) -> &'static [&'static str] {
+        match self {
+            Self::Merge => &[
+                "The old user itself: a sign-in with the old login id makes a new user",
+                "Where both users have a value, such as a name, the one of the present user",
+                "The player may have to sign in again",
+            ],
+            Self::ForgetEmail => &[
+                "The old user's email, name, picture and custom fields",
+                "The player does not see the old conversations any more",
+            ],
+            Self::DeleteUser => {
+                &["The old user's conversations, also for your agents", "Everything else of the old user"]
+            }
+        }
+    }
+
+    /// The word that confirms the remedy on the page.
+    pub(super) const fn confirmation(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::ForgetEmail | Self::DeleteUser => "delete",
+        }
+    }
+
     /// What the remedy does, in few words.
     pub(super) const fn summary(self) -> &'static str {
         match self {
