@@ -61,15 +61,24 @@ impl ChatApi {
         Ok(Self(ApiClient::new(&settings.endpoint, &Credentials::Bearer(&settings.token), &NOT_FOUND_CODES, on_retry)?))
     }
 
-    /// The visitor with an id: with a dot, as responses and the dashboard have it, or with a dash, as the URL has it.
+    /// The visitor with an id: with a dot, as responses and the dashboard have it, or with a dash, as the URL has it. Chat may
+    /// answer with another visitor of the account, since it makes one visitor of those that share an external id.
     pub(super) async fn visitor(&self, id: &str) -> Result<Visitor, ApiError> {
         let requested = id.replacen('.', "-", 1);
         let visitor: Visitor = self.0.get(&self.0.url(&["visitors", &requested], &[])?).await?;
-        // A numeric id is the part before the dash, the account's id.
-        let is_requested = match &visitor.id {
-            Scalar::Text(id) => id.replacen('.', "-", 1) == requested,
-            Scalar::Number(account) => requested.split('-').next() == Some(account.to_string().as_str()),
-        };
-        if is_requested { Ok(visitor) } else { Err(ApiError::UnexpectedResponse) }
+        if account(&visitor.id.to_string()) == account(id) { Ok(visitor) } else { Err(ApiError::UnexpectedResponse) }
     }
+}
+
+impl Visitor {
+    /// Whether Chat answered with another id than the requested one. A numeric id is the account's alone.
+    pub(super) fn is_another(&self, requested: &str) -> bool {
+        let Scalar::Text(id) = &self.id else { return false };
+        id.replacen('.', "-", 1) != requested.replacen('.', "-", 1)
+    }
+}
+
+/// The account's id, which a visitor's id begins with.
+fn account(visitor_id: &str) -> Option<&str> {
+    visitor_id.split(['.', '-']).next()
 }

@@ -50,7 +50,10 @@ struct Show {
 
 /// The output of `visitor show --json`.
 #[derive(Serialize)]
-struct Shown<'a> {
+pub(super) struct Shown<'a> {
+    /// The id that was asked for.
+    asked: &'a str,
+    /// The id that Chat answered with.
     id: String,
     external_id: Option<String>,
     name: Option<&'a str>,
@@ -62,6 +65,8 @@ struct Shown<'a> {
     expect: Option<&'a str>,
     /// Whether the visitor is linked to the expected login; `None` without an expected one.
     linked: Option<bool>,
+    #[serde(skip)]
+    is_another: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -70,31 +75,21 @@ pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<
     warn(&settings.warnings);
     let api = ChatApi::new(&settings, |retry| CHAT_API.report_retry(retry))?;
     let result = block_on(api.visitor(&show.id))?;
-    let not_found = format!("no visitor of Chat has the id {}", printable(&show.id));
-    match CHAT_API.found(result, "ID: is not an id (empty, '.' or '..')", &not_found)? {
+    match CHAT_API.found(result, "ID: is not an id (empty, '.' or '..')", &no_visitor(&show.id))? {
         Some(visitor) => show.print(&visitor),
         None => Ok(ExitCode::FAILURE),
     }
 }
 
+pub(super) fn no_visitor(id: &str) -> String {
+    format!("no visitor of Chat has the id {}", printable(id))
+}
+
 impl Show {
     fn print(&self, visitor: &Visitor) -> anyhow::Result<ExitCode> {
-        let external_id = visitor.external_id.as_ref().map(Scalar::to_string).filter(|id| !id.is_empty());
-        let linked = self.expect.as_ref().map(|expect| external_id.as_ref() == Some(expect));
-        let shown = Shown {
-            id: visitor.id.to_string(),
-            external_id,
-            name: visitor.name.as_deref(),
-            email: visitor.email.as_deref(),
-            phone: visitor.phone.as_deref(),
-            created: visitor.created.as_ref().map(time),
-            banned: visitor.banned,
-            notes: visitor.notes.as_deref(),
-            expect: self.expect.as_deref(),
-            linked,
-        };
+        let shown = Shown::new(&self.id, self.expect.as_deref(), visitor);
         print(if self.json { json(&shown)? } else { shown.text() })?;
-        Ok(if linked == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(if shown.linked == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }
 
@@ -104,7 +99,48 @@ fn time(created: &Scalar) -> String {
     seconds.and_then(date).unwrap_or_else(|| created.to_string())
 }
 
-impl Shown<'_> {
+impl<'a> Shown<'a> {
+    pub(super) fn new(asked: &'a str, expect: Option<&'a str>, visitor: &'a Visitor) -> Self {
+        let external_id = visitor.external_id.as_ref().map(Scalar::to_string).filter(|id| !id.is_empty());
+        let linked = expect.map(|expect| external_id.as_deref() == Some(expect));
+        Self {
+            asked,
+            id: visitor.id.to_string(),
+            external_id,
+            name: visitor.name.as_deref(),
+            email: visitor.email.as_deref(),
+            phone: visitor.phone.as_deref(),
+            created: visitor.created.as_ref().map(time),
+            banned: visitor.banned,
+            notes: visitor.notes.as_deref(),
+            expect,
+            linked,
+            is_another: visitor.is_another(asked),
+        }
+    }
+
+    /// Whether Chat answered with another visitor's id, and whether the visitor is the expected player.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let another = || {
+            let asked = printable(self.asked);
+            format!(
+                "Chat answered with another id than {asked}: it makes one visitor of those that share an external id."
+            )
+        };
+        let expect = printable(self.expect.unwrap_or_default());
+        let verdict = match (self.linked, &self.external_id) {
+            (None, _) => None,
+            (Some(true), _) => Some(format!("Linked: the visitor is the player {expect}.")),
+            (Some(false), None) => {
+                Some(format!("Not linked: the visitor never signed in, as {expect} or anyone else."))
+            }
+            (Some(false), Some(other)) => {
+                Some(format!("Not linked: the visitor is {}, not {expect}.", printable(other)))
+            }
+        };
+        self.is_another.then(another).into_iter().chain(verdict).collect()
+    }
+
     fn text(&self) -> String {
         let non_empty = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let fields = table(&[
@@ -117,15 +153,6 @@ impl Shown<'_> {
             ("banned", self.banned.map(|banned| if banned { "yes" } else { "no" }.to_owned())),
             ("notes", non_empty(self.notes)),
         ]);
-        let expect = printable(self.expect.unwrap_or_default());
-        let verdict = match (self.linked, &self.external_id) {
-            (None, _) => String::new(),
-            (Some(true), _) => format!("\nLinked: the visitor is the player {expect}.\n"),
-            (Some(false), None) => format!("\nNot linked: the visitor never signed in, as {expect} or anyone else.\n"),
-            (Some(false), Some(other)) => {
-                format!("\nNot linked: the visitor is {}, not {expect}.\n", printable(other))
-            }
-        };
-        fields + &verdict
+        self.sentences().iter().fold(fields, |text, sentence| format!("{text}\n{sentence}\n"))
     }
 }

@@ -47,13 +47,35 @@ fn a_visitor_is_shown_by_either_id_with_its_link() {
 fn as_json_it_has_the_fields_and_the_verdict() {
     let api = DeskApi::start();
     let expected = json!({
-        "id": ID, "external_id": SUB, "name": "Sue", "email": "sue@example.org", "phone": "", "created": "2020-04-15T11:35:54Z",
+        "asked": ID, "id": ID, "external_id": SUB, "name": "Sue", "email": "sue@example.org", "phone": "", "created": "2020-04-15T11:35:54Z",
         "banned": false, "notes": "", "expect": null, "linked": null
     });
     assert_eq!(show(&api, &[ID, "--json"]).json(), expected);
     assert_eq!(show(&api, &[ID, "--json", "--expect", SUB]).json()["linked"], true);
     let other = show(&api, &[ID, "--json", "--expect", "another"]);
     assert_eq!((&other.json()["linked"], other.status), (&json!(false), Some(1)));
+}
+
+#[test]
+fn chat_may_answer_with_another_visitor_of_the_account() {
+    // The pair of Xsolla's article on Zendesk Chat.
+    let asked = "9855790-xjj3u5xPWhW1Fv";
+    let api = DeskApi::start();
+    let visitor = || answer(200, &json!({"id": ID, "external_id": SUB}));
+    api.then([visitor(), visitor()]);
+    let output = show(&api, &[asked, "--expect", SUB]);
+    assert_eq!(output.status, Some(0), "{}", output.err);
+    let sentences = format!(
+        "\nChat answered with another id than {asked}: it makes one visitor of those that share an external id.\n\n\
+         Linked: the visitor is the player {SUB}.\n"
+    );
+    assert!(
+        output.out.starts_with(&format!("id           {ID}\n")) && output.out.ends_with(&sentences),
+        "{}",
+        output.out
+    );
+    let json = show(&api, &[asked, "--json"]).json();
+    assert_eq!((&json["asked"], &json["id"]), (&json!(asked), &json!(ID)));
 }
 
 #[test]
