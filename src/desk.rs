@@ -2,6 +2,7 @@
 
 mod api;
 mod chat_api;
+pub(crate) mod check;
 mod conflict;
 mod conversations;
 mod finding;

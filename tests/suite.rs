@@ -60,6 +60,7 @@ mod in_process {
 
 /// Tests of connections, TLS, signals, the log's writer and commands.
 mod process {
+    pub mod check_desk;
     pub mod check_online;
     pub mod commands;
     pub mod conflict;

@@ -11,6 +11,8 @@ use anyhow::{anyhow, ensure};
 use crate::config::login::{Api, Login, PlayerClaims, Signature, TokenType};
 use crate::config::products::{Product, Section, UserTokens};
 use crate::config::{Config, Effective, Source, environment};
+#[cfg(feature = "desk")]
+use crate::desk;
 use crate::exchange::Exchange;
 use crate::http::token::path;
 use crate::http::{health, openapi, script, user_token};
@@ -24,13 +26,20 @@ use crate::terminal::{block_on, print, printable, span};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Also ask the Login API or the provider of each login: fetch published keys and compare the clocks
+    /// Also ask the Login API or the provider of each login: fetch published keys and compare the clocks. With [conversations] or
+    /// [chat_api], try their keys too
     #[arg(long)]
     online: bool,
 }
 
 /// Checks all settings, and prints them with their sources, the endpoints, advice and warnings.
 pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
+    #[cfg(feature = "desk")]
+    if desk::check::is_alone(file)? {
+        let failures = desk::check::run(file, arguments.online)?;
+        ensure!(failures.is_empty(), "{}", failures.join("\n"));
+        return Ok(());
+    }
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     config.tls.as_ref().map(CertifiedKey::new).transpose()?;
@@ -39,6 +48,8 @@ pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<
         return Ok(());
     }
     let failures = config.logins.iter().filter_map(|login| Some(check_online(login).err()?.to_string()));
+    #[cfg(feature = "desk")]
+    let failures = failures.chain(desk::check::run(file, true)?);
     let failures: Vec<String> = failures.collect();
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())

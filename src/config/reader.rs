@@ -216,6 +216,12 @@ impl Reader {
         !matches!(self.source(key), Source::Default | Source::Missing)
     }
 
+    /// Whether any of these keys is set, and not by default.
+    #[cfg(feature = "desk")]
+    pub(crate) fn has_any(&self, is_one: impl Fn(&str) -> bool) -> bool {
+        self.values.keys().any(|key| is_one(key) && self.is_set(key))
+    }
+
     pub(super) fn source(&self, key: &str) -> Source {
         self.values.get(key).map_or(Source::Missing, |value| value.source.clone())
     }

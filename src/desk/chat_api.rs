@@ -57,7 +57,10 @@ impl fmt::Display for Scalar {
 }
 
 impl ChatApi {
-    pub(super) fn new(settings: &Settings, on_retry: fn(&Retry)) -> Result<Self, ClientError> {
+    pub(super) fn new(
+        settings: &Settings,
+        on_retry: impl Fn(&Retry) + Send + Sync + 'static,
+    ) -> Result<Self, ClientError> {
         Ok(Self(ApiClient::new(&settings.endpoint, &Credentials::Bearer(&settings.token), &NOT_FOUND_CODES, on_retry)?))
     }
 

@@ -13,21 +13,26 @@ use super::conversations::User;
 /// How messages name an API and its settings.
 pub(super) struct ApiNames {
     name: &'static str,
+    /// What to check if the API does not accept the key.
     credentials: &'static str,
+    /// What to check if the key may not do this.
+    rights: &'static str,
     endpoint: &'static str,
     ca_file: &'static str,
 }
 
 pub(super) const CONVERSATIONS: ApiNames = ApiNames {
     name: "the Sunshine Conversations API",
-    credentials: "conversations.key_id and conversations.key_secret",
+    credentials: "conversations.key_id and conversations.key_secret, and that the key was not revoked",
+    rights: "the permissions of the API key: it must be a key of this app, and the plan must be Suite Professional or above",
     endpoint: "conversations.subdomain (or base_url) and conversations.app_id",
     ca_file: "conversations.ca_file",
 };
 
 pub(super) const CHAT_API: ApiNames = ApiNames {
     name: "the Chat API",
-    credentials: "chat_api.token",
+    credentials: "chat_api.token, and that the token was not revoked and has not expired (some live for 30 minutes)",
+    rights: "the token: it needs the scope read, and its owner access to Chat; the account needs a plan with the Chat API",
     endpoint: "chat_api.subdomain (or base_url)",
     ca_file: "chat_api.ca_file",
 };
@@ -73,7 +78,7 @@ impl ApiNames {
 
     /// The cause and the fix.
     pub(super) fn failure(&self, error: &ApiError) -> ApiFailure {
-        let Self { credentials, endpoint, ca_file, .. } = self;
+        let Self { credentials, rights, endpoint, ca_file, .. } = self;
         let fix = match error {
             ApiError::Call(CallError::Unreachable) => format!("; check {endpoint} and the network"),
             ApiError::Call(CallError::Untrusted) => format!("; if its CA is private, set {ca_file}"),
@@ -84,8 +89,8 @@ impl ApiNames {
             ApiError::Call(CallError::TimedOut | CallError::Broken) => "; try again in a minute".to_owned(),
             ApiError::Refused(Refusal { status, retry_after, .. }) => match status {
                 300..=399 => format!(", a redirect, which is not followed; check {endpoint}"),
-                401 => format!("; check {credentials}, and that the key was not revoked"),
-                403 => "; check the permissions of the API key".to_owned(),
+                401 => format!("; check {credentials}"),
+                402 | 403 => format!("; check {rights}"),
                 404 => format!("; check {endpoint}"),
                 408 | 429 | 500.. => {
                     let wait = retry_after.map_or("a minute".to_owned(), |wait| format!("{} s", wait.as_secs()));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::reader::{FILE_KEY, Reader};
+use crate::config::reader::{FILE_KEY, Reader, load};
 use crate::config::secret::{Secret, TOKEN, Weakness};
 use crate::config::{ConfigError, Problem, Variables, load_section};
 use crate::http_client::ca_bundle;
@@ -12,12 +12,12 @@ use crate::http_client::ca_bundle;
 pub struct Conversations {
     /// The API.
     pub endpoint: Endpoint,
-    pub(super) app_id: String,
+    pub(crate) app_id: String,
     pub(super) key_id: String,
     pub(super) key_secret: Secret,
     /// The brand whose users are meant, where users are separated by brand.
     pub(super) brand_id: Option<String>,
-    pub(super) warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// `[chat_api]`: the account of Zendesk Chat, in the Chat API.
@@ -27,7 +27,15 @@ pub struct ChatApi {
     pub endpoint: Endpoint,
     /// An OAuth access token with the scope `read`.
     pub(super) token: Secret,
-    pub(super) warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Which settings are there.
+pub(crate) struct Sections {
+    pub(crate) conversations: bool,
+    pub(crate) chat_api: bool,
+    /// Any of the service.
+    pub(crate) service: bool,
 }
 
 /// Where an API is, and how its certificate is verified.
@@ -42,6 +50,19 @@ pub struct Endpoint {
 /// Hosts of the APIs outside of zendesk.com, and their paths.
 const LEGACY: [(&str, &str); 3] =
     [("https://api.smooch.io", ""), ("https://api.eu-1.smooch.io", ""), ("https://www.zopim.com", "/api/v2")];
+
+impl Sections {
+    /// Looks which sections are set; their values are not checked.
+    pub(crate) fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
+        let is_desk = |key: &str| key.starts_with("conversations.") || key.starts_with("chat_api.");
+        let sections = |reader: &mut Reader| Self {
+            conversations: reader.has_any(|key| key.starts_with("conversations.")),
+            chat_api: reader.has_any(|key| key.starts_with("chat_api.")),
+            service: reader.has_any(|key| !is_desk(key)),
+        };
+        load(file, environment, sections, |_| false)
+    }
+}
 
 impl Conversations {
     /// Loads `[conversations]` alone.

@@ -1,0 +1,118 @@
+//! `check` with the support desk's sections: their settings, and with `--online` their keys.
+
+use serde_json::{Value, json};
+
+use crate::commands::CommandOutput;
+use crate::conflict::run;
+use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, KEY_SECRET, answer, error};
+use crate::harness::usual;
+use crate::login_api::LoginApi;
+use crate::reload::Folder;
+
+/// Checks with the API's settings and these; an empty value removes a setting.
+fn check(api: &DeskApi, changes: &[(&str, &str)]) -> CommandOutput {
+    run(api, &std::env::temp_dir(), &["check", "--online"], changes)
+}
+
+#[test]
+fn both_keys_are_tried_and_nothing_is_changed() {
+    let api = DeskApi::start();
+    let output = check(&api, &[]);
+    let url = api.url();
+    let expected = format!(
+        "\nSupport desk: Conversations API {url}/sc, app {APP}\n  accepts the key\n\nSupport desk: Chat API {url}/api/v2/chat\n  accepts the key\n"
+    );
+    assert_eq!((output.status, output.out.as_str(), output.err.as_str()), (Some(0), expected.as_str(), ""));
+    let asked = [
+        format!("GET /sc/v2/apps/{APP}/users?filter%5Bidentities.email%5D=nobody%40example.invalid"),
+        "GET /api/v2/chat/visitors/0-0".to_owned(),
+    ];
+    assert_eq!(api.asked(), asked);
+    let offline = run(&api, &std::env::temp_dir(), &["check"], &[]);
+    assert_eq!((offline.status, offline.out.matches("  no errors\n").count()), (Some(0), 2), "{}", offline.out);
+    assert_eq!(api.asked().len(), 2, "without --online nothing is asked");
+}
+
+#[test]
+fn next_to_the_service_they_are_checked_too() {
+    let (api, login_api) = (DeskApi::start(), LoginApi::start());
+    let login_url = login_api.url();
+    let service = usual(&[("login.api_url", &login_url)]);
+    api.then([answer(401, &error("unauthorized", "No")), answer(403, &json!({"error": "access_denied"}))]);
+    let output = check(&api, &service);
+    assert_eq!(output.status, Some(1));
+    assert!(output.out.contains("Login default: ") && output.out.contains("Chat API "), "{}", output.out);
+    assert_eq!(output.err.lines().count(), 2, "both are reported: {}", output.err);
+    assert_eq!(check(&api, &service).status, Some(0));
+}
+
+#[test]
+fn a_key_that_does_not_work_is_explained() {
+    for (status, body, message) in [
+        (
+            401,
+            error("unauthorized", "No"),
+            "check conversations.key_id and conversations.key_secret, and that the key was not revoked",
+        ),
+        (402, error("payment_required", "No"), "the plan must be Suite Professional or above"),
+        (
+            403,
+            error("forbidden", "No"),
+            "it must be a key of this app, and the plan must be Suite Professional or above",
+        ),
+        (
+            404,
+            error("app_not_found", "No"),
+            "(app_not_found: No); check conversations.subdomain (or base_url) and conversations.app_id",
+        ),
+        (200, json!({"users": [{"id": "1"}]}), "does not match its description"),
+    ] {
+        assert_fails(&[("chat_api.base_url", ""), ("chat_api.token", "")], status, &body, message);
+    }
+    let chat_only = ["base_url", "app_id", "key_id", "key_secret"].map(|name| format!("conversations.{name}"));
+    let chat_only: Vec<(&str, &str)> = chat_only.iter().map(|key| (key.as_str(), "")).collect();
+    for (status, body, message) in [
+        (
+            401,
+            json!({"error": "invalid_token"}),
+            "check chat_api.token, and that the token was not revoked and has not expired",
+        ),
+        (
+            403,
+            json!({"error": "access_denied"}),
+            "it needs the scope read, and its owner access to Chat; the account needs a plan",
+        ),
+        (404, json!({"error": "InvalidEndpoint"}), "check chat_api.subdomain (or base_url)"),
+    ] {
+        assert_fails(&chat_only, status, &body, message);
+    }
+}
+
+/// The check without these settings fails with a message if the API answers so.
+fn assert_fails(removed: &[(&str, &str)], status: u16, body: &Value, message: &str) {
+    let api = DeskApi::start();
+    api.then([answer(status, body)]);
+    let mut settings = api.settings();
+    settings.retain(|(key, _)| removed.iter().all(|(removed, _)| removed != key));
+    let folder = Folder::new();
+    let lines = settings.iter().map(|(key, value)| format!("{key} = \"{value}\"\n"));
+    let file = folder.write("desk.toml", &lines.collect::<String>());
+    let output = CommandOutput::from(
+        crate::harness::command(&["check", "--online", "--config", file.to_str().unwrap()], &[]).output().unwrap(),
+    );
+    assert_eq!(output.status, Some(1), "{}", output.err);
+    assert!(output.err.contains(message), "{message}: {}", output.err);
+    assert!(![KEY_SECRET, CHAT_TOKEN].iter().any(|secret| (output.out.clone() + &output.err).contains(secret)));
+}
+
+#[test]
+fn wrong_settings_are_reported_without_a_request() {
+    let api = DeskApi::start();
+    let output = check(&api, &[("conversations.key_id", "a b"), ("conversations.app_id", "?")]);
+    assert_eq!((output.status, api.asked().len()), (Some(2), 0));
+    assert!(
+        output.err.contains("conversations.app_id") && output.err.contains("conversations.key_id"),
+        "{}",
+        output.err
+    );
+}
