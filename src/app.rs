@@ -1,6 +1,8 @@
 //! Runs the service on bound sockets: exchange, router, public and admin listener, reload.
 
 mod file_changes;
+#[cfg(any(feature = "demo", feature = "desk"))]
+pub(crate) mod loopback;
 pub(crate) mod reload;
 
 use std::io;

@@ -8,18 +8,16 @@ mod shop;
 mod trace;
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{bail, ensure};
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::rand;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::app::{Sockets, bind, listen, serve};
+use crate::app::loopback::{bind_loopback, random_path};
+use crate::app::{Sockets, bind, serve};
 use crate::config::Config;
 use crate::config::login::XSOLLA_ISSUER;
 use crate::config::origin::OriginPattern;
@@ -75,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
         if let Some(Err(error)) = arguments.origin.as_deref().map(OriginPattern::parse) {
             bail!("--origin: {error}");
         }
-        let outer = bind_loopback(arguments.listen)?;
+        let outer = bind_loopback(arguments.listen, 8001)?;
         let address = outer.local_addr()?;
         let is_localhost = address.ip() == Ipv4Addr::LOCALHOST || address.ip() == Ipv6Addr::LOCALHOST;
         ensure!(
@@ -124,13 +122,6 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
     })
 }
 
-/// A path of 128 random bits that starts and ends with `/`.
-fn random_path() -> Result<String, Unspecified> {
-    let mut random = [0; 16];
-    rand::fill(&mut random)?;
-    Ok(format!("/{}/", hex::encode(random)))
-}
-
 /// Browsers treat this name of loopback and the loopback address as two sites.
 const OTHER_SITE: &str = "localhost";
 
@@ -167,19 +158,6 @@ fn settings(
     }
     all.extend(secrets.iter().map(|(product, secret)| variable(product.secret_key(), text(secret))));
     all
-}
-
-/// Binds the requested address, or else the default port, or a free port if that is in use.
-fn bind_loopback(requested: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8001));
-    if let Some(address) = requested {
-        ensure!(address.ip().is_loopback(), "--listen: must be a loopback address, for example {default}");
-        return listen(address, "--listen");
-    }
-    match bind(default) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?),
-        bound => Ok(bound?),
-    }
 }
 
 fn greeting(

@@ -1,0 +1,36 @@
+//! What the pages on loopback have in common: their address and their random path.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::ensure;
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand;
+use tokio::net::TcpListener;
+
+use super::{bind, listen};
+
+/// Binds the requested address, which must be of loopback, or else this port, or a free one if that is in use.
+pub(crate) fn bind_loopback(requested: Option<SocketAddr>, port: u16) -> anyhow::Result<TcpListener> {
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if let Some(address) = requested {
+        ensure!(address.ip().is_loopback(), "--listen: must be a loopback address, for example {default}");
+        return listen(address, "--listen");
+    }
+    match bind(default) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?),
+        bound => Ok(bound?),
+    }
+}
+
+/// 128 random bits in hexadecimal digits.
+pub(crate) fn random_id() -> Result<String, Unspecified> {
+    let mut random = [0; 16];
+    rand::fill(&mut random)?;
+    Ok(hex::encode(random))
+}
+
+/// The path of a page, which other users of this machine do not know; it starts and ends with `/`.
+pub(crate) fn random_path() -> Result<String, Unspecified> {
+    Ok(format!("/{}/", random_id()?))
+}
