@@ -90,7 +90,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments, config),
         Command::Healthcheck => done(healthcheck::run(config)),
         #[cfg(feature = "desk")]
-        Command::Desk(command) => desk::run(&command, config),
+        Command::Desk(command) => desk::run(&command, config, player_in),
         Command::Secret => done(secret()),
         Command::Openapi => done(print(openapi::text())),
     };
@@ -140,6 +140,17 @@ fn pasted_token(text: &str) -> String {
     String::from_utf8_lossy(&token).split_ascii_whitespace().collect()
 }
 
+/// The email and the login id of the token in pasted text, unverified.
+#[cfg(feature = "desk")]
+fn player_in(text: &str) -> desk::TokenPlayer {
+    let Ok(pasted) = inspect::input::Pasted::read(text.as_bytes(), "token") else {
+        return desk::TokenPlayer::default();
+    };
+    let decoded = inspect::decoded_token::DecodedToken::read(&pasted.token);
+    let claim = |name| decoded.claim_text(name).map(str::to_owned);
+    desk::TokenPlayer { email: claim("email"), external_id: claim("external_id").or_else(|| claim("sub")) }
+}
+
 /// Example commands, without those of features that are off.
 fn first_steps() -> String {
     let steps = [
@@ -147,7 +158,7 @@ fn first_steps() -> String {
         (true, "check --config FILE       check the settings, and show what would run"),
         (true, "serve --config FILE       run the service"),
         (true, "inspect --config FILE     explain a login token or a Zendesk token"),
-        (cfg!(feature = "desk"), "conflict --help           fix a player's chat that ends in a 409"),
+        (cfg!(feature = "desk"), "desk                      fix a player's chat that ends in a 409, in the browser"),
         (true, "serve --help              list every setting with its default and environment variable"),
     ];
     let steps = steps.into_iter().filter(|(is_built, _)| *is_built);

@@ -1,4 +1,4 @@
-//! The support desk: commands that resolve conflicts of users in Messaging, and show visitors of Chat.
+//! The support desk: commands and a page that resolve conflicts of users in Messaging, and show visitors of Chat.
 
 mod api;
 mod chat_api;
@@ -7,6 +7,7 @@ mod conflict;
 mod conversations;
 mod finding;
 mod messages;
+mod page;
 mod record;
 mod remedy;
 mod resolve;
@@ -15,6 +16,7 @@ mod visitor;
 
 pub use chat_api::{Scalar, Visitor};
 pub use conversations::{User, UserIdentity};
+pub(crate) use page::TokenPlayer;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,6 +30,9 @@ const EXIT_API: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Open the support desk in the browser: fix a player's 409 in Messaging, show visitors of Chat
+    #[command(after_help = page::AFTER_HELP, after_long_help = page::AFTER_HELP)]
+    Desk(page::Arguments),
     /// Find and fix what makes Messaging refuse a player with 409: another user with the player's email
     #[command(after_help = conflict::AFTER_HELP, after_long_help = conflict::AFTER_HELP)]
     Conflict(conflict::Arguments),
@@ -36,9 +41,14 @@ pub(crate) enum Command {
     Visitor(visitor::Arguments),
 }
 
-/// Runs a command with the settings of a file and of the environment.
-pub(crate) fn run(command: &Command, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+/// Runs a command with the settings of a file and of the environment. `player_in` reads the player from pasted text.
+pub(crate) fn run(
+    command: &Command,
+    file: Option<&Path>,
+    player_in: fn(&str) -> TokenPlayer,
+) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Desk(arguments) => page::run(arguments, file, player_in).map(|()| ExitCode::SUCCESS),
         Command::Conflict(arguments) => conflict::run(arguments, file),
         Command::Visitor(arguments) => visitor::run(arguments, file),
     }

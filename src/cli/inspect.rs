@@ -1,6 +1,6 @@
 //! `inspect`: checks the token on standard input, and explains what is wrong with it.
 
-mod decoded_token;
+pub(crate) mod decoded_token;
 mod explanation;
 mod fixes;
 pub(crate) mod input;

@@ -49,13 +49,13 @@ impl ApiNames {
     /// Reports a retry to a person at a terminal; scripts and logs do not need it.
     pub(super) fn report_retry(&self, retry: &Retry) {
         if io::stderr().is_terminal() {
-            let (message, seconds) = (self.describe(&retry.cause), retry.delay.as_secs_f32());
-            let attempt = retry.attempt;
-            let _ = writeln!(
-                io::stderr(),
-                "{message}; trying again in {seconds:.1} s (attempt {attempt} of {MAX_ATTEMPTS})"
-            );
+            let _ = writeln!(io::stderr(), "{}", self.retry_text(retry));
         }
+    }
+
+    pub(super) fn retry_text(&self, retry: &Retry) -> String {
+        let (message, seconds) = (self.describe(&retry.cause), retry.delay.as_secs_f32());
+        format!("{message}; trying again in {seconds:.1} s (attempt {} of {MAX_ATTEMPTS})", retry.attempt)
     }
 
     /// What was found. If there is nothing, prints `not_found`.

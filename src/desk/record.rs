@@ -10,7 +10,7 @@ use crate::terminal::date;
 
 /// The record was not saved, so nothing was deleted.
 #[derive(Debug, thiserror::Error)]
-#[error("--backup: can't write {0} ({1}), so nothing was deleted; name a new file in a folder that you can write to")]
+#[error("can't write {0} ({1}), so nothing was deleted; name a new file in a folder that you can write to")]
 pub(super) struct BackupError(String, io::Error);
 
 /// A file name with the user and the time.

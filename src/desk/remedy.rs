@@ -29,6 +29,8 @@ pub(super) const REMEDIES: [Remedy; 3] = [Remedy::Merge, Remedy::ForgetEmail, Re
 pub(super) const MERGE_IS_UNTRIED: &str = "The merge was tested against a stand-in of the documented API, not against an account of Zendesk. After it, open the \
      player's conversations in Zendesk and check that the old ones are there.";
 
+pub(super) const OTHER_BRAND: &str = "is a user of another brand; only users of one brand can be merged";
+
 /// A remedy for one user, checked and ready to be carried out.
 pub(super) struct Plan {
     pub(super) remedy: Remedy,
@@ -262,7 +264,9 @@ impl Plan {
             Remedy::DeleteUser | Remedy::Merge => conversations.delete(user).await,
         };
         deleted.map_err(|error| {
-            ApiFailure(CONVERSATIONS.failure(&error).0 + "; conflict show says whether anything was deleted")
+            ApiFailure(
+                CONVERSATIONS.failure(&error).0 + "; whether anything was deleted is not known: look at the user again",
+            )
         })?;
         After::load(conversations, user, None, false).await.map_err(|error| unknown_result(&error).into())
     }
@@ -318,7 +322,7 @@ impl Target {
             return Err(PlanError::Impossible("is the same user; give the player's present login id"));
         }
         if user.brand_id != old.brand_id {
-            return Err(PlanError::Impossible("is a user of another brand; only users of one brand can be merged"));
+            return Err(PlanError::Impossible(OTHER_BRAND));
         }
         Ok(Self::Existing(user))
     }
@@ -404,12 +408,12 @@ impl After {
             (Remedy::Merge, false, None, _) => format!(
                 "The API accepted the request and user {id} is gone, but the user that it was merged into is not there{BRAND}.\n"
             ),
-            (_, false, ..) => format!(
-                "The API accepted the request, but has not finished: check user {id} again in a minute, with conflict show.\n"
-            ),
+            (_, false, ..) => {
+                format!("The API accepted the request, but has not finished: look at user {id} again in a minute.\n")
+            }
         };
         for holder in self.holders.iter().filter(|holder| holder.id != before.id) {
-            let _ = writeln!(text, "User {} has the email too: conflict find shows that user.", printable(&holder.id));
+            let _ = writeln!(text, "User {} has the email too.", printable(&holder.id));
         }
         text
     }

@@ -117,7 +117,10 @@ pub(super) async fn run(arguments: &Arguments, conversations: &Conversations) ->
     }
     let path = arguments.backup.clone().unwrap_or_else(|| record::file_name(&plan.old.user.id, now()));
     let report_step = |step| drop(writeln!(io::stderr(), "{step}"));
-    let after = plan.carry_out(conversations, &path, report_step).await?;
+    let after = plan
+        .carry_out(conversations, &path, report_step)
+        .await
+        .map_err(|error| if error.is::<record::BackupError>() { error.context("--backup") } else { error })?;
     arguments.report(&plan, &after, path.display().to_string())
 }
 

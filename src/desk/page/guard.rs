@@ -1,0 +1,118 @@
+//! Lets only the page itself use the desk: host, origin, cookie and CSRF token of each request.
+//!
+//! The random path keeps out who does not know it, the host name DNS rebinding, the origin other sites. The cookie is for the
+//! browser that comes first: other users of this machine may see the path later, for example in the list of processes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::error::Unspecified;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use cookie::Cookie;
+
+use crate::app::loopback::{random_id, random_path};
+
+use super::{Desk, Failure};
+
+const COOKIE_NAME: &str = "desk";
+const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+pub(super) struct Guard {
+    /// The random path of the page, with `/` at its end.
+    home: String,
+    /// The page's own values of `Host`.
+    hosts: [String; 2],
+    cookie: String,
+    csrf: String,
+    /// Whether a browser has opened the page, and got the cookie.
+    is_taken: AtomicBool,
+}
+
+impl Guard {
+    pub(super) fn new(address: SocketAddr) -> Result<Self, Unspecified> {
+        let host = |host: String| if address.port() == 80 { host } else { format!("{host}:{}", address.port()) };
+        let ip = if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() };
+        Ok(Self {
+            home: random_path()?,
+            hosts: [host(ip), host("localhost".to_owned())],
+            cookie: random_id()?,
+            csrf: random_id()?,
+            is_taken: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn home(&self) -> &str {
+        &self.home
+    }
+
+    pub(super) fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    /// Whether a request names the page's own host, and comes from its origin or from no page.
+    fn is_own(&self, method: &Method, headers: &HeaderMap) -> bool {
+        let only = |name: HeaderName| {
+            let mut values = headers.get_all(name).iter();
+            values.next().map(|value| if values.next().is_some() { "" } else { value.to_str().unwrap_or_default() })
+        };
+        let is_host = |text: &str| self.hosts.iter().any(|host| host == text);
+        let is_origin = |origin: &str| origin.strip_prefix("http://").is_some_and(is_host);
+        only(HOST).is_some_and(is_host) && only(ORIGIN).map_or(*method != Method::POST, is_origin)
+    }
+
+    fn has_cookie(&self, headers: &HeaderMap) -> bool {
+        let headers = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut cookies = headers.flat_map(Cookie::split_parse).flatten();
+        cookies.any(|cookie| cookie.name() == COOKIE_NAME && is_same(cookie.value(), &self.cookie))
+    }
+
+    fn has_csrf_token(&self, headers: &HeaderMap) -> bool {
+        let token = headers.get(CSRF_TOKEN).and_then(|value| value.to_str().ok());
+        token.is_some_and(|token| is_same(token, &self.csrf))
+    }
+}
+
+fn is_same(text: &str, secret: &str) -> bool {
+    verify_slices_are_equal(text.as_bytes(), secret.as_bytes()).is_ok()
+}
+
+/// Refuses all requests but those of the page, and sets the headers of all responses.
+pub(super) async fn check(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let guard = &desk.guard;
+    let (method, headers) = (request.method(), request.headers());
+    let mut response = if !guard.is_own(method, headers) {
+        Failure(StatusCode::FORBIDDEN, "only for the support desk's own page".to_owned()).into_response()
+    } else if *method == Method::POST && !guard.has_csrf_token(headers) {
+        Failure(StatusCode::FORBIDDEN, "the page is of an earlier start; load it again".to_owned()).into_response()
+    } else if guard.has_cookie(headers) {
+        next.run(request).await
+    } else if *method == Method::GET
+        && request.uri().path() == guard.home
+        && !guard.is_taken.swap(true, Ordering::Relaxed)
+    {
+        let cookie = format!("{COOKIE_NAME}={}; Path={}; HttpOnly; SameSite=Strict", guard.cookie, guard.home);
+        let mut response = next.run(request).await;
+        response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (SET_COOKIE, cookie)));
+        response
+    } else {
+        let text = "this page is open in another browser; use that one, or stop the support desk and start it again\n";
+        (StatusCode::FORBIDDEN, text).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

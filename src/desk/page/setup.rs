@@ -1,0 +1,174 @@
+//! The first start: checks the settings of the form, tries the keys, and writes the settings file.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ConfigError, settings as table};
+use crate::desk::check::{try_chat_api, try_conversations};
+use crate::desk::record::save_new;
+use crate::desk::settings::{ChatApi, Conversations};
+use crate::http::json::Json;
+
+use super::{Desk, Failure, Settings, read};
+
+#[derive(Deserialize)]
+struct Form {
+    conversations: Option<ConversationsForm>,
+    chat_api: Option<ChatForm>,
+}
+
+#[derive(Deserialize)]
+struct ConversationsForm {
+    zendesk: String,
+    app_id: String,
+    key_id: String,
+    key_secret: String,
+    brand_id: String,
+}
+
+#[derive(Deserialize)]
+struct ChatForm {
+    zendesk: String,
+    token: String,
+}
+
+/// The settings file.
+#[derive(Serialize)]
+struct File {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversations: Option<Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat_api: Option<Section>,
+}
+
+/// The settings of a section that are set.
+type Section = std::collections::BTreeMap<&'static str, String>;
+
+/// A problem with one field of the form.
+#[derive(Serialize)]
+struct FieldProblem {
+    /// Section and field, such as `conversations.app_id`.
+    field: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Problems {
+    error: &'static str,
+    problems: Vec<FieldProblem>,
+}
+
+pub(super) async fn save(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
+    let form: Form = read(&body)?;
+    if desk.settings().conversations.is_some() || desk.settings().chat_api.is_some() {
+        return Err(Failure(
+            StatusCode::CONFLICT,
+            "there are settings already; change the settings file instead".to_owned(),
+        ));
+    }
+    let file = File { conversations: form.conversations.map(section_of), chat_api: form.chat_api.map(chat_section_of) };
+    if file.conversations.is_none() && file.chat_api.is_none() {
+        return Err(Failure::unusable("the form is empty; give the keys of Messaging, of Chat, or of both"));
+    }
+    let (conversations, chat_api) = match load(&file) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            let body = Problems { error: "some values can't be right", problems };
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response());
+        }
+    };
+    try_keys(conversations.as_ref(), chat_api.as_ref()).await?;
+    let text = toml::to_string(&file).map_err(|_| Failure::unusable("a value can't be written to a TOML file"))?;
+    let text = format!(
+        "# Settings of zendesk-token desk, with the keys of Zendesk's APIs: keep this file private.\n\n{}",
+        text.trim_end()
+    );
+    save_new(&desk.file, &text).map_err(|error| {
+        let path = desk.file.display();
+        Failure::unusable(format!("can't write {path} ({error}); start the desk in a folder that you can write to"))
+    })?;
+    *desk.settings() = Settings { conversations: conversations.map(Arc::new), chat_api: chat_api.map(Arc::new) };
+    Ok(Json(Saved {}).into_response())
+}
+
+#[derive(Serialize)]
+struct Saved {}
+
+fn section_of(form: ConversationsForm) -> Section {
+    let ConversationsForm { zendesk, app_id, key_id, key_secret, brand_id } = form;
+    section([
+        endpoint(&zendesk),
+        ("app_id", app_id),
+        ("key_id", key_id),
+        ("key_secret", key_secret),
+        ("brand_id", brand_id),
+    ])
+}
+
+fn chat_section_of(form: ChatForm) -> Section {
+    section([endpoint(&form.zendesk), ("token", form.token)])
+}
+
+/// The values that are not empty, without white space around them.
+fn section<const N: usize>(values: [(&'static str, String); N]) -> Section {
+    let trimmed = values.into_iter().map(|(name, value)| (name, value.trim().to_owned()));
+    trimmed.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// `acme`, `acme.zendesk.com`, or the URL of an API.
+fn endpoint(zendesk: &str) -> (&'static str, String) {
+    let zendesk = zendesk.trim();
+    if zendesk.contains("://") && !is_home_page(zendesk) {
+        return ("base_url", zendesk.to_owned());
+    }
+    let host = zendesk.trim_start_matches("https://").trim_end_matches('/');
+    ("subdomain", host.trim_end_matches(".zendesk.com").to_owned())
+}
+
+/// Whether a URL is that of an account and not of an API.
+fn is_home_page(url: &str) -> bool {
+    url.strip_prefix("https://").is_some_and(|host| host.trim_end_matches('/').ends_with(".zendesk.com"))
+}
+
+/// Checks the values as a settings file's.
+fn load(file: &File) -> Result<(Option<Conversations>, Option<ChatApi>), Vec<FieldProblem>> {
+    let variables = |name: &str, section: &Section| -> Vec<(OsString, OsString)> {
+        let variable =
+            |(key, value): (&&str, &String)| (table::variable(&format!("{name}.{key}")).into(), value.into());
+        section.iter().map(variable).collect()
+    };
+    let conversations =
+        file.conversations.as_ref().map(|section| Conversations::load(None, variables("conversations", section)));
+    let chat_api = file.chat_api.as_ref().map(|section| ChatApi::load(None, variables("chat_api", section)));
+    match (conversations.transpose(), chat_api.transpose()) {
+        (Ok(conversations), Ok(chat_api)) => Ok((conversations, chat_api)),
+        (conversations, chat_api) => {
+            let errors = conversations.err().into_iter().chain(chat_api.err());
+            Err(errors.flat_map(|ConfigError { problems, .. }| problems).map(field_problem).collect())
+        }
+    }
+}
+
+fn field_problem(problem: crate::config::Problem) -> FieldProblem {
+    let (section, name) = problem.key.split_once('.').unwrap_or((&problem.key, ""));
+    let name = if name == "subdomain" || name == "base_url" { "zendesk" } else { name.trim_end_matches("_file") };
+    FieldProblem { field: format!("{section}.{name}"), text: problem.what }
+}
+
+async fn try_keys(conversations: Option<&Conversations>, chat_api: Option<&ChatApi>) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    if let Some(settings) = conversations {
+        failures.extend(try_conversations(settings).await.err());
+    }
+    if let Some(settings) = chat_api {
+        failures.extend(try_chat_api(settings).await.err());
+    }
+    let texts: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
+    if texts.is_empty() { Ok(()) } else { Err(Failure::unusable(texts.join("; "))) }
+}
