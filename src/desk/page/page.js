@@ -178,7 +178,8 @@ function userCard(user) {
   button.addEventListener("click", () => attempt(button, async () => {
     const { conversations: all, more } = await ask("conversations", { user: user.id });
     fill(conversations, ...all.map(conversationPart), make("p", more ? "Older ones are not shown." : "", { className: "quiet" }));
-    button.hidden = true;
+    button.parentElement.remove();
+    conversations.querySelector("button")?.focus();
   }));
   return fill(card, make("h3", ROLES[user.role]), fields(rows), fill(make("p", "", { className: "buttons" }), button), conversations);
 }
@@ -194,7 +195,9 @@ function conversationPart(conversation, at) {
       return fill(make("li", "", { className: message.is_user ? "player" : "" }), head, make("p", message.text ?? `(${message.kind})`));
     });
     const older = make("p", more ? "Older messages are not shown." : "", { className: "quiet" });
-    fill(part, head, older, fill(make("ul", "", { className: "messages" }), ...items));
+    const shown = fill(make("ul", "", { className: "messages", tabIndex: -1 }), ...items);
+    fill(part, head, older, shown);
+    shown.focus();
   }));
   const head = fill(make("p", "", { className: "quiet" }), "Last message ", time(conversation.last_updated_at));
   return fill(part, head, button);
