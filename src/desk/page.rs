@@ -31,6 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::listen;
 use crate::app::loopback::bind_loopback;
+use crate::config::settings::FILE_VARIABLE;
 use crate::config::{Limits, Problem, environment};
 use crate::http::json::Json;
 use crate::metrics::Metrics;
@@ -108,6 +109,11 @@ struct Settings {
 /// A refusal: `{"error": "what is wrong, and the fix"}`.
 struct Failure(StatusCode, String);
 
+/// The settings file is of something else.
+#[derive(Debug, thiserror::Error)]
+#[error("--config: {0} has neither [conversations] nor [chat_api]; add one, or name a file that does not exist yet")]
+pub(super) struct NoSection(String);
+
 /// Serves the page until SIGTERM, SIGINT or SIGHUP. Work that has begun is finished first.
 pub(super) fn run(
     arguments: &Arguments,
@@ -137,12 +143,8 @@ pub(super) fn run(
 
 /// The file that `ZENDESK_TOKEN_CONFIG` names.
 fn named_file() -> Option<PathBuf> {
-    let variable = environment().into_iter().find(|(name, _)| name == settings_variable());
+    let variable = environment().into_iter().find(|(name, _)| name == FILE_VARIABLE);
     variable.map(|(_, value)| value).filter(|value| !value.is_empty()).map(Into::into)
-}
-
-fn settings_variable() -> &'static str {
-    crate::config::settings::FILE_VARIABLE
 }
 
 /// Binds the socket, and returns the address where the browser finds it.
@@ -314,14 +316,11 @@ impl Settings {
     fn load(path: &Path) -> anyhow::Result<Self> {
         let file = path.exists().then_some(path);
         // The variable that names the file must not be followed to a file that does not exist yet.
-        let variables =
-            || environment().into_iter().filter(|(name, _)| name != settings_variable()).collect::<Vec<_>>();
+        let variables = || environment().into_iter().filter(|(name, _)| name != FILE_VARIABLE).collect::<Vec<_>>();
         let sections = Sections::load(file, variables())?;
-        ensure!(
-            file.is_none() || sections.conversations || sections.chat_api,
-            "--config: {} has neither [conversations] nor [chat_api]; add one, or name a file that does not exist yet",
-            path.display()
-        );
+        if file.is_some() && !sections.conversations && !sections.chat_api {
+            return Err(NoSection(path.display().to_string()).into());
+        }
         let conversations = sections.conversations.then(|| settings::Conversations::load(file, variables()));
         let chat_api = sections.chat_api.then(|| settings::ChatApi::load(file, variables()));
         Ok(Self {
@@ -339,9 +338,10 @@ impl Failure {
 
     /// A failed call of an API; `not_found` says what the API does not have.
     fn of_api(api: &ApiNames, error: &ApiError, not_found: &str) -> Self {
-        match error {
-            ApiError::NotFound => Self(StatusCode::NOT_FOUND, not_found.to_owned()),
-            error => Self(StatusCode::BAD_GATEWAY, api.failure(error).0),
+        if *error == ApiError::NotFound {
+            Self(StatusCode::NOT_FOUND, not_found.to_owned())
+        } else {
+            Self(StatusCode::BAD_GATEWAY, api.failure(error).0)
         }
     }
 }

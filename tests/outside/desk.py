@@ -152,7 +152,7 @@ def merge(driver):
         assert page.text("sentence") == f"Conflict: the email belongs to {OLD_ID} (user {OLD}), so Messaging refuses {PRESENT_ID} with 409."
         assert page.focused() == "found-title"
         old, present = page.cards("users")
-        assert old.startswith("The old user: in the way") and all(part in old for part in [OLD, OLD_ID, EMAIL, "Conversations\n2"]), old
+        assert old.startswith("The old user, who has the email") and all(part in old for part in [OLD, OLD_ID, EMAIL, "Conversations\n2"]), old
         assert present.startswith("The player's present user") and "Email\nnone" in present and "Conversations\n1" in present, present
         latest = page.find("#users .old dd:last-of-type time").get_attribute("datetime")
         assert latest == "2025-12-24T09:05:00.000Z", latest
@@ -308,6 +308,7 @@ def first_start(driver):
         for name, value in values.items():
             page.type(f"conversations.{name}", value)
         page.click("#save")
+        assert page.text("conversations.app_id-problem") == "Needs an id; copy it again.", page.text("conversations.app_id-problem")
         problem = page.driver.find_element(By.ID, "conversations.app_id-problem")
         field = page.driver.find_element(By.ID, "conversations.app_id")
         assert problem.text and field.get_attribute("aria-invalid") == "true" and page.focused() == "conversations.app_id", problem.text
@@ -379,10 +380,11 @@ def layouts(driver, axe, screenshots):
             height = page.driver.execute_script("return document.documentElement.scrollHeight")
             page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360})
             page.driver.save_screenshot(f"{screenshots}/{name}.png")
+            page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 360})
     for scheme in ["light", "dark"]:
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        for width, height in [(1000, 900), (360, 800)]:
-            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360})
+        for width in [1000, 360]:
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 360})
             with zendesk() as api, Desk() as empty, Desk(api) as desk:
                 page = Page(driver, empty).visit()
                 page.type("conversations.app_id", "a b")

@@ -1,0 +1,414 @@
+//! The page of `desk`: who may use it, and what its requests do. `tests/outside/desk.py` tests it in a browser.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Request, send};
+use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step, USER, failure};
+use crate::harness::{Process, command, send_signal};
+use crate::published_keys::until;
+use crate::reload::Folder;
+
+const NOW: &str = "new-login-id";
+
+/// The desk, the browser that opened its page, and what it printed.
+struct Desk {
+    process: Process,
+    folder: Folder,
+    address: SocketAddr,
+    /// The path, `/` at its end.
+    home: String,
+    cookie: String,
+    csrf: String,
+}
+
+/// The desk with the settings of an API in a file, or without settings.
+fn start(api: Option<&DeskApi>) -> Desk {
+    let folder = Folder::new();
+    if let Some(api) = api {
+        let lines = api.settings().into_iter().map(|(key, value)| format!("{key} = \"{value}\"\n"));
+        let file = folder.write("desk.toml", &lines.collect::<String>());
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let mut command = desk(&["--listen", "127.0.0.1:0"], &folder);
+    Desk::open(&mut command, folder)
+}
+
+fn desk(arguments: &[&str], folder: &Folder) -> Command {
+    let mut command = command(&[&["desk", "--no-browser"], arguments].concat(), &[]);
+    command.current_dir(folder.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Address and path of the page, which is on a line of its own.
+fn printed(child: &mut Child) -> (SocketAddr, String) {
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let url = lines.into_iter().find(|line| line.starts_with("http://")).unwrap();
+    let (address, key) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    (address.parse().unwrap(), format!("/{key}"))
+}
+
+impl Desk {
+    fn open(command: &mut Command, folder: Folder) -> Self {
+        let mut process = Process(command.spawn().unwrap());
+        let (address, home) = printed(&mut process.0);
+        let page = Request::new(address, "GET", &home).send();
+        assert_eq!(page.status, 200, "{page:?}");
+        let cookie = page.header("set-cookie").unwrap();
+        assert!(cookie.ends_with(&format!("; Path={home}; HttpOnly; SameSite=Strict")), "{cookie}");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let mut desk = Self { process, folder, address, home, cookie, csrf: String::new() };
+        let csrf = desk.get("state").json()["csrf"].as_str().unwrap().to_owned();
+        desk.csrf = csrf;
+        desk
+    }
+
+    fn request(&self, method: &str, path: &str) -> Request {
+        Request::new(self.address, method, &format!("{}{path}", self.home))
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).header("Cookie", &self.cookie).send()
+    }
+
+    /// Posts as the page does.
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = self.request("POST", path).header("Cookie", &self.cookie).header("X-CSRF-Token", &self.csrf);
+        request.header("Origin", format!("http://{}", self.address)).body(body.to_string()).send()
+    }
+
+    fn plan(&self, remedy: &str) -> Value {
+        let answer = self.post("plan", &json!({"user": USER, "remedy": remedy, "into": NOW}));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// The files in its folder but the settings.
+    fn records(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.folder.path("")).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| !path.ends_with("desk.toml")).collect()
+    }
+
+    /// What it printed to standard error, after this signal.
+    fn stop_by(mut self, signal: &str) -> String {
+        send_signal(signal, &self.process.0.id().to_string());
+        let mut errors = String::new();
+        self.process.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        assert_eq!(self.process.0.wait().unwrap().code(), Some(0), "{errors}");
+        errors
+    }
+}
+
+const PATHS: [(&str, &str); 14] = [
+    ("GET", ""),
+    ("GET", "page.css"),
+    ("GET", "page.js"),
+    ("GET", "state"),
+    ("GET", "job"),
+    ("GET", "record"),
+    ("POST", "settings"),
+    ("POST", "token"),
+    ("POST", "find"),
+    ("POST", "conversations"),
+    ("POST", "messages"),
+    ("POST", "plan"),
+    ("POST", "resolve"),
+    ("POST", "visitor"),
+];
+
+#[test]
+fn the_desk_is_only_below_a_random_path_and_for_the_first_browser() {
+    let api = DeskApi::start();
+    let (one, other) = (start(Some(&api)), start(Some(&api)));
+    let is_random =
+        |home: &str| home.len() == 34 && home.trim_matches('/').bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_random(&one.home) && is_random(&other.home) && one.home != other.home, "{}", one.home);
+    let own = |request: Request| {
+        request.header("Origin", format!("http://{}", one.address)).header("X-CSRF-Token", &one.csrf).body("{}")
+    };
+    for (method, path) in PATHS {
+        for home in ["/", &other.home, &one.home[..33], &format!("/{}", one.home), &format!("{}x/", &one.home[..33])] {
+            let request = Request::new(one.address, method, &format!("{home}{path}")).header("Cookie", &one.cookie);
+            assert_eq!(own(request).send().status, 404, "{method} {home}{path}");
+        }
+        for cookie in ["", "desk=", &one.cookie.to_uppercase(), &other.cookie, &one.cookie[..20]] {
+            let answer = own(one.request(method, path).header("Cookie", cookie)).send();
+            assert!(
+                answer.status == 403 && answer.body.contains("open in another browser"),
+                "{method} {path} {cookie}"
+            );
+            assert_eq!(answer.header("set-cookie"), None, "{method} {path}");
+        }
+    }
+    assert!(api.asked().is_empty(), "nothing was asked");
+}
+
+#[test]
+fn only_the_first_get_of_the_page_takes_the_cookie() {
+    let api = DeskApi::start();
+    let folder = Folder::new();
+    let lines = api.settings().into_iter().map(|(key, value)| format!("{key} = \"{value}\"\n"));
+    folder.write("desk.toml", &lines.collect::<String>());
+    let mut process = Process(desk(&["--listen", "127.0.0.1:0"], &folder).spawn().unwrap());
+    let (address, home) = printed(&mut process.0);
+    for (method, path, host) in [
+        ("HEAD", "", address.to_string()),
+        ("GET", "state", address.to_string()),
+        ("GET", "", "evil.example".to_owned()),
+        ("GET", "", format!("evil.example:{}", address.port())),
+    ] {
+        let request = format!("{method} {home}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = send(address, request.as_bytes());
+        assert_eq!((answer.status, answer.header("set-cookie")), (403, None), "{method} {path} {host}");
+    }
+    assert!(Request::new(address, "GET", &home).send().header("set-cookie").is_some());
+    assert_eq!(Request::new(address, "GET", &home).send().status, 403, "once");
+}
+
+#[test]
+fn other_hosts_and_origins_and_requests_without_the_csrf_token_are_refused() {
+    let api = DeskApi::start();
+    let desk = start(Some(&api));
+    let port = desk.address.port();
+    for host in [
+        format!("evil.example:{port}"),
+        "127.0.0.1".to_owned(),
+        format!("127.0.0.1:{port}.evil.example"),
+        String::new(),
+        format!("127.0.0.1:{port}\r\nHost: 127.0.0.1:{port}"),
+    ] {
+        for (method, path) in PATHS {
+            let (home, cookie, csrf) = (&desk.home, &desk.cookie, &desk.csrf);
+            let answer = send(
+                desk.address,
+                format!(
+                    "{method} {home}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nCookie: {cookie}\r\n\
+                     X-CSRF-Token: {csrf}\r\nOrigin: http://{host}\r\nContent-Length: 2\r\n\r\n{{}}"
+                )
+                .as_bytes(),
+            );
+            assert!([400, 403].contains(&answer.status), "{host:?} {method} {path}: {answer:?}");
+            assert!(!answer.body.contains(csrf), "{host:?} {path}");
+        }
+    }
+    let localhost = format!("localhost:{port}");
+    let request = format!(
+        "GET {}state HTTP/1.1\r\nHost: {localhost}\r\nConnection: close\r\nCookie: {}\r\n\r\n",
+        desk.home, desk.cookie
+    );
+    assert_eq!(send(desk.address, request.as_bytes()).status, 200, "localhost is the same machine");
+    let own = format!("http://{}", desk.address);
+    let posts = PATHS.into_iter().filter(|(method, _)| *method == "POST");
+    for (method, path) in posts {
+        for (origin, csrf) in [
+            (None, Some(desk.csrf.as_str())),
+            (Some("null"), Some(&desk.csrf)),
+            (Some("https://evil.example"), Some(&desk.csrf)),
+            (Some("http://127.0.0.1"), Some(&desk.csrf)),
+            (Some(&own.replace("http:", "https:")), Some(&desk.csrf)),
+            (Some(&own), None),
+            (Some(&own), Some("")),
+            (Some(&own), Some(&desk.csrf[..31])),
+            (Some(&own), Some(&desk.cookie["desk=".len()..])),
+        ] {
+            let mut request = desk.request(method, path).header("Cookie", &desk.cookie);
+            for (name, value) in [("Origin", origin), ("X-CSRF-Token", csrf)] {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+            let answer = request.body(json!({"user": USER, "remedy": "delete-user", "into": null}).to_string()).send();
+            assert_eq!(answer.status, 403, "{path} {origin:?} {csrf:?}: {answer:?}");
+        }
+    }
+    assert!(api.asked().is_empty(), "nothing was asked");
+}
+
+#[test]
+fn every_answer_has_the_headers_and_nothing_changes_by_get() {
+    let api = DeskApi::start();
+    let desk = start(Some(&api));
+    let plan = desk.plan("delete-user");
+    for (method, path) in PATHS {
+        let answer = if method == "GET" { desk.get(path) } else { desk.post(path, &json!({})) };
+        for (name, value) in
+            [("cache-control", "no-store"), ("referrer-policy", "same-origin"), ("x-content-type-options", "nosniff")]
+        {
+            assert_eq!(answer.header(name).as_deref(), Some(value), "{method} {path}");
+        }
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; ") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+        for other in ["GET", "DELETE", "PUT", "PATCH"].into_iter().filter(|other| *other != method) {
+            let query = format!("{path}?plan={}&confirmation=delete", plan["plan"].as_str().unwrap());
+            let request = desk.request(other, &query).header("Cookie", &desk.cookie).header("X-CSRF-Token", &desk.csrf);
+            let answer = request.header("Origin", format!("http://{}", desk.address)).send();
+            assert_eq!(answer.status, 405, "{other} {path}");
+        }
+    }
+    let page = desk.get("").body + &desk.get("page.js").body + &desk.get("page.css").body;
+    for inline in ["<style", "style=", "onclick", "<script>", "innerHTML", "http://", "https://", "@import"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    assert_eq!((api.users().len(), api.count("DELETE"), api.count("POST")), (1, 0, 0));
+    for answer in [desk.get("state"), desk.get("job"), desk.post("find", &json!({"email": EMAIL, "expect": NOW}))] {
+        for secret in [KEY_SECRET, KEY_ID, CHAT_TOKEN] {
+            assert!(!answer.body.contains(secret), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn odd_bodies_are_refused() {
+    let api = DeskApi::start();
+    let desk = start(Some(&api));
+    let deep = "[".repeat(60_000);
+    let raw_value = format!("{}1{}", r#"{"$serde_json::private::RawValue":""#.repeat(200), r#""}"#.repeat(200));
+    for (_, path) in PATHS.into_iter().filter(|(method, _)| *method == "POST") {
+        for body in ["", "null", "[]", "{", "\u{0}", r#"{"user":1,"email":[],"token":{},"id":7}"#, &deep, &raw_value] {
+            let request = desk.request("POST", path).header("Cookie", &desk.cookie).header("X-CSRF-Token", &desk.csrf);
+            let answer = request.header("Origin", format!("http://{}", desk.address)).body(body).send();
+            // Nothing is required in the form of the settings, which are there already.
+            let status = if path == "settings" && answer.status != 400 { 409 } else { 400 };
+            assert_eq!((answer.status, answer.json()["error"].is_string()), (status, true), "{path} {answer:?}");
+        }
+        let huge = desk.post(path, &json!("x".repeat(65_536)));
+        assert_eq!(huge.status, 413, "{path}");
+    }
+    for (body, message) in [
+        (json!({"user": "..", "remedy": "delete-user", "into": null}), "does not match"),
+        (json!({"user": USER, "remedy": "rm", "into": null}), "no such remedy"),
+        (json!({"user": "nobody", "remedy": "delete-user", "into": null}), "no user of Messaging has the id"),
+        (json!({"user": USER, "remedy": "merge-into", "into": USER}), "the present login id is the same user"),
+    ] {
+        let answer = desk.post("plan", &body);
+        assert!((400..=502).contains(&answer.status) && answer.body.contains(message), "{message}: {answer:?}");
+    }
+    assert_eq!(desk.get("job").json(), Value::Null);
+    assert_eq!(desk.get("record").status, 404);
+    assert_eq!(desk.stop_by("TERM"), "");
+}
+
+#[test]
+fn only_the_newest_plan_is_carried_out_and_only_once() {
+    let api = DeskApi::start();
+    let desk = start(Some(&api));
+    let (first, second) = (desk.plan("delete-user"), desk.plan("merge-into"));
+    let resolve = |plan: &Value, word: &str| desk.post("resolve", &json!({"plan": plan["plan"], "confirmation": word}));
+    assert_eq!(resolve(&first, "delete").status, 409);
+    for word in ["", "yes", "Merge", "delete"] {
+        let answer = resolve(&second, word);
+        assert_eq!(
+            (answer.status, answer.json()["error"].as_str()),
+            (422, Some("the confirmation differs; type merge"))
+        );
+    }
+    assert_eq!((api.count("POST"), desk.records().len()), (0, 0));
+    assert_eq!(resolve(&second, "merge").status, 202);
+    assert_eq!(resolve(&second, "merge").status, 409);
+    until("done", || desk.get("job").json()["running"] == false);
+    let job = desk.get("job").json();
+    assert!(job["outcome"]["done"] == true && job["outcome"]["text"].as_str().unwrap().starts_with("Done: "), "{job}");
+    let [record] = &desk.records()[..] else { panic!("{:?}", desk.records()) };
+    assert_eq!(fs::metadata(record).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(desk.get("record").body, fs::read_to_string(record).unwrap());
+    assert_eq!((api.users().len(), &api.users()[0]["externalId"]), (1, &json!(NOW)));
+}
+
+#[test]
+fn it_listens_only_on_loopback_unless_a_loopback_address_is_published() {
+    let folder = Folder::new();
+    for (arguments, message) in [
+        (&["--listen", "0.0.0.0:0"][..], "--listen: must be a loopback address, for example 127.0.0.1:8002"),
+        (&["--listen", "192.0.2.1:0"], "--listen: must be a loopback address"),
+        (&["--listen", "0.0.0.0:0", "--published", "192.0.2.1:80"], "--published: must be a loopback address"),
+        (&["--published", "127.0.0.1:80"], "--listen"),
+    ] {
+        let output = desk(arguments, &folder).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && errors.contains(message), "{message}: {errors}");
+    }
+    let mut process =
+        Process(desk(&["--listen", "0.0.0.0:0", "--published", "127.0.0.1:80"], &folder).spawn().unwrap());
+    let url = BufReader::new(process.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let url = url.into_iter().find(|line| line.starts_with("http://")).unwrap();
+    assert!(url.starts_with("http://127.0.0.1:80/"), "{url}");
+}
+
+#[test]
+fn wrong_settings_end_it_before_anything_is_served() {
+    for (text, message) in [
+        ("", "has neither [conversations] nor [chat_api]"),
+        ("login.secret = \"x\"", "has neither [conversations] nor [chat_api]"),
+        ("[conversations]\nsubdomain = \"acme\"", "conversations.key_secret"),
+        ("[chat_api", "is not TOML"),
+    ] {
+        let folder = Folder::new();
+        folder.write("desk.toml", text);
+        let output = desk(&[], &folder).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains(message) && output.stdout.is_empty(), "{message}: {errors}");
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+    }
+}
+
+#[test]
+fn the_form_writes_a_private_file_only_after_the_keys_were_tried() {
+    let api = DeskApi::start();
+    let desk = start(None);
+    let (file, url) = (desk.folder.path("desk.toml"), format!("{}/sc", api.url()));
+    let form = |zendesk: &str, secret: &str| json!({"conversations": {"zendesk": zendesk, "app_id": APP, "key_id": KEY_ID, "key_secret": secret, "brand_id": ""}, "chat_api": null});
+    for (body, status, text) in [
+        (json!({"conversations": null, "chat_api": null}), 422, "the form is empty"),
+        (form("", KEY_SECRET), 422, r#"{"field":"conversations.zendesk","text":"is needed"}"#),
+        (form("http://evil.example/sc", KEY_SECRET), 422, r#""field":"conversations.zendesk""#),
+        (form("a b", KEY_SECRET), 422, r#""field":"conversations.zendesk""#),
+        (form(&url, "two words"), 422, r#""field":"conversations.key_secret""#),
+        (form(&url, "wrong"), 422, "status 401 (unauthorized: Authorization is required)"),
+    ] {
+        let answer = desk.post("settings", &body);
+        assert!(answer.status == status && answer.body.contains(text), "{text}: {answer:?}");
+        assert!(!answer.body.contains(KEY_SECRET) && !file.exists(), "{answer:?}");
+    }
+    assert_eq!(desk.post("find", &json!({"email": EMAIL, "expect": NOW})).status, 422, "there is no key yet");
+    let answer = desk.post("settings", &form(&url, KEY_SECRET));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(desk.post("find", &json!({"email": EMAIL, "expect": NOW})).json()["conflict"], true);
+    let written = fs::read_to_string(&file).unwrap();
+    assert_eq!(desk.post("settings", &form(&url, KEY_SECRET)).status, 409);
+    assert_eq!(fs::read_to_string(&file).unwrap(), written, "a file is never overwritten");
+    assert_eq!(desk.stop_by("HUP"), "", "a closed terminal ends it");
+    let names = [("acme", "acme"), ("acme.zendesk.com", "acme"), ("https://acme.zendesk.com/", "acme")];
+    // These would ask Zendesk itself, so only their form is compared: a wrong secret is refused first.
+    for (zendesk, _) in names {
+        let desk = start(None);
+        let answer = desk.post("settings", &form(zendesk, "two words")).json();
+        let fields: Vec<&Value> =
+            answer["problems"].as_array().unwrap().iter().map(|problem| &problem["field"]).collect();
+        assert_eq!(fields, ["conversations.key_secret"], "{zendesk}: {answer}");
+    }
+}
+
+#[test]
+fn work_that_has_begun_is_finished_before_the_end() {
+    let api = DeskApi::start();
+    let desk = start(Some(&api));
+    let plan = desk.plan("delete-user");
+    // The first attempt fails, and the next one follows in a moment.
+    api.then([Step::Do, failure(503)]);
+    assert_eq!(desk.post("resolve", &json!({"plan": plan["plan"], "confirmation": "delete"})).status, 202);
+    until("refused", || api.count("DELETE") == 1);
+    let errors = desk.stop_by("INT");
+    assert!(errors.contains("waiting for the work") && errors.contains("are deleted"), "{errors}");
+    assert!(api.users().is_empty());
+}
