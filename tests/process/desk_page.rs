@@ -337,10 +337,14 @@ fn it_listens_only_on_loopback_unless_a_loopback_address_is_published() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && errors.contains(message), "{message}: {errors}");
     }
+    // Another address is accepted then; this one is of no machine (RFC 5737), so that nothing listens outside of loopback.
+    let output = desk(&["--listen", "192.0.2.1:80", "--published", "127.0.0.1:80"], &folder).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("--listen: can't listen on 192.0.2.1:80"), "{errors}");
     let mut process =
-        Process(desk(&["--listen", "0.0.0.0:0", "--published", "127.0.0.1:80"], &folder).spawn().unwrap());
-    let url = BufReader::new(process.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
-    let url = url.into_iter().find(|line| line.starts_with("http://")).unwrap();
+        Process(desk(&["--listen", "127.0.0.1:0", "--published", "127.0.0.1:80"], &folder).spawn().unwrap());
+    let lines = BufReader::new(process.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let url = lines.into_iter().find(|line| line.starts_with("http://")).unwrap();
     assert!(url.starts_with("http://127.0.0.1:80/"), "{url}");
 }
 
