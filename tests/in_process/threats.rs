@@ -190,6 +190,18 @@ the demo's page opened from another site or by another host name; the demo on an
     each_start_has_new_secrets
     it_listens_only_on_loopback
     serve_has_no_routes_of_the_demo
+the support desk's page opened from another site, by another host name, in a second browser or by another user; a forged request to it
+    the_desk_is_only_below_a_random_path_and_for_the_first_browser
+    only_the_first_get_of_the_page_takes_the_cookie
+    other_hosts_and_origins_and_requests_without_the_csrf_token_are_refused
+    every_answer_has_the_headers_and_nothing_changes_by_get
+hostile text in the answers of Zendesk's APIs, on the support desk's page
+    every_answer_has_the_headers_and_nothing_changes_by_get
+two users of Messaging merged by mistake
+    a_user_is_not_merged_into_itself_or_into_another_brand
+    different_emails_of_two_users_that_signed_in_are_pointed_out
+    users_that_change_before_the_merge_are_not_merged
+    only_the_newest_plan_is_carried_out_and_only_once
 a user of Messaging deleted by mistake
     another_user_is_never_taken_for_the_requested_one
     nothing_is_deleted_without_a_record_a_terminal_or_a_remedy
