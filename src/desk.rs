@@ -60,6 +60,6 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> Option<u8> {
         Some(EXIT_API)
     } else {
         let is_usage = error.is::<api::ClientError>() || error.is::<record::BackupError>();
-        (is_usage || error.is::<resolve::ImpossibleMerge>()).then_some(EXIT_USAGE)
+        (is_usage || error.is::<resolve::ImpossibleMerge>() || error.is::<page::NoSection>()).then_some(EXIT_USAGE)
     }
 }
