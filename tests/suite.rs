@@ -67,6 +67,7 @@ mod process {
     pub mod connection_limits;
     pub mod demo;
     pub mod desk_failures;
+    pub mod desk_page;
     pub mod drain;
     pub mod hostile_clients;
     pub mod hostile_json;

@@ -181,7 +181,7 @@ function userCard(user) {
   button.addEventListener("click", () => attempt(button, async () => {
     const { conversations: all, more } = await ask("conversations", { user: user.id });
     fill(conversations, ...all.map(conversationPart), make("p", more ? "Older ones are not shown." : "", { className: "quiet" }));
-    button.hidden = true;
+    button.parentElement.remove();
     conversations.querySelector("button")?.focus();
   }));
   return fill(card, make("h3", ROLES[user.role]), fields(rows), fill(make("p", "", { className: "buttons" }), button), conversations);
