@@ -5,10 +5,10 @@
 #   docker build --tag zendesk-token .
 #   docker run --publish 127.0.0.1:8001:8001 --env-file zendesk-token.env zendesk-token
 #
-# The support desk's commands, for machines without Rust:
+# The support desk, for machines without Rust. Its page is published on the host's loopback alone; files are in the current folder:
 #
 #   docker build --target desk --tag zendesk-token-desk .
-#   docker run --rm zendesk-token-desk conflict --help
+#   docker run --rm --publish 127.0.0.1:8002:8002 --user "$(id -u):$(id -g)" --volume "$PWD:/desk" zendesk-token-desk
 
 FROM rust:1.95-slim-bookworm AS source
 WORKDIR /build
@@ -35,8 +35,11 @@ RUN TARGET="$(uname -m)-unknown-linux-gnu" \
 
 FROM gcr.io/distroless/static-debian12:nonroot AS desk
 COPY --from=build-desk /zendesk-token /zendesk-token
+WORKDIR /desk
+EXPOSE 8002
 USER 65532:65532
 ENTRYPOINT ["/zendesk-token"]
+CMD ["desk", "--listen", "0.0.0.0:8002", "--published", "127.0.0.1:8002", "--no-browser"]
 
 FROM gcr.io/distroless/static-debian12:nonroot AS service
 COPY --from=build-service /zendesk-token /zendesk-token

@@ -59,7 +59,7 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> Option<u8> {
     if error.is::<messages::ApiFailure>() {
         Some(EXIT_API)
     } else {
-        let is_usage = error.is::<api::ClientError>() || error.is::<record::BackupError>();
-        (is_usage || error.is::<resolve::ImpossibleMerge>() || error.is::<page::NoSection>()).then_some(EXIT_USAGE)
+        let is_argument = error.is::<record::BackupError>() || error.is::<resolve::ImpossibleMerge>();
+        (is_argument || error.is::<api::ClientError>() || error.is::<page::NoSection>()).then_some(EXIT_USAGE)
     }
 }

@@ -26,8 +26,8 @@ use crate::terminal::{block_on, print, printable, span};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Also ask the Login API or the provider of each login: fetch published keys and compare the clocks. With [conversations] or
-    /// [chat_api], try their keys too
+    /// Also ask the Login API or the provider of each login: fetch published keys and compare the clocks. Keys of the support
+    /// desk are tried too
     #[arg(long)]
     online: bool,
 }

@@ -31,6 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::listen;
 use crate::app::loopback::bind_loopback;
+use crate::config::settings::FILE_VARIABLE;
 use crate::config::{Limits, Problem, environment};
 use crate::http::json::Json;
 use crate::metrics::Metrics;
@@ -106,13 +107,13 @@ struct Settings {
     chat_api: Option<Arc<settings::ChatApi>>,
 }
 
-/// The settings file is not for the support desk.
+/// A refusal: `{"error": "what is wrong, and the fix"}`.
+struct Failure(StatusCode, String);
+
+/// The settings file is of something else.
 #[derive(Debug, thiserror::Error)]
 #[error("--config: {0} has neither [conversations] nor [chat_api]; add one, or name a file that does not exist yet")]
 pub(super) struct NoSection(String);
-
-/// A refusal: `{"error": "what is wrong, and the fix"}`.
-struct Failure(StatusCode, String);
 
 /// Serves the page until SIGTERM, SIGINT or SIGHUP. Work that has begun is finished first.
 pub(super) fn run(
@@ -143,12 +144,8 @@ pub(super) fn run(
 
 /// The file that `ZENDESK_TOKEN_CONFIG` names.
 fn named_file() -> Option<PathBuf> {
-    let variable = environment().into_iter().find(|(name, _)| name == settings_variable());
+    let variable = environment().into_iter().find(|(name, _)| name == FILE_VARIABLE);
     variable.map(|(_, value)| value).filter(|value| !value.is_empty()).map(Into::into)
-}
-
-fn settings_variable() -> &'static str {
-    crate::config::settings::FILE_VARIABLE
 }
 
 /// Binds the socket, and returns the address where the browser finds it.
@@ -332,8 +329,7 @@ impl Settings {
     fn load(path: &Path) -> anyhow::Result<Self> {
         let file = path.exists().then_some(path);
         // The variable that names the file must not be followed to a file that does not exist yet.
-        let variables =
-            || environment().into_iter().filter(|(name, _)| name != settings_variable()).collect::<Vec<_>>();
+        let variables = || environment().into_iter().filter(|(name, _)| name != FILE_VARIABLE).collect::<Vec<_>>();
         let sections = Sections::load(file, variables())?;
         if file.is_some() && !sections.conversations && !sections.chat_api {
             return Err(NoSection(path.display().to_string()).into());
@@ -355,9 +351,10 @@ impl Failure {
 
     /// A failed call of an API; `not_found` says what the API does not have.
     fn of_api(api: &ApiNames, error: &ApiError, not_found: &str) -> Self {
-        match error {
-            ApiError::NotFound => Self(StatusCode::NOT_FOUND, not_found.to_owned()),
-            error => Self(StatusCode::BAD_GATEWAY, api.failure(error).0),
+        if *error == ApiError::NotFound {
+            Self(StatusCode::NOT_FOUND, not_found.to_owned())
+        } else {
+            Self(StatusCode::BAD_GATEWAY, api.failure(error).0)
         }
     }
 }

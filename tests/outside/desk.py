@@ -1,9 +1,10 @@
 """Tests the page of `zendesk-token desk` in a real browser, with a stand-in for Zendesk's APIs.
 
 desk.py CHROMIUM CHROMEDRIVER AXE [SCREENSHOTS]: checks accessibility with AXE (npm's axe-core), and saves screenshots in the folder
-SCREENSHOTS, among them desk-*.png, the pictures of docs/support-lead.md.
+SCREENSHOTS, among them those of docs/pictures.
 """
 
+import base64
 import json
 import os
 import re
@@ -152,7 +153,7 @@ def merge(driver):
         assert page.text("sentence") == f"Conflict: the email belongs to {OLD_ID} (user {OLD}), so Messaging refuses {PRESENT_ID} with 409."
         assert page.focused() == "found-title"
         old, present = page.cards("users")
-        assert old.startswith("The old user: in the way") and all(part in old for part in [OLD, OLD_ID, EMAIL, "Conversations\n2"]), old
+        assert old.startswith("The old user, who has the email") and all(part in old for part in [OLD, OLD_ID, EMAIL, "Conversations\n2"]), old
         assert present.startswith("The player's present user") and "Email\nnone" in present and "Conversations\n1" in present, present
         latest = page.find("#users .old dd:last-of-type time").get_attribute("datetime")
         assert latest == "2025-12-24T09:05:00.000Z", latest
@@ -308,6 +309,7 @@ def first_start(driver):
         for name, value in values.items():
             page.type(f"conversations.{name}", value)
         page.click("#save")
+        assert page.text("conversations.app_id-problem") == "Needs an id; copy it again.", page.text("conversations.app_id-problem")
         problem = page.driver.find_element(By.ID, "conversations.app_id-problem")
         field = page.driver.find_element(By.ID, "conversations.app_id")
         assert problem.text and field.get_attribute("aria-invalid") == "true" and page.focused() == "conversations.app_id", problem.text
@@ -379,10 +381,11 @@ def layouts(driver, axe, screenshots):
             height = page.driver.execute_script("return document.documentElement.scrollHeight")
             page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360})
             page.driver.save_screenshot(f"{screenshots}/{name}.png")
+            page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 360})
     for scheme in ["light", "dark"]:
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        for width, height in [(1000, 900), (360, 800)]:
-            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == 360})
+        for width in [1000, 360]:
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 360})
             with zendesk() as api, Desk() as empty, Desk(api) as desk:
                 page = Page(driver, empty).visit()
                 page.type("conversations.app_id", "a b")
@@ -409,6 +412,48 @@ def layouts(driver, axe, screenshots):
     print("light and dark, 1000 and 360 px wide, and axe-core finds nothing")
 
 
+def pictures(driver, folder):
+    """The parts of the page that docs/support-lead.md shows, 1000 px wide."""
+    width = {"width": 1000, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "light"}]})
+    driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+
+    def save(name, first, last):
+        """From the top of one element to the bottom of another."""
+        driver.execute_script("document.activeElement.blur()")
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width | {"height": 4000})
+        top, bottom = driver.execute_script(
+            "return arguments.map((id) => document.getElementById(id).getBoundingClientRect())", first, last)
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width | {"height": 4000})
+        clip = {"x": 0, "y": top["top"] - 12, "width": 1000, "height": bottom["bottom"] - top["top"] + 24, "scale": 1}
+        image = driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip})
+        with open(f"{folder}/{name}.png", "wb") as file:
+            file.write(base64.b64decode(image["data"]))
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width)
+
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width)
+    with zendesk() as api, Desk() as empty, Desk(api) as desk:
+        page = Page(driver, empty).visit()
+        driver.execute_script("document.getElementById('settings-file').textContent = 'desk.toml'")
+        save("desk-first-start", "setup", "setup")
+        page = Page(driver, desk).visit().look()
+        save("desk-found", "found", "choice")
+        page.choose("merge-into")
+        driver.execute_script("document.getElementById('folder').textContent = '/desk'")
+        page.type("confirmation", "merge")
+        save("desk-confirm", "plan", "plan")
+        page.click("#resolve").outcome()
+        driver.execute_script("const step = document.querySelector('#steps li'); step.textContent = step.textContent.replace(/to .*zendesk/, 'to /desk/zendesk')")
+        save("desk-done", "work", "work")
+        page.click("#tab-chat")
+        page.type("visitor-id", "9855790-xjj3u5xPWhW1Fv")
+        page.type("visitor-expect", OLD_ID)
+        page.click("#show")
+        save("desk-chat", "visitor-title", "visitor")
+    for reset in ["Emulation.clearDeviceMetricsOverride", "Emulation.setEmulatedMedia", "Emulation.setScrollbarsHidden"]:
+        driver.execute_cdp_cmd(reset, {"hidden": False} if "Scrollbars" in reset else {})
+
+
 def main(chromium, chromedriver, axe, screenshots=None):
     driver = browser(chromium, chromedriver)
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
@@ -416,6 +461,8 @@ def main(chromium, chromedriver, axe, screenshots=None):
         for test in [merge, other_remedies, failures, hostile, chat, first_start, second_browser, by_keyboard]:
             test(driver)
         layouts(driver, axe, screenshots)
+        if screenshots:
+            pictures(driver, screenshots)
     finally:
         driver.quit()
 

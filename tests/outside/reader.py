@@ -10,7 +10,8 @@ import time
 
 from proxy import PREFIX, SITE, certificate
 from server import Server
-from service import BINARY, PATIENCE, SECRETS, Service, ask, login_token, read, write
+from service import BINARY, PATIENCE, SECRETS, Service, ask, login_token, write
+from zendesk_api import ZendeskApi, user
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(f"{HERE}/../..")
@@ -61,10 +62,8 @@ class Reader:
         tls = f"{self.home}/cert.pem", f"{self.home}/cert.pem.key"
         self.service = Service(origins=None, login__cookie="__Host-token", login__bearer="true", support_sdk__user_token_lifetime="90d")
         self.pages, self.shop = {}, Server(self.page, *tls)
-        self.api = Server(self.desk_api)
-        description = json.loads(read(f"{HERE}/../fixtures/sunshine-conversations-users.json"))
-        self.users = description["components"]["examples"]["listUsers"]["value"]["users"]
-        assert self.users[0]["id"] == OLD_USER
+        self.api = ZendeskApi(API_KEY, f"app_{API_KEY}", API_SECRET, API_SECRET)
+        self.api.users.append(user(OLD_USER, "old-login-id"))
         # The only difference for curl: where the documented hosts are, and their CA.
         self.site = f"127.0.0.1:{self.shop.port}"
         write(f"{self.home}/.curlrc", f'silent\nshow-error\ncacert = "{tls[0]}"\nconnect-to = "{SITE}:443:{self.site}"\n')
@@ -129,29 +128,6 @@ class Reader:
         status, received, text = ask(self.service.public, path, method, body or None, **headers)
         own = {"content-length", "date", "server"}
         return status, text.encode(), {name: value for name, value in received.items() if name.lower() not in own}
-
-    def desk_api(self, method, path, body, headers):
-        """The support desk's APIs that the documented commands need. All other paths are 404, which is enough for `check --online`."""
-        respond = lambda status, value: (status, json.dumps(value).encode())
-        if path.startswith("/api/v2/chat/visitors/"):
-            id, sub = re.search(r"visitor show (\S+) .*--expect (\S+)", self.visitor).groups()
-            assert path.endswith(f"/{id.replace('.', '-')}"), path
-            about = {"name": "Jane", "email": "", "phone": "", "created": 1_586_950_554, "banned": False, "notes": ""}
-            return respond(200, {"id": id, "external_id": sub, **about})
-        if not path.startswith("/sc/v2/apps/"):
-            return 404
-        assert path.startswith(f"/sc/v2/apps/{API_KEY}/users"), path
-        rest = path.partition("/users")[2].strip("/").split("/")
-        if rest[0].startswith("?"):
-            return respond(200, {"users": [user for user in self.users if user["identities"]]})
-        found = [user for user in self.users if user["id"] == rest[0]]
-        if not found:
-            return respond(404, {"errors": [{"code": "user_not_found", "title": "User not found"}]})
-        if method == "DELETE" and rest[1:] == ["personalinformation"]:
-            found[0] |= {"identities": [], "profile": {}}
-        elif method == "DELETE":
-            self.users.remove(found[0])
-        return respond(200, {"user": found[0]})
 
     def open(self, block, setup="", cookie="/in"):
         """Opens a page with the script's tag, a stub for the widget, and the block, in the real browser."""

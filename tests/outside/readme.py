@@ -11,10 +11,14 @@ import os
 import pathlib
 import re
 import shlex
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import tomllib
 import urllib.request
+from urllib.parse import urlsplit
 
 import jwt
 import tree_sitter
@@ -29,7 +33,7 @@ from demo import Demo
 from jwt_fn import browser, verify
 from proxy import PREFIX, SITE, free_port
 from reader import API_SECRET, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, Reader, filled
-from service import KEY_ID, PATIENCE, SECRETS, Service, login_token, read, wait_until, write
+from service import KEY_ID, PATIENCE, SECRETS, Service, ask, login_token, read, wait_until, write
 
 # What no test can run, and why.
 NOT_RUN = {
@@ -289,7 +293,6 @@ def login_settings(reader, text):
 
 def function_for_docker(reader, text):
     """Uses the stand-in for Docker: a real container would not reach the API on loopback."""
-    reader.shell(re.search(r"`(docker build --target [^`]+)`", reader.text)[1].replace("\n", " "))
     reader.function_text = text
 
 
@@ -300,27 +303,73 @@ def function_in_powershell(reader, text):
     parsed(tree_sitter_powershell.language)(reader, text)
 
 
+def start_file(reader, text):
+    """A double-click starts the desk, and opens the page that it prints; closing the window ends both."""
+    reader.shell(re.search(r"`(docker build --target [^`]+)`", reader.text)[1].replace("\n", " "))
+    port = free_port()
+    published = text.replace("--publish 127.0.0.1:8002:", f"--publish 127.0.0.1:{port}:")
+    assert published != text, "the published port is replaced by a free one"
+    reader.start_text = text
+    write(f"{reader.desk}/Support desk.command", published)
+    # Instead of the Mac's own command.
+    write(f"{reader.bin}/open", f'#!/bin/sh\necho "$1" >{reader.home}/opened.new && mv {reader.home}/opened.new {reader.home}/opened\n')
+    for program in [f"{reader.desk}/Support desk.command", f"{reader.bin}/open"]:
+        os.chmod(program, 0o755)
+    started = subprocess.Popen([f"{reader.desk}/Support desk.command"], cwd="/", env=reader.environment(), start_new_session=True)
+    try:
+        wait_until(lambda: os.path.exists(f"{reader.home}/opened"), "an opened page")
+        url = urlsplit(read(f"{reader.home}/opened").strip())
+        status, _, page = ask(f"127.0.0.1:{port}", url.path, Host=url.netloc)
+        assert status == 200 and "Support desk" in page, page
+        os.killpg(started.pid, signal.SIGHUP)
+        started.wait(PATIENCE)
+        wait_until(lambda: not is_listening(port), "the end of the desk")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+
+
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def start_file_on_windows(reader, text):
+    """The same container as on a Mac; the command is PowerShell."""
+    command = re.search(r'-Command "(.*)"$', text, re.MULTILINE)[1]
+    arguments = lambda text: re.search(r"docker run .* zendesk-token-desk", text)[0].replace("'%cd%:/desk'", '"$PWD:/desk"')
+    assert arguments(command) == arguments(reader.start_text.replace('--user "$(id -u):$(id -g)" ', "")), command
+    parsed(tree_sitter_powershell.language)(reader, command)
+
+
 def find(reader, text):
     reader.find = text
-    reader.users[0]["identities"][0]["value"] = re.search(r"--email (\S+)", text)[1]
+    email = re.search(r"--email (\S+)", text)[1]
+    reader.api.users[0]["identities"] = [{"type": "email", "value": email, "verification": "sso"}]
+    reader.api.converse(OLD_USER, "Where is my order?")
     output = reader.terminal(reader.function_text + text)
-    assert re.search(rf"conflict resolve {OLD_USER} .*--forget-email", output) and "--delete-user" in output, output
+    for remedy in ["--merge-into LOGIN-ID-NOW", "--forget-email", "--delete-user"]:
+        assert re.search(rf"conflict resolve {OLD_USER} .*{remedy}", output), output
 
 
 def resolve(reader, text):
     rehearsed, real = filled(text).splitlines()
-    before = json.dumps(reader.users)
+    before = json.dumps([reader.api.users, reader.api.conversations])
     output = reader.terminal(reader.function_text + rehearsed)
-    assert json.dumps(reader.users) == before and f"{OLD_USER}/personalinformation" in output, output
+    assert json.dumps([reader.api.users, reader.api.conversations]) == before and "/appusers/merge" in output, output
     output = reader.terminal(reader.function_text + real, "Type yes to continue: ")
     [record] = [name for name in os.listdir(reader.desk) if re.fullmatch(r"zendesk-user-.+\.json", name)]
-    assert json.loads(read(f"{reader.desk}/{record}")) == json.loads(before)[0]
-    assert "Done: " in output and reader.users[0]["identities"] == [], output
-    reader.users[:] = json.loads(before)
+    assert json.loads(read(f"{reader.desk}/{record}")) == json.loads(before)[0][0]
+    [left] = reader.api.users
+    assert "Done: " in output and left["externalId"] == "LOGIN-ID-NOW" and len(reader.api.conversations[left["id"]]) == 1, output
+    reader.api.users[:], conversations = json.loads(before)
+    reader.api.conversations = conversations
 
 
 def visitor(reader, text):
     reader.visitor = text
+    id, sub = re.search(r"visitor show (\S+) .*--expect (\S+)", text).groups()
+    reader.api.visitors[id.replace(".", "-")] = {"id": id, "external_id": sub, "name": "Jane", "created": 1_586_950_554, "banned": False}
     output = reader.terminal(reader.function_text + text)
     assert "Linked: " in output, output
 
@@ -364,6 +413,8 @@ BLOCKS = [
     ("toml", "[conversations]", desk_settings),
     ("sh", "zendesk-token() {", function_for_docker),
     ("powershell", "function zendesk-token {", function_in_powershell),
+    ("sh", "#!/bin/sh", start_file),
+    ("bat", "@rem Starts the support desk", start_file_on_windows),
     ("sh", "zendesk-token conflict find", find),
     ("sh", "zendesk-token conflict resolve", resolve),
     ("sh", "zendesk-token visitor show", visitor),
@@ -384,6 +435,27 @@ def demo(reader, span):
 def check_online(reader, span):
     output = reader.shell(f"zendesk-token {span}", ZENDESK_TOKEN_LOGIN__API_URL=reader.api.url, **reader.settings)
     assert "this machine's clock agrees with it" in output, output
+
+
+def check_desk(reader, span):
+    output = reader.shell(span, reader.desk)
+    assert output.count("accepts the key") == 2, output
+
+
+def desk(reader, span):
+    """Opens the printed page in the desktop's browser."""
+    write(f"{reader.bin}/xdg-open", f'#!/bin/sh\necho "$1" >{reader.home}/browsed.new && mv {reader.home}/browsed.new {reader.home}/browsed\n')
+    os.chmod(f"{reader.bin}/xdg-open", 0o755)
+    running = subprocess.Popen(shlex.split(span), cwd=reader.desk, env=reader.environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: os.path.exists(f"{reader.home}/browsed"), "an opened page")
+        url = read(f"{reader.home}/browsed").strip()
+        with urllib.request.urlopen(url, timeout=PATIENCE) as page:
+            assert b"Support desk" in page.read()
+    finally:
+        running.terminate()
+        output, _ = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0 and url in output.splitlines(), output
 
 
 def openapi(reader, span):
@@ -448,11 +520,11 @@ def members(reader, span):
     cells = re.findall(r"^\| `((?:conflict|visitor) \w+)`.*? \| (.*) \|$", reader.text, re.MULTILINE)
     rows = {name: set(re.findall(r"`([\w-]+)`", cell)) for name, cell in cells}
     assert set(rows) == set(commands), rows
-    users = json.dumps(reader.users)
+    users = json.dumps(reader.api.users)
     output = json.loads(reader.shell(f"{commands[span].strip()} --json 2>/dev/null", reader.desk))
     if span == "conflict resolve":
-        assert json.loads(read(f"{reader.desk}/kept.json")) == json.loads(users)[0] and reader.users == []
-        reader.users[:] = json.loads(users)
+        assert json.loads(read(f"{reader.desk}/kept.json")) == json.loads(users)[0] and reader.api.users == []
+        reader.api.users[:] = json.loads(users)
     documented = rows[span] | rows["conflict show"]
     assert keys(output) <= documented, keys(output) - documented
     assert set(output) <= rows[span] or span == "conflict show", output
@@ -505,6 +577,8 @@ def not_run(_, span):
 COMMANDS = [
     (r"demo( --.*)?", demo),
     (r"check --online", check_online),
+    (r"zendesk-token check --online --config desk\.toml", check_desk),
+    (r"zendesk-token desk --config desk\.toml", desk),
     (r"zendesk-token openapi", openapi),
     (r"zendesk-token secret", secret),
     (r"(zendesk-token )?inspect --zendesk [a-z-]+", inspect_issued),
@@ -523,7 +597,7 @@ COMMANDS = [
     ("|".join(NOT_RUN), not_run),
 ]
 # What has spaces and is not a command: routes, headers and the like. tests/in_process/readme.rs compares the descriptions of refusals.
-NOT_TYPED = r"(GET|POST) \S+|[A-Za-z_-]+: .+|SameSite=None; Secure|\w+\(.+\)"
+NOT_TYPED = r"Support desk\.(command|cmd)|(GET|POST) \S+|[A-Za-z_-]+: .+|SameSite=None; Secure|\w+\(.+\)"
 
 
 def main(chromium, chromedriver):

@@ -72,6 +72,8 @@ class ZendeskApi(AbstractContextManager):
             time.sleep(failure[1])
         path = [unquote(part) for part in urlsplit(target).path.strip("/").split("/")]
         query = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
+        if path[0] not in ["api", "sc"]:
+            return 404
         if path[:4] == ["api", "v2", "chat", "visitors"]:
             return self.visitor(path[4], headers)
         if headers["Authorization"] != self.authorization:

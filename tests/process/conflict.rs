@@ -382,7 +382,7 @@ fn a_failed_deletion_is_reported_and_leaves_the_record() {
         let user = api.users()[0].to_string();
         let output = resolve_with(&api, &folder, "--delete-user", vec![Step::Say(reply.clone())]);
         assert_eq!((output.status, api.count("DELETE"), output.out.as_str()), (Some(3), 1, ""), "{reply:?}");
-        assert!(output.err.contains("conflict show says whether anything was deleted"), "{}", output.err);
+        assert!(output.err.contains("whether anything was deleted is not known: look at the user again"), "{}", output.err);
         let kept = fs::read_dir(folder.path("")).unwrap().next().unwrap().unwrap().path();
         assert_eq!(fs::read_to_string(kept).unwrap(), format!("{user}\n"));
         assert_eq!(api.users().len(), 1);
@@ -391,7 +391,7 @@ fn a_failed_deletion_is_reported_and_leaves_the_record() {
 
 #[test]
 fn an_unfinished_deletion_is_reported_as_unfinished() {
-    let unfinished = "has not finished: check user";
+    let unfinished = "has not finished: look at user";
     let unchecked = "the API accepted the request; checking the result failed: ";
     // A gateway's 404 does not mean that the user is deleted.
     let gateway = || answer(404, &json!({"error": "InvalidEndpoint"}));

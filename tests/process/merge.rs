@@ -194,7 +194,7 @@ fn a_failed_merge_says_what_was_done() {
     for (has_present, before, steps, messages) in [
         (true, 4, vec![refused()], &["403 (forbidden: Not this key)", "; the users were not merged\n"][..]),
         (true, 4, vec![gone()], &["does not have it; the users were not merged\n"]),
-        (true, 4, vec![refused(), refused()], &["whether the users were merged is not known: conflict show"]),
+        (true, 4, vec![refused(), refused()], &["whether the users were merged is not known: look at them again"]),
         (true, 4, vec![Step::Do, refused()], &["the API accepted the request; checking the result failed"]),
         (false, 4, vec![refused()], &["; the users were not merged; user ", " was created\n"]),
         (false, 3, vec![refused()], &["the users were not merged; whether the new user was created is not known"]),
@@ -212,7 +212,7 @@ fn an_unfinished_merge_is_reported_as_unfinished() {
     let (api, folder) = (api_with_both(), Folder::new());
     let output = merge_with(&api, &folder, 4, vec![answer(200, &json!({}))]);
     assert_eq!(output.status, Some(3), "{}", output.err);
-    assert!(output.out.contains("has not finished: check user"), "{}", output.out);
+    assert!(output.out.contains("has not finished: look at user"), "{}", output.out);
     // The API may answer for the merged user with the one that it was merged into.
     let (api, folder) = (api_with_both(), Folder::new());
     let output = merge_with(&api, &folder, 4, vec![Step::Do, answer(200, &json!({"user": present(Some(EMAIL))}))]);

@@ -35,10 +35,10 @@ pub(super) async fn visitor(State(desk): State<Arc<Desk>>, body: Bytes) -> Resul
     let settings = desk.settings().chat_api.clone();
     let settings = settings.ok_or_else(|| Failure::unusable("the settings have no [chat_api]; add that section"))?;
     let api = ChatApi::new(&settings, |_| {}).map_err(|error| Failure::unusable(error.to_string()))?;
-    let visitor = api.visitor(id).await.map_err(|error| match error {
-        ApiError::InvalidId => Failure::unusable("the id is empty, '.' or '..'; give the visitor's id"),
-        error => Failure::of_api(&CHAT_API, &error, &no_visitor(id)),
-    })?;
+    let visitor = match api.visitor(id).await {
+        Err(ApiError::InvalidId) => Err(Failure::unusable("the id is empty, '.' or '..'; give the visitor's id")),
+        visitor => visitor.map_err(|error| Failure::of_api(&CHAT_API, &error, &no_visitor(id))),
+    }?;
     let shown = Shown::new(id, expect, &visitor);
     let sentences = shown.sentences();
     Ok(Json(ShownWithSentences { shown, sentences }).into_response())

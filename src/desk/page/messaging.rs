@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::api::ApiError;
-use crate::desk::conversations::{Conversation, Conversations, User};
+use crate::desk::conversations::{self as api, Conversation, Conversations, User};
 use crate::desk::finding::{Activity, Finding, activity};
 use crate::desk::messages::{CONVERSATIONS, no_user};
 use crate::desk::remedy::{OTHER_BRAND, REMEDIES, Remedy};
@@ -156,10 +155,8 @@ fn offer(remedy: Remedy, old: &User, present: Option<&User>) -> Offer {
 pub(super) async fn conversations(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
     let WantedUser { user } = read(&body)?;
     let client = desk.conversations(|_| {})?;
-    let record = client.show(&user).await.map_err(|error| match error {
-        ApiError::NotFound => Failure(StatusCode::NOT_FOUND, no_user(&user)),
-        error => failure(&error),
-    })?;
+    let record = client.show(&user).await;
+    let record = record.map_err(|error| Failure::of_api(&CONVERSATIONS, &error, &no_user(&user)))?;
     let list = client.conversations(&record.user, MAX_PAGES, |_| {}).await.map_err(|error| failure(&error))?;
     let (mut conversations, more) = list;
     conversations.sort_by(|one, other| other.last_updated_at.cmp(&one.last_updated_at));
@@ -171,7 +168,7 @@ pub(super) async fn messages(State(desk): State<Arc<Desk>>, body: Bytes) -> Resu
     let WantedConversation { conversation } = read(&body)?;
     let list = desk.conversations(|_| {})?.messages(&conversation).await.map_err(|error| failure(&error))?;
     let more = list.has_more();
-    let message = |message: crate::desk::conversations::Message| {
+    let message = |message: api::Message| {
         let is_user = message.author.kind == "user";
         let nameless = if is_user { "Player" } else { "Support" };
         Message {

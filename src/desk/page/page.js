@@ -4,7 +4,7 @@ const make = (tag, text, more = {}) => Object.assign(document.createElement(tag)
 const fill = (parent, ...children) => { parent.replaceChildren(...children); return parent; };
 const show = (id, isShown = true) => { $(id).hidden = !isShown; };
 
-const ROLES = { old: "The old user: in the way", present: "The player's present user", other: "Another user with the email" };
+const ROLES = { old: "The old user, who has the email", present: "The player's present user", other: "Another user with the email" };
 const state = { csrf: "", player: null, plan: null };
 
 // Sends a request, and returns the response's JSON. Fails with the sentence of a refusal.

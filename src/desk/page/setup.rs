@@ -1,5 +1,6 @@
 //! The first start: checks the settings of the form, tries the keys, and writes the settings file.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, settings as table};
+use crate::config::{ConfigError, Problem, Source, settings as table};
 use crate::desk::check::{try_chat_api, try_conversations};
 use crate::desk::record::save_new;
 use crate::desk::settings::{ChatApi, Conversations};
@@ -49,7 +50,7 @@ struct File {
 }
 
 /// The settings of a section that are set.
-type Section = std::collections::BTreeMap<&'static str, String>;
+type Section = BTreeMap<&'static str, String>;
 
 /// A problem with one field of the form.
 #[derive(Serialize)]
@@ -160,10 +161,12 @@ fn load(file: &File) -> Result<(Option<Conversations>, Option<ChatApi>), Vec<Fie
     }
 }
 
-fn field_problem(problem: crate::config::Problem) -> FieldProblem {
+fn field_problem(problem: Problem) -> FieldProblem {
     let (section, name) = problem.key.split_once('.').unwrap_or((&problem.key, ""));
     let name = if name == "subdomain" || name == "base_url" { "zendesk" } else { name.trim_end_matches("_file") };
-    FieldProblem { field: format!("{section}.{name}"), text: problem.what }
+    // The text of a missing setting is about the settings file.
+    let text = if problem.source == Source::Missing { "is needed".to_owned() } else { problem.what };
+    FieldProblem { field: format!("{section}.{name}"), text }
 }
 
 async fn try_keys(conversations: Option<&Conversations>, chat_api: Option<&ChatApi>) -> Result<(), Failure> {
