@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::ensure;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -28,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::listen;
 use crate::app::loopback::bind_loopback;
@@ -37,6 +37,7 @@ use crate::http::json::Json;
 use crate::metrics::Metrics;
 use crate::server::listener::Listener;
 use crate::server::{self, stop_signal};
+use crate::terminal::UsageError;
 
 use super::api::ApiError;
 use super::conversations::Conversations;
@@ -149,9 +150,17 @@ fn named_file() -> Option<PathBuf> {
 
 /// Binds the socket, and returns the address where the browser finds it.
 fn bind(arguments: &Arguments) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let is_reachable = |address: Option<SocketAddr>| address.is_some_and(|address| !address.ip().is_loopback());
+    if is_reachable(arguments.published) {
+        return Err(UsageError("--published: must be a loopback address, for example 127.0.0.1:8002").into());
+    }
     if let (Some(published), Some(address)) = (arguments.published, arguments.listen) {
-        ensure!(published.ip().is_loopback(), "--published: must be a loopback address, for example 127.0.0.1:8002");
         return Ok((listen(address, "--listen")?, published));
+    }
+    if is_reachable(arguments.listen) {
+        let text =
+            "--listen: must be a loopback address, for example 127.0.0.1:8002; in a container, give --published too";
+        return Err(UsageError(text).into());
     }
     let socket = bind_loopback(arguments.listen, 8002)?;
     let address = socket.local_addr()?;
@@ -220,6 +229,10 @@ fn router(desk: &Arc<Desk>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // Other paths need no check: their 404 reveals nothing.
         .route_layer(middleware::from_fn_with_state(Arc::clone(desk), guard::check))
+        .fallback(|| async { guard::explain(StatusCode::NOT_FOUND) })
+        .layer(CatchPanicLayer::custom(|_| guard::explain(StatusCode::INTERNAL_SERVER_ERROR)))
+        // Outermost, so that refusals have them too.
+        .layer(middleware::map_response(guard::set_headers))
         .with_state(Arc::clone(desk))
 }
 

@@ -6,27 +6,33 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::error::Unspecified;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
+    ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cookie::Cookie;
+use tokio::time::timeout;
 
 use crate::app::loopback::{random_id, random_path};
 
 use super::{Desk, Failure};
 
 const COOKIE_NAME: &str = "desk";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Longest time of a request: several calls of an API, of a minute each.
+const MAX_TIME: Duration = Duration::from_mins(5);
 
 pub(super) struct Guard {
     /// The random path of the page, with `/` at its end.
@@ -87,28 +93,64 @@ fn is_same(text: &str, secret: &str) -> bool {
     verify_slices_are_equal(text.as_bytes(), secret.as_bytes()).is_ok()
 }
 
-/// Refuses all requests but those of the page, and sets the headers of all responses.
+/// Refuses all requests but those of the page.
 pub(super) async fn check(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
     let guard = &desk.guard;
     let (method, headers) = (request.method(), request.headers());
-    let mut response = if !guard.is_own(method, headers) {
-        Failure(StatusCode::FORBIDDEN, "only for the support desk's own page".to_owned()).into_response()
-    } else if *method == Method::POST && !guard.has_csrf_token(headers) {
-        Failure(StatusCode::FORBIDDEN, "the page is of an earlier start; load it again".to_owned()).into_response()
-    } else if guard.has_cookie(headers) {
-        next.run(request).await
-    } else if *method == Method::GET
-        && request.uri().path() == guard.home
-        && !guard.is_taken.swap(true, Ordering::Relaxed)
-    {
-        let cookie = format!("{COOKIE_NAME}={}; Path={}; HttpOnly; SameSite=Strict", guard.cookie, guard.home);
-        let mut response = next.run(request).await;
-        response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (SET_COOKIE, cookie)));
-        response
-    } else {
+    let is_post = *method == Method::POST;
+    if !guard.is_own(method, headers) {
+        return Failure(StatusCode::FORBIDDEN, "only for the support desk's own page".to_owned()).into_response();
+    }
+    if is_post && !guard.has_csrf_token(headers) {
+        let text = "the page is of an earlier start; load it again".to_owned();
+        return Failure(StatusCode::FORBIDDEN, text).into_response();
+    }
+    if is_post && headers.get(CONTENT_TYPE) != Some(&JSON) {
+        return explain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    if guard.has_cookie(headers) {
+        return answer(request, next).await;
+    }
+    let is_home = *method == Method::GET && request.uri().path() == guard.home;
+    if !is_home || guard.is_taken.swap(true, Ordering::Relaxed) {
         let text = "this page is open in another browser; use that one, or stop the support desk and start it again\n";
-        (StatusCode::FORBIDDEN, text).into_response()
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let cookie = format!("{COOKIE_NAME}={}; Path={}; HttpOnly; SameSite=Strict", guard.cookie, guard.home);
+    let mut response = answer(request, next).await;
+    response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (SET_COOKIE, cookie)));
+    response
+}
+
+/// Runs the route. Errors that are not its own, such as of the body's size, get a sentence too.
+async fn answer(request: Request, next: Next) -> Response {
+    let Ok(mut response) = timeout(MAX_TIME, next.run(request)).await else {
+        return explain(StatusCode::GATEWAY_TIMEOUT);
     };
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if is_error && response.headers().get(CONTENT_TYPE) != Some(&JSON) {
+        *response.body_mut() = explain(status).into_body();
+        response.headers_mut().remove(CONTENT_LENGTH);
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+    }
+    response
+}
+
+/// A refusal that no route has.
+pub(super) fn explain(status: StatusCode) -> Response {
+    let text = match status {
+        StatusCode::NOT_FOUND => "there is no such page; open the printed address",
+        StatusCode::PAYLOAD_TOO_LARGE => "the text is too long; paste only the token",
+        StatusCode::GATEWAY_TIMEOUT => "Zendesk took too long; try again in a minute",
+        status if status.is_client_error() => "the request is not the page's; load the page again",
+        _ => "the support desk failed; load the page again",
+    };
+    Failure(status, text.to_owned()).into_response()
+}
+
+/// Sets the headers of all responses.
+pub(super) async fn set_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

@@ -29,6 +29,7 @@ const sentence = (text) => text ? text[0].toUpperCase() + text.slice(1) + (/[.!?
 
 // Runs what a button does, with the button disabled, and shows why it failed.
 async function attempt(button, act) {
+  const hadFocus = document.activeElement === button;
   show("error", false);
   button.disabled = true;
   document.body.setAttribute("aria-busy", "true");
@@ -42,6 +43,8 @@ async function attempt(button, act) {
   } finally {
     button.disabled = false;
     document.body.removeAttribute("aria-busy");
+    // A disabled button loses the focus.
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 
@@ -266,15 +269,21 @@ async function follow() {
   ["record", "again", "other", "next"].forEach((id) => show(id, false));
   show("work");
   $("work").setAttribute("aria-busy", "true");
+  // Another search would hide the work.
+  $("look").disabled = true;
   go("work-title");
-  let job = await ask("job");
-  for (;;) {
-    job.steps.slice($("steps").children.length).forEach((step) => $("steps").append(make("li", sentence(step))));
-    if (!job.running) break;
-    await wait(500);
-    job = await ask("job");
+  let job;
+  try {
+    for (;;) {
+      job = await ask("job");
+      job.steps.slice($("steps").children.length).forEach((step) => $("steps").append(make("li", sentence(step))));
+      if (!job.running) break;
+      await wait(500);
+    }
+  } finally {
+    $("look").disabled = false;
+    $("work").removeAttribute("aria-busy");
   }
-  $("work").removeAttribute("aria-busy");
   $("outcome").textContent = sentence(job.outcome?.text);
   $("outcome").className = job.outcome?.done ? "good" : "bad";
   show("record", Boolean(job.record));
@@ -337,8 +346,15 @@ async function load() {
   if (!conversations && chat_api) select("chat");
 }
 
-attempt($("look"), async () => {
-  await load();
+async function start() {
+  let job = null;
+  await attempt($("look"), async () => {
+    await load();
+    job = await ask("job");
+  });
+  document.documentElement.dataset.ready = "true";
   // The page was loaded again while something was being done.
-  if ((await ask("job"))?.running) await follow();
-}).finally(() => { document.documentElement.dataset.ready = "true"; });
+  if (job?.running) await attempt($("look"), follow);
+}
+
+start();

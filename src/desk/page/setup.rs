@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -92,6 +93,10 @@ pub(super) async fn save(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
     );
     save_new(&desk.file, &text).map_err(|error| {
         let path = desk.file.display();
+        if error.kind() == ErrorKind::AlreadyExists {
+            let text = format!("{path} was written in the meantime; stop the support desk and start it again");
+            return Failure(StatusCode::CONFLICT, text);
+        }
         Failure::unusable(format!("can't write {path} ({error}); start the desk in a folder that you can write to"))
     })?;
     *desk.settings() = Settings { conversations: conversations.map(Arc::new), chat_api: chat_api.map(Arc::new) };
