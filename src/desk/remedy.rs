@@ -294,12 +294,7 @@ impl Plan {
             (Err(_), Ok(after)) if after.is_done(self.remedy) => Ok(after),
             (Err(error), after) => {
                 let state = after.ok().and_then(|after| after.old).map_or_else(
-                    || {
-                        format!(
-                            "; whether the users were merged is not known: conflict show {} says it",
-                            printable(&old.id)
-                        )
-                    },
+                    || "; whether the users were merged is not known: look at them again".to_owned(),
                     |_| "; the users were not merged".to_owned(),
                 );
                 let made =

@@ -423,8 +423,7 @@ def pictures(driver, folder):
         driver.execute_script("document.activeElement.blur()")
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width | {"height": 4000})
         top, bottom = driver.execute_script(
-            "return arguments.map((id) => document.getElementById(id).getBoundingClientRect())", first, last)
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width | {"height": 4000})
+            "return [...arguments].map((id) => document.getElementById(id).getBoundingClientRect())", first, last)
         clip = {"x": 0, "y": top["top"] - 12, "width": 1000, "height": bottom["bottom"] - top["top"] + 24, "scale": 1}
         image = driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip})
         with open(f"{folder}/{name}.png", "wb") as file:

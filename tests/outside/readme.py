@@ -556,7 +556,7 @@ def variable(reader, span):
 
 def option(reader, span):
     """An option in the help of a command; the blocks have tried most of them."""
-    commands = ["demo", "check", "inspect", "conflict find", "conflict resolve"]
+    commands = ["demo", "check", "inspect", "desk", "conflict find", "conflict resolve"]
     helps = [reader.shell(f"zendesk-token {command} --help") for command in commands]
     assert any(span.split()[0] in text for text in helps), f"no command has the option {span}"
 

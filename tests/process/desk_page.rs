@@ -79,8 +79,13 @@ impl Desk {
 
     /// Posts as the page does.
     fn post(&self, path: &str, body: &Value) -> Answer {
+        self.posting(path).body(body.to_string()).send()
+    }
+
+    /// A request of the page, without a body.
+    fn posting(&self, path: &str) -> Request {
         let request = self.request("POST", path).header("Cookie", &self.cookie).header("X-CSRF-Token", &self.csrf);
-        request.header("Origin", format!("http://{}", self.address)).body(body.to_string()).send()
+        request.header("Origin", format!("http://{}", self.address)).header("Content-Type", "application/json")
     }
 
     fn plan(&self, remedy: &str) -> Value {
@@ -130,7 +135,8 @@ fn the_desk_is_only_below_a_random_path_and_for_the_first_browser() {
         |home: &str| home.len() == 34 && home.trim_matches('/').bytes().all(|byte| byte.is_ascii_hexdigit());
     assert!(is_random(&one.home) && is_random(&other.home) && one.home != other.home, "{}", one.home);
     let own = |request: Request| {
-        request.header("Origin", format!("http://{}", one.address)).header("X-CSRF-Token", &one.csrf).body("{}")
+        let request = request.header("Origin", format!("http://{}", one.address)).header("X-CSRF-Token", &one.csrf);
+        request.header("Content-Type", "application/json").body("{}")
     };
     for (method, path) in PATHS {
         for home in ["/", &other.home, &one.home[..33], &format!("/{}", one.home), &format!("{}x/", &one.home[..33])] {
@@ -275,8 +281,7 @@ fn odd_bodies_are_refused() {
     let raw_value = format!("{}1{}", r#"{"$serde_json::private::RawValue":""#.repeat(200), r#""}"#.repeat(200));
     for (_, path) in PATHS.into_iter().filter(|(method, _)| *method == "POST") {
         for body in ["", "null", "[]", "{", "\u{0}", r#"{"user":1,"email":[],"token":{},"id":7}"#, &deep, &raw_value] {
-            let request = desk.request("POST", path).header("Cookie", &desk.cookie).header("X-CSRF-Token", &desk.csrf);
-            let answer = request.header("Origin", format!("http://{}", desk.address)).body(body).send();
+            let answer = desk.posting(path).body(body).send();
             // Nothing is required in the form of the settings, which are there already.
             let status = if path == "settings" && answer.status != 400 { 409 } else { 400 };
             assert_eq!((answer.status, answer.json()["error"].is_string()), (status, true), "{path} {answer:?}");
