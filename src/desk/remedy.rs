@@ -31,6 +31,8 @@ pub(super) const MERGE_IS_UNTRIED: &str = "The merge was tested against a stand-
 
 pub(super) const OTHER_BRAND: &str = "is a user of another brand; only users of one brand can be merged";
 
+const CHECKING: &str = "checking the result";
+
 /// A remedy for one user, checked and ready to be carried out.
 pub(super) struct Plan {
     pub(super) remedy: Remedy,
@@ -224,7 +226,7 @@ impl Plan {
         warnings
     }
 
-    /// Saves the old user's record, sends the requests, and looks up the result. `progress` is told each step before it begins.
+    /// Saves the old user's record, sends the requests, and looks up the result. `progress` is told each step.
     ///
     /// # Errors
     /// [`Changed`] if the users are not as in the plan, [`record::BackupError`], or an [`ApiFailure`] that says what was done.
@@ -242,7 +244,7 @@ impl Plan {
         progress(format!("saved the user's record to {}", path.display()));
         match &self.target {
             Some(target) => self.merge(conversations, target, progress).await,
-            None => self.delete(conversations).await,
+            None => self.delete(conversations, progress).await,
         }
     }
 
@@ -257,8 +259,9 @@ impl Plan {
         })
     }
 
-    async fn delete(&self, conversations: &Conversations) -> anyhow::Result<After> {
+    async fn delete(&self, conversations: &Conversations, progress: impl Fn(String)) -> anyhow::Result<After> {
         let user = &self.old.user;
+        progress(format!("sending the deletion of user {}", printable(&user.id)));
         let deleted = match self.remedy {
             Remedy::ForgetEmail => conversations.forget(user).await,
             Remedy::DeleteUser | Remedy::Merge => conversations.delete(user).await,
@@ -268,6 +271,7 @@ impl Plan {
                 CONVERSATIONS.failure(&error).0 + "; whether anything was deleted is not known: look at the user again",
             )
         })?;
+        progress(CHECKING.to_owned());
         After::load(conversations, user, None, false).await.map_err(|error| unknown_result(&error).into())
     }
 
@@ -286,7 +290,9 @@ impl Plan {
                 (user, true)
             }
         };
+        progress(format!("merging user {} into user {}", printable(&old.id), printable(&present.id)));
         let merged = conversations.merge(old, &present).await;
+        progress(CHECKING.to_owned());
         let after = After::load(conversations, old, Some(&present), created).await;
         match (merged, after) {
             (Ok(()), after) => after.map_err(|error| unknown_result(&error).into()),
