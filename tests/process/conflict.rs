@@ -382,7 +382,11 @@ fn a_failed_deletion_is_reported_and_leaves_the_record() {
         let user = api.users()[0].to_string();
         let output = resolve_with(&api, &folder, "--delete-user", vec![Step::Say(reply.clone())]);
         assert_eq!((output.status, api.count("DELETE"), output.out.as_str()), (Some(3), 1, ""), "{reply:?}");
-        assert!(output.err.contains("whether anything was deleted is not known: look at the user again"), "{}", output.err);
+        assert!(
+            output.err.contains("whether anything was deleted is not known: look at the user again"),
+            "{}",
+            output.err
+        );
         let kept = fs::read_dir(folder.path("")).unwrap().next().unwrap().unwrap().path();
         assert_eq!(fs::read_to_string(kept).unwrap(), format!("{user}\n"));
         assert_eq!(api.users().len(), 1);
