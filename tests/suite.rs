@@ -66,7 +66,9 @@ mod process {
     pub mod conflict;
     pub mod connection_limits;
     pub mod demo;
+    pub mod desk_answers;
     pub mod desk_failures;
+    pub mod desk_form;
     pub mod desk_page;
     pub mod drain;
     pub mod hostile_clients;

@@ -15,21 +15,21 @@ use crate::harness::{Process, command, send_signal};
 use crate::published_keys::until;
 use crate::reload::Folder;
 
-const NOW: &str = "new-login-id";
+pub const NOW: &str = "new-login-id";
 
 /// The desk, the browser that opened its page, and what it printed.
-struct Desk {
+pub struct Desk {
     process: Process,
-    folder: Folder,
-    address: SocketAddr,
+    pub folder: Folder,
+    pub address: SocketAddr,
     /// The path, `/` at its end.
-    home: String,
-    cookie: String,
+    pub home: String,
+    pub cookie: String,
     csrf: String,
 }
 
 /// The desk with the settings of an API in a file, or without settings.
-fn start(api: Option<&DeskApi>) -> Desk {
+pub fn start(api: Option<&DeskApi>) -> Desk {
     let folder = Folder::new();
     if let Some(api) = api {
         let lines = api.settings().into_iter().map(|(key, value)| format!("{key} = \"{value}\"\n"));
@@ -40,14 +40,14 @@ fn start(api: Option<&DeskApi>) -> Desk {
     Desk::open(&mut command, folder)
 }
 
-fn desk(arguments: &[&str], folder: &Folder) -> Command {
+pub fn desk(arguments: &[&str], folder: &Folder) -> Command {
     let mut command = command(&[&["desk", "--no-browser"], arguments].concat(), &[]);
     command.current_dir(folder.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// Address and path of the page, which is on a line of its own.
-fn printed(child: &mut Child) -> (SocketAddr, String) {
+pub fn printed(child: &mut Child) -> (SocketAddr, String) {
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
     let url = lines.into_iter().find(|line| line.starts_with("http://")).unwrap();
     let (address, key) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
@@ -55,7 +55,7 @@ fn printed(child: &mut Child) -> (SocketAddr, String) {
 }
 
 impl Desk {
-    fn open(command: &mut Command, folder: Folder) -> Self {
+    pub fn open(command: &mut Command, folder: Folder) -> Self {
         let mut process = Process(command.spawn().unwrap());
         let (address, home) = printed(&mut process.0);
         let page = Request::new(address, "GET", &home).send();
@@ -69,39 +69,49 @@ impl Desk {
         desk
     }
 
-    fn request(&self, method: &str, path: &str) -> Request {
+    pub fn request(&self, method: &str, path: &str) -> Request {
         Request::new(self.address, method, &format!("{}{path}", self.home))
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path).header("Cookie", &self.cookie).send()
     }
 
     /// Posts as the page does.
-    fn post(&self, path: &str, body: &Value) -> Answer {
-        self.posting(path).body(body.to_string()).send()
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.posting(path).header("Content-Type", "application/json").body(body.to_string()).send()
     }
 
-    /// A request of the page, without a body.
-    fn posting(&self, path: &str) -> Request {
+    /// A post as the page sends it, without type and body.
+    pub fn posting(&self, path: &str) -> Request {
         let request = self.request("POST", path).header("Cookie", &self.cookie).header("X-CSRF-Token", &self.csrf);
-        request.header("Origin", format!("http://{}", self.address)).header("Content-Type", "application/json")
+        request.header("Origin", format!("http://{}", self.address))
     }
 
-    fn plan(&self, remedy: &str) -> Value {
+    /// The work, once it has ended.
+    pub fn ended(&self) -> Value {
+        let mut job = Value::Null;
+        until("done", || {
+            job = self.get("job").json();
+            job["running"] == false
+        });
+        job
+    }
+
+    pub fn plan(&self, remedy: &str) -> Value {
         let answer = self.post("plan", &json!({"user": USER, "remedy": remedy, "into": NOW}));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
 
     /// The files in its folder but the settings.
-    fn records(&self) -> Vec<PathBuf> {
+    pub fn records(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.folder.path("")).unwrap().map(|file| file.unwrap().path());
         files.filter(|path| !path.ends_with("desk.toml")).collect()
     }
 
     /// What it printed to standard error, after this signal.
-    fn stop_by(mut self, signal: &str) -> String {
+    pub fn stop_by(mut self, signal: &str) -> String {
         send_signal(signal, &self.process.0.id().to_string());
         let mut errors = String::new();
         self.process.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
@@ -110,7 +120,7 @@ impl Desk {
     }
 }
 
-const PATHS: [(&str, &str); 14] = [
+pub const PATHS: [(&str, &str); 14] = [
     ("GET", ""),
     ("GET", "page.css"),
     ("GET", "page.js"),
@@ -281,7 +291,7 @@ fn odd_bodies_are_refused() {
     let raw_value = format!("{}1{}", r#"{"$serde_json::private::RawValue":""#.repeat(200), r#""}"#.repeat(200));
     for (_, path) in PATHS.into_iter().filter(|(method, _)| *method == "POST") {
         for body in ["", "null", "[]", "{", "\u{0}", r#"{"user":1,"email":[],"token":{},"id":7}"#, &deep, &raw_value] {
-            let answer = desk.posting(path).body(body).send();
+            let answer = desk.posting(path).header("Content-Type", "application/json").body(body).send();
             // Nothing is required in the form of the settings, which are there already.
             let status = if path == "settings" && answer.status != 400 { 409 } else { 400 };
             assert_eq!((answer.status, answer.json()["error"].is_string()), (status, true), "{path} {answer:?}");
@@ -320,8 +330,7 @@ fn only_the_newest_plan_is_carried_out_and_only_once() {
     assert_eq!((api.count("POST"), desk.records().len()), (0, 0));
     assert_eq!(resolve(&second, "merge").status, 202);
     assert_eq!(resolve(&second, "merge").status, 409);
-    until("done", || desk.get("job").json()["running"] == false);
-    let job = desk.get("job").json();
+    let job = desk.ended();
     assert!(job["outcome"]["done"] == true && job["outcome"]["text"].as_str().unwrap().starts_with("Done: "), "{job}");
     let [record] = &desk.records()[..] else { panic!("{:?}", desk.records()) };
     assert_eq!(fs::metadata(record).unwrap().permissions().mode() & 0o777, 0o600);
