@@ -35,11 +35,16 @@ const CHECKING: &str = "checking the result";
 
 /// A remedy for one user, checked and ready to be carried out.
 pub(super) struct Plan {
-    pub(super) remedy: Remedy,
     /// The old user.
     pub(super) old: Record,
-    /// Where a merge leads.
-    pub(super) target: Option<Target>,
+    action: Action,
+}
+
+/// A [`Remedy`] with what it needs.
+enum Action {
+    Merge(Target),
+    ForgetEmail,
+    DeleteUser,
 }
 
 /// The player's present user.
@@ -169,30 +174,47 @@ impl Plan {
         into: Option<&str>,
     ) -> Result<Self, PlanError> {
         let old = conversations.show(old).await?;
-        let target = match (remedy, into) {
-            (Remedy::Merge, Some(into)) => Some(Target::find(conversations, &old.user, into).await?),
-            _ => None,
+        let action = match (remedy, into) {
+            (Remedy::Merge, Some(into)) => Action::Merge(Target::find(conversations, &old.user, into).await?),
+            (Remedy::Merge, None) => {
+                return Err(PlanError::Impossible("is missing; give the one that the player has now"));
+            }
+            (Remedy::ForgetEmail, _) => Action::ForgetEmail,
+            (Remedy::DeleteUser, _) => Action::DeleteUser,
         };
-        Ok(Self { remedy, old, target })
+        Ok(Self { old, action })
+    }
+
+    pub(super) const fn remedy(&self) -> Remedy {
+        match self.action {
+            Action::Merge(_) => Remedy::Merge,
+            Action::ForgetEmail => Remedy::ForgetEmail,
+            Action::DeleteUser => Remedy::DeleteUser,
+        }
+    }
+
+    /// Where a merge leads.
+    pub(super) const fn target(&self) -> Option<&Target> {
+        if let Action::Merge(target) = &self.action { Some(target) } else { None }
     }
 
     /// The requests that the plan sends, in their order.
     pub(super) fn requests(&self, conversations: &Conversations) -> Result<Vec<String>, ApiError> {
         let user = &self.old.user;
-        Ok(match (self.remedy, &self.target) {
-            (Remedy::Merge, target) => {
-                let create = matches!(target, Some(Target::New(_))).then(|| conversations.create_url()).transpose()?;
+        Ok(match &self.action {
+            Action::Merge(target) => {
+                let create = matches!(target, Target::New(_)).then(|| conversations.create_url()).transpose()?;
                 create.into_iter().chain([conversations.merge_url()?]).map(|url| format!("POST {url}")).collect()
             }
-            (Remedy::ForgetEmail, _) => vec![format!("DELETE {}", conversations.forget_url(user)?)],
-            (Remedy::DeleteUser, _) => vec![format!("DELETE {}", conversations.delete_url(user)?)],
+            Action::ForgetEmail => vec![format!("DELETE {}", conversations.forget_url(user)?)],
+            Action::DeleteUser => vec![format!("DELETE {}", conversations.delete_url(user)?)],
         })
     }
 
     /// What the remedy does to these users: "This will …", or "This would …" in a dry run.
     pub(super) fn effect(&self, verb: &str) -> String {
-        let effect = self.remedy.effect();
-        match &self.target {
+        let effect = self.remedy().effect();
+        match self.target() {
             None => format!("This {verb} {effect}."),
             Some(Target::Existing(user)) => format!("This {verb} {effect}. The other user is {}.", printable(&user.id)),
             Some(Target::New(id)) => {
@@ -203,7 +225,7 @@ impl Plan {
 
     /// What a person should consider before a merge.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let Some(target) = &self.target else { return Vec::new() };
+        let Some(target) = self.target() else { return Vec::new() };
         let mut warnings = Vec::new();
         let emails = |user: &User| user.emails().map(|email| email.value.to_lowercase()).collect::<BTreeSet<_>>();
         let has_signed_in = |user: &User| user.external_id.is_some() && user.authenticated != Some(false);
@@ -242,9 +264,11 @@ impl Plan {
         }
         record::save(path, &self.old.json)?;
         progress(format!("saved the user's record to {}", path.display()));
-        match &self.target {
-            Some(target) => self.merge(conversations, target, progress).await,
-            None => self.delete(conversations, progress).await,
+        let user = &self.old.user;
+        match &self.action {
+            Action::Merge(target) => merge(conversations, user, target, progress).await,
+            Action::ForgetEmail => deleted(conversations, user, conversations.forget(user), progress).await,
+            Action::DeleteUser => deleted(conversations, user, conversations.delete(user), progress).await,
         }
     }
 
@@ -253,60 +277,59 @@ impl Plan {
         if !is_same(conversations.refresh(&self.old.user).await?, &self.old.user) {
             return Ok(false);
         }
-        Ok(match &self.target {
+        Ok(match self.target() {
             Some(Target::Existing(present)) => is_same(conversations.refresh(present).await?, present),
             Some(Target::New(_)) | None => true,
         })
     }
+}
 
-    async fn delete(&self, conversations: &Conversations, progress: impl Fn(String)) -> anyhow::Result<After> {
-        let user = &self.old.user;
-        progress(format!("sending the deletion of user {}", printable(&user.id)));
-        let deleted = match self.remedy {
-            Remedy::ForgetEmail => conversations.forget(user).await,
-            Remedy::DeleteUser | Remedy::Merge => conversations.delete(user).await,
-        };
-        deleted.map_err(|error| {
-            ApiFailure(
-                CONVERSATIONS.failure(&error).0 + "; whether anything was deleted is not known: look at the user again",
-            )
-        })?;
-        progress(CHECKING.to_owned());
-        After::load(conversations, user, None, false).await.map_err(|error| unknown_result(&error).into())
-    }
+/// Sends a deletion, and looks up the result.
+async fn deleted(
+    conversations: &Conversations,
+    user: &User,
+    deletion: impl Future<Output = Result<(), ApiError>>,
+    progress: impl Fn(String),
+) -> anyhow::Result<After> {
+    progress(format!("sending the deletion of user {}", printable(&user.id)));
+    deletion.await.map_err(|error| {
+        let message = CONVERSATIONS.failure(&error).0;
+        ApiFailure(message + "; whether anything was deleted is not known: look at the user again")
+    })?;
+    progress(CHECKING.to_owned());
+    After::load(conversations, user, None, false).await.map_err(|error| unknown_result(&error).into())
+}
 
-    async fn merge(
-        &self,
-        conversations: &Conversations,
-        target: &Target,
-        progress: impl Fn(String),
-    ) -> anyhow::Result<After> {
-        let old = &self.old.user;
-        let (present, created) = match target {
-            Target::Existing(user) => (user.clone(), false),
-            Target::New(external_id) => {
-                let user = create(conversations, external_id, old.brand_id.as_deref()).await?;
-                progress(format!("created user {} with the login id {}", printable(&user.id), printable(external_id)));
-                (user, true)
-            }
-        };
-        progress(format!("merging user {} into user {}", printable(&old.id), printable(&present.id)));
-        let merged = conversations.merge(old, &present).await;
-        progress(CHECKING.to_owned());
-        let after = After::load(conversations, old, Some(&present), created).await;
-        match (merged, after) {
-            (Ok(()), after) => after.map_err(|error| unknown_result(&error).into()),
-            // The response was lost, but the request was carried out.
-            (Err(_), Ok(after)) if after.is_done(self.remedy) => Ok(after),
-            (Err(error), after) => {
-                let state = after.ok().and_then(|after| after.old).map_or_else(
-                    || "; whether the users were merged is not known: look at them again".to_owned(),
-                    |_| "; the users were not merged".to_owned(),
-                );
-                let made =
-                    if created { format!("; user {} was created", printable(&present.id)) } else { String::new() };
-                Err(ApiFailure(CONVERSATIONS.failure(&error).0 + &state + &made).into())
-            }
+/// Creates the player's present user if needed, sends the merge, and looks up the result.
+async fn merge(
+    conversations: &Conversations,
+    old: &User,
+    target: &Target,
+    progress: impl Fn(String),
+) -> anyhow::Result<After> {
+    let (present, created) = match target {
+        Target::Existing(user) => (user.clone(), false),
+        Target::New(external_id) => {
+            let user = create(conversations, external_id, old.brand_id.as_deref()).await?;
+            progress(format!("created user {} with the login id {}", printable(&user.id), printable(external_id)));
+            (user, true)
+        }
+    };
+    progress(format!("merging user {} into user {}", printable(&old.id), printable(&present.id)));
+    let merged = conversations.merge(old, &present).await;
+    progress(CHECKING.to_owned());
+    let after = After::load(conversations, old, Some(&present), created).await;
+    match (merged, after) {
+        (Ok(()), after) => after.map_err(|error| unknown_result(&error).into()),
+        // The response was lost, but the request was carried out.
+        (Err(_), Ok(after)) if after.is_done(old, Remedy::Merge) => Ok(after),
+        (Err(error), after) => {
+            let state = after.ok().and_then(|after| after.old).map_or_else(
+                || "; whether the users were merged is not known: look at them again".to_owned(),
+                |_| "; the users were not merged".to_owned(),
+            );
+            let made = if created { format!("; user {} was created", printable(&present.id)) } else { String::new() };
+            Err(ApiFailure(CONVERSATIONS.failure(&error).0 + &state + &made).into())
         }
     }
 }
@@ -384,9 +407,9 @@ impl After {
         Ok(Self { old, merged_into, created, holders })
     }
 
-    pub(super) fn is_done(&self, remedy: Remedy) -> bool {
+    pub(super) fn is_done(&self, before: &User, remedy: Remedy) -> bool {
         match (remedy, &self.old) {
-            (Remedy::Merge, None) => self.merged_into.is_some(),
+            (Remedy::Merge, None) => self.merged_into.as_ref().is_some_and(|user| has_emails_of(user, before)),
             (_, None) => true,
             (Remedy::ForgetEmail, Some(user)) => user.emails().next().is_none(),
             (_, Some(_)) => false,
@@ -396,7 +419,7 @@ impl After {
     /// What was done, or is not done yet, and who else has the email.
     pub(super) fn text(&self, before: &User, remedy: Remedy) -> String {
         let id = printable(&before.id);
-        let mut text = match (remedy, self.is_done(remedy), &self.old, &self.merged_into) {
+        let mut text = match (remedy, self.is_done(before, remedy), &self.old, &self.merged_into) {
             (Remedy::Merge, true, _, Some(user)) => {
                 let into = printable(&user.id);
                 format!(
@@ -406,8 +429,12 @@ impl After {
             (Remedy::DeleteUser, true, None, _) => format!("Done: user {id} and its conversations are deleted.\n"),
             (_, true, None, _) => format!("Done: user {id} is deleted.\n"),
             (_, true, Some(_), _) => format!("Done: user {id} has no email any more, and keeps its conversations.\n"),
-            (Remedy::Merge, false, None, _) => format!(
+            (Remedy::Merge, false, None, None) => format!(
                 "The API accepted the request and user {id} is gone, but the user that it was merged into is not there{BRAND}.\n"
+            ),
+            (Remedy::Merge, false, None, Some(user)) => format!(
+                "The API accepted the request and user {id} is gone, but user {} does not have the email: look again in a minute.\n",
+                printable(&user.id)
             ),
             (_, false, ..) => {
                 format!("The API accepted the request, but has not finished: look at user {id} again in a minute.\n")
@@ -418,4 +445,9 @@ impl After {
         }
         text
     }
+}
+
+/// Whether a user has all emails that another one had.
+fn has_emails_of(user: &User, before: &User) -> bool {
+    before.emails().all(|had| user.emails().any(|email| email.value.eq_ignore_ascii_case(&had.value)))
 }

@@ -132,7 +132,7 @@ pub(super) struct ImpossibleMerge(&'static str);
 /// Shows the users of a plan, and what to consider.
 fn show(plan: &Plan) {
     let _ = writeln!(io::stderr(), "{}", user_table(&plan.old.user, None));
-    match &plan.target {
+    match plan.target() {
         Some(Target::Existing(user)) => {
             let _ = writeln!(io::stderr(), "is merged into\n\n{}", user_table(user, None));
         }
@@ -169,20 +169,20 @@ impl Arguments {
         let requests = plan.requests(conversations).map_err(|error| CONVERSATIONS.failure(&error))?;
         let would_send = requests.join(", then ");
         print(if self.json {
-            let (merged_into, created) = match &plan.target {
+            let (merged_into, created) = match plan.target() {
                 Some(Target::Existing(user)) => (Some(user), false),
                 Some(Target::New(_)) => (None, true),
                 None => (None, false),
             };
             json(&Resolved {
-                remedy: plan.remedy.name(),
+                remedy: plan.remedy().name(),
                 would_send: Some(would_send),
                 user: &plan.old.user,
                 backup: None,
                 now: None,
                 is_free: None,
                 still_have_it: Vec::new(),
-                merge: plan.target.as_ref().map(|_| Merge { merged_into, created, warnings: plan.warnings() }),
+                merge: plan.target().map(|_| Merge { merged_into, created, warnings: plan.warnings() }),
             })?
         } else {
             format!("Would send: {would_send}\n{}\n", plan.effect("would"))
@@ -191,7 +191,7 @@ impl Arguments {
     }
 
     fn report(&self, plan: &Plan, after: &After, backup: String) -> anyhow::Result<ExitCode> {
-        let (remedy, user) = (plan.remedy, &plan.old.user);
+        let (remedy, user) = (plan.remedy(), &plan.old.user);
         let After { merged_into, created, .. } = after;
         let report = if self.json {
             json(&Resolved {
@@ -202,7 +202,7 @@ impl Arguments {
                 now: after.old.as_ref(),
                 is_free: Some(after.holders.is_empty()),
                 still_have_it: after.holders.iter().map(|user| user.id.as_str()).collect(),
-                merge: plan.target.as_ref().map(|_| Merge {
+                merge: plan.target().map(|_| Merge {
                     merged_into: merged_into.as_ref(),
                     created: *created,
                     warnings: plan.warnings(),
@@ -213,6 +213,6 @@ impl Arguments {
         };
         print(report)
             .map_err(|error| ApiFailure(format!("the request was sent; standard output is closed ({error})")))?;
-        Ok(if after.is_done(remedy) { ExitCode::SUCCESS } else { ExitCode::from(EXIT_API) })
+        Ok(if after.is_done(user, remedy) { ExitCode::SUCCESS } else { ExitCode::from(EXIT_API) })
     }
 }

@@ -201,6 +201,8 @@ two users of Messaging merged by mistake
     a_user_is_not_merged_into_itself_or_into_another_brand
     different_emails_of_two_users_that_signed_in_are_pointed_out
     users_that_change_before_the_merge_are_not_merged
+    a_user_that_is_gone_is_not_taken_for_a_merged_one
+    odd_bodies_are_refused
     only_the_newest_plan_is_carried_out_and_only_once
 a user of Messaging deleted by mistake
     another_user_is_never_taken_for_the_requested_one

@@ -516,10 +516,12 @@ def members(reader, span):
     user = f"{OLD_USER} --config desk.toml"
     commands = {
         "conflict find": reader.find, "conflict show": f"zendesk-token conflict show {user}", "visitor show": reader.visitor,
-        "conflict resolve": f"zendesk-token conflict resolve {user} --delete-user --yes --backup kept.json"}
-    cells = re.findall(r"^\| `((?:conflict|visitor) \w+)`.*? \| (.*) \|$", reader.text, re.MULTILINE)
+        "conflict resolve": f"zendesk-token conflict resolve {user} --delete-user --yes --backup kept.json",
+        "conflict resolve --merge-into": f"zendesk-token conflict resolve {user} --merge-into LOGIN-ID-NOW --dry-run"}
+    cells = re.findall(r"^\| `((?:conflict|visitor) [\w -]+)`.*? \| (.*) \|$", reader.text, re.MULTILINE)
     rows = {name: set(re.findall(r"`([\w-]+)`", cell)) for name, cell in cells}
     assert set(rows) == set(commands), rows
+    rows["conflict resolve --merge-into"] |= rows["conflict resolve"]
     users = json.dumps(reader.api.users)
     output = json.loads(reader.shell(f"{commands[span].strip()} --json 2>/dev/null", reader.desk))
     if span == "conflict resolve":
@@ -589,7 +591,7 @@ COMMANDS = [
     (r"mv .*", rotate),
     (r'printf %s "\$TOKEN" \| sha256sum', fingerprint),
     (r"zendesk-token (conflict show USER|visitor show ID) --config desk\.toml", show),
-    (r"conflict (find|show|resolve)|visitor show", members),
+    (r"conflict (find|show|resolve( --merge-into)?)|visitor show", members),
     (r"[a-z_]+\.[a-z_]+ = .+", settings),
     (r"ZENDESK_TOKEN_\w+=.+", variable),
     (r"--features .*", feature),

@@ -131,10 +131,10 @@ fn only_one_thing_is_done_at_a_time() {
     // The plan and the check before the deletion each show the user.
     api.then([Step::Do, Step::Do, busy()]);
     assert_eq!(resolve().status, 202);
-    until("refused", || desk.get("job").json()["steps"].as_array().is_some_and(|steps| steps.len() == 2));
+    until("refused", || desk.get("job").json()["steps"].as_array().is_some_and(|steps| steps.len() == 3));
     assert_eq!(refusal(&resolve()), (409, "something is being done already; wait for its end".to_owned()));
     let job = desk.ended();
-    assert!(job["steps"][1].as_str().unwrap().contains("trying again in 3.0 s (attempt 2 of 5)"), "{job}");
+    assert!(job["steps"][2].as_str().unwrap().contains("trying again in 3.0 s (attempt 2 of 5)"), "{job}");
     assert_eq!((&job["outcome"]["done"], api.count("DELETE")), (&json!(true), 2), "{job}");
 }
 

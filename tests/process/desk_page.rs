@@ -304,6 +304,7 @@ fn odd_bodies_are_refused() {
         (json!({"user": USER, "remedy": "rm", "into": null}), "no such remedy"),
         (json!({"user": "nobody", "remedy": "delete-user", "into": null}), "no user of Messaging has the id"),
         (json!({"user": USER, "remedy": "merge-into", "into": USER}), "the present login id is the same user"),
+        (json!({"user": USER, "remedy": "merge-into", "into": null}), "the present login id is missing"),
     ] {
         let answer = desk.post("plan", &body);
         assert!((400..=502).contains(&answer.status) && answer.body.contains(message), "{message}: {answer:?}");

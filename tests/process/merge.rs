@@ -225,6 +225,21 @@ fn an_unfinished_merge_is_reported_as_unfinished() {
 }
 
 #[test]
+fn a_user_that_is_gone_is_not_taken_for_a_merged_one() {
+    // Somebody deletes the old user at the same moment.
+    let gone = || answer(404, &json!({"errors": [{"code": "user_not_found", "title": "User not found"}]}));
+    let (api, folder) = (api_with_both(), Folder::new());
+    let output = merge_with(&api, &folder, 4, vec![gone(), gone()]);
+    assert_eq!((output.status, output.out.as_str()), (Some(3), ""), "{}", output.err);
+    assert!(output.err.contains("whether the users were merged is not known"), "{}", output.err);
+    // The API says that it merged, but the email has not arrived.
+    let (api, folder) = (api_with_both(), Folder::new());
+    let output = merge_with(&api, &folder, 4, vec![answer(200, &json!({})), gone()]);
+    assert_eq!(output.status, Some(3), "{}", output.err);
+    assert!(output.out.contains("is gone, but user 8 does not have the email: look again"), "{}", output.out);
+}
+
+#[test]
 fn users_that_change_before_the_merge_are_not_merged() {
     let mut changed = present(None);
     changed["identities"] = json!([{"type": "email", "value": "new@example.org"}]);

@@ -94,7 +94,7 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
         PlanError::Api(error) => failure(&error),
     })?;
     let id = random_id().map_err(|_| Failure::unusable("this machine has no random numbers"))?;
-    let (into, creates) = match &plan.target {
+    let (into, creates) = match plan.target() {
         Some(Target::Existing(user)) => (Some(user), None),
         Some(Target::New(login_id)) => (None, Some(login_id.as_str())),
         None => (None, None),
@@ -128,8 +128,8 @@ pub(super) async fn resolve(State(desk): State<Arc<Desk>>, body: Bytes) -> Resul
     let Some((_, plan)) = kept.take_if(|(kept, _)| *kept == id) else {
         return Err(Failure(StatusCode::CONFLICT, "this plan is not the newest one; look again".to_owned()));
     };
-    if confirmation.trim() != plan.remedy.confirmation() {
-        let word = plan.remedy.confirmation();
+    if confirmation.trim() != plan.remedy().confirmation() {
+        let word = plan.remedy().confirmation();
         *kept = Some((id, plan));
         return Err(Failure::unusable(format!("the confirmation differs; type {word}")));
     }
@@ -152,8 +152,8 @@ async fn carry_out(plan: Plan, conversations: Conversations, job: Arc<Mutex<Opti
     let result = plan.carry_out(&conversations, &path, |step| add_step(&job, step)).await;
     let outcome = match result {
         Ok(after) => Outcome {
-            done: after.is_done(plan.remedy),
-            text: after.text(&plan.old.user, plan.remedy).trim_end().to_owned(),
+            done: after.is_done(&plan.old.user, plan.remedy()),
+            text: after.text(&plan.old.user, plan.remedy()).trim_end().to_owned(),
         },
         Err(error) => Outcome { done: false, text: format!("{error:#}.") },
     };
