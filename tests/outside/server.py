@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 class Server(AbstractContextManager):
     """Runs until the end of its `with` block. `answer` gets method, path, body and headers, and returns a status, or a tuple of status,
-    body and perhaps headers. With the files of a certificate and its key, it uses TLS."""
+    body and perhaps headers; None ends the connection without a response. With the files of a certificate and its key, it uses TLS."""
 
     def __init__(self, answer, *certificate):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -16,6 +16,9 @@ class Server(AbstractContextManager):
 
             def do_POST(self):
                 answered = answer(self.command, self.path, self.rfile.read(int(self.headers["Content-Length"] or 0)), self.headers)
+                if answered is None:
+                    self.close_connection = True
+                    return
                 status, body, headers = (*answered, {})[:3] if isinstance(answered, tuple) else (answered, b"", {})
                 self.send_response(status)
                 for name, value in headers.items():
