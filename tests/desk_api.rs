@@ -218,7 +218,7 @@ impl State {
         let id = segments.get(4).map(|id| decoded(id).ok_or("an id that is not UTF-8")).transpose()?;
         match operation["operationId"].as_str().unwrap() {
             "ListUsers" => Ok(self.list(query.get("filter[identities.email]").ok_or("no filter")?)),
-            name => Ok(self.act(name, &id.unwrap(), operation)),
+            name => Ok(self.act(name, &id.unwrap(), query.get("brandId").map(String::as_str), operation)),
         }
     }
 
@@ -305,10 +305,13 @@ impl State {
         Ok(Reply::Answer(200, json!({"conversations": listed, "meta": meta}).to_string()))
     }
 
-    fn act(&self, operation: &str, id: &str, described: &Value) -> Reply {
+    fn act(&self, operation: &str, id: &str, brand: Option<&str>, described: &Value) -> Reply {
         let example = |name: &str| &self.description["components"]["examples"][name]["value"];
         let mut users = self.users.lock().unwrap();
-        let Some(at) = users.iter().position(|user| user["id"] == id || user["externalId"] == id) else {
+        let is_in_brand =
+            |user: &Value| brand.is_none_or(|brand| user["brandId"].as_str().is_none_or(|own| own == brand));
+        let has_id = |user: &Value| user["id"] == id || user["externalId"] == id && is_in_brand(user);
+        let Some(at) = users.iter().position(has_id) else {
             let error = described.pointer("/responses/404/content/application~1json/examples/default/value").unwrap();
             return Reply::Answer(404, error.to_string());
         };

@@ -50,8 +50,15 @@ enum Action {
 /// The player's present user.
 pub(super) enum Target {
     Existing(User),
-    /// The player's login id, which has no user yet.
-    New(String),
+    /// None yet.
+    New(NewUser),
+}
+
+/// A user that is created for a merge, in the brand of the old one.
+pub(super) struct NewUser {
+    pub(super) login_id: String,
+    /// A user of another brand that has the login id.
+    elsewhere: Option<User>,
 }
 
 /// Why there is no plan.
@@ -217,8 +224,8 @@ impl Plan {
         match self.target() {
             None => format!("This {verb} {effect}."),
             Some(Target::Existing(user)) => format!("This {verb} {effect}. The other user is {}.", printable(&user.id)),
-            Some(Target::New(id)) => {
-                format!("This {verb} {effect}. The other user is new, with the login id {}.", printable(id))
+            Some(Target::New(NewUser { login_id, .. })) => {
+                format!("This {verb} {effect}. The other user is new, with the login id {}.", printable(login_id))
             }
         }
     }
@@ -243,6 +250,13 @@ impl Plan {
                     list(&present_emails)
                 ));
             }
+        }
+        if let Target::New(NewUser { login_id, elsewhere: Some(user) }) = target {
+            warnings.push(format!(
+                "User {} of another brand has the login id {}. It is not touched: the new user is for the brand of the old one.",
+                printable(&user.id),
+                printable(login_id)
+            ));
         }
         warnings.push(MERGE_IS_UNTRIED.to_owned());
         warnings
@@ -309,9 +323,9 @@ async fn merge(
 ) -> anyhow::Result<After> {
     let (present, created) = match target {
         Target::Existing(user) => (user.clone(), false),
-        Target::New(external_id) => {
-            let user = create(conversations, external_id, old.brand_id.as_deref()).await?;
-            progress(format!("created user {} with the login id {}", printable(&user.id), printable(external_id)));
+        Target::New(NewUser { login_id, .. }) => {
+            let user = create(conversations, login_id, old.brand_id.as_deref()).await?;
+            progress(format!("created user {} with the login id {}", printable(&user.id), printable(login_id)));
             (user, true)
         }
     };
@@ -341,7 +355,12 @@ impl Target {
             Err(ApiError::InvalidId) => Err(PlanError::Impossible("is not an id (empty, '.' or '..')")),
             found => found.map_err(PlanError::from),
         };
-        let Some(Record { user, .. }) = found? else { return Ok(Self::New(into.to_owned())) };
+        let Some(Record { user, .. }) = found? else {
+            // Each brand may have a user with the login id, where users are separated by brand.
+            let elsewhere = if old.brand_id.is_some() { conversations.show_in_brand(into, None).await? } else { None };
+            let elsewhere = elsewhere.map(|record| record.user);
+            return Ok(Self::New(NewUser { login_id: into.to_owned(), elsewhere }));
+        };
         if user.id == old.id {
             return Err(PlanError::Impossible("is the same user; give the player's present login id"));
         }

@@ -136,8 +136,8 @@ fn show(plan: &Plan) {
         Some(Target::Existing(user)) => {
             let _ = writeln!(io::stderr(), "is merged into\n\n{}", user_table(user, None));
         }
-        Some(Target::New(id)) => {
-            let id = printable(id);
+        Some(Target::New(new)) => {
+            let id = printable(&new.login_id);
             let _ = writeln!(io::stderr(), "is merged into a new user with the login id {id}, which no user has yet\n");
         }
         None => {}

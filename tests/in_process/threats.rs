@@ -199,6 +199,7 @@ hostile text in the answers of Zendesk's APIs, on the support desk's page
     every_answer_has_the_headers_and_nothing_changes_by_get
 two users of Messaging merged by mistake
     a_user_is_not_merged_into_itself_or_into_another_brand
+    a_user_of_another_brand_with_the_login_id_is_pointed_out_and_not_touched
     different_emails_of_two_users_that_signed_in_are_pointed_out
     users_that_change_before_the_merge_are_not_merged
     a_user_that_is_gone_is_not_taken_for_a_merged_one

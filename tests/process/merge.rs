@@ -121,7 +121,7 @@ fn a_user_is_not_merged_into_itself_or_into_another_brand() {
     for (into, message) in [
         (USER, "--merge-into: is the same user; give the player's present login id"),
         (EXTERNAL_ID, "--merge-into: is the same user"),
-        (NOW, "--merge-into: is a user of another brand; only users of one brand can be merged"),
+        ("8", "--merge-into: is a user of another brand; only users of one brand can be merged"),
         ("no-brand", "--merge-into: is a user of another brand"),
         (".", "--merge-into: is not an id"),
         ("", "--merge-into: is not an id"),
@@ -131,6 +131,24 @@ fn a_user_is_not_merged_into_itself_or_into_another_brand() {
         assert!(output.err.contains(message), "{message}: {}", output.err);
     }
     assert_eq!((api.count("POST"), fs::read_dir(folder.path("")).unwrap().count()), (0, 0));
+}
+
+#[test]
+fn a_user_of_another_brand_with_the_login_id_is_pointed_out_and_not_touched() {
+    let (api, folder) = (DeskApi::start(), Folder::new());
+    let mut foreign = present(None);
+    foreign["brandId"] = json!("1");
+    api.add(foreign.clone());
+    let output = merge(&api, &folder, &[NOW, "--yes", "--json"]);
+    assert_eq!(output.status, Some(0), "{}", output.err);
+    assert!(
+        output.err.contains("User 8 of another brand has the login id new-login-id. It is not touched"),
+        "{}",
+        output.err
+    );
+    let json = output.json();
+    assert_eq!((&json["created"], &json["merged_into"]["brand_id"]), (&json!(true), &json!(BRAND)));
+    assert!(api.users().contains(&foreign), "{:?}", api.users());
 }
 
 #[test]
@@ -181,7 +199,7 @@ fn a_merge_whose_response_is_lost_is_done() {
 fn a_creation_whose_response_is_lost_is_used() {
     for step in [Step::DoAndSay(Reply::HangUp), Step::DoAndSay(Reply::Answer(503, String::new())), failure(500)] {
         let (api, folder) = (DeskApi::start(), Folder::new());
-        let output = merge_with(&api, &folder, 3, vec![step]);
+        let output = merge_with(&api, &folder, 4, vec![step]);
         assert_eq!((output.status, api.users().len()), (Some(0), 1), "{}", output.err);
         assert_eq!(api.users()[0]["externalId"], NOW);
     }
@@ -196,8 +214,8 @@ fn a_failed_merge_says_what_was_done() {
         (true, 4, vec![gone()], &["does not have it; the users were not merged\n"]),
         (true, 4, vec![refused(), refused()], &["whether the users were merged is not known: look at them again"]),
         (true, 4, vec![Step::Do, refused()], &["the API accepted the request; checking the result failed"]),
-        (false, 4, vec![refused()], &["; the users were not merged; user ", " was created\n"]),
-        (false, 3, vec![refused()], &["the users were not merged; whether the new user was created is not known"]),
+        (false, 5, vec![refused()], &["; the users were not merged; user ", " was created\n"]),
+        (false, 4, vec![refused()], &["the users were not merged; whether the new user was created is not known"]),
     ] {
         let (api, folder) = (if has_present { api_with_both() } else { DeskApi::start() }, Folder::new());
         let output = merge_with(&api, &folder, before, steps);
@@ -247,7 +265,7 @@ fn users_that_change_before_the_merge_are_not_merged() {
     let exists = answer(409, &json!({"errors": [{"code": "conflict", "title": "User already exists"}]}));
     for (api, before, steps) in [
         (api_with_both(), 3, vec![answer(200, &json!({"user": changed}))]),
-        (DeskApi::start(), 3, vec![exists, answer(200, &json!({"user": changed}))]),
+        (DeskApi::start(), 4, vec![exists, answer(200, &json!({"user": changed}))]),
     ] {
         let folder = Folder::new();
         let output = merge_with(&api, &folder, before, steps);

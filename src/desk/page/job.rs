@@ -96,7 +96,7 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
     let id = random_id().map_err(|_| Failure::unusable("this machine has no random numbers"))?;
     let (into, creates) = match plan.target() {
         Some(Target::Existing(user)) => (Some(user), None),
-        Some(Target::New(login_id)) => (None, Some(login_id.as_str())),
+        Some(Target::New(new)) => (None, Some(new.login_id.as_str())),
         None => (None, None),
     };
     let shown = ShownPlan {
