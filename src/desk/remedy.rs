@@ -36,7 +36,7 @@ const CHECKING: &str = "checking the result";
 /// A remedy for one user, checked and ready to be carried out.
 pub(super) struct Plan {
     /// The old user.
-    pub(super) old: Record,
+    pub(super) old: User,
     action: Action,
 }
 
@@ -180,9 +180,9 @@ impl Plan {
         old: &str,
         into: Option<&str>,
     ) -> Result<Self, PlanError> {
-        let old = conversations.show(old).await?;
+        let old = conversations.show(old).await?.user;
         let action = match (remedy, into) {
-            (Remedy::Merge, Some(into)) => Action::Merge(Target::find(conversations, &old.user, into).await?),
+            (Remedy::Merge, Some(into)) => Action::Merge(Target::find(conversations, &old, into).await?),
             (Remedy::Merge, None) => {
                 return Err(PlanError::Impossible("is missing; give the one that the player has now"));
             }
@@ -207,7 +207,7 @@ impl Plan {
 
     /// The requests that the plan sends, in their order.
     pub(super) fn requests(&self, conversations: &Conversations) -> Result<Vec<String>, ApiError> {
-        let user = &self.old.user;
+        let user = &self.old;
         Ok(match &self.action {
             Action::Merge(target) => {
                 let create = matches!(target, Target::New(_)).then(|| conversations.create_url()).transpose()?;
@@ -237,9 +237,9 @@ impl Plan {
         let emails = |user: &User| user.emails().map(|email| email.value.to_lowercase()).collect::<BTreeSet<_>>();
         let has_signed_in = |user: &User| user.external_id.is_some() && user.authenticated != Some(false);
         if let Target::Existing(present) = target {
-            let [old_emails, present_emails] = [emails(&self.old.user), emails(present)];
+            let [old_emails, present_emails] = [emails(&self.old), emails(present)];
             let differ = !present_emails.is_empty() && old_emails.is_disjoint(&present_emails);
-            if differ && has_signed_in(&self.old.user) && has_signed_in(present) {
+            if differ && has_signed_in(&self.old) && has_signed_in(present) {
                 let list = |emails: &BTreeSet<String>| {
                     emails.iter().map(|email| printable(email)).collect::<Vec<_>>().join(", ")
                 };
@@ -262,7 +262,7 @@ impl Plan {
         warnings
     }
 
-    /// Saves the old user's record, sends the requests, and looks up the result. `progress` is told each step.
+    /// Saves the users' records, sends the requests, and looks up the result. `progress` is told each step.
     ///
     /// # Errors
     /// [`Changed`] if the users are not as in the plan, [`record::BackupError`], or an [`ApiFailure`] that says what was done.
@@ -273,12 +273,10 @@ impl Plan {
         progress: impl Fn(String),
     ) -> anyhow::Result<After> {
         // The person may have taken an hour to answer.
-        if !self.is_current(conversations).await.map_err(|error| CONVERSATIONS.failure(&error))? {
-            return Err(Changed.into());
-        }
-        record::save(path, &self.old.json)?;
+        let records = self.current_records(conversations).await.map_err(|error| CONVERSATIONS.failure(&error))?;
+        record::save(path, &records.ok_or(Changed)?)?;
         progress(format!("saved the user's record to {}", path.display()));
-        let user = &self.old.user;
+        let user = &self.old;
         match &self.action {
             Action::Merge(target) => merge(conversations, user, target, progress).await,
             Action::ForgetEmail => deleted(conversations, user, conversations.forget(user), progress).await,
@@ -286,16 +284,19 @@ impl Plan {
         }
     }
 
-    async fn is_current(&self, conversations: &Conversations) -> Result<bool, ApiError> {
-        let is_same = |now: Option<Record>, user: &User| now.is_some_and(|now| now.user == *user);
-        if !is_same(conversations.refresh(&self.old.user).await?, &self.old.user) {
-            return Ok(false);
-        }
-        Ok(match self.target() {
-            Some(Target::Existing(present)) => is_same(conversations.refresh(present).await?, present),
-            Some(Target::New(_)) | None => true,
-        })
+    /// The records of the users as they are now: the old one's, or a list of both if a merge changes an existing user. `None` if they
+    /// are not as in the plan.
+    async fn current_records(&self, conversations: &Conversations) -> Result<Option<String>, ApiError> {
+        let Some(old) = same(conversations, &self.old).await? else { return Ok(None) };
+        let Some(Target::Existing(present)) = self.target() else { return Ok(Some(old)) };
+        Ok(same(conversations, present).await?.map(|present| format!("[{old},{present}]")))
     }
+}
+
+/// A user's record, if the user is as it was.
+async fn same(conversations: &Conversations, user: &User) -> Result<Option<String>, ApiError> {
+    let record = conversations.refresh(user).await?.filter(|record| record.user == *user);
+    Ok(record.map(|record| record.json))
 }
 
 /// Sends a deletion, and looks up the result.

@@ -115,7 +115,7 @@ pub(super) async fn run(arguments: &Arguments, conversations: &Conversations) ->
         let _ = writeln!(io::stderr(), "declined; nothing was deleted");
         return Ok(ExitCode::FAILURE);
     }
-    let path = arguments.backup.clone().unwrap_or_else(|| record::file_name(&plan.old.user.id, now()));
+    let path = arguments.backup.clone().unwrap_or_else(|| record::file_name(&plan.old.id, now()));
     let report_step = |step| drop(writeln!(io::stderr(), "{step}"));
     let after = plan
         .carry_out(conversations, &path, report_step)
@@ -131,7 +131,7 @@ pub(super) struct ImpossibleMerge(&'static str);
 
 /// Shows the users of a plan, and what to consider.
 fn show(plan: &Plan) {
-    let _ = writeln!(io::stderr(), "{}", user_table(&plan.old.user, None));
+    let _ = writeln!(io::stderr(), "{}", user_table(&plan.old, None));
     match plan.target() {
         Some(Target::Existing(user)) => {
             let _ = writeln!(io::stderr(), "is merged into\n\n{}", user_table(user, None));
@@ -177,7 +177,7 @@ impl Arguments {
             json(&Resolved {
                 remedy: plan.remedy().name(),
                 would_send: Some(would_send),
-                user: &plan.old.user,
+                user: &plan.old,
                 backup: None,
                 now: None,
                 is_free: None,
@@ -191,7 +191,7 @@ impl Arguments {
     }
 
     fn report(&self, plan: &Plan, after: &After, backup: String) -> anyhow::Result<ExitCode> {
-        let (remedy, user) = (plan.remedy(), &plan.old.user);
+        let (remedy, user) = (plan.remedy(), &plan.old);
         let After { merged_into, created, .. } = after;
         let report = if self.json {
             json(&Resolved {

@@ -178,7 +178,7 @@ def merge(driver):
         assert f"Saved the user's record to {desk.folder.name}/{record}" in page.text("steps"), page.text("steps")
         assert len(api.conversations[PRESENT]) == 3 and api.find(OLD) is None
         fetched = page.driver.execute_async_script("fetch('record').then((r) => r.text().then((text) => arguments[0]([r.headers.get('content-disposition'), text])))")
-        assert fetched[0] == f'attachment; filename="{record}"' and json.loads(fetched[1])["externalId"] == OLD_ID
+        assert fetched[0] == f'attachment; filename="{record}"' and [user["id"] for user in json.loads(fetched[1])] == [OLD, PRESENT]
         assert stat.S_IMODE(os.stat(f"{desk.folder.name}/{record}").st_mode) == 0o600
         page.click("#again")
         assert page.text("sentence").startswith("No conflict") and page.is_shown("sentence-help") and not page.is_shown("choice")

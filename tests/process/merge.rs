@@ -68,7 +68,8 @@ fn merge_saves_the_record_then_moves_everything_then_checks_the_result() {
     assert_eq!((api.conversations("8"), api.conversations(USER), api.users().len()), (5, 0, 1));
     assert_eq!((&api.users()[0]["externalId"], &api.users()[0]["identities"]), (&json!(NOW), &old["identities"]));
     let record = fs::read_dir(folder.path("")).unwrap().next().unwrap().unwrap().path();
-    assert_eq!(serde_json::from_str::<Value>(&fs::read_to_string(record).unwrap()).unwrap(), old);
+    let record: Value = serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
+    assert_eq!(record, json!([old, present(None)]), "both users change");
     let output = run(&api, &folder.path(""), &["conflict", "find", "--email", EMAIL, "--expect", NOW], &[]);
     assert!(output.out.contains("No conflict"), "{}", output.out);
 }
@@ -86,6 +87,8 @@ fn a_user_for_the_new_login_id_is_created_first() {
     assert_eq!((&survivor["external_id"], &survivor["brand_id"]), (&json!(NOW), &json!(BRAND)));
     assert_eq!(survivor["identities"], json!([{"type": "email", "value": EMAIL, "verification": "sso"}]));
     assert_eq!(api.conversations(survivor["id"].as_str().unwrap()), 3);
+    let record: Value = serde_json::from_str(&fs::read_to_string(folder.path("kept")).unwrap()).unwrap();
+    assert_eq!(record["externalId"], EXTERNAL_ID);
     let created = api.all().into_iter().find(|request| request.target.ends_with("/users")).unwrap();
     assert_eq!(created.body, format!(r#"{{"externalId":"{NOW}","brandId":"{BRAND}"}}"#), "in the old user's brand");
     assert!(output.err.contains("created user") && output.err.contains("which no user has yet"), "{}", output.err);

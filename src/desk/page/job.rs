@@ -103,7 +103,7 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
         plan: &id,
         remedy: remedy.name(),
         title: remedy.title(),
-        user: &plan.old.user,
+        user: &plan.old,
         into,
         creates,
         will: plan.effect("will"),
@@ -137,7 +137,7 @@ pub(super) async fn resolve(State(desk): State<Arc<Desk>>, body: Bytes) -> Resul
     if current.as_ref().is_some_and(|job| job.running) {
         return Err(Failure(StatusCode::CONFLICT, "something is being done already; wait for its end".to_owned()));
     }
-    let name = file_name(&plan.old.user.id, now());
+    let name = file_name(&plan.old.id, now());
     let path = desk.folder().join(&name);
     *current = Some(Job { running: true, path: path.clone(), ..Job::default() });
     drop(current);
@@ -152,8 +152,8 @@ async fn carry_out(plan: Plan, conversations: Conversations, job: Arc<Mutex<Opti
     let result = plan.carry_out(&conversations, &path, |step| add_step(&job, step)).await;
     let outcome = match result {
         Ok(after) => Outcome {
-            done: after.is_done(&plan.old.user, plan.remedy()),
-            text: after.text(&plan.old.user, plan.remedy()).trim_end().to_owned(),
+            done: after.is_done(&plan.old, plan.remedy()),
+            text: after.text(&plan.old, plan.remedy()).trim_end().to_owned(),
         },
         Err(error) => Outcome { done: false, text: format!("{error:#}.") },
     };
