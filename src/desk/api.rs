@@ -221,7 +221,7 @@ impl ApiClient {
 }
 
 impl ApiError {
-    const fn is_temporary(&self) -> bool {
+    pub(super) const fn is_temporary(&self) -> bool {
         match self {
             Self::Call(CallError::Unreachable | CallError::TimedOut | CallError::Broken) => true,
             Self::Call(CallError::Untrusted | CallError::TooLarge)

@@ -197,6 +197,16 @@ impl Conversations {
         existing(self.show(&user.id).await)
     }
 
+    /// Like [`Self::refresh`], after a merge: the API may also answer with the user that it was merged into.
+    pub(super) async fn refresh_merged(&self, user: &User, into: &User) -> Result<Option<User>, ApiError> {
+        let url = self.users_url(&[&user.id], &[], None)?;
+        match existing(self.api.get::<UserResponse>(&url).await)? {
+            Some(found) if found.user.id == user.id => Ok(Some(found.user)),
+            Some(found) if found.user.id != into.id => Err(ApiError::UnexpectedResponse),
+            _ => Ok(None),
+        }
+    }
+
     /// The conversations of a user, at most `max_pages` pages of 100, and whether there are more. `progress` is told how
     /// many there are so far, after each page but the last.
     pub(super) async fn conversations(

@@ -327,6 +327,10 @@ async fn merge(
         Target::New(NewUser { login_id, .. }) => {
             let user = create(conversations, login_id, old.brand_id.as_deref()).await?;
             progress(format!("created user {} with the login id {}", printable(&user.id), printable(login_id)));
+            if user.id == old.id || user.brand_id != old.brand_id {
+                let text = "the new user is of another brand; the users were not merged: check conversations.brand_id";
+                return Err(ApiFailure(text.to_owned()).into());
+            }
             (user, true)
         }
     };
@@ -336,15 +340,22 @@ async fn merge(
     let after = After::load(conversations, old, Some(&present), created).await;
     match (merged, after) {
         (Ok(()), after) => after.map_err(|error| unknown_result(&error).into()),
-        // The response was lost, but the request was carried out.
-        (Err(_), Ok(after)) if after.is_done(old, Remedy::Merge) => Ok(after),
+        // The response was lost, but the request was carried out: only that can have moved an email.
+        (Err(error), Ok(after))
+            if error.is_temporary() && !has_emails_of(&present, old) && after.is_done(old, Remedy::Merge) =>
+        {
+            Ok(after)
+        }
         (Err(error), after) => {
-            let state = after.ok().and_then(|after| after.old).map_or_else(
-                || "; whether the users were merged is not known: look at them again".to_owned(),
-                |_| "; the users were not merged".to_owned(),
-            );
+            let state = match after.ok().and_then(|after| after.old) {
+                None => "; whether the users were merged is not known: look at them again",
+                Some(_) if error.is_temporary() => {
+                    "; the users are not merged yet: look again in some minutes, before you do anything else"
+                }
+                Some(_) => "; the users were not merged",
+            };
             let made = if created { format!("; user {} was created", printable(&present.id)) } else { String::new() };
-            Err(ApiFailure(CONVERSATIONS.failure(&error).0 + &state + &made).into())
+            Err(ApiFailure(CONVERSATIONS.failure(&error).0 + state + &made).into())
         }
     }
 }
@@ -408,10 +419,9 @@ impl After {
         present: Option<&User>,
         created: bool,
     ) -> Result<Self, ApiError> {
-        // After a merge the API may also answer with the user that it was merged into, whose id is another.
-        let old = match conversations.refresh(before).await {
-            Err(ApiError::UnexpectedResponse) if present.is_some() => None,
-            old => old?.map(|record| record.user),
+        let old = match present {
+            Some(present) => conversations.refresh_merged(before, present).await?,
+            None => conversations.refresh(before).await?.map(|record| record.user),
         };
         let merged_into = match present {
             Some(present) => conversations.refresh(present).await?.map(|record| record.user),

@@ -188,8 +188,6 @@ fn a_merge_whose_response_is_lost_is_done() {
         Step::DoAndSay(Reply::Answer(200, "<html>".to_owned())),
         Step::DoAndSay(Reply::Answer(204, String::new())),
         Step::DoAndSay(Reply::CutOff("{".to_owned())),
-        // Refused, says the answer, but a look at the users shows that it was done.
-        Step::DoAndSay(Reply::Answer(400, String::new())),
     ] {
         let (api, folder) = (api_with_both(), Folder::new());
         let output = merge_with(&api, &folder, 4, vec![step]);
@@ -253,11 +251,39 @@ fn a_user_that_is_gone_is_not_taken_for_a_merged_one() {
     let output = merge_with(&api, &folder, 4, vec![gone(), gone()]);
     assert_eq!((output.status, output.out.as_str()), (Some(3), ""), "{}", output.err);
     assert!(output.err.contains("whether the users were merged is not known"), "{}", output.err);
+    // The answer is a refusal, so that nothing shows why the user is gone.
+    let (api, folder) = (api_with_both(), Folder::new());
+    let refused = Step::DoAndSay(Reply::Answer(400, String::new()));
+    let output = merge_with(&api, &folder, 4, vec![refused]);
+    assert_eq!((output.status, output.out.as_str()), (Some(3), ""), "{}", output.err);
+    // Both have the email, so that it proves nothing.
+    let (api, folder) = (DeskApi::start(), Folder::new());
+    api.add(present(Some(EMAIL)));
+    let output = merge_with(&api, &folder, 4, vec![gone(), gone()]);
+    assert_eq!((output.status, output.out.as_str()), (Some(3), ""), "{}", output.err);
+    // A page of a proxy does not show that the user is gone.
+    let (api, folder) = (api_with_both(), Folder::new());
+    let page = Step::Say(Reply::Answer(200, "<html>".to_owned()));
+    let output = merge_with(&api, &folder, 4, vec![answer(403, &json!({})), page]);
+    assert_eq!((output.status, output.out.as_str()), (Some(3), ""), "{}", output.err);
+    assert!(output.err.contains("whether the users were merged is not known"), "{}", output.err);
     // The API says that it merged, but the email has not arrived.
     let (api, folder) = (api_with_both(), Folder::new());
     let output = merge_with(&api, &folder, 4, vec![answer(200, &json!({})), gone()]);
     assert_eq!(output.status, Some(3), "{}", output.err);
     assert!(output.out.contains("is gone, but user 8 does not have the email: look again"), "{}", output.out);
+}
+
+#[test]
+fn a_new_user_of_another_brand_is_not_merged_into() {
+    let (api, folder) = (DeskApi::start(), Folder::new());
+    api.add(json!({"id": "7", "externalId": "x", "brandId": null, "identities": []}));
+    let brand = [("conversations.brand_id", "b1")];
+    let arguments = ["conflict", "resolve", "7", "--merge-into", NOW, "--yes"];
+    let output = run(&api, &folder.path(""), &arguments, &brand);
+    assert_eq!((output.status, output.out.as_str()), (Some(3), ""), "{}", output.err);
+    assert!(output.err.contains("the new user is of another brand; the users were not merged"), "{}", output.err);
+    assert!(!api.asked().iter().any(|request| request.contains("merge")));
 }
 
 #[test]
