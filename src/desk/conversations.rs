@@ -194,7 +194,13 @@ impl Conversations {
 
     /// The user's current record; `None` if it was deleted.
     pub(super) async fn refresh(&self, user: &User) -> Result<Option<Record>, ApiError> {
-        existing(self.show(&user.id).await)
+        let found = existing(self.show(&user.id).await)?;
+        // Another user may have this id as its external id.
+        if found.as_ref().is_none_or(|found| found.user.id == user.id) {
+            Ok(found)
+        } else {
+            Err(ApiError::UnexpectedResponse)
+        }
     }
 
     /// Like [`Self::refresh`], after a merge: the API may also answer with the user that it was merged into.

@@ -190,7 +190,7 @@ the demo's page opened from another site or by another host name; the demo on an
     each_start_has_new_secrets
     it_listens_only_on_loopback
     serve_has_no_routes_of_the_demo
-the support desk's page opened from another site, by another host name, in a second browser or by another user; a forged request to it
+the support desk's page opened from another site, by another host name or in a second browser; a forged request to it
     the_desk_is_only_below_a_random_path_and_for_the_first_browser
     only_the_first_get_of_the_page_takes_the_cookie
     other_hosts_and_origins_and_requests_without_the_csrf_token_are_refused

@@ -278,6 +278,24 @@ def lost_responses(driver):
     print("responses lost after the work was done; Retry-After")
 
 
+def one_at_a_time(driver):
+    """While a plan is asked for, another player can't be looked up: the plan would appear below that player."""
+    with zendesk() as api, Desk(api) as desk:
+        api.users.append(user("888", "bob-old", "bob@example.com"))
+        page = Page(driver, desk).visit().look()
+        api.fail(f"GET /sc/v2/apps/{APP}/users/{OLD}", 2)
+        page.find("#remedies [data-remedy=delete-user]").click()
+        page.type("email", "bob@example.com")
+        page.find("#look").click()
+        page.idle()
+        assert page.is_shown("plan") and OLD in page.text("sentence") and OLD in page.cards("plan-users")[0]
+        assert not any("bob" in request for request in api.requests), api.requests
+        page.click("#look")
+        assert "888" in page.text("sentence") and not page.is_shown("plan"), page.text("sentence")
+        page.is_clean()
+    print("one thing at a time")
+
+
 def hostile(driver):
     """Texts of the API are texts; odd input gets a sentence."""
     with zendesk() as api, Desk(api) as desk:
@@ -488,7 +506,7 @@ def main(chromium, chromedriver, axe, screenshots=None):
     driver = browser(chromium, chromedriver)
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
     try:
-        for test in [merge, other_remedies, failures, lost_responses, hostile, chat, first_start, second_browser, by_keyboard]:
+        for test in [merge, other_remedies, failures, lost_responses, one_at_a_time, hostile, chat, first_start, second_browser, by_keyboard]:
             test(driver)
         layouts(driver, axe, screenshots)
         if screenshots:

@@ -227,6 +227,7 @@ fn other_hosts_and_origins_and_requests_without_the_csrf_token_are_refused() {
             (Some("null"), Some(&desk.csrf)),
             (Some("https://evil.example"), Some(&desk.csrf)),
             (Some("http://127.0.0.1"), Some(&desk.csrf)),
+            (Some(&format!("http://localhost:{port}")), Some(&desk.csrf)),
             (Some(&own.replace("http:", "https:")), Some(&desk.csrf)),
             (Some(&own), None),
             (Some(&own), Some("")),

@@ -73,8 +73,8 @@ impl Guard {
             values.next().map(|value| if values.next().is_some() { "" } else { value.to_str().unwrap_or_default() })
         };
         let is_host = |text: &str| self.hosts.iter().any(|host| host == text);
-        let is_origin = |origin: &str| origin.strip_prefix("http://").is_some_and(is_host);
-        only(HOST).is_some_and(is_host) && only(ORIGIN).map_or(*method != Method::POST, is_origin)
+        let Some(host) = only(HOST).filter(|host| is_host(host)) else { return false };
+        only(ORIGIN).map_or(*method != Method::POST, |origin| origin.strip_prefix("http://") == Some(host))
     }
 
     fn has_cookie(&self, headers: &HeaderMap) -> bool {

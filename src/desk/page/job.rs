@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::app::loopback::random_id;
+use crate::desk::api::ApiError;
 use crate::desk::conversations::{Conversations, User};
 use crate::desk::messages::no_user;
 use crate::desk::record::file_name;
@@ -93,6 +94,10 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
         PlanError::Impossible(why) => Failure::unusable(format!("the present login id {why}")),
         PlanError::Api(error) => failure(&error),
     })?;
+    // Another user may have this id as its external id.
+    if plan.old.id != user {
+        return Err(failure(&ApiError::UnexpectedResponse));
+    }
     let id = random_id().map_err(|_| Failure::unusable("this machine has no random numbers"))?;
     let (into, creates) = match plan.target() {
         Some(Target::Existing(user)) => (Some(user), None),
@@ -125,6 +130,10 @@ pub(super) async fn resolve(State(desk): State<Arc<Desk>>, body: Bytes) -> Resul
         move |text| add_step(&job, text)
     })?;
     let mut kept = locked(&desk.work.plan);
+    let mut current = locked(&job);
+    if current.as_ref().is_some_and(|job| job.running) {
+        return Err(Failure(StatusCode::CONFLICT, "something is being done already; wait for its end".to_owned()));
+    }
     let Some((_, plan)) = kept.take_if(|(kept, _)| *kept == id) else {
         return Err(Failure(StatusCode::CONFLICT, "this plan is not the newest one; look again".to_owned()));
     };
@@ -132,10 +141,6 @@ pub(super) async fn resolve(State(desk): State<Arc<Desk>>, body: Bytes) -> Resul
         let word = plan.remedy().confirmation();
         *kept = Some((id, plan));
         return Err(Failure::unusable(format!("the confirmation differs; type {word}")));
-    }
-    let mut current = locked(&job);
-    if current.as_ref().is_some_and(|job| job.running) {
-        return Err(Failure(StatusCode::CONFLICT, "something is being done already; wait for its end".to_owned()));
     }
     let name = file_name(&plan.old.id, now());
     let path = desk.folder().join(&name);
@@ -152,7 +157,8 @@ async fn carry_out(plan: Plan, conversations: Conversations, job: Arc<Mutex<Opti
     let result = plan.carry_out(&conversations, &path, |step| add_step(&job, step)).await;
     let outcome = match result {
         Ok(after) => Outcome {
-            done: after.is_done(&plan.old, plan.remedy()),
+            // While another user has the email, the player's sign-in is still refused.
+            done: after.is_done(&plan.old, plan.remedy()) && after.holders.is_empty(),
             text: after.text(&plan.old, plan.remedy()).trim_end().to_owned(),
         },
         Err(error) => Outcome { done: false, text: format!("{error:#}.") },

@@ -5,7 +5,7 @@ const fill = (parent, ...children) => { parent.replaceChildren(...children); ret
 const show = (id, isShown = true) => { $(id).hidden = !isShown; };
 
 const ROLES = { old: "The old user, who has the email", present: "The player's present user", other: "Another user with the email" };
-const state = { csrf: "", player: null, plan: null };
+const state = { csrf: "", player: null, plan: null, isBusy: false };
 
 // Sends a request, and returns the response's JSON. Fails with the sentence of a refusal.
 async function ask(path, body) {
@@ -28,7 +28,10 @@ async function ask(path, body) {
 const sentence = (text) => text ? text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".") : "The request failed.";
 
 // Runs what a button does, with the button disabled, and shows why it failed.
+// One thing at a time: an answer for one player must not appear below that of another.
 async function attempt(button, act) {
+  if (state.isBusy) return;
+  state.isBusy = true;
   const hadFocus = document.activeElement === button;
   show("error", false);
   button.disabled = true;
@@ -41,6 +44,7 @@ async function attempt(button, act) {
     $("error").scrollIntoView({ block: "nearest" });
     (error.problems ?? []).forEach(showProblem);
   } finally {
+    state.isBusy = false;
     button.disabled = false;
     document.body.removeAttribute("aria-busy");
     // A disabled button loses the focus.
@@ -246,6 +250,7 @@ async function prepare(user, remedy) {
 }
 
 $("cancel").addEventListener("click", () => {
+  if (state.isBusy) return;
   show("plan", false);
   state.plan = null;
   go("found-title");
@@ -295,6 +300,7 @@ async function follow() {
 $("again").addEventListener("click", () => attempt($("again"), () => look(state.player)));
 
 $("other").addEventListener("click", () => {
+  if (state.isBusy) return;
   ["found", "choice", "plan", "work"].forEach((id) => show(id, false));
   $("find").reset();
   state.player = null;
