@@ -36,21 +36,27 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     #[cfg(feature = "desk")]
     if desk::check::is_alone(file)? {
-        let failures = desk::check::run(file, arguments.online)?;
+        let failures = desk::check::Desk::load(file)?.check(arguments.online)?;
         ensure!(failures.is_empty(), "{}", failures.join("\n"));
         return Ok(());
     }
     let config = Config::load(file, environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     config.tls.as_ref().map(CertifiedKey::new).transpose()?;
+    // Before the report, which ends with "No errors".
+    #[cfg(feature = "desk")]
+    let desk = arguments.online.then(|| desk::check::Desk::load(file)).transpose()?;
     print(report(&config)?)?;
     if !arguments.online {
         return Ok(());
     }
     let failures = config.logins.iter().filter_map(|login| Some(check_online(login).err()?.to_string()));
+    #[cfg_attr(not(feature = "desk"), expect(unused_mut, reason = "only the support desk adds to them"))]
+    let mut failures: Vec<String> = failures.collect();
     #[cfg(feature = "desk")]
-    let failures = failures.chain(desk::check::run(file, true)?);
-    let failures: Vec<String> = failures.collect();
+    if let Some(desk) = desk {
+        failures.extend(desk.check(true)?);
+    }
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())
 }

@@ -216,10 +216,17 @@ impl Reader {
         !matches!(self.source(key), Source::Default | Source::Missing)
     }
 
-    /// Whether any of these keys is set, and not by default.
+    /// Whether any of these keys is set, and not by default. `PORT` does not count: it may be meant for another program.
     #[cfg(feature = "desk")]
     pub(crate) fn has_any(&self, is_one: impl Fn(&str) -> bool) -> bool {
-        self.values.keys().any(|key| is_one(key) && self.is_set(key))
+        let is_port = |key: &str| self.source(key) == Source::Variable(PORT_VARIABLE.to_owned());
+        self.values.keys().any(|key| is_one(key) && self.is_set(key) && !is_port(key))
+    }
+
+    /// What is wrong so far.
+    #[cfg(feature = "desk")]
+    pub(crate) fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     pub(super) fn source(&self, key: &str) -> Source {

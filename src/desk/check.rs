@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use crate::config::files::WatchedFiles;
 use crate::config::{ConfigError, Problem, environment};
 use crate::terminal::block_on;
 
@@ -18,30 +19,60 @@ const NOBODY: &str = "nobody@example.invalid";
 /// A visitor that no account has.
 const NO_VISITOR: &str = "0.0";
 
+/// The sections that are set.
+pub(crate) struct Desk {
+    conversations: Option<settings::Conversations>,
+    chat_api: Option<settings::ChatApi>,
+}
+
 /// Whether the settings are the support desk's alone, without any of the service.
 pub(crate) fn is_alone(file: Option<&Path>) -> Result<bool, ConfigError> {
-    let Sections { conversations, chat_api, service } = Sections::load(file, environment())?;
+    let Sections { conversations, chat_api, service, .. } = Sections::load(file, environment())?;
     Ok((conversations || chat_api) && !service)
 }
 
-/// Checks the sections that are set and prints them, and with `online` also tries their keys. Returns what is wrong with those.
-///
-/// # Errors
-/// What is wrong with the settings.
-pub(crate) fn run(file: Option<&Path>, online: bool) -> anyhow::Result<Vec<String>> {
-    let sections = Sections::load(file, environment())?;
-    let mut failures = Vec::new();
-    if sections.conversations {
-        let settings = settings::Conversations::load(file, environment())?;
-        let endpoint = format!("Conversations API {}, app {}", settings.endpoint.url, settings.app_id);
-        failures.extend(report(&endpoint, &settings.warnings, online.then(|| try_conversations(&settings)))?);
+impl Desk {
+    /// Loads the sections that are set.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, and what is not a setting.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let sections = Sections::load(file, environment())?;
+        let conversations = sections.conversations.then(|| settings::Conversations::load(file, environment()));
+        let chat_api = sections.chat_api.then(|| settings::ChatApi::load(file, environment()));
+        let mut problems = sections.unknown;
+        let mut files = WatchedFiles::default();
+        let mut add = |error: ConfigError| {
+            files = error.files;
+            for problem in error.problems {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        };
+        let conversations = conversations.transpose().map_err(&mut add).unwrap_or_default();
+        let chat_api = chat_api.transpose().map_err(&mut add).unwrap_or_default();
+        if problems.is_empty() { Ok(Self { conversations, chat_api }) } else { Err(ConfigError { problems, files }) }
     }
-    if sections.chat_api {
-        let settings = settings::ChatApi::load(file, environment())?;
-        let endpoint = format!("Chat API {}", settings.endpoint.url);
-        failures.extend(report(&endpoint, &settings.warnings, online.then(|| try_chat_api(&settings)))?);
+
+    /// Prints the sections, and with `online` also tries their keys. Returns what is wrong with those.
+    pub(crate) fn check(&self, online: bool) -> anyhow::Result<Vec<String>> {
+        let mut failures = Vec::new();
+        if let Some(settings) = &self.conversations {
+            let endpoint = format!("Conversations API {}, app {}", settings.endpoint.url, settings.app_id);
+            failures.extend(report(&endpoint, &settings.warnings, online.then(|| try_conversations(settings)))?);
+        }
+        if let Some(settings) = &self.chat_api {
+            let endpoint = format!("Chat API {}", settings.endpoint.url);
+            // Both sections have the warnings about their file.
+            let printed = self.conversations.iter().flat_map(|settings| &settings.warnings);
+            let printed: Vec<&Problem> = printed.collect();
+            let mut warnings = settings.warnings.clone();
+            warnings.retain(|warning| !printed.contains(&warning));
+            failures.extend(report(&endpoint, &warnings, online.then(|| try_chat_api(settings)))?);
+        }
+        Ok(failures)
     }
-    Ok(failures)
 }
 
 /// Prints a section, and returns why its key does not work.

@@ -36,6 +36,8 @@ pub(crate) struct Sections {
     pub(crate) chat_api: bool,
     /// Any of the service.
     pub(crate) service: bool,
+    /// What is not a setting or not UTF-8. A wrong `PORT`, which sets `listen`, may be meant for another program.
+    pub(crate) unknown: Vec<Problem>,
 }
 
 /// Where an API is, and how its certificate is verified.
@@ -59,6 +61,7 @@ impl Sections {
             conversations: reader.has_any(|key| key.starts_with("conversations.")),
             chat_api: reader.has_any(|key| key.starts_with("chat_api.")),
             service: reader.has_any(|key| !is_desk(key)),
+            unknown: reader.problems().iter().filter(|problem| problem.key != "listen").cloned().collect(),
         };
         load(file, environment, sections, |_| false)
     }

@@ -116,3 +116,93 @@ fn wrong_settings_are_reported_without_a_request() {
         output.err
     );
 }
+
+/// `check --online` with only this file and these variables.
+fn check_file(text: &str, variables: &[(&str, &str)]) -> CommandOutput {
+    let folder = Folder::new();
+    let file = folder.write("desk.toml", text);
+    let mut command = crate::harness::command(&["check", "--online", "--config", file.to_str().unwrap()], &[]);
+    CommandOutput::from(command.envs(variables.iter().copied()).output().unwrap())
+}
+
+/// The settings of both sections in a file.
+fn both_sections(api: &DeskApi) -> String {
+    let lines: Vec<String> = api.settings().iter().map(|(key, value)| format!("{key} = \"{value}\"\n")).collect();
+    lines.concat()
+}
+
+#[test]
+fn the_brand_is_part_of_the_request() {
+    let api = DeskApi::start();
+    assert_eq!(check(&api, &[("conversations.brand_id", "brand-7")]).status, Some(0));
+    assert!(api.asked()[0].ends_with("&brandId=brand-7"), "{:?}", api.asked());
+}
+
+#[test]
+fn keys_of_both_sections_that_fail_are_both_reported() {
+    let api = DeskApi::start();
+    api.then([answer(401, &error("unauthorized", "No")), answer(403, &json!({"error": "access_denied"}))]);
+    let output = check_file(&both_sections(&api), &[]);
+    assert_eq!((output.status, output.err.lines().count()), (Some(1), 2), "{}", output.err);
+    assert!(output.err.contains("status 401") && output.err.contains("status 403"), "{}", output.err);
+    assert!(!output.out.contains("accepts"), "{}", output.out);
+}
+
+#[test]
+fn everything_that_is_wrong_with_the_settings_is_reported_once() {
+    let api = DeskApi::start();
+    let typo = both_sections(&api) + "chat_apii.token = \"x\"\nlgin.cookie = \"x\"\nconversations.brand = \"x\"\n";
+    let incomplete =
+        "chat_api.subdomain = \"acme\"\nconversations.app_id = \"x\"\nconversations.subdomain = \"acme\"\n";
+    for (text, keys) in [
+        (typo.as_str(), &["chat_apii.token", "conversations.brand", "lgin.cookie"][..]),
+        (incomplete, &["chat_api.token", "conversations.key_id", "conversations.key_secret"]),
+    ] {
+        let output = check_file(text, &[]);
+        let mut reported: Vec<&str> = output.err.lines().filter_map(|line| line.split(' ').next()).collect();
+        reported.sort_unstable();
+        assert_eq!((output.status, output.out.as_str(), &*reported), (Some(2), "", keys), "{}", output.err);
+    }
+    assert_eq!(api.asked().len(), 0);
+}
+
+#[test]
+fn wrong_settings_next_to_the_service_are_reported_before_its_report() {
+    let (api, login_api) = (DeskApi::start(), LoginApi::start());
+    let login_url = login_api.url();
+    let changes = [usual(&[("login.api_url", &login_url)]), vec![("conversations.app_id", "?")]].concat();
+    let output = check(&api, &changes);
+    assert_eq!((output.status, output.out.as_str()), (Some(2), ""), "{}", output.err);
+    assert!(output.err.starts_with("conversations.app_id ("), "{}", output.err);
+}
+
+#[test]
+fn a_login_that_fails_does_not_hide_a_key_that_fails() {
+    let (api, login_api) = (DeskApi::start(), LoginApi::start());
+    let login_url = login_api.url();
+    drop(login_api);
+    api.then([answer(401, &error("unauthorized", "No"))]);
+    let output = check(&api, &usual(&[("login.api_url", &login_url)]));
+    assert_eq!((output.status, output.err.lines().count()), (Some(1), 2), "{}", output.err);
+    assert!(output.err.starts_with("login.api_url: ") && output.err.contains("status 401"), "{}", output.err);
+}
+
+#[test]
+fn the_variable_port_of_another_program_does_not_matter() {
+    let api = DeskApi::start();
+    for port in ["8080", "none"] {
+        let output = check_file(&both_sections(&api), &[("PORT", port)]);
+        assert_eq!((output.status, output.err.as_str()), (Some(0), ""), "{port}");
+        assert_eq!(output.out.matches("accepts the key").count(), 2, "{}", output.out);
+    }
+}
+
+#[test]
+fn a_warning_about_the_file_is_printed_once() {
+    let api = DeskApi::start();
+    let folder = Folder::new();
+    let file = folder.write("desk.toml", &both_sections(&api));
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let output = crate::commands::run(&["check", "--config", file.to_str().unwrap()], &[]);
+    assert_eq!((output.status, output.out.matches("Warning: config file (").count()), (Some(0), 1), "{}", output.out);
+}
