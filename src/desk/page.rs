@@ -56,7 +56,7 @@ loopback, and opens in the browser that gets the printed address first.
 Without a settings file, the page asks for the keys of Zendesk's APIs, and writes the file. In a container, --published names
 the address of the host's loopback where the port is published:
 
-  docker run --rm --publish 127.0.0.1:8002:8002 --volume \"$PWD:/desk\" zendesk-token-desk";
+  docker run --rm --publish 127.0.0.1:8002:8002 --user \"$(id -u):$(id -g)\" --volume \"$PWD:/desk\" zendesk-token-desk";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

@@ -238,7 +238,8 @@ impl Plan {
         let has_signed_in = |user: &User| user.external_id.is_some() && user.authenticated != Some(false);
         if let Target::Existing(present) = target {
             let [old_emails, present_emails] = [emails(&self.old), emails(present)];
-            let differ = !present_emails.is_empty() && old_emails.is_disjoint(&present_emails);
+            let differ = ![&old_emails, &present_emails].iter().any(|emails| emails.is_empty())
+                && old_emails.is_disjoint(&present_emails);
             if differ && has_signed_in(&self.old) && has_signed_in(present) {
                 let list = |emails: &BTreeSet<String>| {
                     emails.iter().map(|email| printable(email)).collect::<Vec<_>>().join(", ")

@@ -45,7 +45,7 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Remedies {
-    /// Merge the user into the player's present one, which keeps everything; it is created if the login id has no user yet
+    /// Merge the user into the player's present one, which gets its conversations; it is created if the login id has no user
     #[arg(long, value_name = "SUB")]
     merge_into: Option<String>,
 
