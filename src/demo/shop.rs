@@ -32,7 +32,7 @@ use super::trace::{Step, Trace};
 
 /// The page, with placeholders for its style and its script.
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("../app/palette.css"), include_str!("page.css"));
 const SCRIPT: &str = include_str!("page.js");
 
 /// The shop's state.

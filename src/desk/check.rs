@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::config::files::WatchedFiles;
-use crate::config::{ConfigError, Problem, environment};
+use crate::config::{ConfigError, Problem, Variables, environment};
 use crate::terminal::block_on;
 
 use super::api::ApiError;
@@ -21,8 +21,8 @@ const NO_VISITOR: &str = "0.0";
 
 /// The sections that are set.
 pub(crate) struct Desk {
-    conversations: Option<settings::Conversations>,
-    chat_api: Option<settings::ChatApi>,
+    pub(super) conversations: Option<settings::Conversations>,
+    pub(super) chat_api: Option<settings::ChatApi>,
 }
 
 /// Whether the settings are the support desk's alone, without any of the service.
@@ -36,7 +36,7 @@ impl Desk {
     ///
     /// # Errors
     /// Everything that is wrong with them, and what is not a setting.
-    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+    pub(crate) fn load<V: Variables>(file: Option<&Path>, environment: impl Fn() -> V) -> Result<Self, ConfigError> {
         let sections = Sections::load(file, environment())?;
         let conversations = sections.conversations.then(|| settings::Conversations::load(file, environment()));
         let chat_api = sections.chat_api.then(|| settings::ChatApi::load(file, environment()));
@@ -51,7 +51,11 @@ impl Desk {
             }
         };
         let conversations = conversations.transpose().map_err(&mut add).unwrap_or_default();
-        let chat_api = chat_api.transpose().map_err(&mut add).unwrap_or_default();
+        let mut chat_api = chat_api.transpose().map_err(&mut add).unwrap_or_default();
+        if let (Some(conversations), Some(chat_api)) = (&conversations, &mut chat_api) {
+            // Both sections have the warnings about their file.
+            chat_api.warnings.retain(|warning| !conversations.warnings.contains(warning));
+        }
         if problems.is_empty() { Ok(Self { conversations, chat_api }) } else { Err(ConfigError { problems, files }) }
     }
 
@@ -64,12 +68,7 @@ impl Desk {
         }
         if let Some(settings) = &self.chat_api {
             let endpoint = format!("Chat API {}", settings.endpoint.url);
-            // Both sections have the warnings about their file.
-            let printed = self.conversations.iter().flat_map(|settings| &settings.warnings);
-            let printed: Vec<&Problem> = printed.collect();
-            let mut warnings = settings.warnings.clone();
-            warnings.retain(|warning| !printed.contains(&warning));
-            failures.extend(report(&endpoint, &warnings, online.then(|| try_chat_api(settings)))?);
+            failures.extend(report(&endpoint, &settings.warnings, online.then(|| try_chat_api(settings)))?);
         }
         Ok(failures)
     }

@@ -42,7 +42,7 @@ use crate::terminal::UsageError;
 use super::api::ApiError;
 use super::conversations::Conversations;
 use super::messages::{ApiNames, CONVERSATIONS};
-use super::settings::{self, Sections};
+use super::{check, record, settings};
 
 use guard::Guard;
 use job::Work;
@@ -80,7 +80,7 @@ const DEFAULT_FILE: &str = "desk.toml";
 const MAX_BODY: usize = 64 << 10;
 
 const PAGE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
+const STYLE: &str = concat!(include_str!("../app/palette.css"), include_str!("page/page.css"));
 const SCRIPT: &str = include_str!("page/page.js");
 
 /// The email and the login id in pasted text with a token, unverified.
@@ -311,7 +311,7 @@ impl Desk {
 
     /// The folder of the settings file, where records are saved too.
     fn folder(&self) -> &Path {
-        self.file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+        record::folder(&self.file)
     }
 
     /// A client of the Sunshine Conversations API.
@@ -330,16 +330,11 @@ impl Settings {
         let file = path.exists().then_some(path);
         // The variable that names the file must not be followed to a file that does not exist yet.
         let variables = || environment().into_iter().filter(|(name, _)| name != FILE_VARIABLE).collect::<Vec<_>>();
-        let sections = Sections::load(file, variables())?;
-        if file.is_some() && !sections.conversations && !sections.chat_api {
+        let check::Desk { conversations, chat_api } = check::Desk::load(file, variables)?;
+        if file.is_some() && conversations.is_none() && chat_api.is_none() {
             return Err(NoSection(path.display().to_string()).into());
         }
-        let conversations = sections.conversations.then(|| settings::Conversations::load(file, variables()));
-        let chat_api = sections.chat_api.then(|| settings::ChatApi::load(file, variables()));
-        Ok(Self {
-            conversations: conversations.transpose()?.map(Arc::new),
-            chat_api: chat_api.transpose()?.map(Arc::new),
-        })
+        Ok(Self { conversations: conversations.map(Arc::new), chat_api: chat_api.map(Arc::new) })
     }
 }
 

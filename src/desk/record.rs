@@ -32,9 +32,13 @@ pub(super) fn save_new(path: &Path, text: &str) -> io::Result<()> {
     let saved = file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
     let saved = saved.and_then(|()| {
         // Only a sync of the folder makes the new entry durable.
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        File::open(folder(path))?.sync_all()
     });
     // An incomplete record could be taken for a complete one.
     saved.inspect_err(|_| drop(fs::remove_file(path)))
+}
+
+/// The folder of a file.
+pub(super) fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }

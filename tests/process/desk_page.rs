@@ -370,6 +370,7 @@ fn wrong_settings_end_it_before_anything_is_served() {
         ("", "has neither [conversations] nor [chat_api]"),
         ("login.secret = \"x\"", "has neither [conversations] nor [chat_api]"),
         ("[conversations]\nsubdomain = \"acme\"", "conversations.key_secret"),
+        ("[conversations]\nsubdomain = \"acme\"\n[chat_api]\nsubdomain = \"acme\"", "chat_api.token"),
         ("[chat_api", "is not TOML"),
     ] {
         let folder = Folder::new();
@@ -408,9 +409,9 @@ fn the_form_writes_a_private_file_only_after_the_keys_were_tried() {
     assert_eq!(desk.post("settings", &form(&url, KEY_SECRET)).status, 409);
     assert_eq!(fs::read_to_string(&file).unwrap(), written, "a file is never overwritten");
     assert_eq!(desk.stop_by("HUP"), "", "a closed terminal ends it");
-    let names = [("acme", "acme"), ("acme.zendesk.com", "acme"), ("https://acme.zendesk.com/", "acme")];
+    let names = ["acme", "acme.zendesk.com", "https://acme.zendesk.com/"];
     // These would ask Zendesk itself, so only their form is compared: a wrong secret is refused first.
-    for (zendesk, _) in names {
+    for zendesk in names {
         let desk = start(None);
         let answer = desk.post("settings", &form(zendesk, "two words")).json();
         let fields: Vec<&Value> =

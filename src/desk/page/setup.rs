@@ -180,3 +180,18 @@ async fn try_keys(conversations: Option<&Conversations>, chat_api: Option<&ChatA
     let texts: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
     if texts.is_empty() { Ok(()) } else { Err(Failure::unusable(texts.join("; "))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn an_account_is_known_by_its_name_its_host_or_its_url() {
+        for written in ["acme", " acme ", "acme.zendesk.com", "https://acme.zendesk.com", "https://acme.zendesk.com/"] {
+            assert_eq!(endpoint(written), ("subdomain", "acme".to_owned()), "{written}");
+        }
+        for written in ["https://api.smooch.io", "http://127.0.0.1:80/sc", "https://acme.zendesk.com/sc"] {
+            assert_eq!(endpoint(written), ("base_url", written.to_owned()));
+        }
+    }
+}
