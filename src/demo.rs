@@ -26,6 +26,7 @@ use crate::config::secret::Secret;
 use crate::config::settings;
 use crate::http::token::path;
 use crate::telemetry;
+use crate::terminal::UsageError;
 
 use players::{Kind, Login, Logins, XSOLLA_PROJECT, jane};
 use recording_proxy::RecordingProxy;
@@ -73,7 +74,8 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
         if let Some(Err(error)) = arguments.origin.as_deref().map(OriginPattern::parse) {
             bail!("--origin: {error}");
         }
-        let outer = bind_loopback(arguments.listen, 8001)?;
+        let refusal = UsageError("--listen: must be a loopback address, for example 127.0.0.1:8001");
+        let outer = bind_loopback(arguments.listen, 8001, refusal)?;
         let address = outer.local_addr()?;
         let is_localhost = address.ip() == Ipv4Addr::LOCALHOST || address.ip() == Ipv6Addr::LOCALHOST;
         ensure!(

@@ -3,21 +3,22 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::ensure;
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 use tokio::net::TcpListener;
 
 use super::{bind, listen};
 
-/// Binds the requested address, which must be of loopback, or else this port, or a free one if that is in use.
-pub(crate) fn bind_loopback(requested: Option<SocketAddr>, port: u16) -> anyhow::Result<TcpListener> {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+/// Binds the requested address, or else this port, or a free one if that is in use. Another address than of loopback is refused.
+pub(crate) fn bind_loopback(
+    requested: Option<SocketAddr>,
+    port: u16,
+    refusal: impl Into<anyhow::Error>,
+) -> anyhow::Result<TcpListener> {
     if let Some(address) = requested {
-        ensure!(address.ip().is_loopback(), "--listen: must be a loopback address, for example {default}");
-        return listen(address, "--listen");
+        return if address.ip().is_loopback() { listen(address, "--listen") } else { Err(refusal.into()) };
     }
-    match bind(default) {
+    match bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?),
         bound => Ok(bound?),
     }

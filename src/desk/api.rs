@@ -31,8 +31,9 @@ pub(super) const MAX_ATTEMPTS: usize = 5;
 /// Delay after the first attempt. It doubles after each, and jitter adds up to as much again.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 
-/// Most bytes of a response body.
-const MAX_BYTES: usize = 1 << 20;
+/// Most bytes of a response body: more than 100 messages of 4,096 characters, which a message has up to three times as text, HTML
+/// and Markdown, of at most 4 bytes (API v2, *Post message*).
+const MAX_BYTES: usize = 8 << 20;
 
 /// Most characters that are kept of an error's code and of its title.
 const MAX_ERROR_TEXT: usize = 200;
@@ -149,7 +150,7 @@ impl ApiClient {
     }
 
     /// Sends a request that ends what it names. It is repeated as in [`Self::delete`].
-    pub(super) async fn consume(&self, url: &Url, body: &impl Serialize) -> Result<(), ApiError> {
+    pub(super) async fn end(&self, url: &Url, body: &impl Serialize) -> Result<(), ApiError> {
         let body = serde_json::to_vec(body).map_err(|_| ApiError::InvalidId)?;
         done(self.call(&Method::POST, url, Some(&body)).await)
     }

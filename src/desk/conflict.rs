@@ -11,7 +11,7 @@ use crate::config::environment;
 use crate::terminal::{UsageError, block_on, json, print, printable};
 
 use super::conversations::{Conversations, MAX_PAGES, Record, User};
-use super::finding::Finding;
+use super::finding::{Activity, Finding};
 use super::messages::{CONVERSATIONS, INVALID_ID, Progress, no_user, user_table, warn};
 use super::remedy::{REMEDIES, Remedy};
 use super::{finding, resolve, settings};
@@ -89,9 +89,9 @@ struct Found<'a> {
 struct CountedUser<'a> {
     #[serde(flatten)]
     user: &'a User,
-    /// Number of conversations, if they were counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conversations: Option<usize>,
+    /// The conversations, if they were counted.
+    #[serde(flatten)]
+    activity: Option<Activity>,
 }
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -117,8 +117,8 @@ impl Find {
         let finding = finding.map_err(|error| CONVERSATIONS.failure(&error))?;
         let mut users = Vec::new();
         for user in &finding.users {
-            let conversations = if self.count { Some(count(conversations, user).await?) } else { None };
-            users.push(CountedUser { user, conversations });
+            let activity = if self.count { Some(count(conversations, user).await?) } else { None };
+            users.push(CountedUser { user, activity });
         }
         let is_empty = users.is_empty();
         print(if self.json {
@@ -137,11 +137,11 @@ impl Find {
 }
 
 /// Counts a user's conversations. Long lists show progress on a terminal.
-async fn count(conversations: &Conversations, user: &User) -> anyhow::Result<usize> {
+async fn count(conversations: &Conversations, user: &User) -> anyhow::Result<Activity> {
     let progress = Progress::new(format!("counting the conversations of user {}: ", printable(&user.id)));
     let activity = finding::activity(conversations, user, MAX_PAGES, |so_far| progress.show(so_far)).await;
     drop(progress);
-    Ok(activity.map_err(|error| CONVERSATIONS.failure(&error))?.conversations)
+    Ok(activity.map_err(|error| CONVERSATIONS.failure(&error))?)
 }
 
 fn text(finding: &Finding<'_>, users: &[CountedUser<'_>], file: Option<&Path>) -> String {
@@ -151,8 +151,8 @@ fn text(finding: &Finding<'_>, users: &[CountedUser<'_>], file: Option<&Path>) -
         1 => format!("One user of Messaging has the email {email}:\n\n"),
         count => format!("{count} users of Messaging have the email {email}:\n\n"),
     };
-    for CountedUser { user, conversations } in users {
-        text += &user_table(user, *conversations);
+    for CountedUser { user, activity } in users {
+        text += &user_table(user, activity.as_ref());
         text.push('\n');
     }
     let Some(expect) = finding.expect else {

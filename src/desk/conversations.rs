@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use reqwest::Url;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::login::json::{Json, member};
 
@@ -46,7 +46,7 @@ pub struct User {
     /// Whether the user ever signed in.
     pub authenticated: Option<bool>,
     /// What the user is known by.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub identities: Vec<UserIdentity>,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Author {
 /// What a message has: text, or something else such as a file.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Content {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub(super) kind: String,
     pub(super) text: Option<String>,
 }
@@ -228,9 +228,12 @@ impl Conversations {
             let page: Vec<_> = page.into_iter().chain(after.as_deref().map(|after| ("page[after]", after))).collect();
             let mut page: ConversationsResponse = self.api.get(&self.conversations_url(&[], &page)?).await?;
             all.append(&mut page.conversations);
-            let Some(next) = page.next() else { return Ok((all, page.meta.has_more)) };
+            let next = page.next();
+            if next.is_none() || next == after {
+                return Ok((all, page.meta.has_more || next.is_some()));
+            }
             progress(all.len());
-            after = Some(next);
+            after = next;
         }
         Ok((all, true))
     }
@@ -253,7 +256,7 @@ impl Conversations {
     pub(super) async fn merge(&self, discarded: &User, surviving: &User) -> Result<(), ApiError> {
         let user = |id: &str| Json::Object(BTreeMap::from([("_id".to_owned(), Json::Text(id.to_owned()))]));
         let body = BTreeMap::from([("surviving", user(&surviving.id)), ("discarded", user(&discarded.id))]);
-        self.api.consume(&self.merge_url()?, &body).await
+        self.api.end(&self.merge_url()?, &body).await
     }
 
     /// Deletes a user's personal information, and keeps the conversations.
@@ -294,6 +297,11 @@ impl Conversations {
     fn conversations_url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, ApiError> {
         self.api.url(&[&["v2", "apps", &self.app_id, "conversations"], segments].concat(), query)
     }
+}
+
+/// A value that may be `null`.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What was found; `None` if the API does not have it.

@@ -36,11 +36,9 @@ impl<'a> Finding<'a> {
         Ok(Self { email, expect, users: conversations.find(email).await? })
     }
 
-    /// The users that have a login id, but not the expected one.
+    /// The users that conflict with the expected login id.
     pub(super) fn conflicting(&self) -> impl Iterator<Item = &User> {
-        self.users.iter().filter(|user| {
-            self.expect.is_some() && user.external_id.is_some() && user.external_id.as_deref() != self.expect
-        })
+        self.users.iter().filter(|user| self.expect.is_some_and(|expect| conflicts(user, expect)))
     }
 
     /// Whether a user conflicts with the expected one; `None` without an expected one.
@@ -57,7 +55,15 @@ impl<'a> Finding<'a> {
             }
             (None, _) => String::new(),
             (Some(expect), []) => {
-                format!("No conflict: no other login id than {} has this email.", printable(expect))
+                let owner = self.users.iter().find_map(|user| user.external_id.as_deref()).unwrap_or(expect);
+                let (owner, expect) = (printable(owner), printable(expect));
+                if owner == expect {
+                    format!("No conflict: no other login id than {expect} has this email.")
+                } else {
+                    format!(
+                        "No conflict: the email belongs to {owner}, which differs from {expect} only in upper and lower case or spaces."
+                    )
+                }
             }
             (Some(expect), users) => {
                 let owner = |user: &&User| {
@@ -70,6 +76,18 @@ impl<'a> Finding<'a> {
             }
         }
     }
+}
+
+/// Whether Messaging refuses a player with this login id while the user has the player's email: the user signed in with another
+/// login id. Upper and lower case are the same to Zendesk (developer.zendesk.com, *Using external ID with profiles*),
+/// and white space is a mistake of copying.
+pub(super) fn conflicts(user: &User, login_id: &str) -> bool {
+    user.external_id.as_deref().is_some_and(|external_id| !is_same_login_id(external_id, login_id))
+}
+
+/// Whether two login ids differ at most in case and in white space around them.
+pub(super) fn is_same_login_id(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 /// Counts a user's conversations, as [`Conversations::conversations`] lists them.

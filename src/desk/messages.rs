@@ -9,6 +9,7 @@ use crate::terminal::{UsageError, printable};
 
 use super::api::{ApiError, MAX_ATTEMPTS, Refusal, Retry};
 use super::conversations::User;
+use super::finding::Activity;
 
 /// How messages name an API and its settings.
 pub(super) struct ApiNames {
@@ -23,22 +24,23 @@ pub(super) struct ApiNames {
 
 pub(super) const CONVERSATIONS: ApiNames = ApiNames {
     name: "the Sunshine Conversations API",
-    credentials: "conversations.key_id and conversations.key_secret, and that the key was not revoked",
+    credentials: "the key's ID and secret (conversations.key_id and key_secret), and that the key was not revoked",
     rights: "the permissions of the API key: it must be a key of this app, and the plan must be Suite Professional or above",
-    endpoint: "conversations.subdomain (or base_url) and conversations.app_id",
+    endpoint: "the address of your Zendesk (conversations.subdomain or base_url) and the app's ID (conversations.app_id)",
     ca_file: "conversations.ca_file",
 };
 
 pub(super) const CHAT_API: ApiNames = ApiNames {
     name: "the Chat API",
-    credentials: "chat_api.token, and that the token was not revoked and has not expired (some live for 30 minutes)",
+    credentials: "the access token (chat_api.token): that it was not revoked and has not expired (some live for 30 minutes)",
     rights: "the token: it needs the scope read, and its owner access to Chat; the account needs a plan with the Chat API",
-    endpoint: "chat_api.subdomain (or base_url)",
+    endpoint: "the address of your Zendesk (chat_api.subdomain or base_url)",
     ca_file: "chat_api.ca_file",
 };
 
 /// Why an existing user may not be found.
-pub(super) const BRAND: &str = "; if users are separated by brand, set conversations.brand_id to the user's brand";
+pub(super) const BRAND: &str =
+    "; if users are separate for each brand, the settings need this user's brand (conversations.brand_id)";
 
 /// A failed API call.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,11 @@ impl ApiNames {
         ApiFailure(self.describe(error) + &fix)
     }
 
+    /// The cause, and the fix unless the error passes by itself: then it is for the caller to say what to do meanwhile.
+    pub(super) fn cause(&self, error: &ApiError) -> String {
+        if error.is_temporary() { self.describe(error) } else { self.failure(error).0 }
+    }
+
     fn describe(&self, error: &ApiError) -> String {
         let name = self.name;
         match error {
@@ -110,7 +117,7 @@ impl ApiNames {
                 format!("no TLS with {name}: its certificate is not trusted, or it does not speak TLS 1.2 or later")
             }
             ApiError::Call(CallError::TimedOut) => format!("{name} did not answer within 10 s"),
-            ApiError::Call(CallError::TooLarge) => format!("the response of {name} is over 1 MiB"),
+            ApiError::Call(CallError::TooLarge) => format!("the response of {name} is over 8 MiB"),
             ApiError::Call(CallError::Broken) => format!("the response of {name} is incomplete or not HTTP"),
             ApiError::NotFound => format!("{name} does not have it"),
             // An invalid id here comes from a response of the API.
@@ -169,15 +176,18 @@ impl Drop for Progress {
 /// What tables show for an external id that is missing.
 pub(super) const NEVER_SIGNED_IN: &str = "none: never signed in";
 
-/// A user's fields; `conversations` is their number, if they were counted.
-pub(super) fn user_table(user: &User, conversations: Option<usize>) -> String {
+/// A user's fields, with the conversations if they were counted.
+pub(super) fn user_table(user: &User, activity: Option<&Activity>) -> String {
+    let count =
+        |activity: &Activity| format!("{}{}", if activity.more { "more than " } else { "" }, activity.conversations);
     let mut rows = vec![
         ("id", Some(user.id.clone())),
         ("external id", Some(user.external_id.clone().unwrap_or_else(|| NEVER_SIGNED_IN.to_owned()))),
         ("signed up", user.signed_up_at.clone()),
         ("Zendesk id", user.zendesk_id.clone()),
         ("brand", user.brand_id.clone()),
-        ("conversations", conversations.map(|count| count.to_string())),
+        ("conversations", activity.map(count)),
+        ("last message", activity.and_then(|activity| activity.last_updated_at.clone())),
     ];
     for identity in &user.identities {
         let by = identity.verification.as_ref().map_or(String::new(), |by| format!(" (verification: {by})"));

@@ -1,33 +1,34 @@
 //! `desk`: a page on loopback that finds and resolves conflicts in Messaging, and shows visitors of Chat.
 
 mod chat;
+mod door;
 mod guard;
 mod job;
 mod messaging;
 mod setup;
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
+
+use anyhow::ensure;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use crate::app::listen;
 use crate::app::loopback::bind_loopback;
@@ -37,13 +38,14 @@ use crate::http::json::Json;
 use crate::metrics::Metrics;
 use crate::server::listener::Listener;
 use crate::server::{self, stop_signal};
-use crate::terminal::UsageError;
+use crate::terminal::{UsageError, block_on};
 
 use super::api::ApiError;
 use super::conversations::Conversations;
 use super::messages::{ApiNames, CONVERSATIONS};
-use super::{check, record, settings};
+use super::{check, settings};
 
+use door::Door;
 use guard::Guard;
 use job::Work;
 
@@ -79,6 +81,11 @@ const DEFAULT_FILE: &str = "desk.toml";
 /// Most bytes of a request's body. The longest has a pasted login token.
 const MAX_BODY: usize = 64 << 10;
 
+/// Longest time of a request: several calls of an API, of a minute each.
+const MAX_TIME: Duration = Duration::from_mins(5);
+
+const NO_PAGE: &str =
+    "There is no page of the support desk here. Its address is new at each start: use the one of the last start.\n";
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = concat!(include_str!("../app/palette.css"), include_str!("page/page.css"));
 const SCRIPT: &str = include_str!("page/page.js");
@@ -93,6 +100,8 @@ pub(crate) struct TokenPlayer {
 /// What all requests share.
 struct Desk {
     guard: Guard,
+    /// Where the browser is sent from.
+    door: Door,
     /// The settings file, which may not exist yet.
     file: PathBuf,
     settings: Mutex<Settings>,
@@ -107,7 +116,11 @@ struct Settings {
     chat_api: Option<Arc<settings::ChatApi>>,
 }
 
+/// A request's JSON.
+struct Body<T>(T);
+
 /// A refusal: `{"error": "what is wrong, and the fix"}`.
+#[derive(Debug)]
 struct Failure(StatusCode, String);
 
 /// The settings file is of something else.
@@ -123,23 +136,24 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let file = file.map(Path::to_owned).or_else(named_file).unwrap_or_else(|| DEFAULT_FILE.into());
     let settings = Settings::load(&file)?;
-    Runtime::new()?.block_on(async {
+    block_on(async {
         let (socket, address) = bind(arguments)?;
         let guard = Guard::new(address)?;
         let url = format!("http://{address}{}", guard.home());
-        let desk = Desk { guard, file, settings: Mutex::new(settings), work: Work::default(), player_in };
-        let desk = Arc::new(desk);
+        let (settings, work) = (Mutex::new(settings), Work::default());
+        let desk = Arc::new(Desk { guard, door: Door::default(), file, settings, work, player_in });
         writeln!(
             io::stdout(),
             "The support desk runs on this machine. Open its page:\n\n{url}\n\nPress Ctrl-C to stop."
         )?;
         if !arguments.no_browser {
-            open_browser(&url);
+            desk.door.open(&desk.beside_settings("support-desk.html"), &url);
         }
         serve(socket, &desk).await?;
-        desk.work.finish().await;
+        desk.door.close();
+        ensure!(desk.work.running().is_none(), "stopped before the work has ended; look at the users in a new start");
         Ok(())
-    })
+    })?
 }
 
 /// The file that `ZENDESK_TOKEN_CONFIG` names.
@@ -150,37 +164,17 @@ fn named_file() -> Option<PathBuf> {
 
 /// Binds the socket, and returns the address where the browser finds it.
 fn bind(arguments: &Arguments) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let is_reachable = |address: Option<SocketAddr>| address.is_some_and(|address| !address.ip().is_loopback());
-    if is_reachable(arguments.published) {
-        return Err(UsageError("--published: must be a loopback address, for example 127.0.0.1:8002").into());
-    }
     if let (Some(published), Some(address)) = (arguments.published, arguments.listen) {
+        if !published.ip().is_loopback() {
+            return Err(UsageError("--published: must be a loopback address, for example 127.0.0.1:8002").into());
+        }
         return Ok((listen(address, "--listen")?, published));
     }
-    if is_reachable(arguments.listen) {
-        let text =
-            "--listen: must be a loopback address, for example 127.0.0.1:8002; in a container, give --published too";
-        return Err(UsageError(text).into());
-    }
-    let socket = bind_loopback(arguments.listen, 8002)?;
+    let refusal =
+        "--listen: must be a loopback address, for example 127.0.0.1:8002; in a container, give --published too";
+    let socket = bind_loopback(arguments.listen, 8002, UsageError(refusal))?;
     let address = socket.local_addr()?;
     Ok((socket, address))
-}
-
-/// Opens a browser. If there is none, the printed address is enough.
-fn open_browser(url: &str) {
-    let (program, arguments): (_, &[&str]) = if cfg!(target_os = "macos") {
-        ("open", &[])
-    } else if cfg!(windows) {
-        ("cmd", &["/c", "start", ""])
-    } else {
-        ("xdg-open", &[])
-    };
-    let mut command = Command::new(program);
-    command.args(arguments).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if let Ok(mut child) = command.spawn() {
-        thread::spawn(move || child.wait());
-    }
 }
 
 async fn serve(socket: TcpListener, desk: &Arc<Desk>) -> anyhow::Result<()> {
@@ -196,17 +190,31 @@ async fn serve(socket: TcpListener, desk: &Arc<Desk>) -> anyhow::Result<()> {
         drain: SOON,
         drain_delay: Duration::ZERO,
     };
-    let (stop, mut hangup) = (stop_signal()?, signal(SignalKind::hangup())?);
-    let stop = async move {
-        tokio::select! {
-            () = stop => {}
-            // The terminal was closed. A container's first process would not notice otherwise.
-            _ = hangup.recv() => {}
+    let first = end_signal()?;
+    let stop = async {
+        first.await;
+        match end_signal() {
+            Ok(second) => tokio::select! {
+                () = desk.work.finish() => {}
+                () = second => {}
+            },
+            Err(_) => desk.work.finish().await,
         }
     };
     let listener = Listener::internal("desk", socket, router(desk), limits, &Metrics::new());
     server::run(listener, Vec::<Listener<Router>>::new(), stop, || {}).await;
     Ok(())
+}
+
+/// Resolves at a signal that ends the desk, or when its terminal is closed: as PID 1 of a container it would not end otherwise.
+fn end_signal() -> io::Result<impl Future<Output = ()>> {
+    let (stop, mut hangup) = (stop_signal()?, signal(SignalKind::hangup())?);
+    Ok(async move {
+        tokio::select! {
+            () = stop => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 fn router(desk: &Arc<Desk>) -> Router {
@@ -223,14 +231,16 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route(&at("messages"), post(messaging::messages))
         .route(&at("plan"), post(job::plan))
         .route(&at("resolve"), post(job::resolve))
-        .route(&at("job"), get(job::job))
-        .route(&at("record"), get(job::record))
+        .route(&at("jobs/{plan}"), get(job::job))
+        .route(&at("records/{plan}"), get(job::record))
         .route(&at("visitor"), post(chat::visitor))
+        .method_not_allowed_fallback(|| async { Failure::of_status(StatusCode::METHOD_NOT_ALLOWED) })
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, MAX_TIME))
         // Other paths need no check: their 404 reveals nothing.
         .route_layer(middleware::from_fn_with_state(Arc::clone(desk), guard::check))
-        .fallback(|| async { guard::explain(StatusCode::NOT_FOUND) })
-        .layer(CatchPanicLayer::custom(|_| guard::explain(StatusCode::INTERNAL_SERVER_ERROR)))
+        .fallback(|| async { (StatusCode::NOT_FOUND, NO_PAGE) })
+        .layer(CatchPanicLayer::custom(|_| Failure::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()))
         // Outermost, so that refusals have them too.
         .layer(middleware::map_response(guard::set_headers))
         .with_state(Arc::clone(desk))
@@ -247,8 +257,8 @@ struct PageState<'a> {
     conversations: Option<ApiState>,
     chat_api: Option<ApiState>,
     settings_file: String,
-    /// Where records are saved.
-    folder: String,
+    /// The plan that is being carried out.
+    running: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -277,19 +287,21 @@ async fn state(State(desk): State<Arc<Desk>>) -> Response {
             brand_id: None,
         }),
         settings_file: desk.file.display().to_string(),
-        folder: desk.folder().display().to_string(),
+        running: desk.work.running(),
     })
     .into_response()
 }
 
 #[derive(Deserialize)]
-struct Pasted {
+struct PastedText {
     token: String,
 }
 
 /// Reads the player from a pasted token.
-async fn token(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
-    let Pasted { token } = read(&body)?;
+async fn token(
+    State(desk): State<Arc<Desk>>,
+    Body(PastedText { token }): Body<PastedText>,
+) -> Result<Response, Failure> {
     let player = (desk.player_in)(&token);
     if player.email.is_none() && player.external_id.is_none() {
         return Err(Failure::unusable(
@@ -299,26 +311,20 @@ async fn token(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, F
     Ok(Json(player).into_response())
 }
 
-/// Reads a request's body.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|_| Failure(StatusCode::BAD_REQUEST, "the request is not the page's".into()))
-}
-
 impl Desk {
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The folder of the settings file, where records are saved too.
-    fn folder(&self) -> &Path {
-        record::folder(&self.file)
+    /// A file in the folder of the settings file.
+    fn beside_settings(&self, name: &str) -> PathBuf {
+        self.file.with_file_name(name)
     }
 
     /// A client of the Sunshine Conversations API.
     fn conversations(&self, on_retry: impl Fn(String) + Send + Sync + 'static) -> Result<Conversations, Failure> {
         let settings = self.settings().conversations.clone();
-        let settings =
-            settings.ok_or_else(|| Failure::unusable("the settings have no [conversations]; add that section"))?;
+        let settings = settings.ok_or_else(|| Failure::unusable("the settings have no key of Messaging"))?;
         let client = Conversations::new(&settings, move |retry| on_retry(CONVERSATIONS.retry_text(retry)));
         client.map_err(|error| Failure::unusable(error.to_string()))
     }
@@ -327,7 +333,9 @@ impl Desk {
 impl Settings {
     /// Loads the sections that a settings file or the environment has. Without any, the page asks for them.
     fn load(path: &Path) -> anyhow::Result<Self> {
-        let file = path.exists().then_some(path);
+        // A link that leads nowhere, or a folder that can't be read, is a problem of the file and not its absence.
+        let is_new = path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let file = (!is_new).then_some(path);
         // The variable that names the file must not be followed to a file that does not exist yet.
         let variables = || environment().into_iter().filter(|(name, _)| name != FILE_VARIABLE).collect::<Vec<_>>();
         let check::Desk { conversations, chat_api } = check::Desk::load(file, variables)?;
@@ -344,13 +352,39 @@ impl Failure {
         Self(StatusCode::UNPROCESSABLE_ENTITY, text.into())
     }
 
+    /// A refusal that no route has.
+    fn of_status(status: StatusCode) -> Self {
+        let text = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "the text is too long; paste only the token",
+            status if status.is_client_error() => "the request is not the page's; load the page again",
+            _ => "the support desk failed; load the page again",
+        };
+        Self(status, text.to_owned())
+    }
+
     /// A failed call of an API; `not_found` says what the API does not have.
     fn of_api(api: &ApiNames, error: &ApiError, not_found: &str) -> Self {
-        if *error == ApiError::NotFound {
-            Self(StatusCode::NOT_FOUND, not_found.to_owned())
-        } else {
-            Self(StatusCode::BAD_GATEWAY, api.failure(error).0)
+        match error {
+            ApiError::NotFound => Self(StatusCode::NOT_FOUND, not_found.to_owned()),
+            ApiError::InvalidId => Self::unusable("the id is empty, '.' or '..'"),
+            ApiError::Call(_) | ApiError::Refused(_) | ApiError::UnexpectedResponse => {
+                Self(StatusCode::BAD_GATEWAY, api.failure(error).0)
+            }
         }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        // A form of another site can't send this type.
+        if request.headers().get(CONTENT_TYPE) != Some(&HeaderValue::from_static("application/json")) {
+            return Err(Failure::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|rejection| Failure::of_status(rejection.status()))?;
+        serde_json::from_slice(&body).map(Self).map_err(|_| Failure::of_status(StatusCode::BAD_REQUEST))
     }
 }
 

@@ -1,24 +1,24 @@
-//! Saves a user's record before anything is deleted.
+//! Saves users' records before they are changed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::login::Timestamp;
 use crate::terminal::date;
 
-/// The record was not saved, so nothing was deleted.
+/// The record was not saved, so nothing was changed.
 #[derive(Debug, thiserror::Error)]
-#[error("can't write {0} ({1}), so nothing was deleted; name a new file in a folder that you can write to")]
+#[error("can't write {0} ({1}), so nothing was changed; it must be a new file in a folder that you can write to")]
 pub(super) struct BackupError(String, io::Error);
 
 /// A file name with the user and the time.
-pub(super) fn file_name(user_id: &str, now: Timestamp) -> PathBuf {
+pub(super) fn file_name(user_id: &str, now: Timestamp) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
     let user: String = user_id.chars().filter(is_plain).take(64).collect();
     let time: String = date(now).unwrap_or_default().chars().filter(is_plain).collect();
-    PathBuf::from(format!("zendesk-user-{user}-{time}.json"))
+    format!("zendesk-user-{user}-{time}.json")
 }
 
 /// Saves a record to a new file.
@@ -39,6 +39,6 @@ pub(super) fn save_new(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// The folder of a file.
-pub(super) fn folder(file: &Path) -> &Path {
+fn folder(file: &Path) -> &Path {
     file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }

@@ -8,6 +8,7 @@ use crate::terminal::printable;
 
 use super::api::{ApiError, Refusal};
 use super::conversations::{Conversations, Record, User};
+use super::finding::{conflicts, is_same_login_id};
 use super::messages::{ApiFailure, BRAND, CONVERSATIONS};
 use super::record;
 
@@ -25,11 +26,14 @@ pub(super) enum Remedy {
 /// From gentle to hard.
 pub(super) const REMEDIES: [Remedy; 3] = [Remedy::Merge, Remedy::ForgetEmail, Remedy::DeleteUser];
 
-/// What a merge was tried against, and what to look at after it.
-pub(super) const MERGE_IS_UNTRIED: &str = "The merge was tested against a stand-in of the documented API, not against an account of Zendesk. After it, open the \
-     player's conversations in Zendesk and check that the old ones are there.";
+/// What a merge was tested against, and what to look at after it.
+pub(super) const MERGE_NOTE: &str = "The merge was tested against a stand-in that follows the documentation of Zendesk's API, not against an \
+     account of Zendesk. After it, open the player's conversations in Zendesk and check that the old ones are there.";
 
-pub(super) const OTHER_BRAND: &str = "is a user of another brand; only users of one brand can be merged";
+pub(super) const OTHER_BRAND: &str = "is of a user of another brand; only users of one brand can be merged";
+
+/// Most emails of a user that are looked up after a remedy.
+const MAX_EMAILS: usize = 10;
 
 const CHECKING: &str = "checking the result";
 
@@ -37,6 +41,8 @@ const CHECKING: &str = "checking the result";
 pub(super) struct Plan {
     /// The old user.
     pub(super) old: User,
+    /// The player's present login id, if it is known.
+    login_id: Option<String>,
     action: Action,
 }
 
@@ -47,7 +53,7 @@ enum Action {
     DeleteUser,
 }
 
-/// The player's present user.
+/// The player's present user, for a merge.
 pub(super) enum Target {
     Existing(User),
     /// None yet.
@@ -66,7 +72,7 @@ pub(super) struct NewUser {
 pub(super) enum PlanError {
     /// No user has the id.
     NoUser,
-    /// The users can't be merged; the sentence says why and what to do.
+    /// The users can't be merged; the text says why the login id can't be the player's present one, and what to do.
     Impossible(&'static str),
     Api(ApiError),
 }
@@ -85,7 +91,7 @@ pub(super) struct After {
 
 /// The users are not as they were shown.
 #[derive(Debug, thiserror::Error)]
-#[error("the user has changed in the meantime, so nothing was deleted; check it again")]
+#[error("the user has changed in the meantime, so nothing was changed; check it again")]
 pub(super) struct Changed;
 
 impl Remedy {
@@ -112,7 +118,7 @@ impl Remedy {
         match self {
             Self::Merge => &[
                 "All conversations, for the player and for your agents",
-                "The email, name and other personal information, at the present user",
+                "The email, name and other personal information, now of the present user",
             ],
             Self::ForgetEmail => &["The conversations, for your agents"],
             Self::DeleteUser => &[],
@@ -123,9 +129,9 @@ impl Remedy {
     pub(super) const fn loses(self) -> &'static [&'static str] {
         match self {
             Self::Merge => &[
-                "The old user itself: a sign-in with the old login id makes a new user",
+                "The old user itself: who signs in with the old login id gets a new user",
                 "Where both users have a value, such as a name, the one of the present user",
-                "The player may have to sign in again",
+                "Custom data (metadata) beyond 4 KB",
             ],
             Self::ForgetEmail => &[
                 "The old user's email, name, picture and custom fields",
@@ -157,39 +163,24 @@ impl Remedy {
             Self::DeleteUser => "permanently deletes the user and all its conversations",
         }
     }
-
-    /// What the remedy does, after "This will" or "This would".
-    pub(super) const fn effect(self) -> &'static str {
-        match self {
-            Self::Merge => {
-                "move the user's conversations, email, name and other personal information to the other user, and delete the user"
-            }
-            Self::ForgetEmail => {
-                "permanently delete the user's email, name and other personal information; the conversations stay"
-            }
-            Self::DeleteUser => "permanently delete the user and ALL ITS CONVERSATIONS",
-        }
-    }
 }
 
 impl Plan {
-    /// Looks up the users of a remedy. `into` is the player's present login id, or the id of that user; only a merge has one.
+    /// Looks up the users of a remedy. `login_id` is the player's present one, which a merge needs. Without it, it is not known whether
+    /// another user that has the email is the player.
     pub(super) async fn prepare(
         conversations: &Conversations,
         remedy: Remedy,
         old: &str,
-        into: Option<&str>,
+        login_id: Option<&str>,
     ) -> Result<Self, PlanError> {
         let old = conversations.show(old).await?.user;
-        let action = match (remedy, into) {
-            (Remedy::Merge, Some(into)) => Action::Merge(Target::find(conversations, &old, into).await?),
-            (Remedy::Merge, None) => {
-                return Err(PlanError::Impossible("is missing; give the one that the player has now"));
-            }
-            (Remedy::ForgetEmail, _) => Action::ForgetEmail,
-            (Remedy::DeleteUser, _) => Action::DeleteUser,
+        let action = match remedy {
+            Remedy::Merge => Action::Merge(Target::find(conversations, &old, login_id.unwrap_or_default()).await?),
+            Remedy::ForgetEmail => Action::ForgetEmail,
+            Remedy::DeleteUser => Action::DeleteUser,
         };
-        Ok(Self { old, action })
+        Ok(Self { old, login_id: login_id.map(str::to_owned), action })
     }
 
     pub(super) const fn remedy(&self) -> Remedy {
@@ -220,13 +211,23 @@ impl Plan {
 
     /// What the remedy does to these users: "This will …", or "This would …" in a dry run.
     pub(super) fn effect(&self, verb: &str) -> String {
-        let effect = self.remedy().effect();
-        match self.target() {
-            None => format!("This {verb} {effect}."),
-            Some(Target::Existing(user)) => format!("This {verb} {effect}. The other user is {}.", printable(&user.id)),
-            Some(Target::New(NewUser { login_id, .. })) => {
-                format!("This {verb} {effect}. The other user is new, with the login id {}.", printable(login_id))
+        let old = printable(&self.old.id);
+        match &self.action {
+            Action::Merge(target) => {
+                let into = match target {
+                    Target::Existing(user) => format!("user {}", printable(&user.id)),
+                    Target::New(new) => format!("a new user with the login id {}", printable(&new.login_id)),
+                };
+                format!(
+                    "This {verb} move the conversations, email, name and other personal information of user {old} to {into}, and \
+                     delete user {old}."
+                )
             }
+            Action::ForgetEmail => format!(
+                "This {verb} permanently delete the email, name and other personal information of user {old}; the conversations \
+                 stay."
+            ),
+            Action::DeleteUser => format!("This {verb} permanently delete user {old} and ALL ITS CONVERSATIONS."),
         }
     }
 
@@ -252,45 +253,55 @@ impl Plan {
                 ));
             }
         }
-        if let Target::New(NewUser { login_id, elsewhere: Some(user) }) = target {
+        if let Target::New(NewUser { login_id, elsewhere }) = target {
+            let login_id = printable(login_id);
             warnings.push(format!(
-                "User {} of another brand has the login id {}. It is not touched: the new user is for the brand of the old one.",
-                printable(&user.id),
-                printable(login_id)
+                "No user has the login id {login_id} yet. Compare it with the shop's records, letter by letter, and with its prefix if \
+                 there is one: with a wrong id the conversations go to a user that the player never signs in as."
             ));
+            if let Some(user) = elsewhere {
+                warnings.push(format!(
+                    "User {} of another brand has the login id {login_id}. It is not touched: the new user is for the brand of the \
+                     old one.",
+                    printable(&user.id)
+                ));
+            }
         }
-        warnings.push(MERGE_IS_UNTRIED.to_owned());
+        warnings.push(MERGE_NOTE.to_owned());
         warnings
     }
 
-    /// Saves the users' records, sends the requests, and looks up the result. `progress` is told each step.
+    /// Saves the users' records to a new file: the old one's, or a list of both if a merge changes an existing user.
     ///
     /// # Errors
-    /// [`Changed`] if the users are not as in the plan, [`record::BackupError`], or an [`ApiFailure`] that says what was done.
+    /// [`Changed`] if the users are not as in the plan, [`record::BackupError`], or an [`ApiFailure`].
+    pub(super) async fn save_records(&self, conversations: &Conversations, path: &Path) -> anyhow::Result<()> {
+        let records = self.current_records(conversations).await.map_err(|error| CONVERSATIONS.failure(&error))?;
+        Ok(record::save(path, &records.ok_or(Changed)?)?)
+    }
+
+    /// The records of the users as they are now; `None` if they are not as in the plan.
+    pub(super) async fn current_records(&self, conversations: &Conversations) -> Result<Option<String>, ApiError> {
+        let Some(old) = same(conversations, &self.old).await? else { return Ok(None) };
+        let Some(Target::Existing(present)) = self.target() else { return Ok(Some(old)) };
+        Ok(same(conversations, present).await?.map(|present| format!("[{old},{present}]")))
+    }
+
+    /// Sends the requests, and looks up the result. `progress` is told each step.
+    ///
+    /// # Errors
+    /// [`Changed`] if the player has signed in meanwhile, or an [`ApiFailure`] that says what was done.
     pub(super) async fn carry_out(
         &self,
         conversations: &Conversations,
-        path: &Path,
         progress: impl Fn(String),
     ) -> anyhow::Result<After> {
-        // The person may have taken an hour to answer.
-        let records = self.current_records(conversations).await.map_err(|error| CONVERSATIONS.failure(&error))?;
-        record::save(path, &records.ok_or(Changed)?)?;
-        progress(format!("saved the user's record to {}", path.display()));
         let user = &self.old;
         match &self.action {
             Action::Merge(target) => merge(conversations, user, target, progress).await,
             Action::ForgetEmail => deleted(conversations, user, conversations.forget(user), progress).await,
             Action::DeleteUser => deleted(conversations, user, conversations.delete(user), progress).await,
         }
-    }
-
-    /// The records of the users as they are now: the old one's, or a list of both if a merge changes an existing user. `None` if they
-    /// are not as in the plan.
-    async fn current_records(&self, conversations: &Conversations) -> Result<Option<String>, ApiError> {
-        let Some(old) = same(conversations, &self.old).await? else { return Ok(None) };
-        let Some(Target::Existing(present)) = self.target() else { return Ok(Some(old)) };
-        Ok(same(conversations, present).await?.map(|present| format!("[{old},{present}]")))
     }
 }
 
@@ -309,7 +320,7 @@ async fn deleted(
 ) -> anyhow::Result<After> {
     progress(format!("sending the deletion of user {}", printable(&user.id)));
     deletion.await.map_err(|error| {
-        let message = CONVERSATIONS.failure(&error).0;
+        let message = CONVERSATIONS.cause(&error);
         ApiFailure(message + "; whether anything was deleted is not known: look at the user again")
     })?;
     progress(CHECKING.to_owned());
@@ -342,9 +353,7 @@ async fn merge(
     match (merged, after) {
         (Ok(()), after) => after.map_err(|error| unknown_result(&error).into()),
         // The response was lost, but the request was carried out: only that can have moved an email.
-        (Err(error), Ok(after))
-            if error.is_temporary() && !has_emails_of(&present, old) && after.is_done(old, Remedy::Merge) =>
-        {
+        (Err(error), Ok(after)) if error.is_temporary() && !has_emails_of(&present, old) && after.is_merged(old) => {
             Ok(after)
         }
         (Err(error), after) => {
@@ -356,31 +365,42 @@ async fn merge(
                 Some(_) => "; the users were not merged",
             };
             let made = if created { format!("; user {} was created", printable(&present.id)) } else { String::new() };
-            Err(ApiFailure(CONVERSATIONS.failure(&error).0 + state + &made).into())
+            Err(ApiFailure(CONVERSATIONS.cause(&error) + state + &made).into())
         }
     }
 }
 
 impl Target {
-    async fn find(conversations: &Conversations, old: &User, into: &str) -> Result<Self, PlanError> {
-        let brand_id = old.brand_id.as_deref();
-        let found = match conversations.show_in_brand(into, brand_id).await {
-            Err(ApiError::InvalidId) => Err(PlanError::Impossible("is not an id (empty, '.' or '..')")),
-            found => found.map_err(PlanError::from),
-        };
-        let Some(Record { user, .. }) = found? else {
-            // Each brand may have a user with the login id, where users are separated by brand.
-            let elsewhere = if old.brand_id.is_some() { conversations.show_in_brand(into, None).await? } else { None };
-            let elsewhere = elsewhere.map(|record| record.user);
-            return Ok(Self::New(NewUser { login_id: into.to_owned(), elsewhere }));
-        };
-        if user.id == old.id {
-            return Err(PlanError::Impossible("is the same user; give the player's present login id"));
+    /// The user with the player's present login id, in the brand of the old user.
+    pub(super) async fn find(conversations: &Conversations, old: &User, login_id: &str) -> Result<Self, PlanError> {
+        let impossible = |why| Err(PlanError::Impossible(why));
+        if login_id.trim() != login_id {
+            return impossible("begins or ends with a space; copy it again");
         }
-        if user.brand_id != old.brand_id {
-            return Err(PlanError::Impossible(OTHER_BRAND));
+        let is_old = |id: &str| is_same_login_id(id, login_id);
+        if is_old(&old.id) || old.external_id.as_deref().is_some_and(is_old) {
+            return impossible(
+                "is that of the old user (upper and lower case do not count); give the player's present one",
+            );
         }
-        Ok(Self::Existing(user))
+        let found = match conversations.show_in_brand(login_id, old.brand_id.as_deref()).await {
+            Err(ApiError::InvalidId) => return impossible("is not an id (empty, '.' or '..')"),
+            found => found?,
+        };
+        match found {
+            Some(Record { user, .. }) if user.external_id.as_deref() != Some(login_id) => {
+                impossible("is the id of a user, but not the login id (external id) of one")
+            }
+            Some(Record { user, .. }) if user.brand_id != old.brand_id => impossible(OTHER_BRAND),
+            Some(Record { user, .. }) => Ok(Self::Existing(user)),
+            None => {
+                // Each brand may have a user with the login id, where users are separated by brand.
+                let elsewhere =
+                    if old.brand_id.is_some() { conversations.show_in_brand(login_id, None).await? } else { None };
+                let elsewhere = elsewhere.map(|record| record.user);
+                Ok(Self::New(NewUser { login_id: login_id.to_owned(), elsewhere }))
+            }
+        }
     }
 }
 
@@ -388,8 +408,7 @@ impl Target {
 async fn create(conversations: &Conversations, external_id: &str, brand_id: Option<&str>) -> anyhow::Result<User> {
     let failure = |error: &ApiError| {
         ApiFailure(
-            CONVERSATIONS.failure(error).0
-                + "; the users were not merged; whether the new user was created is not known",
+            CONVERSATIONS.cause(error) + "; the users were not merged; whether the new user was created is not known",
         )
     };
     match conversations.create(external_id, brand_id).await {
@@ -430,7 +449,7 @@ impl After {
         };
         // The user's own record counts, since a list may lag behind.
         let mut holders: Vec<User> = old.iter().filter(|user| user.emails().next().is_some()).cloned().collect();
-        for email in before.emails() {
+        for email in before.emails().take(MAX_EMAILS) {
             let found = conversations.find(&email.value).await?;
             let is_other = |user: &User| user.id != before.id && present.is_none_or(|present| user.id != present.id);
             holders.extend(found.into_iter().filter(is_other));
@@ -438,43 +457,67 @@ impl After {
         Ok(Self { old, merged_into, created, holders })
     }
 
-    pub(super) fn is_done(&self, before: &User, remedy: Remedy) -> bool {
-        match (remedy, &self.old) {
-            (Remedy::Merge, None) => self.merged_into.as_ref().is_some_and(|user| has_emails_of(user, before)),
+    pub(super) fn is_done(&self, plan: &Plan) -> bool {
+        match (plan.remedy(), &self.old) {
+            (Remedy::Merge, None) => self.is_merged(&plan.old),
             (_, None) => true,
             (Remedy::ForgetEmail, Some(user)) => user.emails().next().is_none(),
             (_, Some(_)) => false,
         }
     }
 
+    /// Whether the old user is gone, and the other has its emails.
+    fn is_merged(&self, old: &User) -> bool {
+        self.old.is_none() && self.merged_into.as_ref().is_some_and(|user| has_emails_of(user, old))
+    }
+
+    /// The users that still conflict with the player, if the player's login id is known.
+    pub(super) fn in_the_way(&self, plan: &Plan) -> impl Iterator<Item = &User> {
+        let login_id = plan.login_id.as_deref();
+        let others = self.holders.iter().filter(|user| user.id != plan.old.id);
+        others.filter(move |user| login_id.is_some_and(|login_id| conflicts(user, login_id)))
+    }
+
     /// What was done, or is not done yet, and who else has the email.
-    pub(super) fn text(&self, before: &User, remedy: Remedy) -> String {
-        let id = printable(&before.id);
-        let mut text = match (remedy, self.is_done(before, remedy), &self.old, &self.merged_into) {
-            (Remedy::Merge, true, _, Some(user)) => {
-                let into = printable(&user.id);
-                format!(
-                    "Done: user {id} is merged into user {into}, which has its conversations now.\n{MERGE_IS_UNTRIED}\n"
-                )
+    pub(super) fn text(&self, plan: &Plan) -> String {
+        let remedy = plan.remedy();
+        let id = printable(&plan.old.id);
+        let into = self.merged_into.as_ref().map(|user| printable(&user.id));
+        let mut text = match (remedy, &self.old, into) {
+            (Remedy::Merge, None, Some(into)) if self.is_done(plan) => {
+                self.done(plan, &format!("user {id} is merged into user {into}.\n{MERGE_NOTE}"))
             }
-            (Remedy::DeleteUser, true, None, _) => format!("Done: user {id} and its conversations are deleted.\n"),
-            (_, true, None, _) => format!("Done: user {id} is deleted.\n"),
-            (_, true, Some(_), _) => format!("Done: user {id} has no email any more, and keeps its conversations.\n"),
-            (Remedy::Merge, false, None, None) => format!(
-                "The API accepted the request and user {id} is gone, but the user that it was merged into is not there{BRAND}.\n"
-            ),
-            (Remedy::Merge, false, None, Some(user)) => format!(
-                "The API accepted the request and user {id} is gone, but user {} does not have the email: look again in a minute.\n",
-                printable(&user.id)
-            ),
-            (_, false, ..) => {
-                format!("The API accepted the request, but has not finished: look at user {id} again in a minute.\n")
+            (Remedy::DeleteUser, None, _) => self.done(plan, &format!("user {id} and its conversations are deleted.")),
+            (Remedy::ForgetEmail, None, _) => self.done(plan, &format!("user {id} is deleted.")),
+            (Remedy::ForgetEmail, Some(_), _) if self.is_done(plan) => {
+                self.done(plan, &format!("user {id} has no email any more, and keeps its conversations."))
             }
+            (Remedy::Merge, None, None) => format!(
+                "The API accepted the request and user {id} is gone, but the user that it was merged into is not there{BRAND}."
+            ),
+            (Remedy::Merge, None, Some(into)) => format!(
+                "The API accepted the request and user {id} is gone, but user {into} does not have the email: look again in a minute."
+            ),
+            _ => format!("The API accepted the request, but has not finished: look at user {id} again in a minute."),
         };
-        for holder in self.holders.iter().filter(|holder| holder.id != before.id) {
+        text.push('\n');
+        for holder in self.holders.iter().filter(|holder| holder.id != plan.old.id) {
             let _ = writeln!(text, "User {} has the email too.", printable(&holder.id));
         }
         text
+    }
+
+    /// What is done, and whether another user is still in the way.
+    fn done(&self, plan: &Plan, result: &str) -> String {
+        match self.in_the_way(plan).next() {
+            None => format!("Done: {result}"),
+            Some(user) => format!(
+                "Not finished: user {} with the login id {} has the email too, so Messaging still refuses the player. Done so far: \
+                 {result}",
+                printable(&user.id),
+                printable(user.external_id.as_deref().unwrap_or_default())
+            ),
+        }
     }
 }
 

@@ -112,15 +112,15 @@ pub(super) async fn run(arguments: &Arguments, conversations: &Conversations) ->
         return arguments.print_dry_run(&plan, conversations);
     }
     if asks && !is_confirmed(&plan)? {
-        let _ = writeln!(io::stderr(), "declined; nothing was deleted");
+        let _ = writeln!(io::stderr(), "declined; nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
-    let path = arguments.backup.clone().unwrap_or_else(|| record::file_name(&plan.old.id, now()));
-    let report_step = |step| drop(writeln!(io::stderr(), "{step}"));
-    let after = plan
-        .carry_out(conversations, &path, report_step)
+    let path = arguments.backup.clone().unwrap_or_else(|| record::file_name(&plan.old.id, now()).into());
+    plan.save_records(conversations, &path)
         .await
         .map_err(|error| if error.is::<record::BackupError>() { error.context("--backup") } else { error })?;
+    let _ = writeln!(io::stderr(), "saved the user's record to {}", path.display());
+    let after = plan.carry_out(conversations, |step| drop(writeln!(io::stderr(), "{step}"))).await?;
     arguments.report(&plan, &after, path.display().to_string())
 }
 
@@ -138,7 +138,7 @@ fn show(plan: &Plan) {
         }
         Some(Target::New(new)) => {
             let id = printable(&new.login_id);
-            let _ = writeln!(io::stderr(), "is merged into a new user with the login id {id}, which no user has yet\n");
+            let _ = writeln!(io::stderr(), "is merged into a new user with the login id {id}\n");
         }
         None => {}
     }
@@ -209,10 +209,11 @@ impl Arguments {
                 }),
             })?
         } else {
-            after.text(user, remedy)
+            after.text(plan)
         };
         print(report)
             .map_err(|error| ApiFailure(format!("the request was sent; standard output is closed ({error})")))?;
-        Ok(if after.is_done(user, remedy) { ExitCode::SUCCESS } else { ExitCode::from(EXIT_API) })
+        let is_done = after.is_done(plan) && after.in_the_way(plan).next().is_none();
+        Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(EXIT_API) })
     }
 }

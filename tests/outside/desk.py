@@ -47,16 +47,17 @@ def zendesk(has_present=True):
 
 
 class Desk(AbstractContextManager):
-    """The desk with a new folder, stopped at the end of its `with` block. Without an API it has no settings."""
+    """The desk with a new folder, stopped at the end of its `with` block. Without an API it has no settings. `path` has a stand-in for
+    the program that opens a browser."""
 
-    def __init__(self, api=None):
+    def __init__(self, api=None, path=None):
         self.folder = tempfile.TemporaryDirectory()
         self.file = f"{self.folder.name}/desk.toml"
         if api:
             write(self.file, api.settings())
             os.chmod(self.file, 0o600)
-        command = [os.path.realpath(BINARY), "desk", "--config", self.file, "--listen", "127.0.0.1:0", "--no-browser"]
-        self.process = subprocess.Popen(command, env={}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = [os.path.realpath(BINARY), "desk", "--listen", "127.0.0.1:0", *([] if path else ["--no-browser"])]
+        self.process = subprocess.Popen(command, env={"PATH": path} if path else {}, cwd=self.folder.name, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         printed = iter(self.process.stdout.readline, "")
         self.url = next(line.strip() for line in printed if line.startswith("http://"))
 
@@ -101,7 +102,7 @@ class Page:
         field.send_keys(text)
 
     def idle(self):
-        WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return document.body.hasAttribute('aria-busy')"))
+        WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return document.body.dataset.busy"))
         return self
 
     def click(self, selector):
@@ -126,6 +127,11 @@ class Page:
     def outcome(self):
         wait_until(lambda: self.text("outcome"), "an outcome")
         return self.idle().text("outcome")
+
+    def download(self, id):
+        """The file name and the text behind a link."""
+        return self.driver.execute_async_script(
+            "fetch(document.getElementById(arguments[0]).href).then((r) => r.text().then((text) => arguments[1]([r.headers.get('content-disposition'), text])))", id)
 
     def cards(self, id):
         return [card.text for card in self.driver.find_elements(By.CSS_SELECTOR, f"#{id} > article")]
@@ -166,21 +172,25 @@ def merge(driver):
         expected = ["Merge into the player's present user", "Delete the email and the personal information", "Delete the user and its conversations"]
         assert titles == expected and all("Lost" in card for card in remedies), titles
         page.choose("merge-into")
-        assert page.focused() == "plan-title" and "move the user's conversations" in page.text("will")
+        assert page.focused() == "plan-title" and f"move the conversations, email, name and other personal information of user {OLD} to user {PRESENT}" in page.text("will")
         assert len(page.cards("plan-users")) == 2 and "stand-in" in page.text("plan-warnings")
-        assert page.text("confirmation-label") == "Type merge to confirm" and page.text("folder") == desk.folder.name
+        assert page.text("confirmation-label") == "Type merge to confirm"
+        fetched = page.download("plan-record")
+        assert [user["id"] for user in json.loads(fetched[1])] == [OLD, PRESENT] and desk.records() == [], fetched
         page.confirm("yes")
         assert page.text("error") == "The confirmation differs; type merge." and desk.records() == [], page.text("error")
         page.confirm("merge")
         outcome = page.outcome()
         assert outcome.startswith(f"Done: user {OLD} is merged into user {PRESENT}") and page.is_shown("next"), outcome
         [record] = desk.records()
-        assert f"Saved the user's record to {desk.folder.name}/{record}" in page.text("steps"), page.text("steps")
+        assert f"Saved the record to {record}" in page.text("steps"), page.text("steps")
+        page.visit()
+        assert page.text("outcome") == outcome and page.is_shown("record"), "the result is still there after a reload"
         assert len(api.conversations[PRESENT]) == 3 and api.find(OLD) is None
-        fetched = page.driver.execute_async_script("fetch('record').then((r) => r.text().then((text) => arguments[0]([r.headers.get('content-disposition'), text])))")
+        fetched = page.download("record")
         assert fetched[0] == f'attachment; filename="{record}"' and [user["id"] for user in json.loads(fetched[1])] == [OLD, PRESENT]
         assert stat.S_IMODE(os.stat(f"{desk.folder.name}/{record}").st_mode) == 0o600
-        page.click("#again")
+        page.click("#other").look()
         assert page.text("sentence").startswith("No conflict") and page.is_shown("sentence-help") and not page.is_shown("choice")
         page.is_clean()
         assert desk.stop() == "", "nothing on standard error"
@@ -196,12 +206,13 @@ def other_remedies(driver):
     ]:
         with zendesk(has_present=False) as api, Desk(api) as desk:
             page = Page(driver, desk).visit().look()
-            assert len(page.cards("users")) == 1
+            assert len(page.cards("users")) == 2 and "None yet: nobody has signed in" in page.cards("users")[1]
             page.choose("delete-user").click("#cancel")
-            assert not page.is_shown("plan") and page.is_shown("choice")
+            assert not page.is_shown("plan") and page.is_shown("choice") and page.focused() == "choice-title"
             page.choose(remedy)
             if remedy == "merge-into":
-                assert "There is none yet: it is created first." in page.cards("plan-users")[1]
+                assert "None yet: nobody has signed in" in page.cards("plan-users")[1]
+                assert f"No user has the login id {PRESENT_ID} yet. Compare it" in page.text("plan-warnings")
             page.confirm(f" {word} ")
             assert done in page.outcome(), page.text("outcome")
             assert [found["externalId"] for found in api.users] == left and len(desk.records()) == 1
@@ -235,7 +246,7 @@ def failures(driver):
         assert "changed in the meantime" in page.outcome() and api.users[0]["identities"] != []
         api.fail("filter", 401)
         page.click("#again")
-        assert "check conversations.key_id" in page.text("error"), page.text("error")
+        assert "check the key's ID and secret" in page.text("error"), page.text("error")
         page.is_clean()
         api.fail("DELETE", 2)
         api.users[0]["externalId"] = OLD_ID
@@ -245,7 +256,8 @@ def failures(driver):
         wait_until(lambda: any(request.startswith("DELETE") for request in api.requests), "a deletion")
         errors = desk.stop()
         assert "waiting for the work" in errors and "are deleted" in errors and not api.find(OLD), errors
-        wait_until(lambda: page.is_shown("error"), "a page that notices the end")
+        assert "are deleted" in page.outcome(), "the page shows the end"
+        page.click("#other").look()
         assert page.text("error").startswith("The support desk has stopped"), page.text("error")
     print("failures, a reload, and a stop while something is being done")
 
@@ -289,6 +301,9 @@ def one_at_a_time(driver):
         page.find("#look").click()
         page.idle()
         assert page.is_shown("plan") and OLD in page.text("sentence") and OLD in page.cards("plan-users")[0]
+        page.type("expect", "bob-new")
+        assert not page.is_shown("plan") and not page.is_shown("found"), "the plan of another player"
+        page.type("email", "bob@example.com")
         assert not any("bob" in request for request in api.requests), api.requests
         page.click("#look")
         assert "888" in page.text("sentence") and not page.is_shown("plan"), page.text("sentence")
@@ -305,6 +320,7 @@ def hostile(driver):
         id = api.converse(OLD, *[HOSTILE] * 101, at=HOSTILE)
         api.messages[id][100]["author"]["displayName"] = HOSTILE
         api.messages[id][99]["content"] = {"type": HOSTILE}
+        api.messages[id][98]["content"] = {}
         page = Page(driver, desk).visit().look()
         assert f"Login id\n{HOSTILE}" in page.cards("users")[0] and HOSTILE in page.text("sentence"), page.cards("users")
         assert f"Brand\n{HOSTILE}" in page.cards("users")[1], page.cards("users")
@@ -314,9 +330,10 @@ def hostile(driver):
                 button.click()
                 page.idle()
         assert page.cards("users")[0].count(HOSTILE) > 100 and "Older messages are not shown." in page.cards("users")[0]
+        assert "(no text)" in page.cards("users")[0], page.cards("users")[0]
         assert page.driver.find_elements(By.CSS_SELECTOR, "main img, main b") == []
         merge = page.find("#remedies [data-remedy=merge-into]")
-        assert not merge.is_enabled() and "is a user of another brand" in page.cards("remedies")[0]
+        assert not merge.is_enabled() and "is of a user of another brand" in page.cards("remedies")[0]
         for email, expect, message in [("jane", "x", "has no @"), (EMAIL, " ", "The login id is empty"), (f"a{EMAIL}", "x", None)]:
             page.driver.execute_script("document.getElementById('find').noValidate = true")
             page.look(email, expect)
@@ -325,6 +342,12 @@ def hostile(driver):
         page.type("token", "not a token")
         page.click("#read-token")
         assert "has no token" in page.text("error"), page.text("error")
+        # Half a player: the email of the previous one must not stay.
+        page.type("email", EMAIL)
+        page.type("token", jwt.encode({"sub": "someone-else"}, "x" * 32, "HS256"))
+        page.click("#read-token")
+        assert page.find("#email").get_attribute("value") == "" and page.text("token-result") == "The token has no email: fill it in."
+        assert page.focused() == "email"
         page.is_clean()
     print("texts of the API stay texts, and odd input gets a sentence")
 
@@ -351,7 +374,7 @@ def first_start(driver):
     """The form shows what is wrong where it is wrong, tries the keys, and writes a private file."""
     with zendesk() as api, Desk() as desk:
         page = Page(driver, desk).visit()
-        assert page.is_shown("setup") and not page.is_shown("desk") and page.text("settings-file") == desk.file
+        assert page.is_shown("setup") and not page.is_shown("desk") and page.text("settings-file") == "desk.toml"
         page.click("#save")
         assert page.text("error").startswith("The form is empty"), page.text("error")
         values = {"zendesk": f"{api.url}/sc", "app_id": "a b", "key_id": KEY_ID, "key_secret": KEY_SECRET}
@@ -370,7 +393,8 @@ def first_start(driver):
         page.type("chat_api.zendesk", f"{api.url}/api/v2/chat")
         page.type("chat_api.token", CHAT_TOKEN)
         page.click("#save")
-        assert page.is_shown("desk") and not page.is_shown("setup") and APP in page.text("account"), page.text("error")
+        assert page.is_shown("desk") and not page.is_shown("setup") and api.url.split("/")[2] in page.text("account"), page.text("error")
+        assert page.focused() == "tab-messaging"
         assert stat.S_IMODE(os.stat(desk.file).st_mode) == 0o600 and read(desk.file).startswith("# Settings of zendesk-token desk")
         checked = subprocess.run([BINARY, "check", "--online", "--config", desk.file], env={}, capture_output=True, text=True)
         assert checked.returncode == 0 and checked.stdout.count("accepts the key") == 2, checked
@@ -385,10 +409,53 @@ def second_browser(driver):
     with zendesk() as api, Desk(api) as desk:
         Page(driver, desk).visit()
         host, path = re.match(r"http://([^/]+)(/.+)", desk.url).groups()
-        for target in ["", "state", "page.js", "job", "record"]:
+        for target in ["", "state", "page.js", "jobs/x", "records/x"]:
             status, headers, text = ask(host, path + target)
             assert status == 403 and "open in another browser" in text and "Set-Cookie" not in headers, (target, text)
     print("a second browser is refused")
+
+
+def private_door(driver):
+    """The browser gets a private file that leads to the page: other users of this machine can read arguments, but not the file."""
+    with tempfile.TemporaryDirectory() as programs:
+        write(f"{programs}/xdg-open", '#!/bin/sh\nprintf %s "$*" >"$0.arguments.new"\nmv "$0.arguments.new" "$0.arguments"\n')
+        os.chmod(f"{programs}/xdg-open", 0o700)
+        with zendesk() as api, Desk(api, path=f"{programs}:/usr/bin:/bin") as desk:
+            wait_until(lambda: os.path.exists(f"{programs}/xdg-open.arguments"), "an opened browser")
+            door = read(f"{programs}/xdg-open.arguments")
+            assert os.path.dirname(door) == desk.folder.name and stat.S_IMODE(os.stat(door).st_mode) == 0o600, door
+            driver.get(f"file://{door}")
+            wait_until(lambda: driver.current_url == desk.url, "the page")
+            page = Page(driver, desk)
+            assert not os.path.exists(door), "the file is gone"
+            page.visit()
+            driver.refresh()
+            page.look()
+            assert page.text("sentence").startswith("Conflict"), "the cookie came with the first visit"
+            page.is_clean()
+    print("the browser is sent by a private file")
+
+
+def two_tabs(driver):
+    """Each tab shows its own result, and a plan that another tab replaced is not carried out."""
+    with zendesk() as api, Desk(api) as desk:
+        api.users.append(user("888", "bob-old", "bob@example.com"))
+        page = Page(driver, desk).visit().look().choose("forget-email")
+        first = driver.current_window_handle
+        driver.switch_to.new_window("tab")
+        page.visit().look("bob@example.com", "bob-new").choose("delete-user").confirm("delete")
+        assert page.outcome().startswith("Done: user 888"), page.text("outcome")
+        driver.switch_to.window(first)
+        page.confirm("delete")
+        assert page.text("error") == "This plan is not the newest one; look again." and api.find(OLD), page.text("error")
+        page.click("#cancel").choose("forget-email").confirm("delete")
+        assert OLD in page.outcome() and "888" not in page.text("steps"), page.text("steps")
+        driver.switch_to.window(driver.window_handles[-1])
+        driver.refresh()
+        assert page.outcome().startswith("Done: user 888"), page.text("outcome")
+        driver.close()
+        driver.switch_to.window(first)
+    print("two tabs")
 
 
 def by_keyboard(driver):
@@ -482,16 +549,13 @@ def pictures(driver, folder):
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width)
     with zendesk() as api, Desk() as empty, Desk(api) as desk:
         page = Page(driver, empty).visit()
-        driver.execute_script("document.getElementById('settings-file').textContent = 'desk.toml'")
         save("desk-first-start", "setup", "setup")
         page = Page(driver, desk).visit().look()
         save("desk-found", "found", "choice")
         page.choose("merge-into")
-        driver.execute_script("document.getElementById('folder').textContent = '/desk'")
         page.type("confirmation", "merge")
         save("desk-confirm", "plan", "plan")
         page.click("#resolve").outcome()
-        driver.execute_script("const step = document.querySelector('#steps li'); step.textContent = step.textContent.replace(/to .*zendesk/, 'to /desk/zendesk')")
         save("desk-done", "work", "work")
         page.click("#tab-chat")
         page.type("visitor-id", "9855790-xjj3u5xPWhW1Fv")
@@ -506,7 +570,7 @@ def main(chromium, chromedriver, axe, screenshots=None):
     driver = browser(chromium, chromedriver)
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
     try:
-        for test in [merge, other_remedies, failures, lost_responses, one_at_a_time, hostile, chat, first_start, second_browser, by_keyboard]:
+        for test in [merge, other_remedies, failures, lost_responses, one_at_a_time, hostile, chat, first_start, second_browser, private_door, two_tabs, by_keyboard]:
             test(driver)
         layouts(driver, axe, screenshots)
         if screenshots:

@@ -52,7 +52,7 @@ fn a_key_that_does_not_work_is_explained() {
         (
             401,
             error("unauthorized", "No"),
-            "check conversations.key_id and conversations.key_secret, and that the key was not revoked",
+            "check the key's ID and secret (conversations.key_id and key_secret), and that the key was not revoked",
         ),
         (402, error("payment_required", "No"), "the plan must be Suite Professional or above"),
         (
@@ -63,7 +63,7 @@ fn a_key_that_does_not_work_is_explained() {
         (
             404,
             error("app_not_found", "No"),
-            "(app_not_found: No); check conversations.subdomain (or base_url) and conversations.app_id",
+            "(app_not_found: No); check the address of your Zendesk (conversations.subdomain or base_url) and the app's ID (conversations.app_id)",
         ),
         (200, json!({"users": [{"id": "1"}]}), "does not match its description"),
     ] {
@@ -75,14 +75,18 @@ fn a_key_that_does_not_work_is_explained() {
         (
             401,
             json!({"error": "invalid_token"}),
-            "check chat_api.token, and that the token was not revoked and has not expired",
+            "check the access token (chat_api.token): that it was not revoked and has not expired",
         ),
         (
             403,
             json!({"error": "access_denied"}),
             "it needs the scope read, and its owner access to Chat; the account needs a plan",
         ),
-        (404, json!({"error": "InvalidEndpoint"}), "check chat_api.subdomain (or base_url)"),
+        (
+            404,
+            json!({"error": "InvalidEndpoint"}),
+            "check the address of your Zendesk (chat_api.subdomain or base_url)",
+        ),
     ] {
         assert_fails(&chat_only, status, &body, message);
     }

@@ -77,12 +77,17 @@ fn find_lists_the_users_with_the_email_and_says_whether_that_is_a_conflict() {
     let output = conflict(&api, &["find", "--email", EMAIL, "--expect", EXTERNAL_ID]);
     assert_eq!(output.status, Some(0));
     assert!(output.out.contains("No conflict: no other login id than your-own-id"), "{}", output.out);
+    for same in ["Your-Own-ID", " your-own-id "] {
+        let output = conflict(&api, &["find", "--email", EMAIL, "--expect", same]).out;
+        let sentence = "No conflict: the email belongs to your-own-id, which differs from ";
+        assert!(output.contains(sentence) && !output.contains("conflict resolve"), "{output}");
+    }
 
     let output = conflict(&api, &["find", "--email", "nobody@example.org", "--expect", "new-login-id"]);
     assert_eq!(output.status, Some(1));
     assert_eq!(
         output.out,
-        "No user of Messaging has the email nobody@example.org; if users are separated by brand, set conversations.brand_id to the user's brand.\n"
+        "No user of Messaging has the email nobody@example.org; if users are separate for each brand, the settings need this user's brand (conversations.brand_id).\n"
     );
 }
 
@@ -248,7 +253,7 @@ fn nothing_is_deleted_without_a_record_a_terminal_or_a_remedy() {
         let output = resolve(&api, &folder, &[USER, "--delete-user", "--yes", "--backup", backup]);
         assert_eq!((output.status, output.out.as_str()), (Some(2), ""), "{backup}");
         let message = format!("--backup: can't write {backup} (");
-        assert!(output.err.contains(&message) && output.err.contains("nothing was deleted"), "{}", output.err);
+        assert!(output.err.contains(&message) && output.err.contains("nothing was changed"), "{}", output.err);
     }
     assert_eq!(fs::read_to_string(taken).unwrap(), "precious");
     assert!(!folder.path("nowhere").exists());
@@ -276,7 +281,7 @@ fn a_user_that_changes_before_the_deletion_is_not_deleted() {
         api.then([answer(200, &json!({"user": api.users()[0]})), answer(200, &now)]);
         let output = resolve(&api, &folder, &[USER, "--delete-user", "--yes"]);
         assert_eq!((output.status, output.out.as_str()), (Some(1), ""));
-        assert!(output.err.contains("the user has changed in the meantime, so nothing was deleted"), "{}", output.err);
+        assert!(output.err.contains("the user has changed in the meantime, so nothing was changed"), "{}", output.err);
     }
     assert_eq!((api.count("DELETE"), count_files(&folder)), (0, 0));
 }
@@ -330,12 +335,13 @@ fn on_a_terminal_resolve_asks_and_only_yes_confirms() {
         // Input from before the question is not an answer to it.
         input.write_all(b"yes\n").unwrap();
         let (mut shown, mut chunk) = (String::new(), [0; 4096]);
-        let question = "This will permanently delete the user and ALL ITS CONVERSATIONS. Type yes to continue: ";
-        while !shown.ends_with(question) {
+        while !shown.ends_with(" Type yes to continue: ") {
             let read = screen.read(&mut chunk).unwrap();
             assert!(read > 0, "{typed:?}: {shown}");
             shown += &String::from_utf8_lossy(&chunk[..read]);
         }
+        let question = format!("This will permanently delete user {USER} and ALL ITS CONVERSATIONS. Type");
+        assert!(shown.contains(&question), "{shown}");
         input.write_all(typed.as_bytes()).unwrap();
         drop(input);
         screen.read_to_string(&mut shown).unwrap();

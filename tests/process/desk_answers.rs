@@ -52,10 +52,10 @@ fn a_post_of_a_type_that_a_form_can_send_is_refused() {
         }
         assert_eq!(refusal(&desk.posting(path).body(body.to_string()).send()).0, 415, "{path}");
     }
-    assert_eq!((api.asked().len(), desk.get("job").json()), (asked, Value::Null));
+    assert_eq!((api.asked().len(), desk.get("jobs/0").status), (asked, 404));
     // Of the page's own type, the same body is accepted.
     assert_eq!(desk.post("resolve", &body).status, 202);
-    assert_eq!(desk.ended()["outcome"]["done"], true);
+    assert_eq!(desk.ended(&plan)["outcome"]["done"], true);
 }
 
 #[test]
@@ -64,16 +64,19 @@ fn all_refusals_have_a_sentence_and_the_headers() {
     let desk = start(Some(&api));
     let bare = format!("GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", desk.address);
     let huge = json!({"token": "x".repeat(65_536)});
-    let method = desk.request("DELETE", "record").header("Cookie", &desk.cookie).send();
+    let method = desk.request("DELETE", "records/0").header("Cookie", &desk.cookie).send();
     assert_eq!(method.header("allow").as_deref(), Some("GET,HEAD"));
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                   form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
     for (status, text, answer) in [
-        (400, "the request is not the page's", desk.posting("find").header(JSON.0, JSON.1).body("{").send()),
+        (
+            400,
+            "the request is not the page's; load the page again",
+            desk.posting("find").header(JSON.0, JSON.1).body("{").send(),
+        ),
         (403, "only for the support desk's own page", desk.request("POST", "find").body("{}").send()),
-        (404, "there is no such page; open the printed address", desk.get("nothing")),
-        (404, "there is no such page; open the printed address", send(desk.address, bare.as_bytes())),
-        (404, "no record was saved", desk.get("record")),
+        (404, "there is no record of this plan; look again", desk.get("records/0")),
+        (404, "this plan was not carried out; look again", desk.get("jobs/0")),
         (405, "the request is not the page's; load the page again", desk.get("find")),
         (405, "the request is not the page's; load the page again", method),
         (413, "the text is too long; paste only the token", desk.post("token", &huge)),
@@ -93,8 +96,15 @@ fn all_refusals_have_a_sentence_and_the_headers() {
             assert_eq!(answer.header(name).as_deref(), Some(value), "{answer:?}");
         }
     }
-    let second = desk.request("GET", "").send();
-    assert_eq!((second.status, second.header("content-security-policy").as_deref()), (403, Some(policy)));
+    // A person sees these, in a browser.
+    for (status, text, answer) in [
+        (403, "This page is open in another browser. ", desk.request("GET", "").send()),
+        (404, "There is no page of the support desk here. ", desk.get("nothing")),
+        (404, "There is no page of the support desk here. ", send(desk.address, bare.as_bytes())),
+    ] {
+        assert_eq!((answer.status, answer.header("content-security-policy").as_deref()), (status, Some(policy)));
+        assert!(answer.body.starts_with(text), "{}", answer.body);
+    }
     assert!(api.asked().is_empty());
 }
 
@@ -124,16 +134,16 @@ fn a_pasted_token_gives_email_and_login_id_and_is_sent_and_printed_nowhere() {
 fn only_one_thing_is_done_at_a_time() {
     let api = DeskApi::start();
     let desk = start(Some(&api));
-    let resolve = || {
-        let plan = desk.plan("forget-email");
-        desk.post("resolve", &json!({"plan": plan["plan"], "confirmation": "delete"}))
-    };
     // The plan and the check before the deletion each show the user.
     api.then([Step::Do, Step::Do, busy()]);
-    assert_eq!(resolve().status, 202);
-    until("refused", || desk.get("job").json()["steps"].as_array().is_some_and(|steps| steps.len() == 3));
-    assert_eq!(refusal(&resolve()), (409, "something is being done already; wait for its end".to_owned()));
-    let job = desk.ended();
+    let plan = desk.plan("forget-email");
+    assert_eq!(desk.resolve(&plan, "delete").status, 202);
+    until("refused", || desk.job(&plan)["steps"].as_array().is_some_and(|steps| steps.len() == 3));
+    assert_eq!(desk.get("state").json()["running"], plan["plan"]);
+    let other = desk.resolve(&desk.plan("forget-email"), "delete");
+    assert_eq!(refusal(&other), (409, "something is being done already; wait for its end".to_owned()));
+    let job = desk.ended(&plan);
+    assert_eq!(desk.get("state").json()["running"], Value::Null);
     assert!(job["steps"][2].as_str().unwrap().contains("trying again in 3.0 s (attempt 2 of 5)"), "{job}");
     assert_eq!((&job["outcome"]["done"], api.count("DELETE")), (&json!(true), 2), "{job}");
 }
@@ -145,7 +155,7 @@ fn each_signal_that_ends_it_lets_the_work_finish() {
         let desk = start(Some(&api));
         let plan = desk.plan("delete-user");
         api.then([Step::Do, busy()]);
-        assert_eq!(desk.post("resolve", &json!({"plan": plan["plan"], "confirmation": "delete"})).status, 202);
+        assert_eq!(desk.resolve(&plan, "delete").status, 202);
         until("refused", || api.count("DELETE") == 1);
         let errors = desk.stop_by(signal);
         assert!(errors.contains("waiting for the work") && errors.contains("are deleted"), "{signal}: {errors}");
@@ -201,7 +211,9 @@ fn it_finds_a_free_port_and_opens_the_browser_if_there_is_one() {
     assert!(desk.address.ip().is_loopback() && desk.address.port() != 8002);
     let opened = || fs::read_to_string(folder.path("xdg-open.opened")).unwrap_or_default();
     until("opened", || opened().ends_with('\n'));
-    assert_eq!(opened(), format!("http://{}{}\n", desk.address, desk.home));
+    // Other users of the machine can read the arguments, but not the file; it was there until the page was opened.
+    assert_eq!(opened(), format!("{}\n", desk.folder.path("support-desk.html").display()));
+    assert!(desk.records().is_empty(), "{:?}", desk.records());
     let without = start(Path::new("/nowhere"));
     assert_eq!(without.stop_by("INT"), "");
     drop(taken);
@@ -220,7 +232,7 @@ fn an_api_that_repeats_the_keys_in_its_errors_shows_them_to_nobody() {
     let tried = desk.post("settings", &form(&api));
     assert_eq!(tried.status, 422);
     clean("settings", &tried.body);
-    assert_eq!(desk.post("settings", &form(&api)).status, 200);
+    assert_eq!(desk.post("settings", &form(&api)).status, 204);
     clean("settings", &desk.post("settings", &form(&api)).body);
     for (method, path) in PATHS.into_iter().filter(|(method, _)| *method == "GET") {
         let answer = desk.get(path);
@@ -230,7 +242,7 @@ fn an_api_that_repeats_the_keys_in_its_errors_shows_them_to_nobody() {
         ("find", json!({"email": EMAIL, "expect": NOW})),
         ("conversations", json!({"user": USER})),
         ("messages", json!({"conversation": "c"})),
-        ("plan", json!({"user": USER, "remedy": "forget-email", "into": null})),
+        ("plan", json!({"user": USER, "remedy": "forget-email", "expect": NOW})),
     ] {
         api.then([echo()]);
         let answer = desk.post(path, &body);
@@ -244,8 +256,8 @@ fn an_api_that_repeats_the_keys_in_its_errors_shows_them_to_nobody() {
     let plan = desk.plan("delete-user");
     clean("plan", &plan.to_string());
     api.then([Step::Do, failure(500), echo()]);
-    assert_eq!(desk.post("resolve", &json!({"plan": plan["plan"], "confirmation": "delete"})).status, 202);
-    let job = desk.ended();
+    assert_eq!(desk.resolve(&plan, "delete").status, 202);
+    let job = desk.ended(&plan);
     assert_eq!((&job["outcome"]["done"], api.users().len()), (&json!(false), 1), "{job}");
     clean("job", &job.to_string());
     clean("output", &desk.stop_by("TERM"));

@@ -34,7 +34,7 @@ fn both_sections_are_tried_written_and_used_and_other_commands_take_the_file() {
     let first = start(None);
     let state = first.get("state").json();
     assert_eq!((&state["conversations"], &state["chat_api"]), (&Value::Null, &Value::Null));
-    assert_eq!((first.post("settings", &form(&api)).status, api.count("GET"), api.asked().len()), (200, 2, 2));
+    assert_eq!((first.post("settings", &form(&api)).status, api.count("GET"), api.asked().len()), (204, 2, 2));
     let state = first.get("state").json();
     assert_eq!(state["conversations"]["app_id"], APP);
     assert_eq!(state["chat_api"]["url"], format!("{}/api/v2/chat", api.url()));
@@ -85,9 +85,9 @@ fn keys_that_do_not_work_are_not_written() {
     let desk = start(None);
     let wrong = "another-secret-of-zendesk-1234567890";
     for (field, value, fix) in [
-        ("/conversations/key_secret", wrong, "check conversations.key_id and conversations.key_secret"),
-        ("/conversations/app_id", "5d8cff3cd55b040010928b5c", "and conversations.app_id"),
-        ("/chat_api/token", wrong, "check chat_api.token"),
+        ("/conversations/key_secret", wrong, "check the key's ID and secret (conversations.key_id and key_secret)"),
+        ("/conversations/app_id", "5d8cff3cd55b040010928b5c", "and the app's ID (conversations.app_id)"),
+        ("/chat_api/token", wrong, "check the access token (chat_api.token)"),
     ] {
         let mut form = form(&api);
         *form.pointer_mut(field).unwrap() = json!(value);
@@ -99,7 +99,7 @@ fn keys_that_do_not_work_are_not_written() {
     // One of the two sections is enough.
     let mut form = form(&api);
     form["conversations"] = Value::Null;
-    assert_eq!(desk.post("settings", &form).status, 200);
+    assert_eq!(desk.post("settings", &form).status, 204);
     let state = desk.get("state").json();
     assert!(state["conversations"].is_null() && state["chat_api"].is_object(), "{state}");
 }

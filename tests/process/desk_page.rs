@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -14,6 +14,7 @@ use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step,
 use crate::harness::{Process, command, send_signal};
 use crate::published_keys::until;
 use crate::reload::Folder;
+use crate::stub::Reply;
 
 pub const NOW: &str = "new-login-id";
 
@@ -88,18 +89,27 @@ impl Desk {
         request.header("Origin", format!("http://{}", self.address))
     }
 
-    /// The work, once it has ended.
-    pub fn ended(&self) -> Value {
+    /// The work of a plan.
+    pub fn job(&self, plan: &Value) -> Value {
+        self.get(&format!("jobs/{}", plan["plan"].as_str().unwrap())).json()
+    }
+
+    /// The work of a plan, once it has ended.
+    pub fn ended(&self, plan: &Value) -> Value {
         let mut job = Value::Null;
         until("done", || {
-            job = self.get("job").json();
-            job["running"] == false
+            job = self.job(plan);
+            !job["outcome"].is_null()
         });
         job
     }
 
+    pub fn resolve(&self, plan: &Value, word: &str) -> Answer {
+        self.post("resolve", &json!({"plan": plan["plan"], "confirmation": word}))
+    }
+
     pub fn plan(&self, remedy: &str) -> Value {
-        let answer = self.post("plan", &json!({"user": USER, "remedy": remedy, "into": NOW}));
+        let answer = self.post("plan", &json!({"user": USER, "remedy": remedy, "expect": NOW}));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
@@ -125,8 +135,8 @@ pub const PATHS: [(&str, &str); 14] = [
     ("GET", "page.css"),
     ("GET", "page.js"),
     ("GET", "state"),
-    ("GET", "job"),
-    ("GET", "record"),
+    ("GET", "jobs/0"),
+    ("GET", "records/0"),
     ("POST", "settings"),
     ("POST", "token"),
     ("POST", "find"),
@@ -240,7 +250,7 @@ fn other_hosts_and_origins_and_requests_without_the_csrf_token_are_refused() {
                     request = request.header(name, value);
                 }
             }
-            let answer = request.body(json!({"user": USER, "remedy": "delete-user", "into": null}).to_string()).send();
+            let answer = request.body(json!({"user": USER, "remedy": "delete-user", "expect": NOW}).to_string()).send();
             assert_eq!(answer.status, 403, "{path} {origin:?} {csrf:?}: {answer:?}");
         }
     }
@@ -277,7 +287,7 @@ fn every_answer_has_the_headers_and_nothing_changes_by_get() {
         assert!(!page.contains(inline), "{inline}");
     }
     assert_eq!((api.users().len(), api.count("DELETE"), api.count("POST")), (1, 0, 0));
-    for answer in [desk.get("state"), desk.get("job"), desk.post("find", &json!({"email": EMAIL, "expect": NOW}))] {
+    for answer in [desk.get("state"), desk.get("jobs/0"), desk.post("find", &json!({"email": EMAIL, "expect": NOW}))] {
         for secret in [KEY_SECRET, KEY_ID, CHAT_TOKEN] {
             assert!(!answer.body.contains(secret), "{answer:?}");
         }
@@ -301,17 +311,20 @@ fn odd_bodies_are_refused() {
         assert_eq!(huge.status, 413, "{path}");
     }
     for (body, message) in [
-        (json!({"user": "..", "remedy": "delete-user", "into": null}), "does not match"),
-        (json!({"user": USER, "remedy": "rm", "into": null}), "no such remedy"),
-        (json!({"user": "nobody", "remedy": "delete-user", "into": null}), "no user of Messaging has the id"),
-        (json!({"user": USER, "remedy": "merge-into", "into": USER}), "the present login id is the same user"),
-        (json!({"user": USER, "remedy": "merge-into", "into": null}), "the present login id is missing"),
+        (json!({"user": "..", "remedy": "delete-user", "expect": NOW}), "the id is empty, '.' or '..'"),
+        (json!({"user": USER, "remedy": "rm", "expect": NOW}), "no such remedy"),
+        (json!({"user": "nobody", "remedy": "delete-user", "expect": NOW}), "no user of Messaging has the id"),
+        (json!({"user": USER, "remedy": "merge-into", "expect": USER}), "the present login id is that of the old user"),
+        (json!({"user": USER, "remedy": "merge-into", "expect": ""}), "the present login id is not an id"),
+        (
+            json!({"user": USER, "remedy": "merge-into", "expect": " x"}),
+            "the present login id begins or ends with a space",
+        ),
     ] {
         let answer = desk.post("plan", &body);
         assert!((400..=502).contains(&answer.status) && answer.body.contains(message), "{message}: {answer:?}");
     }
-    assert_eq!(desk.get("job").json(), Value::Null);
-    assert_eq!(desk.get("record").status, 404);
+    assert_eq!((desk.get("jobs/0").status, desk.get("records/0").status), (404, 404));
     assert_eq!(desk.stop_by("TERM"), "");
 }
 
@@ -320,23 +333,24 @@ fn only_the_newest_plan_is_carried_out_and_only_once() {
     let api = DeskApi::start();
     let desk = start(Some(&api));
     let (first, second) = (desk.plan("delete-user"), desk.plan("merge-into"));
-    let resolve = |plan: &Value, word: &str| desk.post("resolve", &json!({"plan": plan["plan"], "confirmation": word}));
-    assert_eq!(resolve(&first, "delete").status, 409);
-    for word in ["", "yes", "Merge", "delete"] {
-        let answer = resolve(&second, word);
+    assert_eq!(desk.resolve(&first, "delete").status, 409);
+    let path = |plan: &Value| format!("records/{}", plan["plan"].as_str().unwrap());
+    assert_eq!((desk.get(&path(&first)).status, desk.get(&path(&second)).json()), (404, api.users()[0].clone()));
+    for word in ["", "yes", "merged", "delete"] {
+        let answer = desk.resolve(&second, word);
         assert_eq!(
             (answer.status, answer.json()["error"].as_str()),
             (422, Some("the confirmation differs; type merge"))
         );
     }
     assert_eq!((api.count("POST"), desk.records().len()), (0, 0));
-    assert_eq!(resolve(&second, "merge").status, 202);
-    assert_eq!(resolve(&second, "merge").status, 409);
-    let job = desk.ended();
+    assert_eq!(desk.resolve(&second, " Merge").status, 202);
+    assert_eq!(desk.resolve(&second, "merge").status, 409);
+    let job = desk.ended(&second);
     assert!(job["outcome"]["done"] == true && job["outcome"]["text"].as_str().unwrap().starts_with("Done: "), "{job}");
     let [record] = &desk.records()[..] else { panic!("{:?}", desk.records()) };
     assert_eq!(fs::metadata(record).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(desk.get("record").body, fs::read_to_string(record).unwrap());
+    assert_eq!(desk.get(&path(&second)).body, fs::read_to_string(record).unwrap());
     assert_eq!((api.users().len(), &api.users()[0]["externalId"]), (1, &json!(NOW)));
 }
 
@@ -402,7 +416,7 @@ fn the_form_writes_a_private_file_only_after_the_keys_were_tried() {
     }
     assert_eq!(desk.post("find", &json!({"email": EMAIL, "expect": NOW})).status, 422, "there is no key yet");
     let answer = desk.post("settings", &form(&url, KEY_SECRET));
-    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.status, 204, "{answer:?}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(desk.post("find", &json!({"email": EMAIL, "expect": NOW})).json()["conflict"], true);
     let written = fs::read_to_string(&file).unwrap();
@@ -427,9 +441,61 @@ fn work_that_has_begun_is_finished_before_the_end() {
     let plan = desk.plan("delete-user");
     // The first attempt fails, and the next one follows in a moment.
     api.then([Step::Do, failure(503)]);
-    assert_eq!(desk.post("resolve", &json!({"plan": plan["plan"], "confirmation": "delete"})).status, 202);
+    assert_eq!(desk.resolve(&plan, "delete").status, 202);
     until("refused", || api.count("DELETE") == 1);
     let errors = desk.stop_by("INT");
     assert!(errors.contains("waiting for the work") && errors.contains("are deleted"), "{errors}");
     assert!(api.users().is_empty());
+}
+
+#[test]
+fn the_page_sees_the_outcome_after_a_signal_and_a_second_one_does_not_wait() {
+    let api = DeskApi::start();
+    let mut desk = start(Some(&api));
+    let (plan, later) = (desk.plan("delete-user"), Reply::With(503, "Retry-After: 40\r\n".to_owned(), String::new()));
+    api.then([Step::Do, Step::Say(later)]);
+    assert_eq!(desk.resolve(&plan, "delete").status, 202);
+    until("refused", || api.count("DELETE") == 1);
+    send_signal("INT", &desk.process.0.id().to_string());
+    let stopping = || desk.resolve(&json!({"plan": "x"}), "delete").body.contains("the support desk is stopping");
+    until("stopping", stopping);
+    assert_eq!(desk.job(&plan)["outcome"], Value::Null, "the page still answers");
+    send_signal("INT", &desk.process.0.id().to_string());
+    let mut errors = String::new();
+    desk.process.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(desk.process.0.wait().unwrap().code(), Some(1), "{errors}");
+    assert!(errors.contains("stopped before the work has ended; look at the users"), "{errors}");
+}
+
+#[test]
+fn a_link_without_its_file_is_a_problem_and_not_a_first_start() {
+    let folder = Folder::new();
+    symlink(folder.path("nowhere"), folder.path("desk.toml")).unwrap();
+    let output = desk(&[], &folder).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{errors}");
+    assert!(errors.contains("desk.toml"), "{errors}");
+}
+
+#[test]
+fn find_shows_the_players_present_user_of_each_brand() {
+    let api = DeskApi::start();
+    let user = |id: &str, external_id: &str, brand: &str| json!({"id": id, "externalId": external_id, "brandId": brand, "identities": [{"type": "email", "value": EMAIL}]});
+    let mut present = user("7", NOW, "1");
+    present["identities"] = Value::Null;
+    for user in [user("6", "old-of-1", "1"), present] {
+        api.add(user);
+    }
+    let desk = start(Some(&api));
+    let found = desk.post("find", &json!({"email": EMAIL, "expect": NOW})).json();
+    let roles: Vec<(&str, &str)> = found["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| (user["id"].as_str().unwrap(), user["role"].as_str().unwrap()))
+        .collect();
+    assert_eq!(roles, [(USER, "old"), ("6", "old"), ("7", "present")], "{found}");
+    assert!(found["users"][1]["remedies"].as_array().unwrap().iter().all(|remedy| remedy["why_not"].is_null()));
+    let same = desk.post("find", &json!({"email": EMAIL, "expect": "OLD-of-1"})).json();
+    assert_eq!((&same["users"][1]["role"], &same["users"][1]["remedies"]), (&json!("present"), &json!([])), "{same}");
 }

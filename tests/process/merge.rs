@@ -46,7 +46,7 @@ fn merge_saves_the_record_then_moves_everything_then_checks_the_result() {
     let old = api.users()[0].clone();
     let output = merge(&api, &folder, &[NOW, "--yes"]);
     assert_eq!(output.status, Some(0), "{}", output.err);
-    let done = format!("Done: user {USER} is merged into user 8, which has its conversations now.\n");
+    let done = format!("Done: user {USER} is merged into user 8.\n");
     assert!(output.out.starts_with(&done) && output.out.contains("stand-in"), "{}", output.out);
     for shown in ["external id  your-own-id", "is merged into\n\nid           8\nexternal id  new-login-id", "stand-in"]
     {
@@ -91,7 +91,12 @@ fn a_user_for_the_new_login_id_is_created_first() {
     assert_eq!(record["externalId"], EXTERNAL_ID);
     let created = api.all().into_iter().find(|request| request.target.ends_with("/users")).unwrap();
     assert_eq!(created.body, format!(r#"{{"externalId":"{NOW}","brandId":"{BRAND}"}}"#), "in the old user's brand");
-    assert!(output.err.contains("created user") && output.err.contains("which no user has yet"), "{}", output.err);
+    assert!(
+        output.err.contains("created user")
+            && output.err.contains("Warning: No user has the login id new-login-id yet. Compare it"),
+        "{}",
+        output.err
+    );
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn a_dry_run_changes_nothing() {
         assert!(sent.ends_with("/appusers/merge") && (sent.contains("/users, then POST ") == created), "{sent}");
         let text = merge(&api, &folder, &[NOW, "--dry-run"]).out;
         assert!(
-            text.starts_with("Would send: POST http") && text.contains("This would move the user's conversations"),
+            text.starts_with("Would send: POST http") && text.contains("This would move the conversations"),
             "{text}"
         );
         assert_eq!((api.count("POST"), fs::read_dir(folder.path("")).unwrap().count()), (0, 0));
@@ -122,10 +127,12 @@ fn a_user_is_not_merged_into_itself_or_into_another_brand() {
     let unbranded = json!({"id": "9", "externalId": "no-brand", "identities": []});
     api.add(unbranded);
     for (into, message) in [
-        (USER, "--merge-into: is the same user; give the player's present login id"),
-        (EXTERNAL_ID, "--merge-into: is the same user"),
-        ("8", "--merge-into: is a user of another brand; only users of one brand can be merged"),
-        ("no-brand", "--merge-into: is a user of another brand"),
+        (USER, "--merge-into: is that of the old user (upper and lower case do not count)"),
+        (EXTERNAL_ID, "--merge-into: is that of the old user"),
+        ("Your-Own-ID", "--merge-into: is that of the old user"),
+        ("your-own-id ", "--merge-into: begins or ends with a space; copy it again"),
+        ("8", "--merge-into: is the id of a user, but not the login id (external id) of one"),
+        ("no-brand", "--merge-into: is of a user of another brand; only users of one brand can be merged"),
         (".", "--merge-into: is not an id"),
         ("", "--merge-into: is not an id"),
     ] {
@@ -204,6 +211,36 @@ fn a_creation_whose_response_is_lost_is_used() {
         assert_eq!((output.status, api.users().len()), (Some(0), 1), "{}", output.err);
         assert_eq!(api.users()[0]["externalId"], NOW);
     }
+}
+
+#[test]
+fn a_third_user_with_the_email_is_still_in_the_way_if_it_signed_in() {
+    let third = |external_id: Value| json!({"id": "9", "externalId": external_id, "identities": [{"type": "email", "value": EMAIL}]});
+    let not_finished = format!(
+        "Not finished: user 9 with the login id third has the email too, so Messaging still refuses the player. Done so far: user {USER}"
+    );
+    let done = format!("Done: user {USER} is merged into user 8.\n");
+    for (external_id, status, start) in [(json!("third"), 3, &not_finished), (Value::Null, 0, &done)] {
+        let (api, folder) = (api_with_both(), Folder::new());
+        api.add(third(external_id));
+        let output = merge(&api, &folder, &[NOW, "--yes"]);
+        assert_eq!(output.status, Some(status), "{}", output.err);
+        assert!(
+            output.out.starts_with(start) && output.out.ends_with("\nUser 9 has the email too.\n"),
+            "{}",
+            output.out
+        );
+    }
+}
+
+#[test]
+fn of_a_user_with_many_emails_some_are_looked_up() {
+    let (api, folder) = (api_with_both(), Folder::new());
+    let emails = (0..50).map(|number| json!({"type": "email", "value": format!("{number}@example.org")}));
+    api.add(json!({"id": "9", "externalId": "many", "brandId": BRAND, "identities": emails.collect::<Vec<_>>()}));
+    let output = run(&api, &folder.path(""), &["conflict", "resolve", "9", "--merge-into", NOW, "--yes"], &[]);
+    assert_eq!(output.status, Some(0), "{}", output.err);
+    assert_eq!(api.asked().iter().filter(|request| request.contains("identities.email")).count(), 10);
 }
 
 #[test]
@@ -320,6 +357,7 @@ fn find_counts_conversations_over_all_pages() {
         assert_eq!(api.asked().len(), 1 + pages);
         let output = find(&[]);
         assert!(output.out.contains(&format!("conversations  {count}\n")), "{}", output.out);
+        assert_eq!(output.out.contains("last message   2025-"), count > 0, "{}", output.out);
         assert_eq!((output.status, output.err.as_str()), (Some(0), ""), "no progress without a terminal");
     }
     let list =
@@ -330,6 +368,16 @@ fn find_counts_conversations_over_all_pages() {
     let output = run(&api, &std::env::temp_dir(), &["conflict", "find", "--email", EMAIL, "--count", "--json"], &[]);
     assert_eq!(output.json()["users"][0]["conversations"], 2, "{}", output.err);
     assert!(api.asked()[2].ends_with("page%5Bafter%5D=c%2F1"), "{:?}", api.asked());
+    // A cursor that leads to the same page again ends the list.
+    let same = || list(json!({"hasMore": true, "afterCursor": "c"}), json!({}));
+    for (arguments, count) in [(&["--json"][..], "\"conversations\": 2,\n      \"more\": true"), (&[], "more than 2\n")]
+    {
+        let api = DeskApi::start();
+        api.then([Step::Do, same(), same(), same()]);
+        let find = [&["conflict", "find", "--email", EMAIL, "--count"], arguments].concat();
+        let output = run(&api, &std::env::temp_dir(), &find, &[]);
+        assert!(output.out.contains(count) && api.asked().len() == 3, "{}", output.out);
+    }
 }
 
 #[test]

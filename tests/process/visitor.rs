@@ -107,13 +107,21 @@ fn failures_are_explained() {
     let api = DeskApi::start();
     let unexpected = "does not match its description";
     for (status, body, message) in [
-        (401, json!({"error": "invalid_token"}), "status 401 (invalid_token); check chat_api.token, and"),
-        (404, json!("not an error object"), "the Chat API answered with status 404; check chat_api.subdomain"),
+        (401, json!({"error": "invalid_token"}), "status 401 (invalid_token); check the access token (chat_api.token)"),
+        (
+            404,
+            json!("not an error object"),
+            "the Chat API answered with status 404; check the address of your Zendesk (chat_api.subdomain",
+        ),
         (200, json!({"id": [], "name": "x"}), unexpected),
         (200, json!({"id": ID, "banned": "no"}), unexpected),
         (200, json!({"id": "1.other", "external_id": SUB}), unexpected),
         (200, json!({"id": 1, "external_id": SUB}), unexpected),
-        (404, json!({"error": "InvalidEndpoint"}), "status 404 (InvalidEndpoint); check chat_api.subdomain"),
+        (
+            404,
+            json!({"error": "InvalidEndpoint"}),
+            "status 404 (InvalidEndpoint); check the address of your Zendesk (chat_api.subdomain",
+        ),
     ] {
         api.then([answer(status, &body)]);
         let failed = show(&api, &[ID]);

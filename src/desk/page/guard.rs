@@ -1,38 +1,32 @@
 //! Lets only the page itself use the desk: host, origin, cookie and CSRF token of each request.
 //!
 //! The random path keeps out who does not know it, the host name DNS rebinding, the origin other sites. The cookie is for the
-//! browser that comes first: other users of this machine may see the path later, for example in the list of processes.
+//! browser that comes first: others may see the path later, for example in its history.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::error::Unspecified;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
-    ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cookie::Cookie;
-use tokio::time::timeout;
 
 use crate::app::loopback::{random_id, random_path};
 
 use super::{Desk, Failure};
 
 const COOKIE_NAME: &str = "desk";
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
-
-/// Longest time of a request: several calls of an API, of a minute each.
-const MAX_TIME: Duration = Duration::from_mins(5);
 
 pub(super) struct Guard {
     /// The random path of the page, with `/` at its end.
@@ -105,48 +99,19 @@ pub(super) async fn check(State(desk): State<Arc<Desk>>, request: Request, next:
         let text = "the page is of an earlier start; load it again".to_owned();
         return Failure(StatusCode::FORBIDDEN, text).into_response();
     }
-    if is_post && headers.get(CONTENT_TYPE) != Some(&JSON) {
-        return explain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    }
     if guard.has_cookie(headers) {
-        return answer(request, next).await;
+        return next.run(request).await;
     }
     let is_home = *method == Method::GET && request.uri().path() == guard.home;
     if !is_home || guard.is_taken.swap(true, Ordering::Relaxed) {
-        let text = "this page is open in another browser; use that one, or stop the support desk and start it again\n";
+        let text = "This page is open in another browser. Use that one, or stop the support desk and start it again.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
+    desk.door.close();
     let cookie = format!("{COOKIE_NAME}={}; Path={}; HttpOnly; SameSite=Strict", guard.cookie, guard.home);
-    let mut response = answer(request, next).await;
+    let mut response = next.run(request).await;
     response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (SET_COOKIE, cookie)));
     response
-}
-
-/// Runs the route. Errors that are not its own, such as of the body's size, get a sentence too.
-async fn answer(request: Request, next: Next) -> Response {
-    let Ok(mut response) = timeout(MAX_TIME, next.run(request)).await else {
-        return explain(StatusCode::GATEWAY_TIMEOUT);
-    };
-    let status = response.status();
-    let is_error = status.is_client_error() || status.is_server_error();
-    if is_error && response.headers().get(CONTENT_TYPE) != Some(&JSON) {
-        *response.body_mut() = explain(status).into_body();
-        response.headers_mut().remove(CONTENT_LENGTH);
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-    }
-    response
-}
-
-/// A refusal that no route has.
-pub(super) fn explain(status: StatusCode) -> Response {
-    let text = match status {
-        StatusCode::NOT_FOUND => "there is no such page; open the printed address",
-        StatusCode::PAYLOAD_TOO_LARGE => "the text is too long; paste only the token",
-        StatusCode::GATEWAY_TIMEOUT => "Zendesk took too long; try again in a minute",
-        status if status.is_client_error() => "the request is not the page's; load the page again",
-        _ => "the support desk failed; load the page again",
-    };
-    Failure(status, text.to_owned()).into_response()
 }
 
 /// Sets the headers of all responses.

@@ -1,70 +1,74 @@
 //! Carries out a remedy: the plan that is shown and confirmed, the work with its steps, and the saved record.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{self, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::app::loopback::random_id;
-use crate::desk::api::ApiError;
 use crate::desk::conversations::{Conversations, User};
 use crate::desk::messages::no_user;
 use crate::desk::record::file_name;
-use crate::desk::remedy::{Plan, PlanError, REMEDIES, Target};
+use crate::desk::remedy::{After, Changed, Plan, PlanError, REMEDIES, Target};
 use crate::http::json::Json;
 use crate::login::now;
 
 use super::messaging::failure;
-use super::{Desk, Failure, read};
+use super::{Body, Desk, Failure};
 
-/// The last plan, and the last work.
+/// How long the page has to ask for the outcome before the desk ends. It asks every half second.
+const TIME_TO_SEE: Duration = Duration::from_secs(2);
+
+/// The plan that may be confirmed, and the work that has begun.
+#[derive(Clone, Default)]
+pub(super) struct Work(Arc<Mutex<Progress>>);
+
 #[derive(Default)]
-pub(super) struct Work {
-    /// The plan that may be confirmed, with its id.
-    plan: Mutex<Option<(String, Plan)>>,
-    job: Arc<Mutex<Option<Job>>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+struct Progress {
+    plan: Option<(String, Arc<Plan>)>,
+    /// By the id of the plan.
+    jobs: BTreeMap<String, Job>,
+    task: Option<JoinHandle<()>>,
+    is_stopping: bool,
 }
 
-/// Work that has begun.
+/// A plan that was confirmed.
 #[derive(Clone, Default, Serialize)]
-pub(super) struct Job {
+struct Job {
     steps: Vec<String>,
-    running: bool,
-    outcome: Option<Outcome>,
-    /// Name of the file with the old user's record, once it is saved.
+    /// Name of the file with the users' records, once it is saved.
     record: Option<String>,
-    #[serde(skip)]
-    path: PathBuf,
+    /// `None` while it runs.
+    outcome: Option<Outcome>,
 }
 
 #[derive(Clone, Serialize)]
 struct Outcome {
-    /// Whether everything is done.
+    /// Whether Messaging accepts the player now.
     done: bool,
     text: String,
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+pub(super) struct Choice {
     user: String,
     remedy: String,
-    /// The player's present login id, for a merge.
-    into: Option<String>,
+    /// The player's present login id.
+    expect: String,
 }
 
 #[derive(Serialize)]
 struct ShownPlan<'a> {
     plan: &'a str,
-    remedy: &'static str,
     title: &'static str,
     user: &'a User,
     into: Option<&'a User>,
@@ -78,25 +82,25 @@ struct ShownPlan<'a> {
 }
 
 #[derive(Deserialize)]
-struct Confirmed {
+pub(super) struct Confirmation {
     plan: String,
     confirmation: String,
 }
 
 /// Looks up the users of a remedy, and shows what it will do.
-pub(super) async fn plan(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
-    let Wanted { user, remedy, into } = read(&body)?;
+pub(super) async fn plan(State(desk): State<Arc<Desk>>, Body(choice): Body<Choice>) -> Result<Response, Failure> {
+    let Choice { user, remedy, expect } = choice;
     let remedy = REMEDIES.into_iter().find(|known| known.name() == remedy);
     let remedy = remedy.ok_or_else(|| Failure::unusable("there is no such remedy; load the page again"))?;
     let conversations = desk.conversations(|_| {})?;
-    let plan = Plan::prepare(&conversations, remedy, &user, into.as_deref()).await.map_err(|error| match error {
+    let plan = Plan::prepare(&conversations, remedy, &user, Some(&expect)).await.map_err(|error| match error {
         PlanError::NoUser => Failure(StatusCode::NOT_FOUND, no_user(&user)),
         PlanError::Impossible(why) => Failure::unusable(format!("the present login id {why}")),
         PlanError::Api(error) => failure(&error),
     })?;
     // Another user may have this id as its external id.
     if plan.old.id != user {
-        return Err(failure(&ApiError::UnexpectedResponse));
+        return Err(Failure(StatusCode::NOT_FOUND, no_user(&user)));
     }
     let id = random_id().map_err(|_| Failure::unusable("this machine has no random numbers"))?;
     let (into, creates) = match plan.target() {
@@ -106,7 +110,6 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
     };
     let shown = ShownPlan {
         plan: &id,
-        remedy: remedy.name(),
         title: remedy.title(),
         user: &plan.old,
         into,
@@ -117,76 +120,107 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
         confirm: remedy.confirmation(),
     };
     let response = Json(shown).into_response();
-    *locked(&desk.work.plan) = Some((id, plan));
+    desk.work.progress().plan = Some((id, Arc::new(plan)));
     Ok(response)
 }
 
 /// Begins the work of the confirmed plan.
-pub(super) async fn resolve(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
-    let Confirmed { plan: id, confirmation } = read(&body)?;
-    let job = Arc::clone(&desk.work.job);
+pub(super) async fn resolve(
+    State(desk): State<Arc<Desk>>,
+    Body(Confirmation { plan: id, confirmation }): Body<Confirmation>,
+) -> Result<StatusCode, Failure> {
     let conversations = desk.conversations({
-        let job = Arc::clone(&job);
-        move |text| add_step(&job, text)
+        let (work, id) = (desk.work.clone(), id.clone());
+        move |text| work.add_step(&id, text)
     })?;
-    let mut kept = locked(&desk.work.plan);
-    let mut current = locked(&job);
-    if current.as_ref().is_some_and(|job| job.running) {
-        return Err(Failure(StatusCode::CONFLICT, "something is being done already; wait for its end".to_owned()));
+    let conflict = |text: &str| Failure(StatusCode::CONFLICT, text.to_owned());
+    let mut progress = desk.work.progress();
+    if progress.is_stopping {
+        return Err(conflict("the support desk is stopping; start it again"));
     }
-    let Some((_, plan)) = kept.take_if(|(kept, _)| *kept == id) else {
-        return Err(Failure(StatusCode::CONFLICT, "this plan is not the newest one; look again".to_owned()));
+    if progress.running().is_some() {
+        return Err(conflict("something is being done already; wait for its end"));
+    }
+    let Some((_, plan)) = progress.plan.as_ref().filter(|(newest, _)| *newest == id) else {
+        return Err(conflict("this plan is not the newest one; look again"));
     };
-    if confirmation.trim() != plan.remedy().confirmation() {
-        let word = plan.remedy().confirmation();
-        *kept = Some((id, plan));
+    let plan = Arc::clone(plan);
+    let word = plan.remedy().confirmation();
+    if !confirmation.trim().eq_ignore_ascii_case(word) {
         return Err(Failure::unusable(format!("the confirmation differs; type {word}")));
     }
-    let name = file_name(&plan.old.id, now());
-    let path = desk.folder().join(&name);
-    *current = Some(Job { running: true, path: path.clone(), ..Job::default() });
-    drop(current);
-    *locked(&desk.work.task) = Some(tokio::spawn(carry_out(plan, conversations, job, path)));
-    Ok((StatusCode::ACCEPTED, Json(Begun {})).into_response())
+    progress.plan = None;
+    progress.jobs.insert(id.clone(), Job::default());
+    progress.task = Some(tokio::spawn(work(Arc::clone(&desk), id, plan, conversations)));
+    Ok(StatusCode::ACCEPTED)
 }
 
-#[derive(Serialize)]
-struct Begun {}
-
-async fn carry_out(plan: Plan, conversations: Conversations, job: Arc<Mutex<Option<Job>>>, path: PathBuf) {
-    let result = plan.carry_out(&conversations, &path, |step| add_step(&job, step)).await;
-    let outcome = match result {
-        Ok(after) => Outcome {
-            // While another user has the email, the player's sign-in is still refused.
-            done: after.is_done(&plan.old, plan.remedy()) && after.holders.is_empty(),
-            text: after.text(&plan.old, plan.remedy()).trim_end().to_owned(),
+/// Does the work of a plan, and keeps its outcome.
+async fn work(desk: Arc<Desk>, id: String, plan: Arc<Plan>, conversations: Conversations) {
+    let work = desk.work.clone();
+    let task = tokio::spawn({
+        let (plan, id) = (Arc::clone(&plan), id.clone());
+        async move { carry_out(&desk, &id, &plan, &conversations).await }
+    });
+    let outcome = match task.await {
+        Ok(Ok(after)) => Outcome {
+            done: after.is_done(&plan) && after.in_the_way(&plan).next().is_none(),
+            text: after.text(&plan).trim_end().to_owned(),
         },
-        Err(error) => Outcome { done: false, text: format!("{error:#}.") },
+        Ok(Err(error)) => Outcome { done: false, text: format!("{error:#}.") },
+        Err(_panic) => Outcome {
+            done: false,
+            text: "The support desk failed; whether anything was changed is not known: look at the users again."
+                .to_owned(),
+        },
     };
-    if let Some(job) = locked(&job).as_mut() {
-        job.record = path.exists().then(|| path.file_name()).flatten().map(|name| name.to_string_lossy().into_owned());
-        job.outcome = Some(outcome);
-        job.running = false;
-    }
+    work.update(&id, |job| job.outcome = Some(outcome));
 }
 
-fn add_step(job: &Mutex<Option<Job>>, step: String) {
-    if let Some(job) = locked(job).as_mut() {
-        job.steps.push(step);
-    }
+async fn carry_out(desk: &Desk, id: &str, plan: &Plan, conversations: &Conversations) -> anyhow::Result<After> {
+    let name = file_name(&plan.old.id, now());
+    let path = desk.beside_settings(&name);
+    plan.save_records(conversations, &path).await?;
+    desk.work.add_step(id, format!("saved the record to {}", path.display()));
+    desk.work.update(id, |job| job.record = Some(name));
+    plan.carry_out(conversations, |step| desk.work.add_step(id, step)).await
 }
 
-/// The last work, or `null`.
-pub(super) async fn job(State(desk): State<Arc<Desk>>) -> Response {
-    Json(locked(&desk.work.job).clone()).into_response()
+/// The work of a plan.
+pub(super) async fn job(
+    State(desk): State<Arc<Desk>>,
+    extract::Path(id): extract::Path<String>,
+) -> Result<Response, Failure> {
+    let job = desk.work.progress().jobs.get(&id).cloned();
+    let nothing = || Failure(StatusCode::NOT_FOUND, "this plan was not carried out; look again".to_owned());
+    Ok(Json(job.ok_or_else(nothing)?).into_response())
 }
 
-/// The record that the last work saved.
-pub(super) async fn record(State(desk): State<Arc<Desk>>) -> Result<Response, Failure> {
-    let saved = locked(&desk.work.job).as_ref().and_then(|job| Some((job.path.clone(), job.record.clone()?)));
-    let nothing = || Failure(StatusCode::NOT_FOUND, "no record was saved".to_owned());
-    let (path, name) = saved.ok_or_else(nothing)?;
-    let text = read_record(&path)?;
+/// The records of a plan's users: as they were saved, or as they are now before the plan is carried out.
+pub(super) async fn record(
+    State(desk): State<Arc<Desk>>,
+    extract::Path(id): extract::Path<String>,
+) -> Result<Response, Failure> {
+    let (plan, saved) = {
+        let progress = desk.work.progress();
+        let plan = progress.plan.as_ref().filter(|(newest, _)| *newest == id).map(|(_, plan)| Arc::clone(plan));
+        (plan, progress.jobs.get(&id).and_then(|job| job.record.clone()))
+    };
+    let not_found = |text: String| Failure(StatusCode::NOT_FOUND, text);
+    let (name, text) = match (plan, saved) {
+        (_, Some(name)) => {
+            let path = desk.beside_settings(&name);
+            let text = fs::read(&path);
+            let text = text.map_err(|error| not_found(format!("can't read {} ({error})", path.display())))?;
+            (name, text)
+        }
+        (Some(plan), None) => {
+            let records = plan.current_records(&desk.conversations(|_| {})?).await.map_err(|error| failure(&error))?;
+            let records = records.ok_or_else(|| Failure(StatusCode::CONFLICT, Changed.to_string()))?;
+            (file_name(&plan.old.id, now()), records.into_bytes())
+        }
+        (None, None) => return Err(not_found("there is no record of this plan; look again".to_owned())),
+    };
     let headers = [
         (CONTENT_TYPE, "application/json".to_owned()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
@@ -194,23 +228,44 @@ pub(super) async fn record(State(desk): State<Arc<Desk>>) -> Result<Response, Fa
     Ok((headers, text).into_response())
 }
 
-fn read_record(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure(StatusCode::NOT_FOUND, format!("can't read {} ({error})", path.display())))
-}
-
 impl Work {
-    /// Waits for work that has begun: what was sent to Zendesk can't be called back.
-    pub(super) async fn finish(&self) {
-        let task = locked(&self.task).take();
-        if let Some(task) = task.filter(|task| !task.is_finished()) {
-            let _ = writeln!(io::stderr(), "waiting for the work that has begun, at most some minutes");
-            let _ = task.await;
-            let text = locked(&self.job).as_ref().and_then(|job| Some(job.outcome.as_ref()?.text.clone()));
-            let _ = writeln!(io::stderr(), "{}", text.unwrap_or_default());
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, id: &str, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.progress().jobs.get_mut(id) {
+            change(job);
         }
+    }
+
+    fn add_step(&self, id: &str, step: String) {
+        self.update(id, |job| job.steps.push(step));
+    }
+
+    /// The id of the plan that is being carried out.
+    pub(super) fn running(&self) -> Option<String> {
+        self.progress().running().cloned()
+    }
+
+    /// Lets no new work begin, and waits for the work that has begun: what was sent to Zendesk can't be called back.
+    pub(super) async fn finish(&self) {
+        let (id, task) = {
+            let mut progress = self.progress();
+            progress.is_stopping = true;
+            (progress.running().cloned(), progress.task.take())
+        };
+        let (Some(id), Some(task)) = (id, task) else { return };
+        let _ = writeln!(io::stderr(), "waiting for the work that has begun, at most some minutes");
+        let _ = task.await;
+        let outcome = self.progress().jobs.get(&id).and_then(|job| job.outcome.clone());
+        let _ = writeln!(io::stderr(), "{}", outcome.map(|outcome| outcome.text).unwrap_or_default());
+        sleep(TIME_TO_SEE).await;
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Progress {
+    fn running(&self) -> Option<&String> {
+        self.jobs.iter().find(|(_, job)| job.outcome.is_none()).map(|(id, _)| id)
+    }
 }

@@ -1,26 +1,26 @@
 //! Finds the users of Messaging that have a player's email, and shows their conversations.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::api::ApiError;
-use crate::desk::conversations::{self as api, Conversation, Conversations, User};
-use crate::desk::finding::{Activity, Finding, activity};
+use crate::desk::conversations::{self as api, Conversation, User};
+use crate::desk::finding::{Activity, Finding, activity, is_same_login_id};
 use crate::desk::messages::{CONVERSATIONS, no_user};
-use crate::desk::remedy::{OTHER_BRAND, REMEDIES, Remedy};
+use crate::desk::remedy::{PlanError, REMEDIES, Remedy, Target};
 use crate::http::json::Json;
 
-use super::{Desk, Failure, read};
+use super::{Body, Desk, Failure};
 
 /// Most pages of conversations that are read for one user: 1,000 conversations.
 const MAX_PAGES: usize = 10;
 
 #[derive(Deserialize)]
-struct Player {
+pub(super) struct Player {
     email: String,
     expect: String,
 }
@@ -65,7 +65,7 @@ struct Offer {
 }
 
 #[derive(Deserialize)]
-struct WantedUser {
+pub(super) struct OneUser {
     user: String,
 }
 
@@ -76,7 +76,7 @@ struct ConversationList {
 }
 
 #[derive(Deserialize)]
-struct WantedConversation {
+pub(super) struct OneConversation {
     conversation: String,
 }
 
@@ -100,10 +100,9 @@ pub(super) fn failure(error: &ApiError) -> Failure {
     Failure::of_api(&CONVERSATIONS, error, "Messaging does not have this user or conversation any more; look again")
 }
 
-/// The users that have an email, and the player's present user.
-pub(super) async fn find(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
-    let Player { email, expect } = read(&body)?;
-    let (email, expect) = (email.trim(), expect.trim());
+/// The users that have an email, and the player's present users.
+pub(super) async fn find(State(desk): State<Arc<Desk>>, Body(player): Body<Player>) -> Result<Response, Failure> {
+    let (email, expect) = (player.email.trim(), player.expect.trim());
     if !email.contains('@') {
         return Err(Failure::unusable("the email has no @; give the player's whole email"));
     }
@@ -112,48 +111,55 @@ pub(super) async fn find(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
     }
     let conversations = desk.conversations(|_| {})?;
     let finding = Finding::load(&conversations, email, Some(expect)).await.map_err(|error| failure(&error))?;
-    let present = present_user(&conversations, &finding, expect).await.map_err(|error| failure(&error))?;
-    let mut users = Vec::new();
-    for user in finding.users.iter().chain(present.as_ref().filter(|user| !finding.users.contains(user))) {
+    let mut users = finding.users.clone();
+    let mut merges = BTreeMap::new();
+    for old in finding.conflicting() {
+        match Target::find(&conversations, old, expect).await {
+            Ok(Target::New(_)) => {}
+            Ok(Target::Existing(present)) => add(&mut users, present),
+            Err(PlanError::Impossible(why)) => drop(merges.insert(old.id.clone(), why)),
+            Err(PlanError::NoUser) => return Err(failure(&ApiError::NotFound)),
+            Err(PlanError::Api(error)) => return Err(failure(&error)),
+        }
+    }
+    let is_present = |user: &User| user.external_id.as_deref().is_some_and(|id| is_same_login_id(id, expect));
+    if !users.iter().any(is_present) {
+        let found = conversations.show_in_brand(expect, None).await.map_err(|error| failure(&error))?;
+        users.extend(found.map(|record| record.user).filter(is_present));
+    }
+    let mut shown = Vec::new();
+    for user in users {
         let role = match &user.external_id {
-            Some(external_id) if external_id == expect => Role::Present,
+            Some(_) if is_present(&user) => Role::Present,
             Some(_) => Role::Old,
             None => Role::Other,
         };
-        let activity = activity(&conversations, user, MAX_PAGES, |_| {}).await.map_err(|error| failure(&error))?;
-        let offers = REMEDIES.map(|remedy| offer(remedy, user, present.as_ref()));
+        let activity = activity(&conversations, &user, MAX_PAGES, |_| {}).await.map_err(|error| failure(&error))?;
+        let offers = REMEDIES.map(|remedy| offer(remedy, merges.get(&user.id).copied()));
         let remedies = if role == Role::Old { Vec::from(offers) } else { Vec::new() };
-        users.push(FoundUser { user: user.clone(), role, activity, remedies });
+        shown.push(FoundUser { user, role, activity, remedies });
     }
     let conflict = finding.is_conflict() == Some(true);
-    Ok(Json(Found { sentence: finding.sentence(), conflict, users }).into_response())
+    Ok(Json(Found { sentence: finding.sentence(), conflict, users: shown }).into_response())
 }
 
-/// The user with the player's login id.
-async fn present_user(
-    conversations: &Conversations,
-    finding: &Finding<'_>,
-    expect: &str,
-) -> Result<Option<User>, ApiError> {
-    let has_login_id = |user: &User| user.external_id.as_deref() == Some(expect);
-    if let Some(user) = finding.users.iter().find(|user| has_login_id(user)) {
-        return Ok(Some(user.clone()));
+fn add(users: &mut Vec<User>, user: User) {
+    if !users.iter().any(|known| known.id == user.id) {
+        users.push(user);
     }
-    // A user's brand is known only from the users that were found.
-    let brand_id = finding.users.iter().find_map(|user| user.brand_id.as_deref());
-    let found = conversations.show_in_brand(expect, brand_id).await?;
-    Ok(found.map(|record| record.user).filter(has_login_id))
 }
 
-fn offer(remedy: Remedy, old: &User, present: Option<&User>) -> Offer {
-    let is_of_other_brand = present.is_some_and(|present| present.brand_id != old.brand_id);
-    let why_not = (remedy == Remedy::Merge && is_of_other_brand).then_some(OTHER_BRAND);
+/// A remedy, with why a merge is not possible.
+fn offer(remedy: Remedy, why_no_merge: Option<&'static str>) -> Offer {
+    let why_not = why_no_merge.filter(|_| remedy == Remedy::Merge);
     Offer { name: remedy.name(), title: remedy.title(), keeps: remedy.keeps(), loses: remedy.loses(), why_not }
 }
 
 /// The conversations of a user, the latest first.
-pub(super) async fn conversations(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
-    let WantedUser { user } = read(&body)?;
+pub(super) async fn conversations(
+    State(desk): State<Arc<Desk>>,
+    Body(OneUser { user }): Body<OneUser>,
+) -> Result<Response, Failure> {
     let client = desk.conversations(|_| {})?;
     let record = client.show(&user).await;
     let record = record.map_err(|error| Failure::of_api(&CONVERSATIONS, &error, &no_user(&user)))?;
@@ -164,8 +170,10 @@ pub(super) async fn conversations(State(desk): State<Arc<Desk>>, body: Bytes) ->
 }
 
 /// The newest messages of a conversation.
-pub(super) async fn messages(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
-    let WantedConversation { conversation } = read(&body)?;
+pub(super) async fn messages(
+    State(desk): State<Arc<Desk>>,
+    Body(OneConversation { conversation }): Body<OneConversation>,
+) -> Result<Response, Failure> {
     let list = desk.conversations(|_| {})?.messages(&conversation).await.map_err(|error| failure(&error))?;
     let more = list.has_more();
     let message = |message: api::Message| {

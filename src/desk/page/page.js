@@ -6,6 +6,8 @@ const show = (id, isShown = true) => { $(id).hidden = !isShown; };
 
 const ROLES = { old: "The old user, who has the email", present: "The player's present user", other: "Another user with the email" };
 const state = { csrf: "", player: null, plan: null, isBusy: false };
+// One message for the whole page, which is moved to the button that failed.
+const errorBox = $("error");
 
 // Sends a request, and returns the response's JSON. Fails with the sentence of a refusal.
 async function ask(path, body) {
@@ -21,6 +23,7 @@ async function ask(path, body) {
   let json = null;
   try { json = JSON.parse(text); } catch { /* a sentence */ }
   if (response.ok) return json;
+  if (response.status === 504) throw new Error("Zendesk took too long. Try again in a minute.");
   throw Object.assign(new Error(sentence(json?.error ?? text.trim())), { problems: json?.problems ?? [] });
 }
 
@@ -32,24 +35,40 @@ const sentence = (text) => text ? text[0].toUpperCase() + text.slice(1) + (/[.!?
 async function attempt(button, act) {
   if (state.isBusy) return;
   state.isBusy = true;
+  document.body.dataset.busy = "true";
   const hadFocus = document.activeElement === button;
-  show("error", false);
+  hideError();
   button.disabled = true;
-  document.body.setAttribute("aria-busy", "true");
+  const text = button.textContent;
+  const timer = setTimeout(() => { button.textContent = "Asking Zendesk…"; }, 300);
   try {
     await act();
   } catch (error) {
-    $("error").textContent = error.message;
-    show("error");
-    $("error").scrollIntoView({ block: "nearest" });
-    (error.problems ?? []).forEach(showProblem);
+    showError(button, error);
   } finally {
-    state.isBusy = false;
+    clearTimeout(timer);
+    if (button.textContent === "Asking Zendesk…") button.textContent = text;
     button.disabled = false;
-    document.body.removeAttribute("aria-busy");
+    state.isBusy = false;
+    delete document.body.dataset.busy;
     // A disabled button loses the focus.
-    if (hadFocus && document.activeElement === document.body) button.focus();
+    if (hadFocus && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
+}
+
+function showError(button, { message, problems }) {
+  const near = button.closest(".buttons");
+  if (near?.checkVisibility()) near.after(errorBox); else document.querySelector("main").prepend(errorBox);
+  errorBox.textContent = message;
+  errorBox.hidden = false;
+  errorBox.scrollIntoView({ block: "nearest" });
+  (problems ?? []).forEach(showProblem);
+}
+
+// Back to the top, where no part of the page that is replaced takes it away.
+function hideError() {
+  errorBox.hidden = true;
+  document.querySelector("main").prepend(errorBox);
 }
 
 // A date as the reader writes dates, with the exact time.
@@ -89,7 +108,7 @@ function section(name) {
 function showProblem({ field, text }) {
   const input = $(field);
   if (!input) {
-    $("error").textContent += ` ${field}: ${text}.`;
+    errorBox.textContent += ` ${field}: ${text}.`;
     return;
   }
   const problem = make("p", sentence(text), { className: "problem", id: `${field}-problem` });
@@ -107,7 +126,7 @@ $("setup").addEventListener("submit", (event) => {
     await ask("settings", { conversations: section("conversations"), chat_api: section("chat_api") });
     $("setup").reset();
     await load();
-    $("tab-messaging").focus();
+    document.querySelector("[role=tab][aria-selected=true]").focus();
   });
 });
 
@@ -121,7 +140,7 @@ function select(tab) {
     $(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
     show(name, name === tab);
   }
-  show("error", false);
+  hideError();
 }
 
 for (const [at, name] of TABS.entries()) {
@@ -137,12 +156,32 @@ for (const [at, name] of TABS.entries()) {
 
 // --- Messaging
 
+const RESULTS = ["found", "choice", "plan", "work"];
+
+// Hides what was found for another player.
+function forget() {
+  RESULTS.forEach((id) => show(id, false));
+  state.player = null;
+  sessionStorage.removeItem("plan");
+}
+
+["email", "expect"].forEach((id) => $(id).addEventListener("input", () => {
+  // What is being asked for or done stays to its end.
+  if (!state.isBusy) forget();
+  $("token-result").textContent = "";
+}));
+
 $("read-token").addEventListener("click", () => attempt($("read-token"), async () => {
-  const player = await ask("token", { token: $("token").value });
-  if (player.email) $("email").value = player.email;
-  if (player.external_id) $("expect").value = player.external_id;
+  forget();
+  // Nothing of the previous player may stay.
+  ["email", "expect"].forEach((id) => { $(id).value = ""; });
+  const { email, external_id } = await ask("token", { token: $("token").value });
+  $("email").value = email ?? "";
+  $("expect").value = external_id ?? "";
   $("token").value = "";
-  $(player.email ? "look" : "email").focus();
+  const missing = [email ? null : "email", external_id ? null : "login id"].filter(Boolean);
+  $("token-result").textContent = missing.length ? `The token has no ${missing[0]}: fill it in.` : "";
+  $(!email ? "email" : !external_id ? "expect" : "look").focus();
 }));
 
 $("find").addEventListener("submit", (event) => {
@@ -151,14 +190,14 @@ $("find").addEventListener("submit", (event) => {
 });
 
 async function look(player) {
-  ["found", "choice", "plan", "work"].forEach((id) => show(id, false));
+  forget();
   const found = await ask("find", player);
   state.player = player;
   $("sentence").textContent = found.sentence;
   $("sentence").className = `verdict ${found.conflict ? "bad" : ""}`;
-  $("sentence-help").textContent = "Then the 409 has another cause, or belongs to another brand: ask your engineer.";
   show("sentence-help", !found.conflict);
   fill($("users"), ...found.users.map(userCard));
+  if (found.conflict && !found.users.some(({ role }) => role === "present")) $("users").append(noUserCard(player.expect));
   const offers = found.users.flatMap((user) => user.remedies.map((remedy) => remedyCard(user, remedy, found.users)));
   fill($("remedies"), ...offers);
   show("found");
@@ -176,16 +215,24 @@ const userRows = (user) => [
   ["Brand", user.brand_id],
 ];
 
+// The place of the player's present user, if there is none yet.
+function noUserCard(expect) {
+  const text = `None yet: nobody has signed in with the login id ${expect}. Compare it with the shop's records, also its prefix.`;
+  return fill(make("article", "", { className: "card present" }), make("h3", ROLES.present), make("p", text));
+}
+
 function userCard(user) {
   const card = make("article", "", { className: `card ${user.role}` });
   const count = `${user.more ? "more than " : ""}${user.conversations}`;
   const rows = [...userRows(user), ["Conversations", count], ["Last message", user.last_updated_at && time(user.last_updated_at)]];
   const button = make("button", "Show the conversations", { hidden: user.conversations === 0 });
+  button.setAttribute("aria-label", `Show the conversations of user ${user.id}`);
   const conversations = make("div");
   button.addEventListener("click", () => attempt(button, async () => {
     const { conversations: all, more } = await ask("conversations", { user: user.id });
     fill(conversations, ...all.map(conversationPart), make("p", more ? "Older ones are not shown." : "", { className: "quiet" }));
     button.parentElement.remove();
+    hideError();
     conversations.querySelector("button")?.focus();
   }));
   return fill(card, make("h3", ROLES[user.role]), fields(rows), fill(make("p", "", { className: "buttons" }), button), conversations);
@@ -199,7 +246,7 @@ function conversationPart(conversation, at) {
     const { messages, more } = await ask("messages", { conversation: conversation.id });
     const items = messages.map((message) => {
       const head = fill(make("span", "", { className: "quiet" }), `${message.by}, `, time(message.received));
-      return fill(make("li", "", { className: message.is_user ? "player" : "" }), head, make("p", message.text ?? `(${message.kind})`));
+      return fill(make("li", "", { className: message.is_user ? "player" : "" }), head, make("p", message.text ?? `(${message.kind || "no text"})`));
     });
     const older = make("p", more ? "Older messages are not shown." : "", { className: "quiet" });
     const shown = fill(make("ul", "", { className: "messages", tabIndex: -1 }), ...items);
@@ -214,29 +261,27 @@ function conversationPart(conversation, at) {
 function remedyCard(user, remedy, users) {
   const card = make("article", "", { className: "card" });
   const isOne = users.filter(({ role }) => role === "old").length === 1;
+  const title = remedy.title + (isOne ? "" : ` (user ${user.id})`);
   const button = make("button", "Continue", { disabled: Boolean(remedy.why_not) });
+  if (remedy.name === "merge-into") button.className = "main";
   button.dataset.remedy = remedy.name;
   button.dataset.user = user.id;
-  button.setAttribute("aria-label", `Continue: ${remedy.title}`);
+  button.setAttribute("aria-label", `Continue: ${title}`);
   button.addEventListener("click", () => attempt(button, () => prepare(user, remedy)));
-  const parts = [make("h3", remedy.title + (isOne ? "" : ` (user ${user.id})`))];
+  const parts = [make("h3", title)];
   if (remedy.keeps.length) parts.push(make("h4", "Kept"), list(remedy.keeps));
   parts.push(make("h4", "Lost"), list(remedy.loses));
-  if (remedy.why_not) parts.push(make("p", `Not possible: the present user ${remedy.why_not}.`, { className: "bad" }));
+  if (remedy.why_not) parts.push(make("p", `Not possible: the present login id ${remedy.why_not}.`, { className: "bad" }));
   return fill(card, ...parts, fill(make("p", "", { className: "buttons" }), button));
 }
 
 async function prepare(user, remedy) {
-  show("work", false);
-  const into = remedy.name === "merge-into" ? state.player.expect : null;
-  const plan = await ask("plan", { user: user.id, remedy: remedy.name, into });
+  ["plan", "work"].forEach((id) => show(id, false));
+  const plan = await ask("plan", { user: user.id, remedy: remedy.name, expect: state.player.expect });
   state.plan = plan;
   const cards = [fill(make("article", "", { className: "card old" }), make("h3", ROLES.old), fields(userRows(plan.user)))];
   if (plan.into) cards.push(fill(make("article", "", { className: "card present" }), make("h3", ROLES.present), fields(userRows(plan.into))));
-  if (plan.creates) {
-    const rows = fields([["Login id", plan.creates], ["", "There is none yet: it is created first."]]);
-    cards.push(fill(make("article", "", { className: "card present" }), make("h3", ROLES.present), rows));
-  }
+  if (plan.creates) cards.push(noUserCard(plan.creates));
   fill($("plan-users"), ...cards);
   $("will").textContent = plan.will;
   fill($("plan-warnings"), ...plan.warnings.map((text) => make("li", text)));
@@ -245,65 +290,76 @@ async function prepare(user, remedy) {
   $("confirmation-label").textContent = `Type ${plan.confirm} to confirm`;
   $("confirmation").value = "";
   $("resolve").textContent = plan.title;
+  $("plan-record").href = `records/${plan.plan}`;
   show("plan");
   go("plan-title");
 }
 
 $("cancel").addEventListener("click", () => {
   if (state.isBusy) return;
+  hideError();
   show("plan", false);
   state.plan = null;
-  go("found-title");
+  go("choice-title");
 });
 
 $("confirm").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt($("resolve"), async () => {
     await ask("resolve", { plan: state.plan.plan, confirmation: $("confirmation").value });
-    ["choice", "plan"].forEach((id) => show(id, false));
-    await follow();
+    ["found", "choice", "plan"].forEach((id) => show(id, false));
+    await follow(state.plan.plan);
   });
 });
 
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-// Shows the work until its end.
-async function follow() {
+// Shows the work of a plan until its end, also after the page was loaded again.
+async function follow(plan) {
+  sessionStorage.setItem("plan", plan);
   fill($("steps"));
   $("outcome").textContent = "";
   ["record", "again", "other", "next"].forEach((id) => show(id, false));
+  $("work-title").textContent = "5. Working…";
+  $("record").href = `records/${plan}`;
   show("work");
-  $("work").setAttribute("aria-busy", "true");
   // Another search would hide the work.
   $("look").disabled = true;
   go("work-title");
-  let job;
   try {
     for (;;) {
-      job = await ask("job");
-      job.steps.slice($("steps").children.length).forEach((step) => $("steps").append(make("li", sentence(step))));
-      if (!job.running) break;
+      const { steps, record, outcome } = await ask(`jobs/${plan}`);
+      steps.slice($("steps").children.length).forEach((step) => $("steps").append(make("li", sentence(step))));
+      show("record", Boolean(record));
+      if (outcome) {
+        end(outcome);
+        break;
+      }
       await wait(500);
     }
   } finally {
     $("look").disabled = false;
-    $("work").removeAttribute("aria-busy");
   }
-  $("outcome").textContent = sentence(job.outcome?.text);
-  $("outcome").className = job.outcome?.done ? "good" : "bad";
-  show("record", Boolean(job.record));
+}
+
+function end({ done, text }) {
+  $("work-title").textContent = "5. Result";
+  $("outcome").textContent = sentence(text);
+  $("outcome").className = done ? "good" : "bad";
   show("again", Boolean(state.player));
   show("other");
-  show("next", Boolean(job.outcome?.done));
+  show("next", done);
+  $("outcome").scrollIntoView({ block: "nearest" });
 }
 
 $("again").addEventListener("click", () => attempt($("again"), () => look(state.player)));
 
 $("other").addEventListener("click", () => {
   if (state.isBusy) return;
-  ["found", "choice", "plan", "work"].forEach((id) => show(id, false));
+  hideError();
+  forget();
   $("find").reset();
-  state.player = null;
+  $("token-result").textContent = "";
   $("email").focus();
 });
 
@@ -333,14 +389,15 @@ $("visitor-form").addEventListener("submit", (event) => {
 
 // --- start
 
+// Shows what the settings allow, and returns the plan that is being carried out.
 async function load() {
-  const { csrf, conversations, chat_api, settings_file, folder, warnings } = await ask("state");
+  const { csrf, conversations, chat_api, settings_file, running, warnings } = await ask("state");
   state.csrf = csrf;
-  const apis = [conversations && `Messaging: ${conversations.url}, app ${conversations.app_id}${conversations.brand_id ? `, brand ${conversations.brand_id}` : ""}`, chat_api && `Chat: ${chat_api.url}`];
-  $("account").textContent = apis.filter(Boolean).join(" · ");
+  const account = (name, { url, brand_id }) => `${name}: ${new URL(url).host}${brand_id ? `, brand ${brand_id}` : ""}`;
+  const accounts = [conversations && account("Messaging", conversations), chat_api && account("Chat", chat_api)];
+  $("account").textContent = accounts.filter(Boolean).join(" · ");
   $("settings-file").textContent = settings_file;
-  $("folder").textContent = folder;
-  fill($("warnings"), ...warnings.map((text) => make("li", text)));
+  fill($("warnings"), ...warnings.map((text) => make("li", `For your engineer: ${text}`)));
   show("warnings", warnings.length > 0);
   const isSetUp = Boolean(conversations || chat_api);
   show("setup", !isSetUp);
@@ -350,17 +407,26 @@ async function load() {
   show("visitor-form", Boolean(chat_api));
   show("no-chat", !chat_api);
   if (!conversations && chat_api) select("chat");
+  return running;
 }
 
 async function start() {
-  let job = null;
   await attempt($("look"), async () => {
-    await load();
-    job = await ask("job");
+    const running = await load();
+    document.documentElement.dataset.ready = "true";
+    // The page was loaded again after something was begun. A plan of an earlier start is not known any more.
+    const own = sessionStorage.getItem("plan");
+    const plan = own && await ask(`jobs/${own}`).catch(() => null) ? own : running;
+    if (plan) await follow(plan);
   });
   document.documentElement.dataset.ready = "true";
-  // The page was loaded again while something was being done.
-  if (job?.running) await attempt($("look"), follow);
 }
 
-start();
+// A page that was reached from elsewhere, such as the file that leads here, would be loaded again without its cookie, which is only
+// for requests from here: so it comes here from itself.
+if (sessionStorage.getItem("page") === location.href) {
+  start();
+} else {
+  sessionStorage.setItem("page", location.href);
+  location.replace(location.href);
+}

@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, Problem, Source, settings as table};
@@ -17,10 +17,10 @@ use crate::desk::record::save_new;
 use crate::desk::settings::{ChatApi, Conversations};
 use crate::http::json::Json;
 
-use super::{Desk, Failure, Settings, read};
+use super::{Body, Desk, Failure, Settings};
 
 #[derive(Deserialize)]
-struct Form {
+pub(super) struct Form {
     conversations: Option<ConversationsForm>,
     chat_api: Option<ChatForm>,
 }
@@ -66,8 +66,7 @@ struct Problems {
     problems: Vec<FieldProblem>,
 }
 
-pub(super) async fn save(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<Response, Failure> {
-    let form: Form = read(&body)?;
+pub(super) async fn save(State(desk): State<Arc<Desk>>, Body(form): Body<Form>) -> Result<Response, Failure> {
     if desk.settings().conversations.is_some() || desk.settings().chat_api.is_some() {
         return Err(Failure(
             StatusCode::CONFLICT,
@@ -100,11 +99,8 @@ pub(super) async fn save(State(desk): State<Arc<Desk>>, body: Bytes) -> Result<R
         Failure::unusable(format!("can't write {path} ({error}); start the desk in a folder that you can write to"))
     })?;
     *desk.settings() = Settings { conversations: conversations.map(Arc::new), chat_api: chat_api.map(Arc::new) };
-    Ok(Json(Saved {}).into_response())
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
-
-#[derive(Serialize)]
-struct Saved {}
 
 fn section_of(form: ConversationsForm) -> Section {
     let ConversationsForm { zendesk, app_id, key_id, key_secret, brand_id } = form;
@@ -127,19 +123,14 @@ fn section<const N: usize>(values: [(&'static str, String); N]) -> Section {
     trimmed.filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// `acme`, `acme.zendesk.com`, or the URL of an API.
+/// Reads an account from its name, its host or the address of one of its pages; otherwise the URL of an API.
 fn endpoint(zendesk: &str) -> (&'static str, String) {
     let zendesk = zendesk.trim();
-    if zendesk.contains("://") && !is_home_page(zendesk) {
-        return ("base_url", zendesk.to_owned());
-    }
-    let host = zendesk.trim_start_matches("https://").trim_end_matches('/');
-    ("subdomain", host.trim_end_matches(".zendesk.com").to_owned())
-}
-
-/// Whether a URL is that of an account and not of an API.
-fn is_home_page(url: &str) -> bool {
-    url.strip_prefix("https://").is_some_and(|host| host.trim_end_matches('/').ends_with(".zendesk.com"))
+    let address = if zendesk.contains("://") { zendesk.to_owned() } else { format!("https://{zendesk}") };
+    let address = Url::parse(&address).ok().filter(|address| address.port().is_none());
+    let account = address.as_ref().and_then(|address| address.host_str()?.strip_suffix(".zendesk.com"));
+    let key = if account.is_none() && zendesk.contains("://") { "base_url" } else { "subdomain" };
+    (key, account.unwrap_or(zendesk).to_owned())
 }
 
 /// Checks the values as a settings file's.
@@ -187,11 +178,25 @@ mod tests {
 
     #[test]
     fn an_account_is_known_by_its_name_its_host_or_its_url() {
-        for written in ["acme", " acme ", "acme.zendesk.com", "https://acme.zendesk.com", "https://acme.zendesk.com/"] {
+        for written in [
+            "acme",
+            " acme ",
+            "acme.zendesk.com",
+            "acme.zendesk.com/agent",
+            "https://acme.zendesk.com",
+            "https://acme.zendesk.com/agent/tickets/1?x#y",
+            "http://Acme.zendesk.com/",
+            "https://acme.zendesk.com/sc",
+        ] {
             assert_eq!(endpoint(written), ("subdomain", "acme".to_owned()), "{written}");
         }
-        for written in ["https://api.smooch.io", "http://127.0.0.1:80/sc", "https://acme.zendesk.com/sc"] {
+        for written in
+            ["https://api.smooch.io", "http://127.0.0.1:80/sc", "https://acme.zendesk.com:8443/sc", "https://"]
+        {
             assert_eq!(endpoint(written), ("base_url", written.to_owned()));
+        }
+        for written in ["", "a b", "acme.example", "acme/zendesk"] {
+            assert_eq!(endpoint(written), ("subdomain", written.to_owned()));
         }
     }
 }
