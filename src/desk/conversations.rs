@@ -213,7 +213,7 @@ impl Conversations {
         }
     }
 
-    /// The conversations of a user, at most `max_pages` pages of 100, and whether there are more. `progress` is told how
+    /// The conversations of a user, at most `max_pages` pages of 100, and whether there are more. `progress` gets how
     /// many there are so far, after each page but the last.
     pub(super) async fn conversations(
         &self,

@@ -1,7 +1,7 @@
 //! `desk`: a page on loopback that finds and resolves conflicts in Messaging, and shows visitors of Chat.
 
 mod chat;
-mod door;
+mod browser;
 mod guard;
 mod job;
 mod messaging;
@@ -45,7 +45,7 @@ use super::conversations::Conversations;
 use super::messages::{ApiNames, CONVERSATIONS};
 use super::{check, settings};
 
-use door::Door;
+use browser::RedirectFile;
 use guard::Guard;
 use job::Work;
 
@@ -101,7 +101,7 @@ pub(crate) struct TokenPlayer {
 struct Desk {
     guard: Guard,
     /// Where the browser is sent from.
-    door: Door,
+    redirect: RedirectFile,
     /// The settings file, which may not exist yet.
     file: PathBuf,
     settings: Mutex<Settings>,
@@ -141,16 +141,16 @@ pub(super) fn run(
         let guard = Guard::new(address)?;
         let url = format!("http://{address}{}", guard.home());
         let (settings, work) = (Mutex::new(settings), Work::default());
-        let desk = Arc::new(Desk { guard, door: Door::default(), file, settings, work, player_in });
+        let desk = Arc::new(Desk { guard, redirect: RedirectFile::default(), file, settings, work, player_in });
         writeln!(
             io::stdout(),
             "The support desk runs on this machine. Open its page:\n\n{url}\n\nPress Ctrl-C to stop."
         )?;
         if !arguments.no_browser {
-            desk.door.open(&desk.beside_settings("support-desk.html"), &url);
+            desk.redirect.open(&desk.beside_settings("support-desk.html"), &url);
         }
         serve(socket, &desk).await?;
-        desk.door.close();
+        desk.redirect.remove();
         ensure!(desk.work.running().is_none(), "stopped before the work has ended; look at the users in a new start");
         Ok(())
     })?

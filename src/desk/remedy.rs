@@ -287,7 +287,7 @@ impl Plan {
         Ok(same(conversations, present).await?.map(|present| format!("[{old},{present}]")))
     }
 
-    /// Sends the requests, and looks up the result. `progress` is told each step.
+    /// Sends the requests, and looks up the result. `progress` gets each step.
     ///
     /// # Errors
     /// [`Changed`] if the player has signed in meanwhile, or an [`ApiFailure`] that says what was done.

@@ -195,8 +195,10 @@ the support desk's page opened from another site, by another host name or in a s
     only_the_first_get_of_the_page_takes_the_cookie
     other_hosts_and_origins_and_requests_without_the_csrf_token_are_refused
     every_answer_has_the_headers_and_nothing_changes_by_get
+the address of the support desk's page in the list of processes
+    it_finds_a_free_port_and_opens_the_browser_if_there_is_one
 hostile text in the answers of Zendesk's APIs, on the support desk's page
-    every_answer_has_the_headers_and_nothing_changes_by_get
+    hostile_text_of_the_api_stays_text
 two users of Messaging merged by mistake
     a_user_is_not_merged_into_itself_or_into_another_brand
     a_user_of_another_brand_with_the_login_id_is_pointed_out_and_not_touched

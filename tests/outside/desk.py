@@ -415,19 +415,19 @@ def second_browser(driver):
     print("a second browser is refused")
 
 
-def private_door(driver):
+def redirect_file(driver):
     """The browser gets a private file that leads to the page: other users of this machine can read arguments, but not the file."""
     with tempfile.TemporaryDirectory() as programs:
         write(f"{programs}/xdg-open", '#!/bin/sh\nprintf %s "$*" >"$0.arguments.new"\nmv "$0.arguments.new" "$0.arguments"\n')
         os.chmod(f"{programs}/xdg-open", 0o700)
         with zendesk() as api, Desk(api, path=f"{programs}:/usr/bin:/bin") as desk:
             wait_until(lambda: os.path.exists(f"{programs}/xdg-open.arguments"), "an opened browser")
-            door = read(f"{programs}/xdg-open.arguments")
-            assert os.path.dirname(door) == desk.folder.name and stat.S_IMODE(os.stat(door).st_mode) == 0o600, door
-            driver.get(f"file://{door}")
+            file = read(f"{programs}/xdg-open.arguments")
+            assert os.path.dirname(file) == desk.folder.name and stat.S_IMODE(os.stat(file).st_mode) == 0o600, file
+            driver.get(f"file://{file}")
             wait_until(lambda: driver.current_url == desk.url, "the page")
             page = Page(driver, desk)
-            assert not os.path.exists(door), "the file is gone"
+            assert not os.path.exists(file), "the file is gone"
             page.visit()
             driver.refresh()
             page.look()
@@ -570,7 +570,7 @@ def main(chromium, chromedriver, axe, screenshots=None):
     driver = browser(chromium, chromedriver)
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
     try:
-        for test in [merge, other_remedies, failures, lost_responses, one_at_a_time, hostile, chat, first_start, second_browser, private_door, two_tabs, by_keyboard]:
+        for test in [merge, other_remedies, failures, lost_responses, one_at_a_time, hostile, chat, first_start, second_browser, redirect_file, two_tabs, by_keyboard]:
             test(driver)
         layouts(driver, axe, screenshots)
         if screenshots:

@@ -13,6 +13,7 @@ import re
 import shlex
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -304,7 +305,7 @@ def function_in_powershell(reader, text):
 
 
 def start_file(reader, text):
-    """A double-click starts the desk, and opens the page that it prints; closing the window ends both."""
+    """A double-click starts the desk, and opens the page that it prints; closing the window ends both. It is not executable yet."""
     reader.shell(re.search(r"`(docker build --target [^`]+)`", reader.text)[1].replace("\n", " "))
     port = free_port()
     published = text.replace("--publish 127.0.0.1:8002:", f"--publish 127.0.0.1:{port}:")
@@ -312,13 +313,19 @@ def start_file(reader, text):
     reader.start_text = text
     write(f"{reader.desk}/Support desk.command", published)
     # Instead of the Mac's own command.
-    write(f"{reader.bin}/open", f'#!/bin/sh\necho "$1" >{reader.home}/opened.new && mv {reader.home}/opened.new {reader.home}/opened\n')
-    for program in [f"{reader.desk}/Support desk.command", f"{reader.bin}/open"]:
-        os.chmod(program, 0o755)
+    write(f"{reader.bin}/osascript", f'#!/bin/sh\ncat >{reader.home}/opened.new && mv {reader.home}/opened.new {reader.home}/opened\n')
+    os.chmod(f"{reader.bin}/osascript", 0o755)
+
+
+def start_file_is_executable(reader, text):
+    """With these rights, a double-click starts the desk."""
+    reader.shell(text, reader.desk)
+    assert stat.S_IMODE(os.stat(f"{reader.desk}/desk.toml").st_mode) == 0o600
+    port = int(re.search(r"127\.0\.0\.1:(\d+):", read(f"{reader.desk}/Support desk.command"))[1])
     started = subprocess.Popen([f"{reader.desk}/Support desk.command"], cwd="/", env=reader.environment(), start_new_session=True)
     try:
         wait_until(lambda: os.path.exists(f"{reader.home}/opened"), "an opened page")
-        url = urlsplit(read(f"{reader.home}/opened").strip())
+        url = urlsplit(re.fullmatch(r'open location "(.+)"\n', read(f"{reader.home}/opened"))[1])
         status, _, page = ask(f"127.0.0.1:{port}", url.path, Host=url.netloc)
         assert status == 200 and "Support desk" in page, page
         os.killpg(started.pid, signal.SIGHUP)
@@ -414,6 +421,7 @@ BLOCKS = [
     ("sh", "zendesk-token() {", function_for_docker),
     ("powershell", "function zendesk-token {", function_in_powershell),
     ("sh", "#!/bin/sh", start_file),
+    ("sh", 'chmod +x "Support desk.command"', start_file_is_executable),
     ("bat", "@rem Starts the support desk", start_file_on_windows),
     ("sh", "zendesk-token conflict find", find),
     ("sh", "zendesk-token conflict resolve", resolve),
@@ -449,7 +457,7 @@ def desk(reader, span):
     running = subprocess.Popen(shlex.split(span), cwd=reader.desk, env=reader.environment(), stdout=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: os.path.exists(f"{reader.home}/browsed"), "an opened page")
-        url = read(f"{reader.home}/browsed").strip()
+        url = re.search(r'href="(.+?)"', read(read(f"{reader.home}/browsed").strip()))[1]
         with urllib.request.urlopen(url, timeout=PATIENCE) as page:
             assert b"Support desk" in page.read()
     finally:

@@ -282,15 +282,31 @@ fn every_answer_has_the_headers_and_nothing_changes_by_get() {
             assert_eq!(answer.status, 405, "{other} {path}");
         }
     }
-    let page = desk.get("").body + &desk.get("page.js").body + &desk.get("page.css").body;
-    for inline in ["<style", "style=", "onclick", "<script>", "innerHTML", "http://", "https://", "@import"] {
-        assert!(!page.contains(inline), "{inline}");
-    }
     assert_eq!((api.users().len(), api.count("DELETE"), api.count("POST")), (1, 0, 0));
     for answer in [desk.get("state"), desk.get("jobs/0"), desk.post("find", &json!({"email": EMAIL, "expect": NOW}))] {
         for secret in [KEY_SECRET, KEY_ID, CHAT_TOKEN] {
             assert!(!answer.body.contains(secret), "{answer:?}");
         }
+    }
+}
+
+#[test]
+fn hostile_text_of_the_api_stays_text() {
+    let api = DeskApi::start();
+    let hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>";
+    api.add(json!({"id": "9", "externalId": hostile, "identities": [{"type": "email", "value": EMAIL}]}));
+    let desk = start(Some(&api));
+    let found = desk.post("find", &json!({"email": EMAIL, "expect": NOW}));
+    assert_eq!(found.json()["users"][1]["external_id"], hostile);
+    assert_eq!(found.header("content-type").as_deref(), Some("application/json"));
+    assert_eq!(found.header("x-content-type-options").as_deref(), Some("nosniff"));
+    // The page makes no HTML of texts, and its policy lets no inline script run.
+    let page = desk.get("").body + &desk.get("page.js").body + &desk.get("page.css").body;
+    for unsafe_part in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("] {
+        assert!(!page.contains(unsafe_part), "{unsafe_part}");
+    }
+    for inline in ["<style", "style=", "onclick", "<script>", "http://", "https://", "@import"] {
+        assert!(!page.contains(inline), "{inline}");
     }
 }
 

@@ -107,7 +107,7 @@ pub(super) async fn check(State(desk): State<Arc<Desk>>, request: Request, next:
         let text = "This page is open in another browser. Use that one, or stop the support desk and start it again.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    desk.door.close();
+    desk.redirect.remove();
     let cookie = format!("{COOKIE_NAME}={}; Path={}; HttpOnly; SameSite=Strict", guard.cookie, guard.home);
     let mut response = next.run(request).await;
     response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (SET_COOKIE, cookie)));

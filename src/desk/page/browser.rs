@@ -11,9 +11,9 @@ use crate::desk::record::save_new;
 
 /// A private file that leads to the page, there until the page was opened.
 #[derive(Default)]
-pub(super) struct Door(Mutex<Option<PathBuf>>);
+pub(super) struct RedirectFile(Mutex<Option<PathBuf>>);
 
-impl Door {
+impl RedirectFile {
     /// Writes the file, and opens it in the browser. If that fails, the printed address is enough.
     pub(super) fn open(&self, file: &Path, url: &str) {
         self.keep(Some(file.to_owned()));
@@ -22,12 +22,12 @@ impl Door {
         match save_new(file, &html(url)).and_then(|()| start_browser(file)) {
             // The child is waited for, so that it does not stay as a zombie.
             Ok(mut child) => drop(thread::spawn(move || child.wait())),
-            Err(_) => self.close(),
+            Err(_) => self.remove(),
         }
     }
 
     /// Removes the file.
-    pub(super) fn close(&self) {
+    pub(super) fn remove(&self) {
         self.keep(None);
     }
 
