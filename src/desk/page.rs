@@ -31,7 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::listen;
-use crate::app::loopback::bind_loopback;
+use crate::app::loopback::{bind_loopback, random_id};
 use crate::config::settings::FILE_VARIABLE;
 use crate::config::{Limits, Problem, environment};
 use crate::http::json::Json;
@@ -147,7 +147,7 @@ pub(super) fn run(
             "The support desk runs on this machine. Open its page:\n\n{url}\n\nPress Ctrl-C to stop."
         )?;
         if !arguments.no_browser {
-            desk.redirect.open(&desk.beside_settings("support-desk.html"), &url);
+            desk.redirect.open(desk.beside_settings(&format!("support-desk-{}.html", random_id()?)), &url);
         }
         serve(socket, &desk).await?;
         desk.redirect.remove();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -212,7 +212,8 @@ fn it_finds_a_free_port_and_opens_the_browser_if_there_is_one() {
     let opened = || fs::read_to_string(folder.path("xdg-open.opened")).unwrap_or_default();
     until("opened", || opened().ends_with('\n'));
     // Other users of the machine can read the arguments, but not the file; it was there until the page was opened.
-    assert_eq!(opened(), format!("{}\n", desk.folder.path("support-desk.html").display()));
+    let file = PathBuf::from(opened().trim_end());
+    assert!(file.parent() == Some(&desk.folder.path("")) && !opened().contains(&desk.home), "{file:?}");
     assert!(desk.records().is_empty(), "{:?}", desk.records());
     let without = start(Path::new("/nowhere"));
     assert_eq!(without.stop_by("INT"), "");

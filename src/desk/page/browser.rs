@@ -15,11 +15,12 @@ pub(super) struct RedirectFile(Mutex<Option<PathBuf>>);
 
 impl RedirectFile {
     /// Writes the file, and opens it in the browser. If that fails, the printed address is enough.
-    pub(super) fn open(&self, file: &Path, url: &str) {
-        self.keep(Some(file.to_owned()));
-        // Of a start that was killed.
-        let _ = fs::remove_file(file);
-        match save_new(file, &html(url)).and_then(|()| start_browser(file)) {
+    pub(super) fn open(&self, file: PathBuf, url: &str) {
+        if save_new(&file, &html(url)).is_err() {
+            return;
+        }
+        self.keep(Some(file.clone()));
+        match start_browser(&file) {
             // The child is waited for, so that it does not stay as a zombie.
             Ok(mut child) => drop(thread::spawn(move || child.wait())),
             Err(_) => self.remove(),
