@@ -150,7 +150,7 @@ fn only_one_thing_is_done_at_a_time() {
 
 #[test]
 fn each_signal_that_ends_it_lets_the_work_finish() {
-    for signal in ["TERM", "HUP"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let api = DeskApi::start();
         let desk = start(Some(&api));
         let plan = desk.plan("delete-user");
@@ -192,6 +192,13 @@ fn wrong_addresses_are_usage_errors() {
             assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
         }
     }
+    let alone = desk(&["--published", "127.0.0.1:80"], &folder).output().unwrap();
+    assert!(alone.status.code() == Some(2) && String::from_utf8_lossy(&alone.stderr).contains("--listen"), "{alone:?}");
+    // With a published address another one is accepted; this one is of no machine (RFC 5737), so that nothing listens outside of
+    // loopback.
+    let output = desk(&["--listen", "192.0.2.1:80", "--published", "127.0.0.1:80"], &folder).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("--listen: can't listen on 192.0.2.1:80"), "{errors}");
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! The settings form of `desk`: what it refuses, tries and writes.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::{Value, json};
 
 use crate::client::Answer;
 use crate::commands::run;
-use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, KEY_ID, KEY_SECRET};
-use crate::desk_page::{Desk, desk, start};
+use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, EMAIL, KEY_ID, KEY_SECRET};
+use crate::desk_page::{Desk, NOW, desk, start};
 use crate::reload::Folder;
 
 /// The form with the keys of an API.
@@ -34,13 +34,18 @@ fn both_sections_are_tried_written_and_used_and_other_commands_take_the_file() {
     let first = start(None);
     let state = first.get("state").json();
     assert_eq!((&state["conversations"], &state["chat_api"]), (&Value::Null, &Value::Null));
+    let player = json!({"email": EMAIL, "expect": NOW});
+    assert_eq!(first.post("find", &player).status, 422, "there is no key yet");
     assert_eq!((first.post("settings", &form(&api)).status, api.count("GET"), api.asked().len()), (204, 2, 2));
+    assert_eq!(first.post("find", &player).json()["conflict"], true);
+    assert_eq!(first.post("settings", &form(&api)).status, 409, "a file is never overwritten");
     let state = first.get("state").json();
     assert_eq!(state["conversations"]["app_id"], APP);
     assert_eq!(state["chat_api"]["url"], format!("{}/api/v2/chat", api.url()));
     assert_eq!(first.post("visitor", &json!({"id": "9855790-xjj3ukxyIhn6j3"})).status, 200);
     let file = first.folder.path("desk.toml");
     let file = file.to_str().unwrap();
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     let check = run(&["check", "--config", file], &[]);
     assert_eq!(check.status, Some(0), "{}", check.err);
     let mut command = desk(&["--listen", "127.0.0.1:0", "--config", file], &first.folder);
@@ -83,6 +88,8 @@ fn a_wrong_value_is_shown_at_its_field_and_nothing_is_asked_or_written() {
 fn keys_that_do_not_work_are_not_written() {
     let api = DeskApi::start();
     let desk = start(None);
+    let empty = desk.post("settings", &json!({"conversations": null, "chat_api": null}));
+    assert!(empty.status == 422 && empty.body.contains("the form is empty"), "{empty:?}");
     let wrong = "another-secret-of-zendesk-1234567890";
     for (field, value, fix) in [
         ("/conversations/key_secret", wrong, "check the key's ID and secret (conversations.key_id and key_secret)"),

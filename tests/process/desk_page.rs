@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Request, send};
-use crate::desk_api::{APP, CHAT_TOKEN, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step, USER, failure};
+use crate::desk_api::{CHAT_TOKEN, DeskApi, EMAIL, KEY_ID, KEY_SECRET, Step, USER};
 use crate::harness::{Process, command, send_signal};
 use crate::published_keys::until;
 use crate::reload::Folder;
@@ -371,30 +371,6 @@ fn only_the_newest_plan_is_carried_out_and_only_once() {
 }
 
 #[test]
-fn it_listens_only_on_loopback_unless_a_loopback_address_is_published() {
-    let folder = Folder::new();
-    for (arguments, message) in [
-        (&["--listen", "0.0.0.0:0"][..], "--listen: must be a loopback address, for example 127.0.0.1:8002"),
-        (&["--listen", "192.0.2.1:0"], "--listen: must be a loopback address"),
-        (&["--listen", "0.0.0.0:0", "--published", "192.0.2.1:80"], "--published: must be a loopback address"),
-        (&["--published", "127.0.0.1:80"], "--listen"),
-    ] {
-        let output = desk(arguments, &folder).output().unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && errors.contains(message), "{message}: {errors}");
-    }
-    // Another address is accepted then; this one is of no machine (RFC 5737), so that nothing listens outside of loopback.
-    let output = desk(&["--listen", "192.0.2.1:80", "--published", "127.0.0.1:80"], &folder).output().unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("--listen: can't listen on 192.0.2.1:80"), "{errors}");
-    let mut process =
-        Process(desk(&["--listen", "127.0.0.1:0", "--published", "127.0.0.1:80"], &folder).spawn().unwrap());
-    let lines = BufReader::new(process.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
-    let url = lines.into_iter().find(|line| line.starts_with("http://")).unwrap();
-    assert!(url.starts_with("http://127.0.0.1:80/"), "{url}");
-}
-
-#[test]
 fn wrong_settings_end_it_before_anything_is_served() {
     for (text, message) in [
         ("", "has neither [conversations] nor [chat_api]"),
@@ -410,58 +386,6 @@ fn wrong_settings_end_it_before_anything_is_served() {
         assert!(errors.contains(message) && output.stdout.is_empty(), "{message}: {errors}");
         assert_eq!(output.status.code(), Some(2), "{errors}");
     }
-}
-
-#[test]
-fn the_form_writes_a_private_file_only_after_the_keys_were_tried() {
-    let api = DeskApi::start();
-    let desk = start(None);
-    let (file, url) = (desk.folder.path("desk.toml"), format!("{}/sc", api.url()));
-    let form = |zendesk: &str, secret: &str| json!({"conversations": {"zendesk": zendesk, "app_id": APP, "key_id": KEY_ID, "key_secret": secret, "brand_id": ""}, "chat_api": null});
-    for (body, status, text) in [
-        (json!({"conversations": null, "chat_api": null}), 422, "the form is empty"),
-        (form("", KEY_SECRET), 422, r#"{"field":"conversations.zendesk","text":"is needed"}"#),
-        (form("http://evil.example/sc", KEY_SECRET), 422, r#""field":"conversations.zendesk""#),
-        (form("a b", KEY_SECRET), 422, r#""field":"conversations.zendesk""#),
-        (form(&url, "two words"), 422, r#""field":"conversations.key_secret""#),
-        (form(&url, "wrong"), 422, "status 401 (unauthorized: Authorization is required)"),
-    ] {
-        let answer = desk.post("settings", &body);
-        assert!(answer.status == status && answer.body.contains(text), "{text}: {answer:?}");
-        assert!(!answer.body.contains(KEY_SECRET) && !file.exists(), "{answer:?}");
-    }
-    assert_eq!(desk.post("find", &json!({"email": EMAIL, "expect": NOW})).status, 422, "there is no key yet");
-    let answer = desk.post("settings", &form(&url, KEY_SECRET));
-    assert_eq!(answer.status, 204, "{answer:?}");
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(desk.post("find", &json!({"email": EMAIL, "expect": NOW})).json()["conflict"], true);
-    let written = fs::read_to_string(&file).unwrap();
-    assert_eq!(desk.post("settings", &form(&url, KEY_SECRET)).status, 409);
-    assert_eq!(fs::read_to_string(&file).unwrap(), written, "a file is never overwritten");
-    assert_eq!(desk.stop_by("HUP"), "", "a closed terminal ends it");
-    let names = ["acme", "acme.zendesk.com", "https://acme.zendesk.com/"];
-    // These would ask Zendesk itself, so only their form is compared: a wrong secret is refused first.
-    for zendesk in names {
-        let desk = start(None);
-        let answer = desk.post("settings", &form(zendesk, "two words")).json();
-        let fields: Vec<&Value> =
-            answer["problems"].as_array().unwrap().iter().map(|problem| &problem["field"]).collect();
-        assert_eq!(fields, ["conversations.key_secret"], "{zendesk}: {answer}");
-    }
-}
-
-#[test]
-fn work_that_has_begun_is_finished_before_the_end() {
-    let api = DeskApi::start();
-    let desk = start(Some(&api));
-    let plan = desk.plan("delete-user");
-    // The first attempt fails, and the next one follows in a moment.
-    api.then([Step::Do, failure(503)]);
-    assert_eq!(desk.resolve(&plan, "delete").status, 202);
-    until("refused", || api.count("DELETE") == 1);
-    let errors = desk.stop_by("INT");
-    assert!(errors.contains("waiting for the work") && errors.contains("are deleted"), "{errors}");
-    assert!(api.users().is_empty());
 }
 
 #[test]
