@@ -62,7 +62,7 @@ pub struct Setting {
 }
 
 /// The prefix of the environment variables.
-pub(super) const PREFIX: &str = "ZENDESK_TOKEN_";
+pub(crate) const PREFIX: &str = "ZENDESK_TOKEN_";
 
 /// What the keys of further logins begin with, before the login's name.
 pub(super) const LOGINS: &str = "logins.";
@@ -178,7 +178,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("conversations.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),
 
     setting("chat_api.subdomain", SUBDOMAIN, "", "acme, if you sign in to Zendesk at https://acme.zendesk.com; for desk and visitor"),
-    setting("chat_api.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain: https://www.zopim.com"),
+    setting("chat_api.base_url", DESK_API_URL, "", "the API itself, instead of the subdomain, for example your own proxy"),
     setting("chat_api.token", Secret, "", "needed for desk and visitor: an OAuth access token of Chat with the scope read"),
     setting("chat_api.token_file", SecretFile, "", "a file with the token, instead of it"),
     setting("chat_api.ca_file", PublicFile, "", "CA bundle (PEM) to verify the API with, instead of the public authorities"),

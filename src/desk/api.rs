@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
+use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -47,7 +48,7 @@ pub(super) struct ApiClient {
     url: String,
     authorization: HeaderValue,
     /// Texts that an error message must not contain.
-    secrets: Vec<String>,
+    secrets: Vec<Zeroizing<String>>,
     not_found_codes: &'static [&'static str],
     on_retry: Box<dyn Fn(&Retry) + Send + Sync>,
 }
@@ -108,13 +109,15 @@ impl ApiClient {
     ) -> Result<Self, ClientError> {
         Url::parse(&endpoint.url).map_err(|_| ClientError)?;
         let client = http_client::client(endpoint.ca_bundle.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
-        let text = |secret: &Secret| String::from_utf8_lossy(secret.bytes()).into_owned();
+        let text = |secret: &Secret| Zeroizing::new(String::from_utf8_lossy(secret.bytes()).into_owned());
         let (header, mut secrets) = match credentials {
             Credentials::Basic(id, secret) => {
-                let pair = STANDARD.encode(format!("{id}:{}", text(secret)));
-                (format!("Basic {pair}"), vec![pair, text(secret), (*id).to_owned()])
+                let pair = Zeroizing::new(format!("{id}:{}", *text(secret)));
+                let pair = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+                let header = Zeroizing::new(format!("Basic {}", *pair));
+                (header, vec![pair, text(secret), Zeroizing::new((*id).to_owned())])
             }
-            Credentials::Bearer(token) => (format!("Bearer {}", text(token)), vec![text(token)]),
+            Credentials::Bearer(token) => (Zeroizing::new(format!("Bearer {}", *text(token))), vec![text(token)]),
         };
         secrets.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| ClientError)?;
@@ -149,8 +152,8 @@ impl ApiClient {
         parsed(&self.call(&Method::POST, url, Some(&body)).await.map_err(|failed| failed.error)?)
     }
 
-    /// Sends a request that ends what it names. It is repeated as in [`Self::delete`].
-    pub(super) async fn end(&self, url: &Url, body: &impl Serialize) -> Result<(), ApiError> {
+    /// Sends a POST that removes something. It is repeated as in [`Self::delete`].
+    pub(super) async fn remove_by_post(&self, url: &Url, body: &impl Serialize) -> Result<(), ApiError> {
         let body = serde_json::to_vec(body).map_err(|_| ApiError::InvalidId)?;
         done(self.call(&Method::POST, url, Some(&body)).await)
     }
@@ -247,7 +250,7 @@ fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|_| ApiError::UnexpectedResponse)
 }
 
-/// The result of a request that ends what it names: if a repeated attempt finds nothing, an earlier one succeeded.
+/// The result of a removal: if a repeated attempt finds nothing, an earlier one succeeded.
 fn done(result: Result<Vec<u8>, Failed>) -> Result<(), ApiError> {
     match result {
         Err(Failed { error: ApiError::NotFound, attempts: 2.. }) => Ok(()),

@@ -113,7 +113,11 @@ impl Find {
         if !email.contains('@') {
             return Err(UsageError("--email: is not an email; give the player's whole email").into());
         }
-        let finding = Finding::load(conversations, email, self.expect.as_deref()).await;
+        let expect = self.expect.as_deref().map(str::trim);
+        if expect == Some("") {
+            return Err(UsageError("--expect: is empty; give the player's login id (sub)").into());
+        }
+        let finding = Finding::load(conversations, email, expect).await;
         let finding = finding.map_err(|error| CONVERSATIONS.failure(&error))?;
         let mut users = Vec::new();
         for user in &finding.users {

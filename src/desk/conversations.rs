@@ -4,14 +4,13 @@
 //! (developer.zendesk.com, *Merging users*), which v2 does not have. Messaging refuses a player with 409 when
 //! another user has the player's email (support.zendesk.com, article 7554200230170).
 
-use std::collections::BTreeMap;
-
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::login::json::{Json, member};
+use crate::login::json::member;
 
 use super::api::{ApiClient, ApiError, ClientError, Credentials, Retry};
+use super::finding::is_same_login_id;
 use super::settings::Conversations as Settings;
 
 const NOT_FOUND_CODES: [&str; 1] = ["user_not_found"];
@@ -76,7 +75,6 @@ pub(super) struct Conversation {
     pub(super) id: String,
     /// When the last message was received, or the conversation was created.
     pub(super) last_updated_at: Option<String>,
-    pub(super) created_at: Option<String>,
 }
 
 /// A message of a conversation.
@@ -154,6 +152,19 @@ struct NewUser<'a> {
     brand_id: Option<&'a str>,
 }
 
+/// The request that merges two users.
+#[derive(Serialize)]
+struct MergedUsers<'a> {
+    discarded: UserId<'a>,
+    surviving: UserId<'a>,
+}
+
+#[derive(Serialize)]
+struct UserId<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+}
+
 impl Conversations {
     pub(super) fn new(
         settings: &Settings,
@@ -188,7 +199,7 @@ impl Conversations {
         let UserResponse { user } = serde_json::from_str(&body).map_err(|_| ApiError::UnexpectedResponse)?;
         let json = member(&body, "user").ok_or(ApiError::UnexpectedResponse)?.to_owned();
         // A wrong answer must not lead to the deletion of another user.
-        let is_requested = user.id == id || user.external_id.as_deref() == Some(id);
+        let is_requested = user.id == id || user.external_id.as_deref().is_some_and(|own| is_same_login_id(own, id));
         if is_requested { Ok(Record { user, json }) } else { Err(ApiError::UnexpectedResponse) }
     }
 
@@ -217,14 +228,14 @@ impl Conversations {
     /// many there are so far, after each page but the last.
     pub(super) async fn conversations(
         &self,
-        user: &User,
+        user_id: &str,
         max_pages: usize,
         progress: impl Fn(usize),
     ) -> Result<(Vec<Conversation>, bool), ApiError> {
         let mut all = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..max_pages {
-            let page = [("filter[userId]", user.id.as_str()), ("page[size]", PAGE_SIZE)];
+            let page = [("filter[userId]", user_id), ("page[size]", PAGE_SIZE)];
             let page: Vec<_> = page.into_iter().chain(after.as_deref().map(|after| ("page[after]", after))).collect();
             let mut page: ConversationsResponse = self.api.get(&self.conversations_url(&[], &page)?).await?;
             all.append(&mut page.conversations);
@@ -254,9 +265,8 @@ impl Conversations {
     /// Moves conversations, identities and profile of one user to another, and deletes the first. Uses the API's own ids,
     /// because an external id can pass to another user.
     pub(super) async fn merge(&self, discarded: &User, surviving: &User) -> Result<(), ApiError> {
-        let user = |id: &str| Json::Object(BTreeMap::from([("_id".to_owned(), Json::Text(id.to_owned()))]));
-        let body = BTreeMap::from([("surviving", user(&surviving.id)), ("discarded", user(&discarded.id))]);
-        self.api.end(&self.merge_url()?, &body).await
+        let body = MergedUsers { discarded: UserId { id: &discarded.id }, surviving: UserId { id: &surviving.id } };
+        self.api.remove_by_post(&self.merge_url()?, &body).await
     }
 
     /// Deletes a user's personal information, and keeps the conversations.

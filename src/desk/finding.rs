@@ -97,7 +97,7 @@ pub(super) async fn activity(
     max_pages: usize,
     progress: impl Fn(usize),
 ) -> Result<Activity, ApiError> {
-    let (list, more) = conversations.conversations(user, max_pages, progress).await?;
+    let (list, more) = conversations.conversations(&user.id, max_pages, progress).await?;
     // Dates of one format in UTC, so that the greatest text is the latest date.
     let last_updated_at = list.iter().filter_map(|conversation| conversation.last_updated_at.clone()).max();
     Ok(Activity { conversations: list.len(), more, last_updated_at })

@@ -119,7 +119,7 @@ impl ApiNames {
             ApiError::Call(CallError::TimedOut) => format!("{name} did not answer within 10 s"),
             ApiError::Call(CallError::TooLarge) => format!("the response of {name} is over 8 MiB"),
             ApiError::Call(CallError::Broken) => format!("the response of {name} is incomplete or not HTTP"),
-            ApiError::NotFound => format!("{name} does not have it"),
+            ApiError::NotFound => format!("{name} has no such user"),
             // An invalid id here comes from a response of the API.
             ApiError::InvalidId | ApiError::UnexpectedResponse => {
                 format!("the response of {name} does not match its description")

@@ -51,7 +51,7 @@ use job::Work;
 
 pub(super) const AFTER_HELP: &str = "\
 The page finds the user of Messaging that has a player's email, and offers what can be done about it. It listens only on
-loopback, and opens in the browser that gets the printed address first.
+loopback, and works only in the browser that opens the printed address first.
 
   zendesk-token desk --config desk.toml
 
@@ -66,7 +66,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// Loopback address where the browser finds the page, if a container's port is published there; --listen may be any then
+    /// Loopback address of the host where a container's port is published; --listen may be any address then
     #[arg(long, value_name = "ADDRESS", requires = "listen")]
     published: Option<SocketAddr>,
 
@@ -147,7 +147,7 @@ pub(super) fn run(
             "The support desk runs on this machine. Open its page:\n\n{url}\n\nPress Ctrl-C to stop."
         )?;
         if !arguments.no_browser {
-            desk.redirect.open(desk.beside_settings(&format!("support-desk-{}.html", random_id()?)), &url);
+            desk.redirect.open(&desk.beside_settings(&format!("support-desk-{}.html", random_id()?)), &url);
         }
         serve(socket, &desk).await?;
         desk.redirect.remove();
@@ -265,7 +265,6 @@ struct PageState<'a> {
 #[derive(Serialize)]
 struct ApiState {
     url: String,
-    app_id: Option<String>,
     brand_id: Option<String>,
 }
 
@@ -276,16 +275,9 @@ async fn state(State(desk): State<Arc<Desk>>) -> Response {
     Json(PageState {
         csrf: desk.guard.csrf(),
         warnings: warnings.map(Problem::to_string).collect(),
-        conversations: conversations.map(|settings| ApiState {
-            url: settings.endpoint.url.clone(),
-            app_id: Some(settings.app_id.clone()),
-            brand_id: settings.brand_id.clone(),
-        }),
-        chat_api: chat_api.map(|settings| ApiState {
-            url: settings.endpoint.url.clone(),
-            app_id: None,
-            brand_id: None,
-        }),
+        conversations: conversations
+            .map(|settings| ApiState { url: settings.endpoint.url.clone(), brand_id: settings.brand_id.clone() }),
+        chat_api: chat_api.map(|settings| ApiState { url: settings.endpoint.url.clone(), brand_id: None }),
         settings_file: desk.file.display().to_string(),
         running: desk.work.running(),
     })
@@ -367,6 +359,9 @@ impl Failure {
         match error {
             ApiError::NotFound => Self(StatusCode::NOT_FOUND, not_found.to_owned()),
             ApiError::InvalidId => Self::unusable("the id is empty, '.' or '..'"),
+            ApiError::Refused(_) if !error.is_temporary() => {
+                Self(StatusCode::BAD_GATEWAY, api.failure(error).0 + ". Ask your engineer")
+            }
             ApiError::Call(_) | ApiError::Refused(_) | ApiError::UnexpectedResponse => {
                 Self(StatusCode::BAD_GATEWAY, api.failure(error).0)
             }

@@ -33,7 +33,7 @@ pub(super) const MERGE_NOTE: &str = "The merge was tested against a stand-in tha
 pub(super) const OTHER_BRAND: &str = "is of a user of another brand; only users of one brand can be merged";
 
 /// Most emails of a user that are looked up after a remedy.
-const MAX_EMAILS: usize = 10;
+const MAX_EMAILS: usize = 100;
 
 const CHECKING: &str = "checking the result";
 
@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) old: User,
     /// The player's present login id, if it is known.
     login_id: Option<String>,
+    /// Whether a user has that login id.
+    has_present_user: bool,
     action: Action,
 }
 
@@ -70,8 +72,6 @@ pub(super) struct NewUser {
 /// Why there is no plan.
 #[derive(Debug)]
 pub(super) enum PlanError {
-    /// No user has the id.
-    NoUser,
     /// The users can't be merged; the text says why the login id can't be the player's present one, and what to do.
     Impossible(&'static str),
     Api(ApiError),
@@ -130,7 +130,7 @@ impl Remedy {
         match self {
             Self::Merge => &[
                 "The old user itself: who signs in with the old login id gets a new user",
-                "Where both users have a value, such as a name, the one of the present user",
+                "The present user's name and other values, where the old user has them too",
                 "Custom data (metadata) beyond 4 KB",
             ],
             Self::ForgetEmail => &[
@@ -175,12 +175,18 @@ impl Plan {
         login_id: Option<&str>,
     ) -> Result<Self, PlanError> {
         let old = conversations.show(old).await?.user;
-        let action = match remedy {
-            Remedy::Merge => Action::Merge(Target::find(conversations, &old, login_id.unwrap_or_default()).await?),
-            Remedy::ForgetEmail => Action::ForgetEmail,
-            Remedy::DeleteUser => Action::DeleteUser,
+        let target = match login_id {
+            Some(login_id) => Some(Target::find(conversations, &old, login_id).await),
+            None => None,
         };
-        Ok(Self { old, login_id: login_id.map(str::to_owned), action })
+        let has_present_user = !matches!(target, Some(Ok(Target::New(_))));
+        let action = match (remedy, target) {
+            (Remedy::Merge, Some(target)) => Action::Merge(target?),
+            (Remedy::Merge, None) => return Err(PlanError::Impossible("is missing")),
+            (Remedy::ForgetEmail, _) => Action::ForgetEmail,
+            (Remedy::DeleteUser, _) => Action::DeleteUser,
+        };
+        Ok(Self { old, login_id: login_id.map(str::to_owned), has_present_user, action })
     }
 
     pub(super) const fn remedy(&self) -> Remedy {
@@ -231,10 +237,21 @@ impl Plan {
         }
     }
 
-    /// What a person should consider before a merge.
+    /// What a person should consider before.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let Some(target) = self.target() else { return Vec::new() };
         let mut warnings = Vec::new();
+        if let Some(login_id) = self.login_id.as_deref().filter(|_| !self.has_present_user) {
+            let mistake = match self.remedy() {
+                Remedy::Merge => "the conversations go to a user that the player never signs in as",
+                Remedy::ForgetEmail | Remedy::DeleteUser => "this may be the player's present user",
+            };
+            warnings.push(format!(
+                "No user has the login id {} yet. Compare it with the shop's records, letter by letter, and with its prefix if there is \
+                 one: if it is wrong, {mistake}.",
+                printable(login_id)
+            ));
+        }
+        let Some(target) = self.target() else { return warnings };
         let emails = |user: &User| user.emails().map(|email| email.value.to_lowercase()).collect::<BTreeSet<_>>();
         let has_signed_in = |user: &User| user.external_id.is_some() && user.authenticated != Some(false);
         if let Target::Existing(present) = target {
@@ -253,19 +270,12 @@ impl Plan {
                 ));
             }
         }
-        if let Target::New(NewUser { login_id, elsewhere }) = target {
-            let login_id = printable(login_id);
+        if let Target::New(NewUser { login_id, elsewhere: Some(user) }) = target {
             warnings.push(format!(
-                "No user has the login id {login_id} yet. Compare it with the shop's records, letter by letter, and with its prefix if \
-                 there is one: with a wrong id the conversations go to a user that the player never signs in as."
+                "User {} of another brand has the login id {}. It is not touched: the new user is for the brand of the old one.",
+                printable(&user.id),
+                printable(login_id)
             ));
-            if let Some(user) = elsewhere {
-                warnings.push(format!(
-                    "User {} of another brand has the login id {login_id}. It is not touched: the new user is for the brand of the \
-                     old one.",
-                    printable(&user.id)
-                ));
-            }
         }
         warnings.push(MERGE_NOTE.to_owned());
         warnings
@@ -319,12 +329,19 @@ async fn deleted(
     progress: impl Fn(String),
 ) -> anyhow::Result<After> {
     progress(format!("sending the deletion of user {}", printable(&user.id)));
-    deletion.await.map_err(|error| {
-        let message = CONVERSATIONS.cause(&error);
-        ApiFailure(message + "; whether anything was deleted is not known: look at the user again")
-    })?;
+    let deletion = deletion.await;
     progress(CHECKING.to_owned());
-    After::load(conversations, user, None, false).await.map_err(|error| unknown_result(&error).into())
+    let after = After::load(conversations, user, None, false).await;
+    deletion.map_err(|error| {
+        let is_unchanged = after.as_ref().is_ok_and(|after| after.old.as_ref() == Some(user));
+        let state = if is_unchanged && !error.is_temporary() {
+            "; nothing was deleted"
+        } else {
+            "; whether anything was deleted is not known: look at the user again"
+        };
+        ApiFailure(CONVERSATIONS.cause(&error) + state)
+    })?;
+    after.map_err(|error| unknown_result(&error).into())
 }
 
 /// Creates the player's present user if needed, sends the merge, and looks up the result.
@@ -341,7 +358,7 @@ async fn merge(
             progress(format!("created user {} with the login id {}", printable(&user.id), printable(login_id)));
             if user.id == old.id || user.brand_id != old.brand_id {
                 let text = "the new user is of another brand; the users were not merged: check conversations.brand_id";
-                return Err(ApiFailure(text.to_owned()).into());
+                return Err(ApiFailure(format!("{text}; user {} was created", printable(&user.id))).into());
             }
             (user, true)
         }
@@ -353,7 +370,11 @@ async fn merge(
     match (merged, after) {
         (Ok(()), after) => after.map_err(|error| unknown_result(&error).into()),
         // The response was lost, but the request was carried out: only that can have moved an email.
-        (Err(error), Ok(after)) if error.is_temporary() && !has_emails_of(&present, old) && after.is_merged(old) => {
+        (Err(error), Ok(after))
+            if error.is_temporary()
+                && !has_emails_of(&present, old)
+                && after.is_merged(old, present.external_id.as_deref()) =>
+        {
             Ok(after)
         }
         (Err(error), after) => {
@@ -428,7 +449,7 @@ fn unknown_result(error: &ApiError) -> ApiFailure {
 
 impl From<ApiError> for PlanError {
     fn from(error: ApiError) -> Self {
-        if error == ApiError::NotFound { Self::NoUser } else { Self::Api(error) }
+        Self::Api(error)
     }
 }
 
@@ -452,27 +473,37 @@ impl After {
         for email in before.emails().take(MAX_EMAILS) {
             let found = conversations.find(&email.value).await?;
             let is_other = |user: &User| user.id != before.id && present.is_none_or(|present| user.id != present.id);
-            holders.extend(found.into_iter().filter(is_other));
+            for user in found.into_iter().filter(is_other) {
+                if !holders.iter().any(|known: &User| known.id == user.id) {
+                    holders.push(user);
+                }
+            }
         }
         Ok(Self { old, merged_into, created, holders })
     }
 
-    pub(super) fn is_done(&self, plan: &Plan) -> bool {
+    fn is_done(&self, plan: &Plan) -> bool {
         match (plan.remedy(), &self.old) {
-            (Remedy::Merge, None) => self.is_merged(&plan.old),
+            (Remedy::Merge, _) => self.is_merged(&plan.old, plan.login_id.as_deref()),
             (_, None) => true,
             (Remedy::ForgetEmail, Some(user)) => user.emails().next().is_none(),
             (_, Some(_)) => false,
         }
     }
 
-    /// Whether the old user is gone, and the other has its emails.
-    fn is_merged(&self, old: &User) -> bool {
-        self.old.is_none() && self.merged_into.as_ref().is_some_and(|user| has_emails_of(user, old))
+    /// Whether the old user is gone, and the other has its emails and still the player's login id.
+    fn is_merged(&self, old: &User, login_id: Option<&str>) -> bool {
+        let is_player = |user: &User| user.external_id.as_deref() == login_id && has_emails_of(user, old);
+        self.old.is_none() && self.merged_into.as_ref().is_some_and(is_player)
+    }
+
+    /// Whether Messaging accepts the player now, as far as it can be seen.
+    pub(super) fn is_resolved(&self, plan: &Plan) -> bool {
+        self.is_done(plan) && self.in_the_way(plan).next().is_none()
     }
 
     /// The users that still conflict with the player, if the player's login id is known.
-    pub(super) fn in_the_way(&self, plan: &Plan) -> impl Iterator<Item = &User> {
+    fn in_the_way(&self, plan: &Plan) -> impl Iterator<Item = &User> {
         let login_id = plan.login_id.as_deref();
         let others = self.holders.iter().filter(|user| user.id != plan.old.id);
         others.filter(move |user| login_id.is_some_and(|login_id| conflicts(user, login_id)))
@@ -496,7 +527,7 @@ impl After {
                 "The API accepted the request and user {id} is gone, but the user that it was merged into is not there{BRAND}."
             ),
             (Remedy::Merge, None, Some(into)) => format!(
-                "The API accepted the request and user {id} is gone, but user {into} does not have the email: look again in a minute."
+                "The API accepted the request and user {id} is gone, but user {into} does not have both its email and the player's login id: look again in a minute."
             ),
             _ => format!("The API accepted the request, but has not finished: look at user {id} again in a minute."),
         };

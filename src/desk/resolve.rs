@@ -99,7 +99,7 @@ pub(super) async fn run(arguments: &Arguments, conversations: &Conversations) ->
     let into = arguments.remedy.merge_into.as_deref();
     let plan = match Plan::prepare(conversations, arguments.remedy(), &arguments.user, into).await {
         Ok(plan) => plan,
-        Err(PlanError::NoUser) => {
+        Err(PlanError::Api(ApiError::NotFound)) => {
             let _ = writeln!(io::stderr(), "{}", no_user(&arguments.user));
             return Ok(ExitCode::FAILURE);
         }
@@ -213,7 +213,6 @@ impl Arguments {
         };
         print(report)
             .map_err(|error| ApiFailure(format!("the request was sent; standard output is closed ({error})")))?;
-        let is_done = after.is_done(plan) && after.in_the_way(plan).next().is_none();
-        Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(EXIT_API) })
+        Ok(if after.is_resolved(plan) { ExitCode::SUCCESS } else { ExitCode::from(EXIT_API) })
     }
 }

@@ -7,9 +7,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::config::environment;
-use crate::terminal::{block_on, date, json, print, printable};
+use crate::terminal::{UsageError, block_on, date, json, print, printable};
 
 use super::chat_api::{ChatApi, Scalar, Visitor};
+use super::finding::is_same_login_id;
 use super::messages::{CHAT_API, NEVER_SIGNED_IN, table, warn};
 use super::settings;
 
@@ -71,6 +72,9 @@ pub(super) struct Shown<'a> {
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
+    if show.expect.as_deref().is_some_and(|expect| expect.trim().is_empty()) {
+        return Err(UsageError("--expect: is empty; give the player's login id (sub)").into());
+    }
     let settings = settings::ChatApi::load(file, environment())?;
     warn(&settings.warnings);
     let api = ChatApi::new(&settings, |retry| CHAT_API.report_retry(retry))?;
@@ -102,7 +106,8 @@ fn time(created: &Scalar) -> String {
 impl<'a> Shown<'a> {
     pub(super) fn new(asked: &'a str, expect: Option<&'a str>, visitor: &'a Visitor) -> Self {
         let external_id = visitor.external_id.as_ref().map(Scalar::to_string).filter(|id| !id.is_empty());
-        let linked = expect.map(|expect| external_id.as_deref() == Some(expect));
+        let is_player = |expect| external_id.as_deref().is_some_and(|id| is_same_login_id(id, expect));
+        let linked = expect.map(is_player);
         Self {
             asked,
             id: visitor.id.to_string(),

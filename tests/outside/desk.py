@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from demo import WATCH
 from jwt_fn import browser
-from service import BINARY, PATIENCE, ask, read, wait_until, write
+from service import BINARY, PATIENCE, read, wait_until, write
 from zendesk_api import APP, CHAT_TOKEN, KEY_ID, KEY_SECRET, LOST, ZendeskApi, user
 
 OLD, PRESENT = "67a11490f0305f4a391e9f8a", "71c0b3a0f0305f4a391e9f00"
@@ -102,7 +102,7 @@ class Page:
         field.send_keys(text)
 
     def idle(self):
-        WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return document.body.dataset.busy"))
+        WebDriverWait(self.driver, PATIENCE).until(lambda driver: not driver.execute_script("return document.querySelector('[data-busy]') !== null"))
         return self
 
     def click(self, selector):
@@ -129,9 +129,11 @@ class Page:
         return self.idle().text("outcome")
 
     def download(self, id):
-        """The file name and the text behind a link."""
-        return self.driver.execute_async_script(
-            "fetch(document.getElementById(arguments[0]).href).then((r) => r.text().then((text) => arguments[1]([r.headers.get('content-disposition'), text])))", id)
+        """The text of the file that a button saves."""
+        self.driver.execute_script(
+            "const make = URL.createObjectURL; URL.createObjectURL = (blob) => { window.saved = blob.text(); return make.call(URL, blob); }")
+        self.click(f"#{id}")
+        return self.driver.execute_async_script("window.saved.then(arguments[0])")
 
     def cards(self, id):
         return [card.text for card in self.driver.find_elements(By.CSS_SELECTOR, f"#{id} > article")]
@@ -176,7 +178,7 @@ def merge(driver):
         assert len(page.cards("plan-users")) == 2 and "stand-in" in page.text("plan-warnings")
         assert page.text("confirmation-label") == "Type merge to confirm"
         fetched = page.download("plan-record")
-        assert [user["id"] for user in json.loads(fetched[1])] == [OLD, PRESENT] and desk.records() == [], fetched
+        assert [user["id"] for user in json.loads(fetched)] == [OLD, PRESENT] and desk.records() == [], fetched
         page.confirm("yes")
         assert page.text("error") == "The confirmation differs; type merge." and desk.records() == [], page.text("error")
         page.confirm("merge")
@@ -188,7 +190,7 @@ def merge(driver):
         assert page.text("outcome") == outcome and page.is_shown("record"), "the result is still there after a reload"
         assert len(api.conversations[PRESENT]) == 3 and api.find(OLD) is None
         fetched = page.download("record")
-        assert fetched[0] == f'attachment; filename="{record}"' and [user["id"] for user in json.loads(fetched[1])] == [OLD, PRESENT]
+        assert [user["id"] for user in json.loads(fetched)] == [OLD, PRESENT], fetched
         assert stat.S_IMODE(os.stat(f"{desk.folder.name}/{record}").st_mode) == 0o600
         page.click("#other").look()
         assert page.text("sentence").startswith("No conflict") and page.is_shown("sentence-help") and not page.is_shown("choice")
@@ -258,8 +260,32 @@ def failures(driver):
         assert "waiting for the work" in errors and "are deleted" in errors and not api.find(OLD), errors
         assert "are deleted" in page.outcome(), "the page shows the end"
         page.click("#other").look()
-        assert page.text("error").startswith("The support desk has stopped"), page.text("error")
+        assert page.text("error").startswith("The support desk does not answer"), page.text("error")
     print("failures, a reload, and a stop while something is being done")
+
+
+def short_of_network(driver):
+    """A page that does not reach the desk for a moment still shows the end; a desk that was killed leaves the end unknown."""
+    offline = lambda is_offline: driver.execute_cdp_cmd(
+        "Network.emulateNetworkConditions", {"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+    for is_killed in [False, True]:
+        with zendesk() as api, Desk(api) as desk:
+            page = Page(driver, desk).visit().look().choose("delete-user")
+            api.fail("DELETE", (429, 3))
+            page.type("confirmation", "Delete")
+            page.find("#resolve").click()
+            wait_until(lambda: page.is_shown("work") and "trying again in" in page.text("steps"), "a retry")
+            if is_killed:
+                desk.process.kill()
+                desk.process.communicate(timeout=PATIENCE)
+                assert "Whether it is done is not known" in page.outcome() and page.text("work-title") == "5. Result", page.text("outcome")
+                continue
+            offline(True)
+            time.sleep(1)
+            offline(False)
+            assert page.outcome().startswith(f"Done: user {OLD}"), page.text("outcome")
+            page.is_clean()
+    print("a moment without network, and a desk that was killed")
 
 
 def lost_responses(driver):
@@ -297,9 +323,10 @@ def one_at_a_time(driver):
         page = Page(driver, desk).visit().look()
         api.fail(f"GET /sc/v2/apps/{APP}/users/{OLD}", 2)
         page.find("#remedies [data-remedy=delete-user]").click()
-        page.type("email", "bob@example.com")
+        page.find("#email").send_keys("x")
         page.find("#look").click()
         page.idle()
+        assert page.find("#email").get_attribute("value") == EMAIL, "the fields can't be changed while something is asked for"
         assert page.is_shown("plan") and OLD in page.text("sentence") and OLD in page.cards("plan-users")[0]
         page.type("expect", "bob-new")
         assert not page.is_shown("plan") and not page.is_shown("found"), "the plan of another player"
@@ -362,8 +389,9 @@ def chat(driver):
             page.type("visitor-expect", expect)
             page.click("#show")
             assert "Chat answered with another id than 9855790-xjj3u5xPWhW1Fv" in page.text("visitor-sentences")
-            assert page.text("visitor-sentences").endswith(sentence) and "Jane Doe" in page.text("visitor-fields")
+            assert page.text("visitor-sentences").endswith(sentence or "share an external id.") and "Jane Doe" in page.text("visitor-fields")
         page.type("visitor-id", "1.a")
+        assert not page.is_shown("visitor"), "the previous visitor"
         page.click("#show")
         assert page.text("error") == "No visitor of Chat has the id 1.a." and not page.is_shown("visitor")
         page.is_clean()
@@ -402,17 +430,6 @@ def first_start(driver):
         assert page.text("sentence").startswith("Conflict")
         page.is_clean()
     print("the first start: problems at their fields, keys tried, a private file")
-
-
-def second_browser(driver):
-    """Who sees the address later, for example another user of this machine, can't use it."""
-    with zendesk() as api, Desk(api) as desk:
-        Page(driver, desk).visit()
-        host, path = re.match(r"http://([^/]+)(/.+)", desk.url).groups()
-        for target in ["", "state", "page.js", "jobs/x", "records/x"]:
-            status, headers, text = ask(host, path + target)
-            assert status == 403 and "open in another browser" in text and "Set-Cookie" not in headers, (target, text)
-    print("a second browser is refused")
 
 
 def redirect_file(driver):
@@ -570,7 +587,7 @@ def main(chromium, chromedriver, axe, screenshots=None):
     driver = browser(chromium, chromedriver)
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
     try:
-        for test in [merge, other_remedies, failures, lost_responses, one_at_a_time, hostile, chat, first_start, second_browser, redirect_file, two_tabs, by_keyboard]:
+        for test in [merge, other_remedies, failures, short_of_network, lost_responses, one_at_a_time, hostile, chat, first_start, redirect_file, two_tabs, by_keyboard]:
             test(driver)
         layouts(driver, axe, screenshots)
         if screenshots:

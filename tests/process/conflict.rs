@@ -79,7 +79,11 @@ fn find_lists_the_users_with_the_email_and_says_whether_that_is_a_conflict() {
     assert!(output.out.contains("No conflict: no other login id than your-own-id"), "{}", output.out);
     for same in ["Your-Own-ID", " your-own-id "] {
         let output = conflict(&api, &["find", "--email", EMAIL, "--expect", same]).out;
-        let sentence = "No conflict: the email belongs to your-own-id, which differs from ";
+        let sentence = if same.starts_with(' ') {
+            "No conflict: no other"
+        } else {
+            "No conflict: the email belongs to your-own-id"
+        };
         assert!(output.contains(sentence) && !output.contains("conflict resolve"), "{output}");
     }
 
@@ -388,15 +392,31 @@ fn a_failed_deletion_is_reported_and_leaves_the_record() {
         let user = api.users()[0].to_string();
         let output = resolve_with(&api, &folder, "--delete-user", vec![Step::Say(reply.clone())]);
         assert_eq!((output.status, api.count("DELETE"), output.out.as_str()), (Some(3), 1, ""), "{reply:?}");
-        assert!(
-            output.err.contains("whether anything was deleted is not known: look at the user again"),
-            "{}",
-            output.err
-        );
+        assert!(output.err.ends_with("; nothing was deleted\n"), "{}", output.err);
         let kept = fs::read_dir(folder.path("")).unwrap().next().unwrap().unwrap().path();
         assert_eq!(fs::read_to_string(kept).unwrap(), format!("{user}\n"));
         assert_eq!(api.users().len(), 1);
     }
+    // The user is gone, but not because of this deletion.
+    let (api, folder) = (DeskApi::start(), Folder::new());
+    let gone = || answer(404, &error("user_not_found", "User not found"));
+    let output = resolve_with(&api, &folder, "--delete-user", vec![answer(403, &json!({})), gone()]);
+    assert!(
+        output.err.ends_with("whether anything was deleted is not known: look at the user again\n"),
+        "{}",
+        output.err
+    );
+}
+
+#[test]
+fn an_empty_login_id_is_refused() {
+    let api = DeskApi::start();
+    for arguments in [&["conflict", "find", "--email", EMAIL][..], &["visitor", "show", "9855790-x"]] {
+        let output = run(&api, &std::env::temp_dir(), &[arguments, &["--expect", " "]].concat(), &[]);
+        assert_eq!((output.status, output.out.as_str()), (Some(2), ""), "{}", output.err);
+        assert!(output.err.contains("--expect: is empty; give the player's login id"), "{}", output.err);
+    }
+    assert!(api.asked().is_empty());
 }
 
 #[test]
@@ -409,8 +429,8 @@ fn an_unfinished_deletion_is_reported_as_unfinished() {
         ("--forget-email", vec![answer(200, &json!({}))], unfinished),
         ("--delete-user", vec![answer(200, &json!({}))], unfinished),
         ("--forget-email", vec![Step::Do, answer(403, &json!({}))], unchecked),
-        ("--delete-user", vec![failure(503), gateway()], ""),
-        ("--delete-user", vec![Step::Do, gateway()], ""),
+        ("--delete-user", vec![failure(503), gateway()], "status 404 (InvalidEndpoint); check"),
+        ("--delete-user", vec![Step::Do, gateway()], unchecked),
     ] {
         let (api, folder) = (DeskApi::start(), Folder::new());
         let output = resolve_with(&api, &folder, remedy, steps);

@@ -134,14 +134,14 @@ fn a_pasted_token_gives_email_and_login_id_and_is_sent_and_printed_nowhere() {
 fn only_one_thing_is_done_at_a_time() {
     let api = DeskApi::start();
     let desk = start(Some(&api));
-    // The plan and the check before the deletion each show the user.
-    api.then([Step::Do, Step::Do, busy()]);
+    // The plan shows the user, and looks for the player's present one in two brands; the check before the deletion shows the user.
+    api.then([Step::Do, Step::Do, Step::Do, Step::Do, busy()]);
     let plan = desk.plan("forget-email");
     assert_eq!(desk.resolve(&plan, "delete").status, 202);
     until("refused", || desk.job(&plan)["steps"].as_array().is_some_and(|steps| steps.len() == 3));
     assert_eq!(desk.get("state").json()["running"], plan["plan"]);
     let other = desk.resolve(&desk.plan("forget-email"), "delete");
-    assert_eq!(refusal(&other), (409, "something is being done already; wait for its end".to_owned()));
+    assert_eq!(refusal(&other), (409, "something else is being done; wait for its end".to_owned()));
     let job = desk.ended(&plan);
     assert_eq!(desk.get("state").json()["running"], Value::Null);
     assert!(job["steps"][2].as_str().unwrap().contains("trying again in 3.0 s (attempt 2 of 5)"), "{job}");

@@ -40,7 +40,7 @@ fn both_sections_are_tried_written_and_used_and_other_commands_take_the_file() {
     assert_eq!(first.post("find", &player).json()["conflict"], true);
     assert_eq!(first.post("settings", &form(&api)).status, 409, "a file is never overwritten");
     let state = first.get("state").json();
-    assert_eq!(state["conversations"]["app_id"], APP);
+    assert_eq!(state["conversations"]["url"], format!("{}/sc", api.url()));
     assert_eq!(state["chat_api"]["url"], format!("{}/api/v2/chat", api.url()));
     assert_eq!(first.post("visitor", &json!({"id": "9855790-xjj3ukxyIhn6j3"})).status, 200);
     let file = first.folder.path("desk.toml");
@@ -50,7 +50,7 @@ fn both_sections_are_tried_written_and_used_and_other_commands_take_the_file() {
     assert_eq!(check.status, Some(0), "{}", check.err);
     let mut command = desk(&["--listen", "127.0.0.1:0", "--config", file], &first.folder);
     let next = Desk::open(&mut command, Folder::new());
-    assert_eq!(next.get("state").json()["conversations"]["app_id"], APP);
+    assert_eq!(next.get("state").json()["conversations"], first.get("state").json()["conversations"]);
 }
 
 #[test]

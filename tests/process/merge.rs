@@ -234,13 +234,13 @@ fn a_third_user_with_the_email_is_still_in_the_way_if_it_signed_in() {
 }
 
 #[test]
-fn of_a_user_with_many_emails_some_are_looked_up() {
+fn each_email_of_the_old_user_is_looked_up() {
     let (api, folder) = (api_with_both(), Folder::new());
     let emails = (0..50).map(|number| json!({"type": "email", "value": format!("{number}@example.org")}));
     api.add(json!({"id": "9", "externalId": "many", "brandId": BRAND, "identities": emails.collect::<Vec<_>>()}));
     let output = run(&api, &folder.path(""), &["conflict", "resolve", "9", "--merge-into", NOW, "--yes"], &[]);
     assert_eq!(output.status, Some(0), "{}", output.err);
-    assert_eq!(api.asked().iter().filter(|request| request.contains("identities.email")).count(), 10);
+    assert_eq!(api.asked().iter().filter(|request| request.contains("identities.email")).count(), 50);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_failed_merge_says_what_was_done() {
     let gone = || answer(404, &json!({"error": {"code": "user_not_found", "description": "User not found"}}));
     for (has_present, before, steps, messages) in [
         (true, 4, vec![refused()], &["403 (forbidden: Not this key)", "; the users were not merged\n"][..]),
-        (true, 4, vec![gone()], &["does not have it; the users were not merged\n"]),
+        (true, 4, vec![gone()], &["has no such user; the users were not merged\n"]),
         (true, 4, vec![refused(), refused()], &["whether the users were merged is not known: look at them again"]),
         (true, 4, vec![Step::Do, refused()], &["the API accepted the request; checking the result failed"]),
         (false, 5, vec![refused()], &["; the users were not merged; user ", " was created\n"]),
@@ -278,6 +278,13 @@ fn an_unfinished_merge_is_reported_as_unfinished() {
     let output = merge_with(&api, &folder, 4, vec![Step::Do, Step::Do, no_user]);
     assert_eq!(output.status, Some(3), "{}", output.err);
     assert!(output.out.contains("the user that it was merged into is not there"), "{}", output.out);
+    // The player would be refused if the present user lost the login id.
+    let (api, folder) = (api_with_both(), Folder::new());
+    let mut other = present(Some(EMAIL));
+    other["externalId"] = json!(EXTERNAL_ID);
+    let output = merge_with(&api, &folder, 4, vec![Step::Do, Step::Do, answer(200, &json!({"user": other}))]);
+    assert_eq!(output.status, Some(3), "{}", output.err);
+    assert!(output.out.contains("does not have both its email and the player's login id"), "{}", output.out);
 }
 
 #[test]
@@ -308,7 +315,11 @@ fn a_user_that_is_gone_is_not_taken_for_a_merged_one() {
     let (api, folder) = (api_with_both(), Folder::new());
     let output = merge_with(&api, &folder, 4, vec![answer(200, &json!({})), gone()]);
     assert_eq!(output.status, Some(3), "{}", output.err);
-    assert!(output.out.contains("is gone, but user 8 does not have the email: look again"), "{}", output.out);
+    assert!(
+        output.out.contains("is gone, but user 8 does not have both its email and the player's login id: look again"),
+        "{}",
+        output.out
+    );
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::config::environment;
+use crate::config::settings::PREFIX;
 use crate::desk::record::save_new;
 
 /// A private file that leads to the page, there until the page was opened.
@@ -15,12 +18,12 @@ pub(super) struct RedirectFile(Mutex<Option<PathBuf>>);
 
 impl RedirectFile {
     /// Writes the file, and opens it in the browser. If that fails, the printed address is enough.
-    pub(super) fn open(&self, file: PathBuf, url: &str) {
-        if save_new(&file, &html(url)).is_err() {
+    pub(super) fn open(&self, file: &Path, url: &str) {
+        if save_new(file, &html(url)).is_err() {
             return;
         }
-        self.keep(Some(file.clone()));
-        match start_browser(&file) {
+        self.keep(Some(file.to_owned()));
+        match start_browser(file) {
             // The child is waited for, so that it does not stay as a zombie.
             Ok(mut child) => drop(thread::spawn(move || child.wait())),
             Err(_) => self.remove(),
@@ -58,5 +61,11 @@ fn start_browser(file: &Path) -> io::Result<Child> {
     };
     let mut command = Command::new(program);
     command.args(arguments).arg(path::absolute(file)?);
+    // Settings in the environment are not for the browser.
+    for (name, _) in environment().into_iter().filter(|(name, _)| name.to_string_lossy().starts_with(PREFIX)) {
+        command.env_remove(name);
+    }
+    // A browser in the group of this process would be stopped by Ctrl-C in the terminal.
+    command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }

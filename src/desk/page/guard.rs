@@ -1,7 +1,7 @@
 //! Lets only the page itself use the desk: host, origin, cookie and CSRF token of each request.
 //!
-//! The random path keeps out who does not know it, the host name DNS rebinding, the origin other sites. The cookie is for the
-//! browser that comes first: others may see the path later, for example in its history.
+//! The random path keeps out programs that do not know it. The check of `Host` stops DNS rebinding, that of `Origin` other sites. The
+//! cookie is for the browser that comes first: others may see the path later.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

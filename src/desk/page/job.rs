@@ -16,7 +16,8 @@ use tokio::time::sleep;
 
 use crate::app::loopback::random_id;
 use crate::desk::conversations::{Conversations, User};
-use crate::desk::messages::no_user;
+use crate::desk::finding::conflicts;
+use crate::desk::messages::{CONVERSATIONS, no_user};
 use crate::desk::record::file_name;
 use crate::desk::remedy::{After, Changed, Plan, PlanError, REMEDIES, Target};
 use crate::http::json::Json;
@@ -94,13 +95,12 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, Body(choice): Body<Choic
     let remedy = remedy.ok_or_else(|| Failure::unusable("there is no such remedy; load the page again"))?;
     let conversations = desk.conversations(|_| {})?;
     let plan = Plan::prepare(&conversations, remedy, &user, Some(&expect)).await.map_err(|error| match error {
-        PlanError::NoUser => Failure(StatusCode::NOT_FOUND, no_user(&user)),
         PlanError::Impossible(why) => Failure::unusable(format!("the present login id {why}")),
-        PlanError::Api(error) => failure(&error),
+        PlanError::Api(error) => Failure::of_api(&CONVERSATIONS, &error, &no_user(&user)),
     })?;
-    // Another user may have this id as its external id.
-    if plan.old.id != user {
-        return Err(Failure(StatusCode::NOT_FOUND, no_user(&user)));
+    // Another user may have this id as its external id, or this one may have become the player's present user.
+    if plan.old.id != user || !conflicts(&plan.old, &expect) || plan.old.emails().next().is_none() {
+        return Err(Failure(StatusCode::CONFLICT, Changed.to_string()));
     }
     let id = random_id().map_err(|_| Failure::unusable("this machine has no random numbers"))?;
     let (into, creates) = match plan.target() {
@@ -135,11 +135,15 @@ pub(super) async fn resolve(
     })?;
     let conflict = |text: &str| Failure(StatusCode::CONFLICT, text.to_owned());
     let mut progress = desk.work.progress();
+    // The answer to an earlier request may have been lost.
+    if progress.jobs.contains_key(&id) {
+        return Ok(StatusCode::ACCEPTED);
+    }
     if progress.is_stopping {
         return Err(conflict("the support desk is stopping; start it again"));
     }
     if progress.running().is_some() {
-        return Err(conflict("something is being done already; wait for its end"));
+        return Err(conflict("something else is being done; wait for its end"));
     }
     let Some((_, plan)) = progress.plan.as_ref().filter(|(newest, _)| *newest == id) else {
         return Err(conflict("this plan is not the newest one; look again"));
@@ -163,10 +167,7 @@ async fn work(desk: Arc<Desk>, id: String, plan: Arc<Plan>, conversations: Conve
         async move { carry_out(&desk, &id, &plan, &conversations).await }
     });
     let outcome = match task.await {
-        Ok(Ok(after)) => Outcome {
-            done: after.is_done(&plan) && after.in_the_way(&plan).next().is_none(),
-            text: after.text(&plan).trim_end().to_owned(),
-        },
+        Ok(Ok(after)) => Outcome { done: after.is_resolved(&plan), text: after.text(&plan).trim_end().to_owned() },
         Ok(Err(error)) => Outcome { done: false, text: format!("{error:#}.") },
         Err(_panic) => Outcome {
             done: false,

@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::desk::api::ApiError;
+use crate::desk::api::{ApiError, Refusal};
 use crate::desk::conversations::{self as api, Conversation, User};
 use crate::desk::finding::{Activity, Finding, activity, is_same_login_id};
-use crate::desk::messages::{CONVERSATIONS, no_user};
+use crate::desk::messages::CONVERSATIONS;
 use crate::desk::remedy::{PlanError, REMEDIES, Remedy, Target};
 use crate::http::json::Json;
 
@@ -118,7 +118,6 @@ pub(super) async fn find(State(desk): State<Arc<Desk>>, Body(player): Body<Playe
             Ok(Target::New(_)) => {}
             Ok(Target::Existing(present)) => add(&mut users, present),
             Err(PlanError::Impossible(why)) => drop(merges.insert(old.id.clone(), why)),
-            Err(PlanError::NoUser) => return Err(failure(&ApiError::NotFound)),
             Err(PlanError::Api(error)) => return Err(failure(&error)),
         }
     }
@@ -160,11 +159,8 @@ pub(super) async fn conversations(
     State(desk): State<Arc<Desk>>,
     Body(OneUser { user }): Body<OneUser>,
 ) -> Result<Response, Failure> {
-    let client = desk.conversations(|_| {})?;
-    let record = client.show(&user).await;
-    let record = record.map_err(|error| Failure::of_api(&CONVERSATIONS, &error, &no_user(&user)))?;
-    let list = client.conversations(&record.user, MAX_PAGES, |_| {}).await.map_err(|error| failure(&error))?;
-    let (mut conversations, more) = list;
+    let list = desk.conversations(|_| {})?.conversations(&user, MAX_PAGES, |_| {}).await;
+    let (mut conversations, more) = list.map_err(|error| failure(&error))?;
     conversations.sort_by(|one, other| other.last_updated_at.cmp(&one.last_updated_at));
     Ok(Json(ConversationList { conversations, more }).into_response())
 }
@@ -174,7 +170,11 @@ pub(super) async fn messages(
     State(desk): State<Arc<Desk>>,
     Body(OneConversation { conversation }): Body<OneConversation>,
 ) -> Result<Response, Failure> {
-    let list = desk.conversations(|_| {})?.messages(&conversation).await.map_err(|error| failure(&error))?;
+    let list = desk.conversations(|_| {})?.messages(&conversation).await.map_err(|error| {
+        // The code for a conversation that is gone is documented nowhere.
+        let is_gone = matches!(&error, ApiError::Refused(Refusal { status: 404, code: Some(code), .. }) if code != "app_not_found");
+        failure(if is_gone { &ApiError::NotFound } else { &error })
+    })?;
     let more = list.has_more();
     let message = |message: api::Message| {
         let is_user = message.author.kind == "user";

@@ -5,37 +5,48 @@ const fill = (parent, ...children) => { parent.replaceChildren(...children); ret
 const show = (id, isShown = true) => { $(id).hidden = !isShown; };
 
 const ROLES = { old: "The old user, who has the email", present: "The player's present user", other: "Another user with the email" };
-const state = { csrf: "", player: null, plan: null, isBusy: false };
+const state = { csrf: "", player: null, plan: null };
 // One message for the whole page, which is moved to the button that failed.
 const errorBox = $("error");
 
-// Sends a request, and returns the response's JSON. Fails with the sentence of a refusal.
-async function ask(path, body) {
+// Sends a request, and returns the response. Fails with the sentence of a refusal.
+async function send(path, body) {
   const headers = body === undefined ? {} : { "Content-Type": "application/json", "X-CSRF-Token": state.csrf };
   const options = body === undefined ? {} : { method: "POST", headers, body: JSON.stringify(body) };
   let response;
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("The support desk has stopped. Start it again, and open the new address.");
+    throw Object.assign(new Error("The support desk does not answer. Load the page again; if nothing appears, start the support desk again."), { isLost: true });
   }
+  if (response.ok) return response;
   const text = await response.text();
   let json = null;
   try { json = JSON.parse(text); } catch { /* a sentence */ }
-  if (response.ok) return json;
   if (response.status === 504) throw new Error("Zendesk took too long. Try again in a minute.");
   throw Object.assign(new Error(sentence(json?.error ?? text.trim())), { problems: json?.problems ?? [] });
+}
+
+// Sends a request, and returns the response's JSON; null if it has none.
+async function ask(path, body) {
+  const text = await (await send(path, body)).text();
+  return text ? JSON.parse(text) : null;
 }
 
 // A refusal as a sentence.
 const sentence = (text) => text ? text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".") : "The request failed.";
 
+const isBusy = (element) => Boolean(element.closest("[data-busy]"));
+
 // Runs what a button does, with the button disabled, and shows why it failed.
-// One thing at a time: an answer for one player must not appear below that of another.
+// One thing at a time in each tab, whose fields can't be changed meanwhile: an answer for one player must not appear below the name
+// of another.
 async function attempt(button, act) {
-  if (state.isBusy) return;
-  state.isBusy = true;
-  document.body.dataset.busy = "true";
+  if (isBusy(button)) return;
+  const tab = button.closest("[role=tabpanel]") ?? document.querySelector("main");
+  const inputs = [...tab.querySelectorAll("input, textarea")];
+  tab.dataset.busy = "true";
+  inputs.forEach((input) => { input.readOnly = true; });
   const hadFocus = document.activeElement === button;
   hideError();
   button.disabled = true;
@@ -49,8 +60,8 @@ async function attempt(button, act) {
     clearTimeout(timer);
     if (button.textContent === "Asking Zendesk…") button.textContent = text;
     button.disabled = false;
-    state.isBusy = false;
-    delete document.body.dataset.busy;
+    inputs.forEach((input) => { input.readOnly = false; });
+    delete tab.dataset.busy;
     // A disabled button loses the focus.
     if (hadFocus && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
@@ -58,7 +69,7 @@ async function attempt(button, act) {
 
 function showError(button, { message, problems }) {
   const near = button.closest(".buttons");
-  if (near?.checkVisibility()) near.after(errorBox); else document.querySelector("main").prepend(errorBox);
+  if (near?.offsetParent) near.after(errorBox); else document.querySelector("main").prepend(errorBox);
   errorBox.textContent = message;
   errorBox.hidden = false;
   errorBox.scrollIntoView({ block: "nearest" });
@@ -86,6 +97,9 @@ function fields(rows) {
   }
   return list;
 }
+
+// Invisible characters are shown by their code, since two ids could look the same.
+const visible = (text) => text?.replace(/[\p{Cc}\p{Cf}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 const list = (texts) => fill(make("ul"), ...texts.map((text) => make("li", text)));
 
@@ -166,8 +180,7 @@ function forget() {
 }
 
 ["email", "expect"].forEach((id) => $(id).addEventListener("input", () => {
-  // What is being asked for or done stays to its end.
-  if (!state.isBusy) forget();
+  forget();
   $("token-result").textContent = "";
 }));
 
@@ -208,11 +221,11 @@ async function look(player) {
 const emails = (user) => user.identities.filter(({ type }) => type === "email").map(({ value }) => value).join(", ");
 
 const userRows = (user) => [
-  ["User", user.id],
-  ["Login id", user.external_id ?? "none: never signed in"],
-  ["Email", emails(user) || "none"],
+  ["User", visible(user.id)],
+  ["Login id", visible(user.external_id) ?? "none: never signed in"],
+  ["Email", visible(emails(user)) || "none"],
   ["First seen", user.signed_up_at && time(user.signed_up_at)],
-  ["Brand", user.brand_id],
+  ["Brand", visible(user.brand_id)],
 ];
 
 // The place of the player's present user, if there is none yet.
@@ -232,7 +245,6 @@ function userCard(user) {
     const { conversations: all, more } = await ask("conversations", { user: user.id });
     fill(conversations, ...all.map(conversationPart), make("p", more ? "Older ones are not shown." : "", { className: "quiet" }));
     button.parentElement.remove();
-    hideError();
     conversations.querySelector("button")?.focus();
   }));
   return fill(card, make("h3", ROLES[user.role]), fields(rows), fill(make("p", "", { className: "buttons" }), button), conversations);
@@ -254,7 +266,7 @@ function conversationPart(conversation, at) {
     shown.focus();
   }));
   const head = fill(make("p", "", { className: "quiet" }), "Last message ", time(conversation.last_updated_at));
-  return fill(part, head, button);
+  return fill(part, head, fill(make("p", "", { className: "buttons" }), button));
 }
 
 // A remedy for one user. With several users in the way, the title names the user.
@@ -278,7 +290,7 @@ function remedyCard(user, remedy, users) {
 async function prepare(user, remedy) {
   ["plan", "work"].forEach((id) => show(id, false));
   const plan = await ask("plan", { user: user.id, remedy: remedy.name, expect: state.player.expect });
-  state.plan = plan;
+  state.plan = plan.plan;
   const cards = [fill(make("article", "", { className: "card old" }), make("h3", ROLES.old), fields(userRows(plan.user)))];
   if (plan.into) cards.push(fill(make("article", "", { className: "card present" }), make("h3", ROLES.present), fields(userRows(plan.into))));
   if (plan.creates) cards.push(noUserCard(plan.creates));
@@ -290,13 +302,25 @@ async function prepare(user, remedy) {
   $("confirmation-label").textContent = `Type ${plan.confirm} to confirm`;
   $("confirmation").value = "";
   $("resolve").textContent = plan.title;
-  $("plan-record").href = `records/${plan.plan}`;
   show("plan");
   go("plan-title");
 }
 
+// Saves the record as a file, or shows why there is none.
+function download(button) {
+  attempt(button, async () => {
+    const response = await send(`records/${state.plan}`);
+    const name = response.headers.get("content-disposition").split('"')[1];
+    const link = make("a", "", { download: name, href: URL.createObjectURL(await response.blob()) });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+
+["plan-record", "record"].forEach((id) => $(id).addEventListener("click", () => download($(id))));
+
 $("cancel").addEventListener("click", () => {
-  if (state.isBusy) return;
+  if (isBusy($("cancel"))) return;
   hideError();
   show("plan", false);
   state.plan = null;
@@ -306,9 +330,11 @@ $("cancel").addEventListener("click", () => {
 $("confirm").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt($("resolve"), async () => {
-    await ask("resolve", { plan: state.plan.plan, confirmation: $("confirmation").value });
+    // Kept first, so that a page that is loaded again finds the work, even if the response is lost.
+    sessionStorage.setItem("plan", state.plan);
+    await ask("resolve", { plan: state.plan, confirmation: $("confirmation").value });
     ["found", "choice", "plan"].forEach((id) => show(id, false));
-    await follow(state.plan.plan);
+    await follow(state.plan);
   });
 });
 
@@ -316,29 +342,31 @@ const wait = (milliseconds) => new Promise((done) => setTimeout(done, millisecon
 
 // Shows the work of a plan until its end, also after the page was loaded again.
 async function follow(plan) {
+  state.plan = plan;
   sessionStorage.setItem("plan", plan);
   fill($("steps"));
   $("outcome").textContent = "";
   ["record", "again", "other", "next"].forEach((id) => show(id, false));
   $("work-title").textContent = "5. Working…";
-  $("record").href = `records/${plan}`;
   show("work");
-  // Another search would hide the work.
-  $("look").disabled = true;
   go("work-title");
-  try {
-    for (;;) {
-      const { steps, record, outcome } = await ask(`jobs/${plan}`);
-      steps.slice($("steps").children.length).forEach((step) => $("steps").append(make("li", sentence(step))));
-      show("record", Boolean(record));
-      if (outcome) {
-        end(outcome);
-        break;
-      }
-      await wait(500);
+  for (let lost = 0; ; await wait(500)) {
+    let job;
+    try {
+      job = await ask(`jobs/${plan}`);
+    } catch (error) {
+      // A machine that slept has no network for a moment.
+      if (error.isLost && ++lost < 20) continue;
+      end({ done: false, text: `${error.message} Whether it is done is not known: look at the users again.` });
+      return;
     }
-  } finally {
-    $("look").disabled = false;
+    lost = 0;
+    job.steps.slice($("steps").children.length).forEach((step) => $("steps").append(make("li", sentence(step))));
+    show("record", Boolean(job.record));
+    if (job.outcome) {
+      end(job.outcome);
+      return;
+    }
   }
 }
 
@@ -355,7 +383,7 @@ function end({ done, text }) {
 $("again").addEventListener("click", () => attempt($("again"), () => look(state.player)));
 
 $("other").addEventListener("click", () => {
-  if (state.isBusy) return;
+  if (isBusy($("other"))) return;
   hideError();
   forget();
   $("find").reset();
@@ -365,18 +393,20 @@ $("other").addEventListener("click", () => {
 
 // --- Chat
 
+["visitor-id", "visitor-expect"].forEach((id) => $(id).addEventListener("input", () => show("visitor", false)));
+
 $("visitor-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  show("visitor", false);
   attempt($("show"), async () => {
+    show("visitor", false);
     const visitor = await ask("visitor", { id: $("visitor-id").value.trim(), expect: $("visitor-expect").value.trim() || null });
     const verdict = { true: "good", false: "bad" }[visitor.linked] ?? "";
     fill($("visitor-sentences"), ...visitor.sentences.map((text, at, all) => make("p", text, { className: at === all.length - 1 ? verdict : "" })));
     fill($("visitor-fields"), fields([
-      ["Visitor", visitor.id],
-      ["Login id", visitor.external_id ?? "none: never signed in"],
+      ["Visitor", visible(visitor.id)],
+      ["Login id", visible(visitor.external_id) ?? "none: never signed in"],
       ["Name", visitor.name],
-      ["Email", visitor.email],
+      ["Email", visible(visitor.email)],
       ["Phone", visitor.phone],
       ["First visit", visitor.created && time(visitor.created)],
       ["Banned", visitor.banned === null ? null : visitor.banned ? "yes" : "no"],
@@ -411,6 +441,7 @@ async function load() {
 }
 
 async function start() {
+  show("blocked", false);
   await attempt($("look"), async () => {
     const running = await load();
     document.documentElement.dataset.ready = "true";
@@ -422,8 +453,7 @@ async function start() {
   document.documentElement.dataset.ready = "true";
 }
 
-// A page that was reached from elsewhere, such as the file that leads here, would be loaded again without its cookie, which is only
-// for requests from here: so it comes here from itself.
+// After a link from a file, a reload would not send the cookie, which is SameSite=Strict. So the page navigates to itself once.
 if (sessionStorage.getItem("page") === location.href) {
   start();
 } else {

@@ -68,10 +68,7 @@ struct Problems {
 
 pub(super) async fn save(State(desk): State<Arc<Desk>>, Body(form): Body<Form>) -> Result<Response, Failure> {
     if desk.settings().conversations.is_some() || desk.settings().chat_api.is_some() {
-        return Err(Failure(
-            StatusCode::CONFLICT,
-            "there are settings already; change the settings file instead".to_owned(),
-        ));
+        return Err(Failure(StatusCode::CONFLICT, "there are settings already; load the page again".to_owned()));
     }
     let file = File { conversations: form.conversations.map(section_of), chat_api: form.chat_api.map(chat_section_of) };
     if file.conversations.is_none() && file.chat_api.is_none() {
