@@ -4,6 +4,7 @@ mod file_changes;
 #[cfg(any(feature = "demo", feature = "desk"))]
 pub(crate) mod loopback;
 pub(crate) mod reload;
+mod systemd;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,9 +12,9 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use axum::Router;
+#[cfg(unix)]
 use rlimit::Resource;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::Signal;
 
 use crate::config::login::Login;
 use crate::config::{Config, Limits};
@@ -23,15 +24,19 @@ use crate::http::admin;
 use crate::http::per_client::PerClientLimit;
 use crate::http::support_sdk::MAX_READ;
 use crate::metrics::Metrics;
-use crate::server::listener::{ADMIN_CONNECTIONS, Admit, BACKLOG, Listener, Permit};
+use crate::server;
+#[cfg(unix)]
+use crate::server::listener::ADMIN_CONNECTIONS;
+use crate::server::listener::{Admit, BACKLOG, Listener, Permit};
+use crate::server::signals::{Hangup, stop_signal};
 use crate::server::tls::{CertifiedKey, Tls};
-use crate::server::{self, stop_signal};
 use crate::telemetry;
 
 use reload::{Load, Reload};
 
 /// Open files for everything but public connections and calls of the Login API: the admin listener, reloads, the runtime, the
 /// log.
+#[cfg(unix)]
 const RESERVED_FILES: usize = ADMIN_CONNECTIONS + 64;
 
 /// Bound sockets.
@@ -45,7 +50,7 @@ pub(crate) struct Sockets {
 }
 
 /// Serves on bound sockets. `reload` loads the settings again on SIGHUP; without it, SIGHUP ends the process.
-pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, sockets: Sockets) -> anyhow::Result<()> {
+pub(crate) async fn serve(config: Config, reload: Option<(Load, Hangup)>, sockets: Sockets) -> anyhow::Result<()> {
     let Sockets { public, shown, admin, more } = sockets;
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
@@ -81,13 +86,25 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Signal)>, socket
     let _reloading = reload.map(|reload| reload.start(config, exchange));
     let more = more.into_iter().map(|(socket, router)| Listener::internal("shop", socket, router, limits, &metrics));
     let others = std::iter::once(admin).chain(more).collect();
-    server::run(public, others, stop, || router.drain()).await;
+    systemd::ready();
+    let stopping = || {
+        systemd::stopping();
+        router.drain();
+    };
+    server::run(public, others, stop, stopping).await;
     Ok(())
+}
+
+/// Windows has no limit of open sockets.
+#[cfg(not(unix))]
+const fn fit_connections(wanted: usize, _calls: usize, _are_made: bool) -> usize {
+    wanted
 }
 
 /// Raises the process's limit of open files to what `wanted` connections and `calls` of the Login API need, or as far as the
 /// system allows. Returns how many connections fit. If there are too few files, calls get a quarter of them, or none if no
 /// calls `are_made`.
+#[cfg(unix)]
 fn fit_connections(wanted: usize, calls: usize, are_made: bool) -> usize {
     let needed = u64::try_from(wanted + calls + RESERVED_FILES).unwrap_or(u64::MAX);
     let files = rlimit::increase_nofile_limit(needed).or_else(|_| Resource::NOFILE.get_soft());
@@ -116,6 +133,8 @@ pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListen
 /// Binds with a backlog of [`BACKLOG`], which `net.core.somaxconn` may reduce; tokio's own `bind` uses 128.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // On Windows, this option lets another process take over the port.
+    #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+#[cfg(unix)]
 use rlimit::Resource;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -109,6 +110,7 @@ impl Command {
 
 /// Keeps secrets out of core dumps. If the system refuses one of the two calls, the other still works.
 fn forbid_core_dumps() {
+    #[cfg(unix)]
     let _ = Resource::CORE.set(0, 0);
     // Dumps to a program (`core_pattern` with a pipe, as for systemd-coredump and apport) ignore that limit.
     #[cfg(target_os = "linux")]

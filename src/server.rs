@@ -3,13 +3,12 @@
 mod connection;
 pub mod listener;
 mod protocol;
+pub(crate) mod signals;
 pub(crate) mod task;
 pub(crate) mod tls;
 
 use std::future::Future;
-use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use connection::HttpService;
@@ -35,19 +34,4 @@ pub async fn run<P: HttpService, O: HttpService>(
     let _ = timeout(public.drain_delay(), public.accept()).await;
     let cut_off = public.drain().await;
     tracing::info!(cut_off, "stopped");
-}
-
-/// Resolves at the first SIGTERM or SIGINT. Catches both from this call on: as PID 1, a process only gets signals that it catches.
-///
-/// # Errors
-/// The signals can't be caught.
-pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

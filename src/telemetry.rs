@@ -7,7 +7,10 @@ pub(crate) mod spans;
 
 use std::fs::File;
 use std::io;
+#[cfg(unix)]
 use std::os::fd::AsFd;
+#[cfg(windows)]
+use std::os::windows::io::AsHandle;
 use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
 
@@ -64,7 +67,10 @@ pub struct Log {
 #[must_use]
 pub fn start(format: Format, level: Level) -> Log {
     panic::set_hook(Box::new(report_panic));
+    #[cfg(unix)]
     let stdout = io::stdout().as_fd().try_clone_to_owned().ok();
+    #[cfg(windows)]
+    let stdout = io::stdout().as_handle().try_clone_to_owned().ok();
     let (lines, output) = stdout.map(|stdout| output::start(File::from(stdout))).unzip();
     let level = LevelFilter::from_level(level);
     let targets = Targets::new()

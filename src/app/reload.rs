@@ -2,12 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
 
@@ -19,10 +17,12 @@ use crate::http::LiveRouter;
 use crate::login::now;
 use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
+use crate::server::signals::Hangup;
 use crate::server::task::Task;
 use crate::server::tls::{CertifiedKey, Tls};
 
 use super::file_changes::until_changed;
+use super::systemd;
 
 /// Longest time for reading the settings: a file on an unreachable network file system blocks forever.
 const LOAD_LIMIT: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub(crate) type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync
 
 pub(crate) struct Reload {
     load: Load,
-    hangup: Signal,
+    hangup: Hangup,
     router: LiveRouter,
     metrics: Metrics,
     tls: Option<Tls>,
@@ -55,16 +55,8 @@ enum NotReloaded {
     Later,
 }
 
-/// Catches SIGHUP from this call on.
-///
-/// # Errors
-/// The signal can't be caught.
-pub(crate) fn hangup() -> io::Result<Signal> {
-    signal(SignalKind::hangup())
-}
-
 impl Reload {
-    pub(crate) fn new(load: Load, hangup: Signal, router: LiveRouter, metrics: Metrics, tls: Option<Tls>) -> Self {
+    pub(crate) fn new(load: Load, hangup: Hangup, router: LiveRouter, metrics: Metrics, tls: Option<Tls>) -> Self {
         Self { load, hangup, router, metrics, tls, stuck: None, seen: WatchedFiles::default() }
     }
 
@@ -89,7 +81,7 @@ impl Reload {
                     changed = Box::pin(until_changed(watched.clone()));
                     "file"
                 }
-                _ = self.hangup.recv() => "SIGHUP",
+                () = self.hangup.recv() => "SIGHUP",
                 _ = daily.tick() => {
                     self.report_tls();
                     continue;
@@ -97,7 +89,9 @@ impl Reload {
                 () = sleep(RETRY), if has_to_retry => "retry",
             };
             tracing::info!(trigger, "reloading settings");
+            systemd::reloading();
             let reloaded = self.reload(&started, &exchange).await;
+            systemd::ready();
             self.metrics.count_reload(reloaded.is_ok());
             has_to_retry = matches!(reloaded, Err(NotReloaded::Later));
             // After a failure, also watch the files that only the new settings name: the fix may be in them.

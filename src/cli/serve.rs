@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::app::reload::{Load, hangup};
+use crate::app::reload::Load;
 use crate::app::{Sockets, listen, serve};
 use crate::config::{Config, environment};
+use crate::server::signals::Hangup;
 use crate::telemetry;
 use crate::terminal::block_on;
 
@@ -15,7 +16,7 @@ pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
     block_on(async {
         // First, so that a SIGHUP during startup does not end the process.
-        let hangup = hangup()?;
+        let hangup = Hangup::catch()?;
         let config = load()?;
         let _log = telemetry::start(config.log.format, config.log.level);
         let public = listen(config.listen, "listen")?;

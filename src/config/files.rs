@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::iter::successors;
+#[cfg(unix)]
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+#[cfg(not(unix))]
+use std::time::SystemTime;
 
 use secrecy::zeroize::Zeroizing;
 
@@ -22,7 +25,12 @@ pub struct WatchedFiles(BTreeMap<PathBuf, Option<State>>);
 
 /// Which file it is (device and inode), and when its content, owner or permissions last changed. Unlike the time of
 /// writing, that time can't be set.
+#[cfg(unix)]
 type State = (u64, u64, i64, i64);
+
+/// Length, and the times of creation and of writing.
+#[cfg(not(unix))]
+type State = (u64, Option<SystemTime>, Option<SystemTime>);
 
 impl WatchedFiles {
     /// Adds a file. Call this before reading it, so that no change is missed.
@@ -57,7 +65,10 @@ impl WatchedFiles {
 
 fn state(path: &Path) -> Option<State> {
     let file = fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
+    #[cfg(unix)]
+    return Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()));
+    #[cfg(not(unix))]
+    Some((file.len(), file.created().ok(), file.modified().ok()))
 }
 
 /// Reads a file of at most `most` bytes, without the UTF-8 byte order mark that tools of Windows write first.
@@ -92,7 +103,14 @@ pub(super) fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
     }
 }
 
+/// Not known: the access control lists of Windows are not read.
+#[cfg(not(unix))]
+pub(super) const fn access_by_others(_path: &Path, _holds_secret: bool) -> Option<String> {
+    None
+}
+
 /// What every user may do with a file, and the fix. Its group may have access: Kubernetes' `fsGroup` gives it.
+#[cfg(unix)]
 pub(super) fn access_by_others(path: &Path, holds_secret: bool) -> Option<String> {
     let mode = fs::metadata(path).ok()?.permissions().mode();
     let access = match mode & 0o006 {

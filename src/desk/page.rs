@@ -26,7 +26,6 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -36,8 +35,9 @@ use crate::config::settings::FILE_VARIABLE;
 use crate::config::{Limits, Problem, environment};
 use crate::http::json::Json;
 use crate::metrics::Metrics;
+use crate::server;
 use crate::server::listener::Listener;
-use crate::server::{self, stop_signal};
+use crate::server::signals::{Hangup, stop_signal};
 use crate::terminal::{UsageError, block_on};
 
 use super::api::ApiError;
@@ -208,11 +208,11 @@ async fn serve(socket: TcpListener, desk: &Arc<Desk>) -> anyhow::Result<()> {
 
 /// Resolves at a signal that ends the desk, or when its terminal is closed: as PID 1 of a container it would not end otherwise.
 fn end_signal() -> io::Result<impl Future<Output = ()>> {
-    let (stop, mut hangup) = (stop_signal()?, signal(SignalKind::hangup())?);
+    let (stop, mut hangup) = (stop_signal()?, Hangup::catch()?);
     Ok(async move {
         tokio::select! {
             () = stop => {}
-            _ = hangup.recv() => {}
+            () = hangup.recv() => {}
         }
     })
 }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+#[cfg(unix)]
 use rustix::termios::{QueueSelector, tcflush};
 use serde::Serialize;
 
@@ -148,7 +149,8 @@ fn show(plan: &Plan) {
 }
 
 fn is_confirmed(plan: &Plan) -> io::Result<bool> {
-    // Input from before the question is not an answer to it.
+    // Input from before the question is not an answer to it. On Windows it is taken for one.
+    #[cfg(unix)]
     let _ = tcflush(io::stdin(), QueueSelector::IFlush);
     write!(io::stderr(), "{} Type yes to continue: ", plan.effect("will"))?;
     let mut answer = String::new();

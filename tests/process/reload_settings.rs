@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -35,6 +37,35 @@ fn chat() -> String {
 
 fn messaging(secret: &str, key_id: &str) -> String {
     format!("[messaging]\n{secret}\nkey_id = \"{key_id}\"\n")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_is_notified_of_start_reloads_and_stop() {
+    let folder = Folder::new();
+    let socket = UnixDatagram::bind(folder.path("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let state = || {
+        let mut message = [0; 1024];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let file = folder.write("settings.toml", &text(ORIGIN, &login(), &chat()));
+    let mut command = command(&["serve", "--config", file.to_str().unwrap()], &[]);
+    command.env("NOTIFY_SOCKET", folder.path("notify"));
+    let server = Server::run(command);
+    assert_eq!(state().trim_end(), "READY=1");
+    for (text, outcome) in [(text(ORIGIN, &login(), &chat()), "done"), ("[login\n".to_owned(), "failed")] {
+        reload(&server, &file, &text, outcome);
+        // systemd ignores a state that is older than its request (sd_notify(3)).
+        let reloading = state();
+        let lines: Vec<&str> = reloading.lines().collect();
+        let time = lines[1].strip_prefix("MONOTONIC_USEC=").and_then(|time| time.parse::<u64>().ok());
+        assert!(lines[0] == "RELOADING=1" && time.is_some(), "{reloading}");
+        assert_eq!(state().trim_end(), "READY=1", "{outcome}");
+    }
+    server.stop();
+    assert_eq!(state().trim_end(), "STOPPING=1");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+#[cfg(unix)]
 use std::os::unix::process::CommandExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -66,6 +67,7 @@ fn start_browser(file: &Path) -> io::Result<Child> {
         command.env_remove(name);
     }
     // A browser in the group of this process would be stopped by Ctrl-C in the terminal.
+    #[cfg(unix)]
     command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
