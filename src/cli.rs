@@ -2,6 +2,8 @@
 
 mod serve;
 mod check;
+#[cfg(feature = "generate")]
+mod generate;
 mod inspect;
 mod healthcheck;
 
@@ -66,6 +68,23 @@ enum Command {
     Secret,
     /// Print the OpenAPI document of the routes, which the service also serves at /openapi.json
     Openapi,
+    /// Print the completions of a shell: source them, or save them where the shell looks for them
+    #[cfg(feature = "generate")]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Write a man page for each command into a folder
+    #[cfg(feature = "generate")]
+    Man {
+        /// An existing folder
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+    /// Print the JSON schema of the settings file, with which editors complete and check it
+    #[cfg(feature = "generate")]
+    Schema,
 }
 
 /// Runs the command that the arguments name.
@@ -94,6 +113,12 @@ pub fn run() -> ExitCode {
         Command::Desk(command) => desk::run(&command, config, player_in),
         Command::Secret => done(secret()),
         Command::Openapi => done(print(openapi::text())),
+        #[cfg(feature = "generate")]
+        Command::Completions { shell } => done(generate::completions(Arguments::command(), shell)),
+        #[cfg(feature = "generate")]
+        Command::Man { folder } => done(generate::man(Arguments::command(), &folder)),
+        #[cfg(feature = "generate")]
+        Command::Schema => done(generate::schema()),
     };
     ended.unwrap_or_else(|error| report(&error))
 }
@@ -102,6 +127,10 @@ impl Command {
     const fn reads_settings(&self) -> bool {
         #[cfg(feature = "demo")]
         if matches!(self, Self::Demo(_)) {
+            return false;
+        }
+        #[cfg(feature = "generate")]
+        if matches!(self, Self::Completions { .. } | Self::Man { .. } | Self::Schema) {
             return false;
         }
         !matches!(self, Self::Secret | Self::Openapi)

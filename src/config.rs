@@ -2,6 +2,8 @@
 //!
 //! [`Config::load`] is the only way to a [`Config`], and checks everything in it.
 
+#[cfg(feature = "generate")]
+pub mod schema;
 pub mod settings;
 pub(crate) mod reader;
 pub mod files;

@@ -11,7 +11,7 @@ use zendesk_token::config::Config;
 use zendesk_token::config::settings::SETTINGS;
 
 use crate::harness::{
-    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, recommended, run_by, usual, variable,
+    CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, output, recommended, run_by, usual, variable,
 };
 use crate::reload::Folder;
 use crate::settings::{SettingsFile, environment, errors, load, problems, product_problems, warnings, without};
@@ -284,6 +284,20 @@ fn check_does_not_wait_for_a_pipe_as_secret_file() {
 }
 
 #[test]
+fn the_schema_file_is_that_of_the_settings() {
+    let read =
+        |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)).unwrap();
+    assert!(read("example.toml").starts_with("#:schema ./schema.json\n"));
+    let printed = String::from_utf8(output(&["schema"], &[]).stdout).unwrap();
+    assert!(printed == read("schema.json"), "zendesk-token schema >config/schema.json");
+    let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    for setting in SETTINGS {
+        let place = format!("/properties/{}", setting.key.replace('.', "/properties/"));
+        assert_eq!(schema.pointer(&place).unwrap()["description"], setting.help, "{place}");
+    }
+}
+
+#[test]
 fn the_example_file_has_every_setting_with_its_default() {
     let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example.toml")).unwrap();
     let defaults = load(None, &usual(&[("listen", "127.0.0.1:8001"), ("admin.listen", "127.0.0.1:9001")]));
@@ -297,7 +311,7 @@ fn the_example_file_has_every_setting_with_its_default() {
     // Without the comment signs, it has every setting.
     let uncommented: Vec<&str> = example
         .lines()
-        .map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with([' ', ':'])).unwrap_or(line))
         .collect();
     let table: toml::Table = uncommented.join("\n").parse().unwrap();
     for setting in SETTINGS {
