@@ -466,6 +466,10 @@ def desk(reader, span):
     assert running.returncode == 0 and url in output.splitlines(), output
 
 
+def schema(reader, span):
+    assert reader.shell(span) == read(f"{ROOT}/config/schema.json")
+
+
 def openapi(reader, span):
     assert json.loads(reader.shell(span)) == json.loads(reader.shell(f"curl https://{SITE}{PREFIX}/openapi.json"))
 
@@ -591,6 +595,7 @@ COMMANDS = [
     (r"zendesk-token desk --config desk\.toml", desk),
     (r"zendesk-token openapi", openapi),
     (r"zendesk-token secret", secret),
+    (r"zendesk-token schema", schema),
     (r"(zendesk-token )?inspect --zendesk [a-z-]+", inspect_issued),
     (r"zendesk-token --version", lambda reader, span: reader.shell(span)),
     (r"check|inspect", command_name),
