@@ -1,57 +1,69 @@
 //! The JSON schema of the settings file, from the table of settings: editors complete and check the file with it.
 
+use std::collections::BTreeMap;
+
 use schemars::{Schema, json_schema};
-use serde_json::{Map, Value, json};
 
 use super::settings::{DEFAULT_LOGIN, Kind, SETTINGS, Setting, of_login};
 
 /// What a time looks like: numbers with units.
 const TIME: &str = "^([0-9]+ *[A-Za-zµ]+ *)+$";
 
+/// The settings and sections of a section, by their names.
+#[derive(Default)]
+struct Section(BTreeMap<&'static str, Part>);
+
+enum Part {
+    Section(Section),
+    Setting(Schema),
+}
+
 /// The schema (JSON Schema 2020-12). `check` knows more: what belongs together, and whether a secret is strong.
 #[must_use]
 pub fn settings_file() -> Schema {
-    let mut file = Map::new();
+    let (mut file, mut login) = (Section::default(), Section::default());
     for setting in SETTINGS {
-        insert(&mut file, setting.key, value(setting));
+        file.add(setting.key, schema(setting));
     }
-    let mut login = Map::new();
-    for (key, setting) in of_login(DEFAULT_LOGIN) {
-        insert(&mut login, key.trim_start_matches("login."), value(setting));
+    for (_, setting) in of_login(DEFAULT_LOGIN) {
+        login.add(setting.key.trim_start_matches("login."), schema(setting));
     }
-    let logins = json!({
+    let logins = json_schema!({
         "type": "object",
         "description": "further logins by their names",
-        "patternProperties": { "^[a-z0-9-]{1,32}$": section(&login) },
+        "patternProperties": { "^[a-z0-9-]{1,32}$": login.schema() },
         "additionalProperties": false,
     });
-    file.insert("logins".to_owned(), logins);
-    json_schema!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Settings of zendesk-token",
-        "type": "object",
-        "properties": file,
-        "additionalProperties": false,
-    })
+    file.0.insert("logins", Part::Setting(logins));
+    let mut schema = file.schema();
+    schema.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    schema.insert("title".to_owned(), "Settings of zendesk-token".into());
+    schema
 }
 
-fn section(properties: &Map<String, Value>) -> Value {
-    json!({ "type": "object", "properties": properties, "additionalProperties": false })
-}
+impl Section {
+    /// Adds a setting, in a section of this one if its key has a dot.
+    fn add(&mut self, key: &'static str, schema: Schema) {
+        let Some((name, rest)) = key.split_once('.') else {
+            self.0.insert(key, Part::Setting(schema));
+            return;
+        };
+        if let Part::Section(section) = self.0.entry(name).or_insert_with(|| Part::Section(Self::default())) {
+            section.add(rest, schema);
+        }
+    }
 
-/// Puts a setting into its section, which is created if needed.
-fn insert(properties: &mut Map<String, Value>, key: &str, value: Value) {
-    let Some((name, rest)) = key.split_once('.') else {
-        properties.insert(key.to_owned(), value);
-        return;
-    };
-    let section = properties.entry(name).or_insert_with(|| section(&Map::new()));
-    if let Some(Value::Object(inner)) = section.get_mut("properties") {
-        insert(inner, rest, value);
+    fn schema(self) -> Schema {
+        let parts = self.0.into_iter().map(|(name, part)| match part {
+            Part::Section(section) => (name, section.schema()),
+            Part::Setting(schema) => (name, schema),
+        });
+        let parts: BTreeMap<&str, Schema> = parts.collect();
+        json_schema!({ "type": "object", "properties": parts, "additionalProperties": false })
     }
 }
 
-fn value(setting: &Setting) -> Value {
+fn schema(setting: &Setting) -> Schema {
     let mut schema = match setting.kind {
         Kind::Flag => json_schema!({ "type": "boolean" }),
         Kind::Number(least, most) => json_schema!({ "type": "integer", "minimum": least, "maximum": most }),
@@ -66,9 +78,9 @@ fn value(setting: &Setting) -> Value {
     schema.insert("description".to_owned(), setting.help.into());
     if let Some(default) = setting.default {
         let default = match setting.kind {
+            Kind::Flag => (default == "true").into(),
+            Kind::Number(..) => default.parse::<usize>().ok().into(),
             Kind::List => default.split(',').collect(),
-            // As it is written, `true` or `10`, it is JSON.
-            Kind::Flag | Kind::Number(..) => default.parse().unwrap_or_default(),
             Kind::Choice(_) | Kind::Form(..) | Kind::Time(..) | Kind::Seconds(..) => default.into(),
             Kind::Text | Kind::Checked(..) | Kind::Date | Kind::Secret | Kind::SecretFile | Kind::PublicFile => {
                 default.into()
@@ -76,5 +88,5 @@ fn value(setting: &Setting) -> Value {
         };
         schema.insert("default".to_owned(), default);
     }
-    schema.to_value()
+    schema
 }
