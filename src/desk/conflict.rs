@@ -12,7 +12,7 @@ use crate::terminal::{UsageError, block_on, json, print, printable};
 
 use super::conversations::{Conversations, MAX_PAGES, Record, User};
 use super::finding::{Activity, Finding};
-use super::messages::{CONVERSATIONS, INVALID_ID, Progress, no_user, user_table, warn};
+use super::messages::{CONVERSATIONS, INVALID_ID, Progress, expected, no_user, user_table, warn};
 use super::remedy::{REMEDIES, Remedy};
 use super::{finding, resolve, settings};
 
@@ -113,10 +113,7 @@ impl Find {
         if !email.contains('@') {
             return Err(UsageError("--email: is not an email; give the player's whole email").into());
         }
-        let expect = self.expect.as_deref().map(str::trim);
-        if expect == Some("") {
-            return Err(UsageError("--expect: is empty; give the player's login id (sub)").into());
-        }
+        let expect = expected(self.expect.as_deref())?;
         let finding = Finding::load(conversations, email, expect).await;
         let finding = finding.map_err(|error| CONVERSATIONS.failure(&error))?;
         let mut users = Vec::new();

@@ -199,7 +199,7 @@ impl Conversations {
         let UserResponse { user } = serde_json::from_str(&body).map_err(|_| ApiError::UnexpectedResponse)?;
         let json = member(&body, "user").ok_or(ApiError::UnexpectedResponse)?.to_owned();
         // A wrong answer must not lead to the deletion of another user.
-        let is_requested = user.id == id || user.external_id.as_deref().is_some_and(|own| is_same_login_id(own, id));
+        let is_requested = user.id == id || user.has_login_id(id);
         if is_requested { Ok(Record { user, json }) } else { Err(ApiError::UnexpectedResponse) }
     }
 
@@ -333,6 +333,18 @@ impl ConversationsResponse {
 }
 
 impl User {
+    /// Whether the user signed in with this login id.
+    pub(super) fn has_login_id(&self, login_id: &str) -> bool {
+        self.external_id.as_deref().is_some_and(|external_id| is_same_login_id(external_id, login_id))
+    }
+
+    /// Adds the user to a list, unless it is there already.
+    pub(super) fn add_to(self, users: &mut Vec<Self>) {
+        if !users.iter().any(|known| known.id == self.id) {
+            users.push(self);
+        }
+    }
+
     /// The user's emails.
     pub fn emails(&self) -> impl Iterator<Item = &UserIdentity> {
         self.identities.iter().filter(|identity| identity.kind == "email")

@@ -82,7 +82,7 @@ impl<'a> Finding<'a> {
 /// login id. Upper and lower case are the same to Zendesk (developer.zendesk.com, *Using external ID with profiles*),
 /// and white space is a mistake of copying.
 pub(super) fn conflicts(user: &User, login_id: &str) -> bool {
-    user.external_id.as_deref().is_some_and(|external_id| !is_same_login_id(external_id, login_id))
+    user.external_id.is_some() && !user.has_login_id(login_id)
 }
 
 /// Whether two login ids differ at most in case and in white space around them.

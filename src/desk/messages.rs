@@ -140,6 +140,14 @@ pub(super) fn warn(warnings: &[Problem]) {
     }
 }
 
+/// The login id of `--expect`, which may be left out but not empty.
+pub(super) fn expected(argument: Option<&str>) -> Result<Option<&str>, UsageError> {
+    match argument.map(str::trim) {
+        Some("") => Err(UsageError("--expect: is empty; give the player's login id (sub)")),
+        expect => Ok(expect),
+    }
+}
+
 /// An argument that can't be a user's id.
 pub(super) const INVALID_ID: &str = "USER: is not an id (empty, '.' or '..')";
 

@@ -132,6 +132,7 @@ impl Remedy {
                 "The old user itself: who signs in with the old login id gets a new user",
                 "The present user's name and other values, where the old user has them too",
                 "Custom data (metadata) beyond 4 KB",
+                "The player may have to sign in again",
             ],
             Self::ForgetEmail => &[
                 "The old user's email, name, picture and custom fields",
@@ -398,8 +399,7 @@ impl Target {
         if login_id.trim() != login_id {
             return impossible("begins or ends with a space; copy it again");
         }
-        let is_old = |id: &str| is_same_login_id(id, login_id);
-        if is_old(&old.id) || old.external_id.as_deref().is_some_and(is_old) {
+        if is_same_login_id(&old.id, login_id) || old.has_login_id(login_id) {
             return impossible(
                 "is that of the old user (upper and lower case do not count); give the player's present one",
             );
@@ -473,11 +473,7 @@ impl After {
         for email in before.emails().take(MAX_EMAILS) {
             let found = conversations.find(&email.value).await?;
             let is_other = |user: &User| user.id != before.id && present.is_none_or(|present| user.id != present.id);
-            for user in found.into_iter().filter(is_other) {
-                if !holders.iter().any(|known: &User| known.id == user.id) {
-                    holders.push(user);
-                }
-            }
+            found.into_iter().filter(is_other).for_each(|user| user.add_to(&mut holders));
         }
         Ok(Self { old, merged_into, created, holders })
     }

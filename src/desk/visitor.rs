@@ -7,11 +7,11 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::config::environment;
-use crate::terminal::{UsageError, block_on, date, json, print, printable};
+use crate::terminal::{block_on, date, json, print, printable};
 
 use super::chat_api::{ChatApi, Scalar, Visitor};
 use super::finding::is_same_login_id;
-use super::messages::{CHAT_API, NEVER_SIGNED_IN, table, warn};
+use super::messages::{CHAT_API, NEVER_SIGNED_IN, expected, table, warn};
 use super::settings;
 
 pub(super) const AFTER_HELP: &str = "\
@@ -72,9 +72,7 @@ pub(super) struct Shown<'a> {
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
-    if show.expect.as_deref().is_some_and(|expect| expect.trim().is_empty()) {
-        return Err(UsageError("--expect: is empty; give the player's login id (sub)").into());
-    }
+    expected(show.expect.as_deref())?;
     let settings = settings::ChatApi::load(file, environment())?;
     warn(&settings.warnings);
     let api = ChatApi::new(&settings, |retry| CHAT_API.report_retry(retry))?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desk::api::{ApiError, Refusal};
 use crate::desk::conversations::{self as api, Conversation, User};
-use crate::desk::finding::{Activity, Finding, activity, is_same_login_id};
+use crate::desk::finding::{Activity, Finding, activity};
 use crate::desk::messages::CONVERSATIONS;
 use crate::desk::remedy::{PlanError, REMEDIES, Remedy, Target};
 use crate::http::json::Json;
@@ -116,12 +116,12 @@ pub(super) async fn find(State(desk): State<Arc<Desk>>, Body(player): Body<Playe
     for old in finding.conflicting() {
         match Target::find(&conversations, old, expect).await {
             Ok(Target::New(_)) => {}
-            Ok(Target::Existing(present)) => add(&mut users, present),
+            Ok(Target::Existing(present)) => present.add_to(&mut users),
             Err(PlanError::Impossible(why)) => drop(merges.insert(old.id.clone(), why)),
             Err(PlanError::Api(error)) => return Err(failure(&error)),
         }
     }
-    let is_present = |user: &User| user.external_id.as_deref().is_some_and(|id| is_same_login_id(id, expect));
+    let is_present = |user: &User| user.has_login_id(expect);
     if !users.iter().any(is_present) {
         let found = conversations.show_in_brand(expect, None).await.map_err(|error| failure(&error))?;
         users.extend(found.map(|record| record.user).filter(is_present));
@@ -140,12 +140,6 @@ pub(super) async fn find(State(desk): State<Arc<Desk>>, Body(player): Body<Playe
     }
     let conflict = finding.is_conflict() == Some(true);
     Ok(Json(Found { sentence: finding.sentence(), conflict, users: shown }).into_response())
-}
-
-fn add(users: &mut Vec<User>, user: User) {
-    if !users.iter().any(|known| known.id == user.id) {
-        users.push(user);
-    }
 }
 
 /// A remedy, with why a merge is not possible.

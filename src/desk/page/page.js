@@ -192,9 +192,9 @@ $("read-token").addEventListener("click", () => attempt($("read-token"), async (
   $("email").value = email ?? "";
   $("expect").value = external_id ?? "";
   $("token").value = "";
-  const missing = [email ? null : "email", external_id ? null : "login id"].filter(Boolean);
-  $("token-result").textContent = missing.length ? `The token has no ${missing[0]}: fill it in.` : "";
-  $(!email ? "email" : !external_id ? "expect" : "look").focus();
+  const [missing, next] = !email ? ["email", "email"] : !external_id ? ["login id", "expect"] : ["", "look"];
+  $("token-result").textContent = missing && `The token has no ${missing}: fill it in.`;
+  $(next).focus();
 }));
 
 $("find").addEventListener("submit", (event) => {
