@@ -2,6 +2,8 @@
 //!
 //! The values of a label are a few constants and names of the settings, never text from outside.
 
+mod process;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,6 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
+
+use process::ProcessCollector;
 
 /// Upper bounds of the histogram's buckets, in seconds: an exchange takes about 10 µs, or seconds if it waits for the Login
 /// API.
@@ -67,9 +71,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut all = Registry::default();
-        if let Err(error) = kubert_prometheus_process::register(all.sub_registry_with_prefix("process")) {
-            tracing::warn!(%error, "process metrics are not available");
-        }
+        all.sub_registry_with_prefix("process").register_collector(Box::new(ProcessCollector::new()));
         let registry = all.sub_registry_with_prefix("zendesk_token");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version that is running", build);
