@@ -50,6 +50,8 @@ static WEAKNESSES: LazyLock<[(Weakness, Check); 12]> = LazyLock::new(|| {
                 // Expressions of shells and templates; a shell's command has a space.
                 r"\A([$#%]\{.+\}|\$\(.+\)|\{\{.+\}\}|\[\[.+\]\]|\{\s*[\w.-]+\s*\}|`[^`]* [^`]*`)\z",
                 r"\A(<%.*%>|<[\w .,:;'/\x80-\xff-]+>)\z",
+                // What documents write for a value: … or three dots.
+                r"\A(\xe2\x80\xa6|\.\.\.)\z",
             ]),
         ),
         refused("is a URL; give the secret itself", forms(&[r"\A[a-z][a-z0-9+.-]+://"])),

@@ -150,6 +150,8 @@ fn an_unreplaced_reference_is_not_a_secret() {
             "[[ XSOLLA_LOGIN_SECRET ]]",
             "<%= ENV['XSOLLA_LOGIN_SECRET'] %>",
             "<the secret key of the login project>",
+            "…",
+            "...",
             "vault:secret/data/production/login#secret",
             "Vault:secret/data/production/login#secret",
             "op://production/xsolla-login/secret-key",
