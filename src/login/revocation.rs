@@ -17,7 +17,8 @@ use super::Timestamp;
 use super::api::{ApiCode, ClientError, LoginApi, LoginApiError, TooManyWaiting, Validity};
 use super::claims::LoginClaims;
 
-/// Most cached answers, about 100 bytes each. One machine serves fewer players in 30 seconds.
+/// Most cached answers, about 100 bytes each: those of 30 seconds with 333 players a second. With more, the oldest go first
+/// (`docs/scale.md`).
 const MAX_ANSWERS: u64 = 10_000;
 
 /// Asks the Login API about tokens and caches its answers.
