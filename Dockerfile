@@ -1,4 +1,4 @@
-# Builds one static binary, and an image that contains nothing else: no shell, no package manager.
+# Builds one static binary, and an image that contains nothing else: no shell, no package manager, no certificates (the binary has them).
 #
 # The service, which can't delete a user because its binary lacks the support desk's commands:
 #
@@ -10,10 +10,13 @@
 #   docker build --target desk --tag zendesk-token-desk .
 #   docker run --rm --publish 127.0.0.1:8002:8002 --user "$(id -u):$(id -g)" --volume "$PWD:/desk" zendesk-token-desk
 
+# The mounted folders are kept between builds, so that a change in src/ compiles only this package again.
+
 FROM rust:1.95-slim-bookworm AS source
 WORKDIR /build
 # Embeds the list of dependencies in the binary, for vulnerability scanners.
-RUN cargo install --locked cargo-auditable@0.7.7
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+    cargo install --locked --target-dir target/tools cargo-auditable@0.7.7
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
@@ -21,19 +24,21 @@ COPY client client
 # Cargo.toml names a test and two benchmarks, and cargo requires these files.
 RUN mkdir -p tests benches && touch tests/suite.rs benches/exchange.rs benches/http.rs
 
+# `touch`: cargo compares times, and those of an unpacked archive can be older than the last build of another version.
+
 FROM source AS build-desk
-RUN TARGET="$(uname -m)-unknown-linux-gnu" \
-    && cargo auditable build --config .cargo/static.toml --release --locked --bin zendesk-token --target "$TARGET" \
-        --no-default-features --features desk \
-    && cp "target/$TARGET/release/zendesk-token" /zendesk-token
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+    touch src/*.rs \
+    && cargo auditable build --config .cargo/static.toml --profile dist --locked --no-default-features --features desk \
+    && mv target/*/dist/zendesk-token /
 
 FROM source AS build-service
-RUN TARGET="$(uname -m)-unknown-linux-gnu" \
-    && cargo auditable build --config .cargo/static.toml --release --locked --bin zendesk-token --target "$TARGET" \
-        --no-default-features \
-    && cp "target/$TARGET/release/zendesk-token" /zendesk-token
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+    touch src/*.rs \
+    && cargo auditable build --config .cargo/static.toml --profile dist --locked --no-default-features \
+    && mv target/*/dist/zendesk-token /
 
-FROM gcr.io/distroless/static-debian12:nonroot AS desk
+FROM scratch AS desk
 COPY --from=build-desk /zendesk-token /zendesk-token
 WORKDIR /desk
 EXPOSE 8002
@@ -41,7 +46,7 @@ USER 65532:65532
 ENTRYPOINT ["/zendesk-token"]
 CMD ["desk", "--listen", "0.0.0.0:8002", "--published", "127.0.0.1:8002", "--no-browser"]
 
-FROM gcr.io/distroless/static-debian12:nonroot AS service
+FROM scratch AS service
 COPY --from=build-service /zendesk-token /zendesk-token
 # Without the setting listen, the service listens on 0.0.0.0 and this port. Platforms with one port set their own.
 ENV PORT=8001
