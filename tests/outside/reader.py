@@ -1,5 +1,6 @@
 """The machine of a reader of README.md and docs/, and the values for their placeholders."""
 
+import contextlib
 import json
 import os
 import pty
@@ -8,9 +9,9 @@ import shutil
 import subprocess
 import time
 
-from proxy import PREFIX, SITE, certificate
+from proxy import PREFIX, SITE, certificate, free_port
 from server import Server
-from service import BINARY, PATIENCE, SECRETS, Service, ask, login_token, write
+from service import BINARY, PATIENCE, SECRETS, Service, ask, login_token, wait_until, write
 from zendesk_api import ZendeskApi, user
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -52,7 +53,7 @@ class Reader:
     """A reader's machine: a checkout, a home, a shop with its support desk, and the service under a path of the shop's host."""
 
     def __init__(self, folder):
-        self.checkout, self.home, self.desk, self.bin = (f"{folder}/{name}" for name in ["checkout", "home", "desk", "bin"])
+        self.checkout, self.home, self.desk, self.bin = (f"{folder}/{name}" for name in ["zendesk-token", "home", "desk", "bin"])
         for made in [self.home, self.desk, self.bin]:
             os.mkdir(made)
         os.chmod(self.desk, 0o700)
@@ -70,8 +71,8 @@ class Reader:
         # Building an image takes minutes and replaces an image with the same name, so the real Docker is used only in CI.
         has_engine = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
         self.docker = "Docker" if has_engine and os.environ.get("CI") == "true" else "a stand-in for Docker"
-        self.cookie = self.tag = self.policy = self.container = self.driver = None
-        self.settings = {}
+        self.cookie = self.tag = self.policy = self.container = self.published = self.driver = None
+        self.settings, self.upstream = {}, self.service.public
 
     def shell(self, text, folder=None, with_engine=False, patience=PATIENCE, **more):
         """The output of a bash script, which must succeed, in a new environment."""
@@ -81,6 +82,21 @@ class Reader:
             capture_output=True, text=True, timeout=patience)
         assert result.returncode == 0, f"{text} ended with status {result.returncode}: {result.stdout[-2000:]}{result.stderr[-2000:]}"
         return result.stdout
+
+    def run_container(self, text, **more):
+        """Runs the documents' commands that start the service, on a free port instead of 8001. Returns their output when it listens."""
+        self.published = self.published or f"127.0.0.1:{free_port()}"
+        published = text.replace("--publish 127.0.0.1:8001:", f"--publish {self.published}:")
+        assert published != text, "the published port is replaced by a free one"
+        output = self.shell(published, with_engine=True, **more)
+        self.container = output.splitlines()[-1]
+
+        def is_listening():
+            with contextlib.suppress(OSError):
+                return ask(self.published, "/health")[0] == 200
+
+        wait_until(is_listening, lambda: self.shell(f"docker logs {self.container}", with_engine=True))
+        return output
 
     def environment(self, with_engine=False):
         """The environment of a shell, with the real Docker only `with_engine`, if there is one."""
@@ -125,7 +141,10 @@ class Reader:
 
     def ask_service(self, method, path, body, headers):
         """Passes a request on to the service, like a reverse proxy."""
-        status, received, text = ask(self.service.public, path, method, body or None, **headers)
+        try:
+            status, received, text = ask(self.upstream, path, method, body or None, **headers)
+        except ConnectionRefusedError:
+            return 502
         own = {"content-length", "date", "server"}
         return status, text.encode(), {name: value for name, value in received.items() if name.lower() not in own}
 

@@ -40,12 +40,11 @@ from service import KEY_ID, PATIENCE, SECRETS, Service, ask, login_token, read, 
 NOT_RUN = {
     "tests/all": "runs this script",
     "tests/soak": "takes ten minutes",
-    "cosign verify": "there is no release here; its names are compared with the workflow that makes one",
-    "gh attestation verify": "there is no release here; its names are compared with the workflow that makes one",
     "cargo audit bin": "asks for advisories outside; tests/release reads the list of parts in the binary",
     "cargo doc --document-private-items --open": "opens a browser; tests/all builds the documentation",
     "mdbook build docs": "tests/all builds the book",
-    "npm install zendesk-token": "there is no release here; tests/all packs the folder client",
+    "cargo install --locked --path .": "builds for minutes; tests/release builds the same",
+    "cargo binstall": "there is no release here",
     "systemctl reload": "there is no systemd here",
 }
 
@@ -71,39 +70,48 @@ def environment_file(reader, text):
 
 
 def deploy(reader, text):
-    port = free_port()
-    published = text.replace("--publish 127.0.0.1:8001:", f"--publish 127.0.0.1:{port}:")
-    assert published != text, "the published port is replaced by a free one"
-    output = reader.shell(published, with_engine=True, patience=BUILD_PATIENCE)
-    reader.container = output.splitlines()[-1]
+    output = reader.run_container(text, patience=BUILD_PATIENCE)
     assert "No errors, 0 warning(s)." in output and "/generate/token" in output, output
-    ask = lambda **claims: products.ask(f"127.0.0.1:{port}", "chat", login_token(**claims), "__Host-token")
+    verify("chat", container_token(reader, xsolla_login_project_id=PROJECT))
+    assert container_token(reader) == 401, "a token of another project"
 
-    def token():
-        with contextlib.suppress(OSError):
-            return ask(xsolla_login_project_id=PROJECT)
 
-    verify("chat", wait_until(token, lambda: reader.shell(f"docker logs {reader.container}", with_engine=True)))
-    assert ask() == 401, "a token of another project"
+def restart(reader, text):
+    before = reader.container
+    reader.run_container(text)
+    assert reader.container != before
+    verify("chat", container_token(reader, xsolla_login_project_id=PROJECT))
+
+
+def without_a_token(reader, span):
+    assert '"00-00"' in reader.shell(span.replace("127.0.0.1:8001", reader.published))
+
+
+def keep_and_build(reader, text):
+    """After the first one, so the image exists."""
+    reader.shell(text, with_engine=True, patience=BUILD_PATIENCE)
+
+
+def container_token(reader, **claims):
+    """A token of the container, or the status of its refusal."""
+    return products.ask(reader.published, "chat", login_token(**claims), "__Host-token")
 
 
 def compose(reader, text):
     reader.shell(text)
 
 
-def release(reader, text):
-    """Compares the names with those that the workflow makes."""
-    version = tomllib.loads(read(f"{ROOT}/Cargo.toml"))["package"]["version"]
-    workflow = read(f"{ROOT}/.github/workflows/release.yml")
-    verified, attested = [shlex.split(line) for line in text.replace("\\\n", "").splitlines()]
-    assert verified[:3] == ["cosign", "verify", f"ghcr.io/OWNER/zendesk-token:{version}"], verified
-    assert dict(zip(verified[3::2], verified[4::2])) == {
-        "--certificate-oidc-issuer": "https://token.actions.githubusercontent.com",
-        "--certificate-identity": f"https://github.com/OWNER/zendesk-token/.github/workflows/release.yml@refs/tags/v{version}",
-    }, verified
-    package = f"zendesk-token_{version}-1_amd64.deb"
-    assert attested == ["gh", "attestation", "verify", package, "--repo", "OWNER/zendesk-token"], attested
-    assert 'cosign" sign' in workflow and "actions/attest" in workflow
+def npm_pack(reader, span):
+    """In an app's folder next to the checkout."""
+    reader.app = f"{reader.checkout}/../app"
+    os.makedirs(reader.app)
+    write(f"{reader.app}/package.json", "{}")
+    reader.shell(span, folder=reader.app)
+
+
+def npm_install(reader, span):
+    reader.shell(f"{span} --offline --no-audit --no-fund", folder=reader.app)
+    assert os.path.exists(f"{reader.app}/node_modules/zendesk-token/index.js")
 
 
 def script_tag(reader, text):
@@ -292,6 +300,20 @@ def login_settings(reader, text):
             assert f"logins.{name}.issuer" in output, output
 
 
+def login_variables(reader, text):
+    """The lines mean the same as the settings file before them."""
+    variables = dict(line.split("=", 1) for line in text.splitlines())
+    output = reader.shell("zendesk-token check", **reader.settings, **variables)
+    assert "No errors" in output and "logins.auth0.issuer" in output, output
+    written = next(tomllib.loads(block) for block in re.findall(r"^```toml\n(.*?)^```", reader.text, re.DOTALL | re.MULTILINE) if "[logins.auth0]" in block)
+    expected = {"ZENDESK_TOKEN_LOGIN__ISSUER": written["login"]["issuer"]}
+    for key, value in written["logins"]["auth0"].items():
+        for name, value in value.items() if isinstance(value, dict) else [(None, value)]:
+            variable = "__".join(filter(None, ["ZENDESK_TOKEN_LOGINS__AUTH0", key, name])).upper()
+            expected[variable] = ",".join(value) if isinstance(value, list) else value
+    assert variables == expected, variables
+
+
 def function_for_docker(reader, text):
     """Uses the stand-in for Docker: a real container would not reach the API on loopback."""
     reader.function_text = text
@@ -397,7 +419,6 @@ BLOCKS = [
     ("sh", "# Publisher Account", environment_file),
     ("sh", "docker build", deploy),
     ("sh", "ZENDESK_TOKEN_SITE=", compose),
-    ("sh", "cosign verify", release),
     ("html", "<script src=", script_tag),
     ("html", "<script type=\"module\">", module),
     ("js", "// Web Widget (Classic)", classic),
@@ -414,7 +435,10 @@ BLOCKS = [
     ("kotlin", "// Android", parsed(tree_sitter_kotlin.language)),
     ("swift", "// iOS", parsed(tree_sitter_swift.language)),
     ("sh", "curl ", curl),
+    ("sh", "docker tag", keep_and_build),
+    ("sh", "docker run --rm --env-file", restart),
     ("sh", "docker run", inspect),
+    ("sh", "ZENDESK_TOKEN_LOGIN__ISSUER=", login_variables),
     ("toml", "[login]", login_settings),
     ("toml", "[logins.", login_settings),
     ("toml", "[conversations]", desk_settings),
@@ -602,6 +626,11 @@ COMMANDS = [
     (r"docker build --(tag|target desk --tag) [a-z-]+ \.", lambda reader, span: reader.shell(span)),
     (r"docker kill --signal HUP", hang_up),
     (r"mv .*", rotate),
+    (r"docker tag .*|docker logs zendesk-token", lambda reader, span: reader.shell(span, with_engine=True)),
+    (r"docker restart", lambda *_: None),
+    (r"curl http://127\.0\.0\.1:8001/generate/token", without_a_token),
+    (r"npm pack .*", npm_pack),
+    (r"npm install .*", npm_install),
     (r'printf %s "\$TOKEN" \| sha256sum', fingerprint),
     (r"zendesk-token (conflict show USER|visitor show ID) --config desk\.toml", show),
     (r"conflict (find|show|resolve( --merge-into)?)|visitor show", members),
