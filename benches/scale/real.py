@@ -1,6 +1,6 @@
 """real.py NGINX [PROGRAM]: checks the model with one, two and four real processes behind nginx, and measures the CPU time of a request.
 
-PROGRAM is target/release/zendesk-token by default; build it first. Everything is on loopback: the processes ask a stand-in for the Login
+PROGRAM is what `cargo build --profile dist` makes, by default. Everything is on loopback: the processes ask a stand-in for the Login
 API, which answers after LATENCY. No answer is cached.
 """
 
@@ -103,7 +103,7 @@ def measure(program, folder, count, in_flight=1024, latency=None, limit=None):
         return issued, used / len(results) * 1e6, {status: steady.count(status) for status in sorted(set(steady))}
 
 
-def main(program, binary=os.path.join(HERE, "../../target/release/zendesk-token")):
+def main(program, binary=os.path.join(HERE, "../../target/dist/zendesk-token")):
     service.BINARY = binary
     assert os.access(binary, os.X_OK), f"build it first: {binary}"
     with tempfile.TemporaryDirectory() as folder:
