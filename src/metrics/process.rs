@@ -1,5 +1,5 @@
-//! Metrics of the process, with the names that Prometheus' client libraries use (<https://prometheus.io/docs/instrumenting/writing_clientlibs>,
-//! *Process metrics*). A value that the platform does not have is left out.
+//! Metrics of the process, among them those that Prometheus' client libraries have
+//! (<https://prometheus.io/docs/instrumenting/writing_clientlibs>, *Process metrics*). What the platform does not have is left out.
 
 use std::fmt;
 use std::fs;
