@@ -10,12 +10,13 @@
 #   docker build --target desk --tag zendesk-token-desk .
 #   docker run --rm --publish 127.0.0.1:8002:8002 --user "$(id -u):$(id -g)" --volume "$PWD:/desk" zendesk-token-desk
 
-# The mounted folders are kept between builds, so that a change in src/ compiles only this package again.
+# The mounted folders are kept between builds, so that a change in src/ compiles only this package again. Docker needs BuildKit for them,
+# which it has from version 23 on.
 
 FROM rust:1.95-slim-bookworm AS source
 WORKDIR /build
 # Embeds the list of dependencies in the binary, for vulnerability scanners.
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,id=zendesk-token-tools,target=/build/target \
     cargo install --locked --target-dir target/tools cargo-auditable@0.7.7
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
@@ -27,16 +28,16 @@ RUN mkdir -p tests benches && touch tests/suite.rs benches/exchange.rs benches/h
 # `touch`: cargo compares times, and those of an unpacked archive can be older than the last build of another version.
 
 FROM source AS build-desk
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,id=zendesk-token-desk,target=/build/target \
     touch src/*.rs \
     && cargo auditable build --config .cargo/static.toml --profile dist --locked --no-default-features --features desk \
-    && mv target/*/dist/zendesk-token /
+    && mv "target/$(rustc --print host-tuple)/dist/zendesk-token" /
 
 FROM source AS build-service
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,id=zendesk-token-service,target=/build/target \
     touch src/*.rs \
     && cargo auditable build --config .cargo/static.toml --profile dist --locked --no-default-features \
-    && mv target/*/dist/zendesk-token /
+    && mv "target/$(rustc --print host-tuple)/dist/zendesk-token" /
 
 FROM scratch AS desk
 COPY --from=build-desk /zendesk-token /zendesk-token
