@@ -4,6 +4,7 @@ The demo, `docker run` with five settings, the script on a page, a wrong secret 
 secret, an upgrade. The second login is npm's oidc-provider in the folder PACKAGES. Each command is taken from a page, which must still say it.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from jwt_fn import browser
 from provider import Provider
 from proxy import SITE
 from reader import PROJECT, ROOT, Reader, filled
-from service import SECRETS, login_token, read, wait_until, write
+from service import SECRETS, ask, login_token, read, wait_until, write
 from signing import Key
 
 # The newcomer's application at the second login.
@@ -140,12 +141,14 @@ def change_of_secret(evening):
 
 def upgrade(evening, reader):
     """The page is open meanwhile: its script tries again until the new container listens."""
-    stopped = []
     reader.shell(block("docs/operations.md", "docker tag"))
     restart = block("docs/operations.md", "docker run --rm --env-file")
     check, stop, *rest = restart.splitlines()
     assert "stop" in stop, restart
     reader.shell(f"{check}\n{stop}")
+    with contextlib.suppress(ConnectionRefusedError):
+        ask(reader.published, "/health")
+        raise AssertionError("the old container still responds")
     script = "window.tokens = []; zESettings.webWidget.authenticate.chat.jwtFn((token) => tokens.push(token))"
     reader.driver.execute_script(script)
     reader.run_container("\n".join(rest))

@@ -1,7 +1,6 @@
 """The machine of a reader of README.md and docs/, and the values for their placeholders."""
 
 import contextlib
-import json
 import os
 import pty
 import re

@@ -46,6 +46,7 @@ NOT_RUN = {
     "cargo install --locked --path .": "builds for minutes; tests/release builds the same",
     "cargo binstall": "there is no release here",
     "systemctl reload": "there is no systemd here",
+    "docker restart": "the page says not to use it",
 }
 
 
@@ -626,8 +627,7 @@ COMMANDS = [
     (r"docker build --(tag|target desk --tag) [a-z-]+ \.", lambda reader, span: reader.shell(span)),
     (r"docker kill --signal HUP", hang_up),
     (r"mv .*", rotate),
-    (r"docker tag .*|docker logs zendesk-token", lambda reader, span: reader.shell(span, with_engine=True)),
-    (r"docker restart", lambda *_: None),
+    (r"docker logs zendesk-token", lambda reader, span: reader.shell(span, with_engine=True)),
     (r"curl http://127\.0\.0\.1:8001/generate/token", without_a_token),
     (r"npm pack .*", npm_pack),
     (r"npm install .*", npm_install),
