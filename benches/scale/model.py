@@ -60,8 +60,9 @@ class Result:
 def simulate(case):
     """What happens to the players who are online when all their widgets ask again."""
     up = case.replicas - case.restarting
-    steps, asks, slots = int((case.spread + 60) / STEP), case.api_limit is not None, case.in_flight * SLOTS
-    latency, cpu = round(case.latency / STEP), STEP / (CPU_ASKING if case.api_limit is not None else CPU)
+    asks = case.api_limit is not None
+    steps, slots = int((case.spread + 60) / STEP), case.in_flight * SLOTS
+    latency, cpu = round(case.latency / STEP), STEP / (CPU_ASKING if asks else CPU)
     arriving = [[0.0] * TRIES for _ in range(steps + int(20 / STEP))]
     for step in range(int(case.spread / STEP)):
         arriving[step][0] = ONLINE / up * STEP / case.spread

@@ -5,6 +5,7 @@ secret, an upgrade. The second login is npm's oidc-provider in the folder PACKAG
 """
 
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -17,8 +18,8 @@ import readme
 from jwt_fn import browser
 from provider import Provider
 from proxy import SITE
-from reader import PROJECT, ROOT, Reader, filled
-from service import SECRETS, ask, login_token, read, wait_until, write
+from reader import PROJECT, ROOT, Reader, blocks, filled, variables
+from service import SECRETS, SUB, ask, login_token, read, wait_until, write
 from signing import Key
 
 # The newcomer's application at the second login.
@@ -27,8 +28,7 @@ CLIENT = "Xq4mT7wZ1bK9sLc3vN6pR8yD2fH5jG0a"
 
 def block(page, beginning):
     """The first code block of a page that begins with this text."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```$", read(f"{ROOT}/{page}"), re.MULTILINE | re.DOTALL)
-    return next(found for found in blocks if found.startswith(beginning))
+    return next(text for _, text in blocks(read(f"{ROOT}/{page}")) if text.startswith(beginning))
 
 
 class Evening:
@@ -44,8 +44,7 @@ class Evening:
 
     def set(self, **lines):
         """Replaces or adds lines of zendesk-token.env."""
-        settings = dict(line.split("=", 1) for line in read(self.file).splitlines() if not line.startswith("#"))
-        settings |= {f"ZENDESK_TOKEN_{name}": value for name, value in lines.items()}
+        settings = variables(read(self.file)) | {f"ZENDESK_TOKEN_{name}": value for name, value in lines.items()}
         write(self.file, "".join(f"{name}={value}\n" for name, value in settings.items() if value is not None))
 
     def restart(self):
@@ -69,10 +68,8 @@ class Evening:
         return " ".join(entry["message"] for entry in self.reader.driver.get_log("browser"))
 
 
-def player(secret=None, **claims):
-    """A login token of the newcomer's project."""
-    claims = jwt.decode(login_token(xsolla_login_project_id=PROJECT, **claims), options={"verify_signature": False})
-    return jwt.encode(claims, secret or SECRETS["login"], "HS256")
+# A login token of the newcomer's project; signed with another secret, if one is given.
+player = functools.partial(login_token, xsolla_login_project_id=PROJECT)
 
 
 def install(evening, reader):
@@ -101,7 +98,7 @@ def install(evening, reader):
     assert "Accepted as a login token" in reader.shell(inspect)
     evening.restart()
     evening.sign_in(player())
-    assert evening.claims()["external_id"] == jwt.decode(player(), options={"verify_signature": False})["sub"]
+    assert evening.claims()["external_id"] == SUB
     evening.done("inspect finds the wrong secret; with the right one the page gets a token")
 
 
@@ -109,7 +106,7 @@ def second_login(evening, reader, packages):
     users = {"u|jane": {"email": "jane@example.com", "email_verified": True, "name": "Jane"}}
     with Provider(packages, users, [CLIENT]) as provider:
         provider.start([Key("RSA", "first", use="sig")])
-        lines = dict(line.split("=", 1) for line in block("docs/logins.md", "ZENDESK_TOKEN_LOGIN__ISSUER=").splitlines())
+        lines = variables(block("docs/logins.md", "ZENDESK_TOKEN_LOGIN__ISSUER="))
         lines = {name.removeprefix("ZENDESK_TOKEN_"): value for name, value in lines.items()}
         evening.set(**lines | {"LOGINS__AUTH0__ISSUER": provider.issuer})
         evening.restart()

@@ -20,6 +20,7 @@ OLD_USER = "67a11490f0305f4a391e9f8a"
 API_KEY, API_SECRET = "a1b2c3d4", "e5f6a7b8c9d0"
 # Seconds for building an image, if there is a Docker engine.
 BUILD_PATIENCE = 1800
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The values for the placeholders in the documents. Hosts stay: curl and the browser map them to loopback. readme.py makes two more changes:
 # a free port instead of the published one, and the API on loopback instead of Zendesk's.
 PLACEHOLDERS = {
@@ -46,6 +47,16 @@ def filled(text):
     code = re.sub(r"^#.*|\s#.*|//.*", "", text, flags=re.MULTILINE)
     assert "…" not in code and "<the" not in code, f"a placeholder without a value: {code}"
     return text
+
+
+def blocks(text):
+    """The code blocks of a page: pairs of language and text."""
+    return FENCE.findall(text)
+
+
+def variables(text):
+    """The variables of a file for Docker, without its comments."""
+    return dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
 
 
 class Reader:

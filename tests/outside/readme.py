@@ -33,7 +33,7 @@ import products
 from demo import Demo
 from jwt_fn import browser, verify
 from proxy import PREFIX, SITE, free_port
-from reader import API_SECRET, BUILD_PATIENCE, OLD_USER, PROJECT, ROOT, Reader, filled
+from reader import API_SECRET, BUILD_PATIENCE, FENCE, OLD_USER, PROJECT, ROOT, Reader, blocks, filled, variables
 from service import KEY_ID, PATIENCE, SECRETS, Service, ask, login_token, read, wait_until, write
 
 # What no test can run, and why.
@@ -66,7 +66,7 @@ def cookie(reader, text):
 
 def environment_file(reader, text):
     write(f"{reader.checkout}/zendesk-token.env", filled(text))
-    reader.settings = dict(line.split("=", 1) for line in filled(text).splitlines() if not line.startswith("#"))
+    reader.settings = variables(filled(text))
     assert len(reader.settings) == 5, reader.settings
 
 
@@ -303,16 +303,16 @@ def login_settings(reader, text):
 
 def login_variables(reader, text):
     """The lines mean the same as the settings file before them."""
-    variables = dict(line.split("=", 1) for line in text.splitlines())
-    output = reader.shell("zendesk-token check", **reader.settings, **variables)
+    lines = variables(text)
+    output = reader.shell("zendesk-token check", **reader.settings, **lines)
     assert "No errors" in output and "logins.auth0.issuer" in output, output
-    written = next(tomllib.loads(block) for block in re.findall(r"^```toml\n(.*?)^```", reader.text, re.DOTALL | re.MULTILINE) if "[logins.auth0]" in block)
+    written = next(tomllib.loads(block) for language, block in blocks(reader.text) if language == "toml" and "[logins.auth0]" in block)
     expected = {"ZENDESK_TOKEN_LOGIN__ISSUER": written["login"]["issuer"]}
     for key, value in written["logins"]["auth0"].items():
         for name, value in value.items() if isinstance(value, dict) else [(None, value)]:
             variable = "__".join(filter(None, ["ZENDESK_TOKEN_LOGINS__AUTH0", key, name])).upper()
             expected[variable] = ",".join(value) if isinstance(value, list) else value
-    assert variables == expected, variables
+    assert lines == expected, lines
 
 
 def function_for_docker(reader, text):
@@ -528,8 +528,7 @@ def rotate(reader, span):
         write(f"{folder}/{name}", value)
     files = {"login__secret_file": f"{folder}/secret", "login__previous_secret_file": f"{folder}/previous"}
     with Service(login__secret=None, **files) as service:
-        claims = jwt.decode(login_token(), options={"verify_signature": False})
-        old, fresh = login_token(), jwt.encode(claims, new, "HS256")
+        old, fresh = login_token(), login_token(new)
         assert products.ask(service.public, "chat", fresh) == 401
         reader.shell(span, folder)
         wait_until(lambda: products.ask(service.public, "chat", fresh) != 401, "a reload")
@@ -647,9 +646,8 @@ NOT_TYPED = r"Support desk\.(command|cmd)|(GET|POST) \S+|[A-Za-z_-]+: .+|SameSit
 def main(chromium, chromedriver):
     read = lambda path: pathlib.Path(ROOT, path).read_text()
     pages = [f"docs/{name}" for name in re.findall(r"\(([^()]+\.md)\)", read("docs/SUMMARY.md"))]
-    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     text = "\n\n".join(map(read, ["README.md", *pages]))
-    blocks, prose = dict.fromkeys(fence.findall(text)), fence.sub("", text)
+    prose = FENCE.sub("", text)
     refusals = set(re.findall(r"^\| `\d\d-\d\d` \| \d+ \| `(.+?)` \|", prose, re.MULTILINE))
     spans = dict.fromkeys(re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose))
     with tempfile.TemporaryDirectory() as folder:
@@ -658,7 +656,7 @@ def main(chromium, chromedriver):
             reader.text = text
             print(f"docker: {reader.docker}")
             reader.driver = browser(chromium, chromedriver, "--ignore-certificate-errors", hosts=f"MAP {SITE} {reader.site}")
-            used = {run_block(reader, *block) for block in blocks}
+            used = {run_block(reader, *block) for block in dict.fromkeys(blocks(text))}
             assert used == set(range(len(BLOCKS))), f"no page has {[BLOCKS[unused][1] for unused in set(range(len(BLOCKS))) - used]}"
             for span in spans:
                 if span not in refusals:

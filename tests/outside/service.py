@@ -44,14 +44,14 @@ def wait_until(condition, what, patience=PATIENCE):
     return value
 
 
-def login_token(**changes):
-    """A login token of a player who signed in a minute ago; a claim set to None is left out."""
+def login_token(signed_with=None, /, **changes):
+    """A login token of a player who signed in a minute ago; a claim set to None is left out. Signed with another secret, if one is given."""
     now = int(time.time())
     claims = {
         "sub": SUB, "email": "jane@example.com", "username": "Jane Doe", "iss": "https://login.xsolla.com",
         "iat": now - 60, "exp": now + 86_340, "groups": [], "type": "xsolla_login", **changes,
     }
-    return jwt.encode({name: value for name, value in claims.items() if value is not None}, SECRETS["login"], "HS256")
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, signed_with or SECRETS["login"], "HS256")
 
 
 def host_and_port(address):
