@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
-use regex::bytes::RegexSetBuilder;
+use regex_lite::RegexBuilder;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::de::IgnoredAny;
@@ -218,12 +218,19 @@ fn core(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether one of the regular expressions matches, ignoring case.
+/// Whether one of the regular expressions matches, ignoring case. They read each byte as the character of that number, since
+/// the library reads text only.
 #[expect(clippy::expect_used, reason = "the expressions are constant; the tests compile them")]
 fn forms(expressions: &[&str]) -> Check {
-    let mut set = RegexSetBuilder::new(expressions);
-    let set = set.case_insensitive(true).dot_matches_new_line(true).unicode(false).build().expect("valid expressions");
-    Box::new(move |bytes| set.is_match(bytes))
+    let compile =
+        |expression: &&str| RegexBuilder::new(expression).case_insensitive(true).dot_matches_new_line(true).build();
+    let forms: Vec<_> = expressions.iter().map(|expression| compile(expression).expect("valid expressions")).collect();
+    Box::new(move |bytes| {
+        // With all its space from the start, so that no part of the secret is left behind.
+        let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
+        text.extend(bytes.iter().map(|byte| char::from(*byte)));
+        forms.iter().any(|form| form.is_match(&text))
+    })
 }
 
 /// PEM, SSH keys, JWKs (also cut off), any other JSON and DER; also in base64 or hexadecimal. Keys are often public:

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use regex::bytes::Regex;
+use regex_lite::Regex;
 use toml::value::{Datetime, Offset};
 
 use super::origin::{is_label, is_safe_to_call};
@@ -265,8 +265,8 @@ impl Kind {
                 (all(&|text| words.contains(&text)), format!("one of {}, in quotes in a file", words.join(", ")))
             }
             Form(form, needs) => {
-                let whole = Regex::new(&format!(r"(?-u)\A(?:{form})\z"));
-                (whole.is_ok_and(|form| all(&|text| form.is_match(text.as_bytes()))), needs.to_owned())
+                let whole = Regex::new(&format!(r"\A(?:{form})\z"));
+                (whole.is_ok_and(|form| all(&|text| form.is_match(text))), needs.to_owned())
             }
             Checked(is_right, needs) => (all(&is_right), needs.to_owned()),
             Number(least, most) => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use regex::Regex;
+use regex_lite::Regex;
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::http::error::ErrorCode;
 use zendesk_token::metrics::Metrics;
