@@ -39,7 +39,8 @@ def check(proxy):
     assert ask_chat(connection, Cookie=cookie, Accept="text/plain")[2].count(".") == 2
     status, _, body = ask(connection, SUPPORT_SDK, "POST", f"user_token={login_token()}", **FORM)
     assert status == 200 and json.loads(body)["jwt"], body
-    status, _, body = ask(connection, SUPPORT_SDK, "POST", "x" * 100_000, **FORM)
+    # The service reads up to 64 KiB before it refuses. It closes the connection of a longer body, and HAProxy may then have no response.
+    status, _, body = ask(connection, SUPPORT_SDK, "POST", "x" * 60_000, **FORM)
     assert (status, json.loads(body)["code"]) == (413, "00-13"), body
     assert ask(connection, f"{PREFIX}/jwt_fn.js?v=1")[1]["Cache-Control"] == "public, max-age=300"
     for path in ["/metrics", "/live", "/ready", "/support-token/generate/token"]:
