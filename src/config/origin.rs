@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use addr::dns::Name;
 use url::{Host, Url};
 
 /// One entry of `cors.origins`, as written: an origin as browsers send it (RFC 6454 §6.2), or `https://*.example.com`
@@ -138,8 +139,8 @@ fn refuse_mistakes(text: &str) -> Result<(), &'static str> {
 /// Whether anyone can register a name below a domain, or below each of its labels, by the public suffix list.
 fn is_public_suffix(domain: &str) -> bool {
     let is_suffix = |domain: &str| {
-        let suffix = psl::suffix(domain.as_bytes()).filter(psl::Suffix::is_known);
-        suffix.is_some_and(|suffix| suffix.as_bytes() == domain.as_bytes())
+        let name = addr::parse_dns_name(domain).ok().filter(Name::has_known_suffix);
+        name.is_some_and(|name| name.suffix() == Some(domain))
     };
     // A rule like *.ck makes every label below a domain a suffix, but not the domain itself.
     is_suffix(domain) || is_suffix(&format!("any-name.{domain}"))

@@ -248,6 +248,7 @@ fn wildcards_over_public_suffixes_are_refused() {
     check_refused(&[
         ("public suffix", &["https://*.co.uk", "https://*.co.uk:8443", "https://*.github.io", "https://*.vercel.app"]),
         ("public suffix", &["https://*.xn--55qx5d.cn", "https://*.shop.ck", "https://*.kawasaki.jp"]),
+        ("public suffix", &["https://*.a_b.ck"]),
         ("top-level", &["https://*.localhost"]),
     ]);
 }
@@ -257,7 +258,7 @@ fn origins_as_browsers_write_them_are_accepted() {
     let patterns = "https://shop.example.com https://shop.example.com:8443 https://xn--shp-snd.example.com \
                     http://localhost http://localhost:3000 http://127.0.0.1:8001 http://[::1]:3000 https://intranet \
                     https://*.example.com https://*.shop.example.co.uk:8443 https://*.shop.co.uk \
-                    https://*.acme.github.io https://*.shop.local https://acme.github.io https://github.io \
+                    https://*.acme.github.io https://*.shop.local https://*.eu_1.example.com https://acme.github.io https://github.io \
                     http://tauri.localhost capacitor://localhost capacitor://app.example.com capacitor-electron://- \
                     ionic://localhost ionic://localhost:8080 tauri://localhost app://- app://. app://local \
                     app://obsidian.md com.example.my-app+beta://my_app \
@@ -268,6 +269,13 @@ fn origins_as_browsers_write_them_are_accepted() {
         assert_eq!(pattern.allows(text.as_bytes()), !text.contains('*'), "{text}");
         assert_eq!(pattern.is_exact(), !text.contains('*'), "{text}");
     }
+}
+
+#[test]
+fn a_wildcard_over_the_longest_domain_is_accepted() {
+    let domain = format!("{}.{}", ["a".repeat(60).as_str(); 4].join("."), "example");
+    assert_eq!(domain.len(), 251);
+    OriginPattern::parse(&format!("https://*.{domain}")).unwrap();
 }
 
 #[test]
