@@ -24,12 +24,12 @@ use crate::http::admin;
 use crate::http::per_client::PerClientLimit;
 use crate::http::support_sdk::MAX_READ;
 use crate::metrics::Metrics;
-use crate::server;
 #[cfg(unix)]
 use crate::server::listener::ADMIN_CONNECTIONS;
 use crate::server::listener::{Admit, BACKLOG, Listener, Permit};
 use crate::server::signals::{Hangup, stop_signal};
 use crate::server::tls::{CertifiedKey, Tls};
+use crate::server::{self, HttpService};
 use crate::telemetry;
 
 use reload::{Load, Reload};
@@ -79,7 +79,7 @@ pub(crate) async fn serve(config: Config, reload: Option<(Load, Hangup)>, socket
     }
     let limits = Limits { connections, ..config.limits };
     let per_client = per_client(limits.connections_per_client, router.clone());
-    let public = Listener::new("public", public, router.clone(), limits, &metrics);
+    let public = Listener::new("public", public, HttpService::new(router.clone()), limits, &metrics);
     let public = public.reading_bodies_up_to(MAX_READ).admitting(per_client).with_tls(tls);
     let admin_router = admin::router(router.clone(), metrics.clone());
     let admin = Listener::internal("admin", admin, admin_router, limits, &metrics);

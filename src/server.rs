@@ -11,18 +11,13 @@ use std::future::Future;
 
 use tokio::time::timeout;
 
-use connection::HttpService;
+pub use connection::HttpService;
 use listener::Listener;
 use task::Task;
 
 /// Serves all listeners until `stop` resolves, then calls `stopping` and drains the public listener; the others are served until
 /// that is done. After `stop` it returns within `limits.drain_delay` plus `limits.drain`.
-pub async fn run<P: HttpService, O: HttpService>(
-    mut public: Listener<P>,
-    others: Vec<Listener<O>>,
-    stop: impl Future<Output = ()>,
-    stopping: impl FnOnce(),
-) {
+pub async fn run(mut public: Listener, others: Vec<Listener>, stop: impl Future<Output = ()>, stopping: impl FnOnce()) {
     let others = others.into_iter().map(|mut other| Task::spawn(async move { other.accept().await }));
     let _others: Vec<Task> = others.collect();
     tokio::select! {

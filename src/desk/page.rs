@@ -202,7 +202,7 @@ async fn serve(socket: TcpListener, desk: &Arc<Desk>) -> anyhow::Result<()> {
         }
     };
     let listener = Listener::internal("desk", socket, router(desk), limits, &Metrics::new());
-    server::run(listener, Vec::<Listener<Router>>::new(), stop, || {}).await;
+    server::run(listener, Vec::new(), stop, || {}).await;
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! Serves HTTP/1.1 on one connection, within the timeouts of `[limits]`.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -10,16 +9,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
-use hyper::body::{Body, Bytes, Incoming};
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
 
 use crate::config::Limits;
 
@@ -27,29 +28,16 @@ use crate::config::Limits;
 /// sent at that moment (`drain::a_request_just_after_the_stop_…`).
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// A tower service for HTTP requests, such as an axum `Router`. The request's extensions have the client's address as
+/// A service for HTTP requests, such as an axum `Router`. A request's extensions have the client's address as
 /// `ConnectInfo<SocketAddr>`.
-pub trait HttpService:
-    Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
-{
-    /// The body of the responses.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
-}
-
-impl<S, B> HttpService for S
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
-{
-    type Body = B;
-}
+pub type HttpService = BoxCloneSyncService<Request<Incoming>, Response, Infallible>;
 
 /// Serves one connection until the client, a timeout or the drain ends it. After `max_body` bytes of a request's body a read
 /// fails with [`io::ErrorKind::FileTooLarge`].
-pub(super) async fn serve<S: HttpService>(
+pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
-    service: S,
+    service: HttpService,
     limits: &Limits,
     max_body: usize,
     mut draining: watch::Receiver<bool>,

@@ -1,16 +1,16 @@
 //! Accepts the connections of one listener up to its limits, and drains them at shutdown.
 
 use std::convert::Infallible;
-use std::future::ready;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::either::Either;
 use tokio_util::io::InspectReader;
 
 use crate::config::Limits;
@@ -40,15 +40,15 @@ pub type Admit = Arc<dyn Fn(IpAddr) -> Option<Permit> + Send + Sync>;
 pub type Permit = Box<dyn Send>;
 
 /// A bound socket and its connections.
-pub struct Listener<S> {
+pub struct Listener {
     socket: TcpListener,
-    connections: Connections<S>,
+    connections: Connections,
 }
 
 /// What new connections need, apart from the socket.
-struct Connections<S> {
+struct Connections {
     name: &'static str,
-    service: S,
+    service: HttpService,
     limits: Arc<Limits>,
     max_body: usize,
     tls: Option<Tls>,
@@ -64,11 +64,17 @@ struct Connections<S> {
 /// What a connection holds while it is open.
 type Permits = (OwnedSemaphorePermit, Permit, Counted);
 
-impl<S: HttpService> Listener<S> {
+impl Listener {
     /// A plain HTTP listener for `limits.connections` connections, without a limit per client. `name` is its label in the
     /// metrics.
     #[must_use]
-    pub fn new(name: &'static str, socket: TcpListener, service: S, limits: Limits, metrics: &Metrics) -> Self {
+    pub fn new(
+        name: &'static str,
+        socket: TcpListener,
+        service: HttpService,
+        limits: Limits,
+        metrics: &Metrics,
+    ) -> Self {
         metrics.init_connections(name);
         let connections = Connections {
             name,
@@ -92,7 +98,7 @@ impl<S: HttpService> Listener<S> {
     pub(crate) fn internal(
         name: &'static str,
         socket: TcpListener,
-        service: S,
+        router: Router,
         limits: Limits,
         metrics: &Metrics,
     ) -> Self {
@@ -102,7 +108,7 @@ impl<S: HttpService> Listener<S> {
             idle_timeout: limits.idle_timeout.min(ADMIN_IDLE),
             ..limits
         };
-        Self::new(name, socket, service, limits, metrics)
+        Self::new(name, socket, HttpService::new(router), limits, metrics)
     }
 
     /// Closes connections that `admit` gives no permit.
@@ -172,20 +178,30 @@ impl<S: HttpService> Listener<S> {
     }
 }
 
-impl<S: HttpService> Connections<S> {
+impl Connections {
     /// Serves a connection in its own task, or closes it if it exceeds a limit.
     fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
         let Some(permits) = self.admit(peer) else { return self.metrics.count_refused_connection(self.name) };
         // A response is one write; Nagle's algorithm would only delay it.
         let _ = stream.set_nodelay(true);
-        if let Some(tls) = &self.tls {
-            let draining = self.draining.subscribe();
-            let warnings = self.protocol_warnings.clone();
-            let handshake = handshake(tls.acceptor(), stream, peer, warnings, self.limits.header_timeout, draining);
-            self.spawn(handshake, peer, permits);
-        } else {
-            self.spawn(ready(Some(stream)), peer, permits);
-        }
+        let (service, limits, max_body) = (self.service.clone(), Arc::clone(&self.limits), self.max_body);
+        let (draining, warnings) = (self.draining.subscribe(), self.protocol_warnings.clone());
+        let tls = self.tls.as_ref().map(Tls::acceptor);
+        tokio::spawn(async move {
+            let _permits = permits;
+            let mut sniffer = warnings.sniffer(peer, Protocol::Http1);
+            let stream = match tls {
+                None => Either::Left(stream),
+                Some(tls) => {
+                    let handshake = handshake(tls, stream, peer, warnings, limits.header_timeout, draining.clone());
+                    // In boxes, so that connections without TLS do not need their memory.
+                    let Some(stream) = Box::pin(handshake).await else { return };
+                    Either::Right(Box::new(stream))
+                }
+            };
+            let stream = InspectReader::new(stream, |bytes: &[u8]| sniffer.feed(bytes));
+            connection::serve(stream, peer, service, &limits, max_body, draining).await;
+        });
     }
 
     /// The permits of a connection. Warns each time that the listener becomes full, and once about the limit per client.
@@ -206,22 +222,6 @@ impl<S: HttpService> Connections<S> {
             );
         }
         Some((slot, permit?, self.metrics.connection(self.name)))
-    }
-
-    /// Serves a stream when it is ready: with TLS, after the handshake.
-    fn spawn<T>(&self, stream: impl Future<Output = Option<T>> + Send + 'static, peer: SocketAddr, permits: Permits)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let (service, limits, draining) = (self.service.clone(), Arc::clone(&self.limits), self.draining.subscribe());
-        let (max_body, mut sniffer) = (self.max_body, self.protocol_warnings.sniffer(peer, Protocol::Http1));
-        tokio::spawn(async move {
-            let _permits = permits;
-            if let Some(stream) = stream.await {
-                let stream = InspectReader::new(stream, |bytes: &[u8]| sniffer.feed(bytes));
-                connection::serve(stream, peer, service, &limits, max_body, draining).await;
-            }
-        });
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use zendesk_token::http::per_client::PerClientLimit;
 use zendesk_token::metrics::Metrics;
-use zendesk_token::server::{self, listener::Listener};
+use zendesk_token::server::{self, HttpService, listener::Listener};
 
 use crate::client::{Answer, Request, connect};
 use crate::harness::{PATIENCE, Server, command, run_by, usual};
@@ -60,17 +60,16 @@ async fn each_client_has_its_own_limit_of_connections() {
     let (socket, metrics) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Metrics::new());
     let address = socket.local_addr().unwrap();
     // The client's address.
-    let service = tower::service_fn(|request: HttpRequest<_>| async move {
+    let service = HttpService::new(tower::service_fn(|request: HttpRequest<_>| async move {
         let _: &hyper::body::Incoming = request.body();
         let peer: &ConnectInfo<SocketAddr> = request.extensions().get().unwrap();
         Ok::<_, Infallible>(Response::new(Body::from(peer.ip().to_string())))
-    });
+    }));
     let clients = PerClientLimit::default();
     let admit =
         move |peer: IpAddr| clients.try_acquire(peer, 3).map(|permit| -> server::listener::Permit { Box::new(permit) });
     let listener = Listener::new("public", socket, service, config.limits, &metrics).admitting(Arc::new(admit));
-    let others: Vec<Listener<axum::Router>> = Vec::new();
-    let server = tokio::spawn(server::run(listener, others, std::future::pending(), || ()));
+    let server = tokio::spawn(server::run(listener, Vec::new(), std::future::pending(), || ()));
     let mut held = Vec::new();
     for client in ["127.0.0.1", "127.0.0.2"] {
         for _ in 0..3 {
