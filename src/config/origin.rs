@@ -139,6 +139,7 @@ fn refuse_mistakes(text: &str) -> Result<(), &'static str> {
 /// Whether anyone can register a name below a domain, or below each of its labels, by the public suffix list.
 fn is_public_suffix(domain: &str) -> bool {
     let is_suffix = |domain: &str| {
+        // A name that is too long for DNS is an error; no suffix is that long.
         let name = addr::parse_dns_name(domain).ok().filter(Name::has_known_suffix);
         name.is_some_and(|name| name.suffix() == Some(domain))
     };
