@@ -43,7 +43,7 @@ NOT_RUN = {
     "cargo audit bin": "asks for advisories outside; tests/release reads the list of parts in the binary",
     "cargo doc --document-private-items --open": "opens a browser; tests/all builds the documentation",
     "mdbook build docs": "tests/all builds the book",
-    "cargo install --locked --path .": "builds for minutes; tests/release builds the same",
+    "cargo install --locked --profile dist --path .": "builds for minutes; tests/release builds the same",
     "cargo binstall": "there is no release here",
     "systemctl reload": "there is no systemd here",
     "docker restart": "the page says not to use it",
