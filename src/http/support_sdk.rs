@@ -27,10 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::exchange::{ExchangeError, Issued};
-use crate::login::claims::ClaimsError;
-use crate::login::keys::NoKeyError;
 use crate::login::now;
-use crate::login::published::FindKeyError;
 use crate::login::strict_json::{Member, Members, StrictJsonError};
 use crate::login::token::{LoginToken, VerifyError};
 use crate::login::verifier::{Credentials, LoginError};
@@ -175,12 +172,8 @@ impl IntoResponse for SupportSdkToken {
 /// Separates a refused login from one that may become valid when this service's clock or keys are right.
 fn refusal_reason(error: ExchangeError) -> Reason {
     match error {
-        ExchangeError::Login(LoginError::Verify(
-            VerifyError::Claims(ClaimsError::InFuture(..))
-            | VerifyError::NoKey(NoKeyError::Find(FindKeyError::CoolingDown)),
-            _,
-        ))
-        | ExchangeError::UserToken(UserTokenError::InFuture(_), _) => Reason::Retryable(error),
+        ExchangeError::Login(LoginError::Verify(ref cause, _)) if cause.is_temporary() => Reason::Retryable(error),
+        ExchangeError::UserToken(UserTokenError::InFuture(_), _) => Reason::Retryable(error),
         ExchangeError::NotServed
         | ExchangeError::UserTokensOff
         | ExchangeError::Login(_)

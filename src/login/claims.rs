@@ -138,15 +138,35 @@ impl LoginRules {
         self.check_origin(payload).is_ok()
     }
 
-    /// Checks the claims. `key` is the key that verified the signature; `is_access_token` says whether the header's `typ`
-    /// is that of an access token. Fails with the first wrong claim.
-    pub(super) fn check(
+    /// Checks the claims of a token that `key` verified; `is_access_token` says whether the header's `typ` is that of an
+    /// access token. Fails with the first wrong claim.
+    pub(super) fn accept(
         &self,
         payload: &Payload<'_>,
         key: VerifiedBy,
         is_access_token: bool,
         now: Timestamp,
     ) -> Result<LoginClaims, ClaimsError> {
+        let expires_at = self.check(payload, is_access_token, now)?;
+        let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), payload.text(name)?.into_owned())));
+        let accepted_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
+        Ok(LoginClaims {
+            texts: kept.collect(),
+            player: Arc::clone(&self.player),
+            email_status: self.email_status(&payload.members),
+            expires_at,
+            accepted_until,
+            verified: Verified { login: self.login.clone(), key },
+        })
+    }
+
+    /// Checks the claims of a token, verified or not. Returns when it expires.
+    pub(super) fn check(
+        &self,
+        payload: &Payload<'_>,
+        is_access_token: bool,
+        now: Timestamp,
+    ) -> Result<Timestamp, ClaimsError> {
         let claims = &payload.members;
         if let Some(name) = OTHER_KINDS.into_iter().find(|name| claims.has(name)) {
             return Err(ClaimsError::OtherKind(name));
@@ -171,16 +191,7 @@ impl LoginRules {
             }
         }
         self.check_origin(payload)?;
-        let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), payload.text(name)?.into_owned())));
-        let accepted_until = if expires_at > now { expires_at } else { expires_at + self.leeway };
-        Ok(LoginClaims {
-            texts: kept.collect(),
-            player: Arc::clone(&self.player),
-            email_status: self.email_status(claims),
-            expires_at,
-            accepted_until,
-            verified: Verified { login: self.login.clone(), key },
-        })
+        Ok(expires_at)
     }
 
     /// Checks who issued the token, and for whom.

@@ -151,9 +151,13 @@ pub(crate) fn value_of_pair(text: &str) -> Option<&str> {
 }
 
 impl VerifyError {
-    /// Whether the token may be valid, but can't be verified now.
-    pub(super) fn is_temporary(&self) -> bool {
-        *self == Self::NoKey(NoKeyError::Find(FindKeyError::Unavailable))
+    /// Whether the token may become valid, when this service has its key or the right time.
+    pub(crate) const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::NoKey(NoKeyError::Find(FindKeyError::Unavailable | FindKeyError::CoolingDown))
+                | Self::Claims(ClaimsError::InFuture(..))
+        )
     }
 }
 
@@ -239,7 +243,8 @@ impl Unverified<'_> {
     }
 
     /// Verifies algorithm, signature, type, times, lifetime, issuer, project and audience with the keys and rules of
-    /// `login`, in this order (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error.
+    /// `login`, in this order (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error, but with one of the claims rather
+    /// than with a temporary one: a token whose claims are refused does not become valid when its key is there.
     pub(super) async fn verify(&self, login: &Login, now: Timestamp) -> Result<LoginClaims, VerifyError> {
         let Self { parts, header, .. } = self;
         let algorithm = header.alg.filter(|algorithm| login.keys.accepts(*algorithm));
@@ -247,8 +252,16 @@ impl Unverified<'_> {
         if header.is_access_token && !login.is_oidc {
             return Err(VerifyError::TypMismatch);
         }
-        let key = login.keys.verify(parts.message, parts.signature, algorithm, header.kid.as_deref()).await?;
-        Ok(login.rules.check(&self.payload()?, key, header.is_access_token, now)?)
+        let key = login.keys.verify(parts.message, parts.signature, algorithm, header.kid.as_deref()).await;
+        match key.map_err(VerifyError::from) {
+            Ok(key) => Ok(login.rules.accept(&self.payload()?, key, header.is_access_token, now)?),
+            Err(error) => {
+                if error.is_temporary() {
+                    login.rules.check(&self.payload()?, header.is_access_token, now)?;
+                }
+                Err(error)
+            }
+        }
     }
 }
 

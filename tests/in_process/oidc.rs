@@ -11,7 +11,7 @@ use crate::client::Answer;
 use crate::harness::LOGIN_SECRET;
 use crate::inspect_issued::changed;
 use crate::login_api::LoginApi;
-use crate::login_tokens::{LoginToken, sign};
+use crate::login_tokens::{LoginToken, now, sign};
 use crate::provider::{ALGORITHMS, AUDIENCE, DISCOVERY_PATH, KEYS_PATH, Key, Provider, oidc};
 use crate::published_keys::{INVALID, UNAVAILABLE, ask, is_ready, until};
 use crate::stub::Reply;
@@ -110,6 +110,34 @@ fn a_token_without_kid_is_for_the_only_key() {
         let server = ready(&provider, &[]);
         assert_eq!(ask(&server, &without_kid(&new)).status, status);
     }
+}
+
+#[test]
+fn a_token_that_cannot_be_verified_yet_outweighs_a_tossed_cookie() {
+    let provider = Provider::start();
+    let server = ready(&provider, &[("login.keys_cooldown", "1h")]);
+    let (unknown, next) = (Key::new("ES256", "unknown"), Key::new("ES256", "next"));
+    let signed = |key: &Key, changes: &Value| key.sign(&key.header(), &provider.token().with(changes).payload());
+    let tossed = provider.mint(&provider.token().with(&json!({"sub": "eve"})));
+    // A stranger starts the cooldown; then the keys rotate.
+    assert_eq!(ask(&server, &signed(&unknown, &json!({}))).refusal(), INVALID);
+    provider.publish(&[provider.key.jwk(), next.jwk()]);
+    let ask_both = |token: &str| {
+        [[token, &tossed], [&tossed, token]].map(|[first, second]| {
+            let cookies = format!("token={first}; token={second}");
+            server.get("/generate/token").header("Cookie", cookies).send()
+        })
+    };
+    let time = |name: &str, offset: i64| json!({name: now() + offset});
+    for (key, changes) in [(&next, json!({})), (&provider.key, time("iat", 600)), (&provider.key, time("nbf", 600))] {
+        assert!(ask_both(&signed(key, &changes)).iter().all(|answer| answer.refusal() == INVALID), "{changes}");
+    }
+    // What its claims rule out does not become valid with a key.
+    let of_others = [json!({"iss": "https://staging.example"}), json!({"aud": "staging"}), time("exp", -120)];
+    for changes in of_others {
+        assert!(ask_both(&signed(&next, &changes)).iter().all(|answer| answer.status == 200), "{changes}");
+    }
+    assert_eq!(provider.stub.asked(KEYS_PATH), 2);
 }
 
 fn is_usable(key: &Value) -> bool {

@@ -78,6 +78,7 @@ any other change of a good token
 a second login cookie from a sibling subdomain
     cookies_of_two_players_are_refused_in_either_order
     a_tossed_cookie_that_does_not_verify_changes_nothing
+    a_token_that_cannot_be_verified_yet_outweighs_a_tossed_cookie
     more_than_four_different_login_cookies_are_refused_unread
     parts_of_a_login_cookie_are_never_guessed
 cookies that are quoted, encoded, nameless or not ASCII
