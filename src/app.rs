@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 #[cfg(unix)]
 use crate::server::listener::ADMIN_CONNECTIONS;
 use crate::server::listener::{Admit, BACKLOG, Listener, Permit};
-use crate::server::signals::{Hangup, stop_signal};
+use crate::server::signals::Hangup;
 use crate::server::tls::{CertifiedKey, Tls};
 use crate::server::{self, HttpService};
 use crate::telemetry;
@@ -49,13 +49,17 @@ pub(crate) struct Sockets {
     pub(crate) more: Vec<(TcpListener, Router)>,
 }
 
-/// Serves on bound sockets. `reload` loads the settings again on SIGHUP; without it, SIGHUP ends the process.
-pub(crate) async fn serve(config: Config, reload: Option<(Load, Hangup)>, sockets: Sockets) -> anyhow::Result<()> {
+/// Serves on bound sockets until `stop`. `reload` loads the settings again on SIGHUP; without it, SIGHUP ends the process.
+pub(crate) async fn serve(
+    config: Config,
+    reload: Option<(Load, Hangup)>,
+    stop: impl Future<Output = ()>,
+    sockets: Sockets,
+) -> anyhow::Result<()> {
     let Sockets { public, shown, admin, more } = sockets;
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
-    let stop = stop_signal()?;
     let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
     let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
     for warning in &config.warnings {

@@ -25,6 +25,7 @@ use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
 use crate::http::token::path;
+use crate::server::signals::stop_signal;
 use crate::telemetry;
 use crate::terminal::UsageError;
 
@@ -118,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
         }
         .router();
         let more = vec![(shop, shop_router.clone().merge(provider)), (foreign, shop_router)];
-        let served = serve(config, None, Sockets { public: inner, shown: address, admin, more }).await;
+        let served = serve(config, None, stop_signal()?, Sockets { public: inner, shown: address, admin, more }).await;
         proxy_task.abort();
         served
     })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::app::reload::Load;
 use crate::app::{Sockets, listen, serve};
 use crate::config::{Config, environment};
-use crate::server::signals::Hangup;
+use crate::server::signals::{Hangup, stop_signal};
 use crate::telemetry;
 use crate::terminal::block_on;
 
@@ -15,13 +15,13 @@ pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
     let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
     block_on(async {
-        // First, so that a SIGHUP during startup does not end the process.
-        let hangup = Hangup::catch()?;
+        // First, so that a SIGHUP during startup does not end the process, and a SIGTERM ends it as PID 1 too.
+        let (stop, hangup) = (stop_signal()?, Hangup::catch()?);
         let config = load()?;
         let _log = telemetry::start(config.log.format, config.log.level);
         let public = listen(config.listen, "listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
         let shown = public.local_addr()?;
-        serve(config, Some((load, hangup)), Sockets { public, shown, admin, more: Vec::new() }).await
+        serve(config, Some((load, hangup)), stop, Sockets { public, shown, admin, more: Vec::new() }).await
     })?
 }

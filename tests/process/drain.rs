@@ -1,18 +1,19 @@
 //! How the service stops.
 
+use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crate::client::{Answer, Request, connect, read};
-use crate::harness::{PATIENCE, Server, command, run_by, send_signal, skip, usual};
+use crate::harness::{PATIENCE, Process, Server, command, run_by, send_signal, skip, usual};
 use crate::hostile_clients::{ASK, ask, read_to_end};
 use crate::login_tokens::LoginToken;
 use crate::published_keys::until;
-use crate::reload::hang_up;
+use crate::reload::{Folder, hang_up};
 
 fn ready(server: &Server) -> u16 {
     Request::new(server.admin, "GET", "/ready").send().status
@@ -48,6 +49,25 @@ fn sigterm_and_sigint_end_the_service_with_status_0() {
 }
 
 #[test]
+fn sigterm_while_the_settings_are_read_stops_it_at_once() {
+    let folder = Folder::new();
+    let pipe = folder.path("settings.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut serve = command(&["serve", "--config", pipe.to_str().unwrap()], &usual(&[]));
+    let mut server = Process(serve.stderr(Stdio::null()).spawn().unwrap());
+    let caught = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", server.0.id())).unwrap();
+        u64::from_str_radix(status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap(), 16).unwrap()
+    };
+    // The bits of SIGHUP, which is caught just before the settings are read, and SIGTERM.
+    until("reading", || caught() & 1 << 0 != 0);
+    assert_ne!(caught() & 1 << 14, 0, "as PID 1 it would not get SIGTERM");
+    send_signal("TERM", &server.0.id().to_string());
+    fs::write(&pipe, "").unwrap();
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn signals_stop_it_as_pid_1_too() {
     for signal in ["TERM", "INT"] {
         let inner = command(&["serve"], &usual(&[]));
@@ -57,7 +77,7 @@ fn signals_stop_it_as_pid_1_too() {
         }
         let arguments = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"];
         let server = Server::run(run_by("unshare", &arguments, &inner));
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).unwrap();
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).unwrap();
         send_signal(signal, children.trim());
         assert_eq!(server.wait().status.code(), Some(0), "{signal}");
     }
@@ -65,7 +85,7 @@ fn signals_stop_it_as_pid_1_too() {
 
 #[test]
 fn one_processor_is_enough_to_answer_reload_and_drain() {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let status = fs::read_to_string("/proc/self/status").unwrap();
     let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
     let one = allowed.trim().split([',', '-']).next().unwrap();
     let settings = usual(&[("limits.drain", "1s")]);
