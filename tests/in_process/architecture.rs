@@ -1,4 +1,4 @@
-//! A module uses only modules to its left in the order below.
+//! A module uses only modules to its left in the order below, which CONTRIBUTING.md has too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,13 @@ fn used_modules(line: &str) -> impl Iterator<Item = &str> {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         &rest[..end]
     })
+}
+
+#[test]
+fn the_order_is_that_of_the_house_rules() {
+    let rules = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let order = rules.split_once("**Module order:** `").unwrap().1.split_once('`').unwrap().0;
+    assert_eq!(order.replace('·', "").split_whitespace().collect::<Vec<_>>().join(" "), ORDER);
 }
 
 #[test]
