@@ -5,8 +5,8 @@
 mod process;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -32,7 +32,7 @@ type Labels<const COUNT: usize> = [(&'static str, Cow<'static, str>); COUNT];
 /// All metrics. Clones share their values.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    registry: Arc<Registry>,
+    registry: Arc<Mutex<Registry>>,
     exchanges: Family<Labels<2>, Counter>,
     durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
     verifications: Family<Labels<2>, Counter>,
@@ -100,7 +100,7 @@ impl Metrics {
         let help = "Calls that ask the Login API whether a token was revoked";
         let revocation_calls = registered(registry, "revocation_calls", help);
         Self {
-            registry: Arc::new(all),
+            registry: Arc::new(Mutex::new(all)),
             exchanges,
             durations,
             verifications,
@@ -150,14 +150,6 @@ impl Metrics {
         self.verifications.get_or_create(&[label("key", key), ("login", login)]).inc();
     }
 
-    /// Sets the age of the published keys of all logins that have such; `None` if there are none yet.
-    pub fn set_key_ages(&self, ages: impl Iterator<Item = (Cow<'static, str>, Option<Duration>)>) {
-        self.key_age.clear();
-        for (login, age) in ages.filter_map(|(login, age)| Some((login, age?))) {
-            self.key_age.get_or_create(&[("login", login)]).set(age.as_secs_f64());
-        }
-    }
-
     /// Sets when the certificate expires, in seconds since 1970.
     pub fn set_certificate_expiry(&self, at: i64) {
         self.certificate_expiry.get_or_create(&[]).set(at);
@@ -204,12 +196,19 @@ impl Metrics {
         self.revocation_calls.get_or_create(&[outcome(is_done), ("login", login)]).inc();
     }
 
-    /// All metrics in the text format of `OpenMetrics` 1.0.
+    /// All metrics in the text format of `OpenMetrics` 1.0. `key_ages` are those of the logins that have published keys; `None`
+    /// while there are no keys yet.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, key_ages: impl Iterator<Item = (Cow<'static, str>, Option<Duration>)>) -> String {
+        // Locked, so that another scrape does not clear these ages.
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.key_age.clear();
+        for (login, age) in key_ages.filter_map(|(login, age)| Some((login, age?))) {
+            self.key_age.get_or_create(&[("login", login)]).set(age.as_secs_f64());
+        }
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode(&mut text, &registry);
         text
     }
 }

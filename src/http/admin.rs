@@ -75,7 +75,7 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
 )]
 async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
     let exchange = state.live.exchange();
-    state.metrics.set_key_ages(exchange.published_keys().map(|keys| (keys.login().label(), keys.age())));
+    let text = state.metrics.text(exchange.published_keys().map(|keys| (keys.login().label(), keys.age())));
     // The media type of the text format (OpenMetrics 1.0, "Content type").
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], state.metrics.text())
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

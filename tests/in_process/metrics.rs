@@ -2,9 +2,11 @@
 
 use std::fmt::Debug;
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
 use zendesk_token::http::error::ErrorCode;
+use zendesk_token::metrics::Metrics;
 
 use crate::app::App;
 use crate::client::Answer;
@@ -140,4 +142,19 @@ fn the_age_of_published_keys_is_a_metric_where_there_are_any() {
     let seconds: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
     assert!((0.0..PATIENCE.as_secs_f64()).contains(&seconds), "{line}");
     assert_eq!(count(&text, "zendesk_token_verifications_total{key=\"published\",login=\"default\"}"), 1);
+}
+
+#[test]
+fn scrapes_at_the_same_time_show_the_same_series() {
+    let metrics = Metrics::new();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let text = metrics.text(std::iter::once(("default".into(), Some(Duration::ZERO))));
+                    assert!(text.contains("zendesk_token_key_age_seconds{login=\"default\"} "), "{text}");
+                }
+            });
+        }
+    });
 }

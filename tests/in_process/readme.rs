@@ -86,12 +86,11 @@ fn the_table_of_routes_is_what_is_served() {
 #[test]
 fn the_table_of_metrics_is_what_is_counted() {
     let metrics = Metrics::new();
-    metrics.set_key_ages(std::iter::once(("default".into(), Some(Duration::ZERO))));
     metrics.set_certificate_expiry(1);
     metrics.init_exchanges(&["chat"], &["issued"]);
     metrics.init_login("default", &["current"]);
     metrics.init_connections("public");
-    let text = metrics.text();
+    let text = metrics.text(std::iter::once(("default".into(), Some(Duration::ZERO))));
     let comments = |prefix: &str| -> Vec<(String, String)> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(prefix)?.split_once(' '));
         lines.map(|(name, value)| (name.to_owned(), value.trim_end_matches('.').to_owned())).collect()
