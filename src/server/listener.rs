@@ -165,7 +165,9 @@ impl Listener {
         // Closing the socket would reset the connections in the backlog
         // (`drain::connections_that_wait_to_be_accepted_at_the_stop_are_served`).
         if let Ok(socket) = socket.into_std() {
-            for (stream, peer) in (0..BACKLOG).map_while(|_| socket.accept().ok()) {
+            let accepted = (0..BACKLOG).map(|_| socket.accept());
+            let until_empty = accepted.take_while(|accepted| accepted.as_ref().err().is_none_or(is_client_error));
+            for (stream, peer) in until_empty.flatten() {
                 let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                 let _ = stream.map(|stream| connections.open(stream, peer));
             }
