@@ -76,7 +76,8 @@ struct AnyDocument {
 #[openapi(
     info(
         description = "A login token comes in, is verified, becomes an identity, and leaves as a token for one of \
-                       Zendesk's products. A request that is not valid HTTP gets 400 or 431 without a body."
+                       Zendesk's products. A request that is not valid HTTP gets 400 or 431 without a body. No response to \
+                       `HEAD` has a body."
     ),
     servers((url = ".", description = "the public listener, at the base URL of this document")),
     tags(
