@@ -98,6 +98,7 @@ pub(crate) fn load<T>(
 ) -> Result<T, ConfigError> {
     let mut reader = Reader::default();
     reader.merge(file, &environment.into_iter().collect());
+    let misspelled = reader.warnings.clone();
     let settings = read(&mut reader);
     let Reader { mut problems, files, .. } = reader;
     let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
@@ -105,7 +106,12 @@ pub(crate) fn load<T>(
     let is_broken = problems.iter().any(is_of_file);
     let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
     problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
-    if problems.is_empty() { Ok(settings) } else { Err(ConfigError { problems, files }) }
+    if problems.is_empty() {
+        return Ok(settings);
+    }
+    // A variable that is not a setting is often the reason why another one is missing.
+    problems.extend(misspelled.into_iter().filter(is_own));
+    Err(ConfigError { problems, files })
 }
 
 /// Merging: the environment replaces the file; defaults fill what neither sets.
@@ -156,8 +162,8 @@ impl Reader {
         });
     }
 
-    /// Warns of unknown variables only if they have two underscores in a row, as settings have: Kubernetes sets variables
-    /// of its own with any prefix, but none with two.
+    /// Warns of unknown variables only if they have two underscores in a row, as settings have, or if that is all that they
+    /// lack: Kubernetes sets variables of its own with any prefix, but none with two.
     fn read_variable(&mut self, name: &str, value: &OsStr) {
         let source = Source::Variable(name.to_owned());
         let key = settings::key_of_variable(name);
@@ -168,7 +174,12 @@ impl Reader {
                 self.problems.push(Problem::new(&key, source, "is not UTF-8; give it in a file instead"));
             }
             _ if name.contains("__") => self.warnings.push(unknown(&key, source)),
-            _ => {}
+            _ => {
+                if let Some(key) = settings::key_of_single_underscores(name) {
+                    let what = format!("is not read from this variable; did you mean {}?", settings::variable(key));
+                    self.warnings.push(Problem::new(key, source, what));
+                }
+            }
         }
     }
 

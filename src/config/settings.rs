@@ -337,8 +337,14 @@ pub(crate) fn variable(key: &str) -> String {
 
 /// The key that an environment variable sets, if there is such a setting.
 pub(super) fn key_of_variable(name: &str) -> String {
-    let key = name.trim_start_matches(PREFIX).replace("__", ".").to_lowercase();
+    let key = name.strip_prefix(PREFIX).unwrap_or(name).replace("__", ".").to_lowercase();
     with_login_name(key, |name| name.replace('_', "-"))
+}
+
+/// The key whose variable this would be with two underscores for its dot.
+pub(super) fn key_of_single_underscores(name: &str) -> Option<&'static str> {
+    let is_meant = |key: &&str| key.contains('.') && variable(key).replace("__", "_") == name;
+    SETTINGS.iter().map(|setting| setting.key).find(is_meant)
 }
 
 /// The key with the login's name, if it has one, changed.

@@ -41,14 +41,27 @@ fn only_unknown_variables_that_look_like_settings_cause_a_warning() {
     let warning = "Warning: login.check_revocaton (ZENDESK_TOKEN_LOGIN__CHECK_REVOCATON): is not a setting; did you mean ZENDESK_TOKEN_LOGIN__CHECK_REVOCATION?";
     assert!(text.contains(warning) && text.ends_with("1 warning(s).\n"), "{text}");
     assert!(check("ZENDESK_TOKEN_XYZ__QQQ").contains("(ZENDESK_TOKEN_XYZ__QQQ): is not a setting; drop it"));
-    let kubernetes = ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST"];
-    for other in
-        kubernetes.into_iter().chain(["ZENDESK_TOKEN_LOGIN_SECRET", "LISTEN", "OTHER__THING", "zendesk_token_a__b"])
-    {
+    let text = check("ZENDESK_TOKEN_LOGIN_SECRET");
+    let warning = "Warning: login.secret (ZENDESK_TOKEN_LOGIN_SECRET): is not read from this variable; did you mean ZENDESK_TOKEN_LOGIN__SECRET?";
+    assert!(text.contains(warning) && text.ends_with("1 warning(s).\n"), "{text}");
+    let kubernetes = ["ZENDESK_TOKEN_PORT_8001_TCP", "ZENDESK_TOKEN_SERVICE_HOST", "ZENDESK_TOKEN_LOGIN_SERVICE_HOST"];
+    for other in kubernetes.into_iter().chain(["LISTEN", "OTHER__THING", "zendesk_token_a__b"]) {
         assert!(check(other).ends_with(" 0 warning(s).\n"), "{other}");
     }
     let odd = check("ZENDESK_TOKEN_A__\u{1b}[31mA");
     assert!(odd.contains("a key (a variable): is not a setting"), "{odd}");
+}
+
+#[test]
+fn a_misspelled_variable_is_named_next_to_the_setting_that_is_missing() {
+    for name in ["ZENDESK_TOKEN_LOGIN__SECRT", "ZENDESK_TOKEN_LOGIN_SECRET"] {
+        let settings = without("login.secret", usual(&[]));
+        let problems = load_with(None, &settings, name, LOGIN_SECRET).unwrap_err();
+        let [missing, misspelled] = problems.lines().collect::<Vec<_>>()[..] else { panic!("{problems}") };
+        assert!(missing.starts_with("login.secret (ZENDESK_TOKEN_LOGIN__SECRET, not set): is needed"), "{missing}");
+        let hint = format!("({name}): ");
+        assert!(misspelled.contains(&hint) && misspelled.ends_with("did you mean ZENDESK_TOKEN_LOGIN__SECRET?"));
+    }
 }
 
 /// Loads settings with one more environment variable.
