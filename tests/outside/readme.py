@@ -293,7 +293,7 @@ def login_settings(reader, text):
     run = lambda **more: reader.shell(f"zendesk-token check --config {reader.home}/logins.toml", **more)
     chat = {"ZENDESK_TOKEN_CHAT__SECRET": reader.settings["ZENDESK_TOKEN_CHAT__SECRET"]}
     outputs = [run(**chat)]
-    if "login" not in tomllib.loads(filled(text)):
+    if "issuer" not in tomllib.loads(filled(text)).get("login", {}):
         outputs.append(run(**reader.settings, ZENDESK_TOKEN_LOGIN__ISSUER="https://login.xsolla.com"))
     for output in outputs:
         assert "No errors" in output and "external_id_prefix" not in "".join(re.findall("^Warning.*", output, re.MULTILINE)), output
