@@ -51,13 +51,14 @@ pub enum KeySetError {
     NoUsableJwk(usize),
 }
 
-/// The encoding of a key's numbers. The form of the answer decides, never the number itself: "10001" is valid in both.
+/// The encoding of an RSA key's numbers.
 #[derive(Clone, Copy)]
 enum Encoding {
-    /// In the Login API's array of keys.
-    Hexadecimal,
-    /// In a JWKS, `{"keys": […]}` (RFC 7517 §5).
+    /// As in the JWKS of every provider (RFC 7518 §6.3.1).
     Base64Url,
+    /// Hexadecimal, as `xsolla/login-sdk-go` reads Xsolla's keys, or base64url, as Xsolla's integration kit says. The modulus
+    /// decides, for the exponent too, since "10001" is valid in both: 342 characters of base64url are never all hexadecimal.
+    OfXsolla,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +99,7 @@ enum Parameters {
 }
 
 impl KeySet {
-    /// Reads the Login API's array, with hexadecimal numbers, or a JWKS (RFC 7517 §5).
+    /// Reads the Login API's answer: an array of keys, or a JWKS (RFC 7517 §5).
     ///
     /// Skips keys that are not for RS256 signatures, or have no `kid`.
     ///
@@ -106,13 +107,13 @@ impl KeySet {
     /// See [`KeySetError`].
     pub fn read(json: &[u8]) -> Result<Self, KeySetError> {
         let is_array = json.trim_ascii_start().starts_with(b"[");
-        let (entries, encoding) = if is_array {
-            (serde_json::from_slice(json).map_err(|_| KeySetError::Shape)?, Encoding::Hexadecimal)
+        let entries = if is_array {
+            serde_json::from_slice(json).map_err(|_| KeySetError::Shape)?
         } else {
-            (serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys, Encoding::Base64Url)
+            serde_json::from_slice::<Jwks>(json).map_err(|_| KeySetError::Shape)?.keys
         };
         let is_rs256 = |kid: Option<&str>, key: &PublicKey| kid.is_some() && key.algorithms.contains(&Algorithm::RS256);
-        Self::new(&entries, encoding, is_rs256)?.ok_or(KeySetError::NoUsableKey(entries.len()))
+        Self::new(&entries, Encoding::OfXsolla, is_rs256)?.ok_or(KeySetError::NoUsableKey(entries.len()))
     }
 
     /// Reads the JWKS of an OpenID Connect provider.
@@ -221,7 +222,11 @@ impl Parameters {
 }
 
 fn rsa(key: &RSAKeyParameters, encoding: Encoding) -> Option<DecodingKey> {
-    let (modulus, exponent) = (number(&key.n, encoding)?, number(&key.e, encoding)?);
+    let is_hexadecimal = match encoding {
+        Encoding::Base64Url => false,
+        Encoding::OfXsolla => key.n.bytes().all(|digit| digit.is_ascii_hexdigit()),
+    };
+    let (modulus, exponent) = (number(&key.n, is_hexadecimal)?, number(&key.e, is_hexadecimal)?);
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
     let is_exponent = is_odd(&exponent) && exponent.len() <= MAX_EXPONENT_BYTES && exponent != [1];
     let is_valid = BITS.contains(&bits(&modulus)) && is_odd(&modulus) && is_exponent;
@@ -229,12 +234,13 @@ fn rsa(key: &RSAKeyParameters, encoding: Encoding) -> Option<DecodingKey> {
 }
 
 /// The bytes of a number, without leading zeros.
-fn number(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
-    let bytes = match encoding {
+fn number(text: &str, is_hexadecimal: bool) -> Option<Vec<u8>> {
+    let bytes = if is_hexadecimal {
         // The leading zero may be missing.
-        Encoding::Hexadecimal if text.len() % 2 == 1 => hex::decode(format!("0{text}")).ok()?,
-        Encoding::Hexadecimal => hex::decode(text).ok()?,
-        Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text).ok()?,
+        let zero = if text.len() % 2 == 1 { "0" } else { "" };
+        hex::decode(format!("{zero}{text}")).ok()?
+    } else {
+        URL_SAFE_NO_PAD.decode(text).ok()?
     };
     Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
 }

@@ -104,14 +104,16 @@ fn a_modulus_has_2048_to_8192_bits_and_an_exponent_is_odd_and_small() {
 }
 
 #[test]
-fn the_form_of_the_set_gives_the_encoding_of_its_numbers() {
-    // base64url in an array and hexadecimal in a JWKS are not valid.
-    let jwks: Value = serde_json::from_str(&fixture("first_as_jwks.json")).unwrap();
-    assert!(read(&json!([jwks["keys"][0]])).is_err());
-    assert!(read(&json!({"keys": [key(&json!({}))]})).is_err(), "10001 is not base64url");
-    let base64 = URL_SAFE_NO_PAD.encode(hex::decode(key(&json!({}))["n"].as_str().unwrap()).unwrap());
-    assert!(read(&json!({"keys": [key(&json!({"n": base64, "e": "AQAB"}))]})).is_ok());
-    assert!(read(&json!({"keys": [key(&json!({"n": format!("{base64}=="), "e": "AQAB"}))]})).is_err());
+fn the_modulus_gives_the_encoding_of_its_key_in_either_form_of_set() {
+    let hexadecimal = key(&json!({}));
+    let modulus = URL_SAFE_NO_PAD.encode(hex::decode(hexadecimal["n"].as_str().unwrap()).unwrap());
+    let base64 = key(&json!({"n": modulus, "e": "AQAB", "kid": "other"}));
+    assert_eq!(read(&json!([hexadecimal, base64])).unwrap().counts(), (2, 0));
+    assert_eq!(read(&json!({"keys": [hexadecimal, base64]})).unwrap().counts(), (2, 0));
+    assert!(KeySet::read_jwks(json!({"keys": [hexadecimal]}).to_string().as_bytes()).is_err(), "not Xsolla's");
+    for odd in [json!({"n": format!("{modulus}=="), "e": "AQAB"}), json!({"n": modulus}), json!({"e": "AQAB"})] {
+        assert!(read(&json!([key(&odd)])).is_err(), "{odd}");
+    }
 }
 
 #[test]

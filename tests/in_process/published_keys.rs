@@ -96,11 +96,11 @@ fn every_refused_rs256_fixture_is_refused() {
 }
 
 #[test]
-fn the_form_of_the_set_gives_the_encoding_of_a_number_valid_in_both() {
+fn a_key_that_is_valid_in_both_encodings_is_hexadecimal_in_either_form_of_set() {
     let api = LoginApi::start();
-    for (set, status) in [("both_readings.json", 200), ("both_readings_as_jwks.json", 401)] {
+    for set in ["both_readings.json", "both_readings_as_jwks.json"] {
         api.publish(set);
-        assert_eq!(ask(&ready(&api, &[]), &token("both_readings")).status, status, "{set}");
+        assert_eq!(ask(&ready(&api, &[]), &token("both_readings")).status, 200, "{set}");
     }
 }
 
