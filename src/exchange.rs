@@ -78,7 +78,9 @@ impl ExchangeError {
     pub(crate) fn login_and_key(&self) -> (Option<&LoginName>, Option<VerifiedBy>) {
         match self {
             Self::NotServed | Self::UserTokensOff | Self::Login(LoginError::DifferentPlayers) => (None, None),
-            Self::Login(LoginError::Verify(_, login)) | Self::UserToken(_, login) => (login.as_ref(), None),
+            Self::Login(LoginError::Verify(_, login) | LoginError::Undecided(_, login)) | Self::UserToken(_, login) => {
+                (login.as_ref(), None)
+            }
             Self::Login(LoginError::Revocation(_, verified))
             | Self::Identify(_, verified)
             | Self::Issue(_, verified) => (Some(&verified.login), Some(verified.key)),

@@ -261,6 +261,7 @@ const fn code_of_exchange(error: &ExchangeError) -> ErrorCode {
         ExchangeError::NotServed | ExchangeError::UserTokensOff => ErrorCode::NotFound,
         ExchangeError::Login(
             LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)), _)
+            | LoginError::Undecided(..)
             | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyWaiting, _),
         ) => ErrorCode::LoginUnavailable,
         ExchangeError::Login(

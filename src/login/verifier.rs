@@ -57,6 +57,9 @@ pub enum LoginError {
     /// No login token is valid. With the login that the token is for, if it says that.
     #[error("{0}")]
     Verify(VerifyError, Option<LoginName>),
+    /// One of several login tokens can't be verified yet, so that the player is not known.
+    #[error("{0}; until then the other login tokens of the request do not count")]
+    Undecided(VerifyError, Option<LoginName>),
     /// The valid login tokens name different players.
     #[error("login tokens of two different players")]
     DifferentPlayers,
@@ -144,8 +147,8 @@ impl LoginVerifier {
         for cookie in &credentials.cookies {
             match self.candidate(cookie, now).await {
                 Ok(candidate) => verified.push(candidate),
-                Err(LoginError::Verify(error, login)) if error.is_temporary() => {
-                    return Err(LoginError::Verify(error, login));
+                Err(LoginError::Verify(error, login)) if error.is_temporary() && credentials.count() > 1 => {
+                    return Err(LoginError::Undecided(error, login));
                 }
                 Err(error) => refused = refused.or(Some(error)),
             }

@@ -33,7 +33,9 @@ pub(crate) fn finding(error: &ExchangeError, logins: &[Login], decoded: &Decoded
     let login = logins.iter().find(|login| Some(&login.name) == name).or(logins.first());
     let Some(login) = login else { return Finding::new(error.to_string(), "set a login") };
     let fix = match error {
-        ExchangeError::Login(LoginError::Verify(error, _)) => return verify(error, login, decoded),
+        ExchangeError::Login(LoginError::Verify(error, _) | LoginError::Undecided(error, _)) => {
+            return verify(error, login, decoded);
+        }
         ExchangeError::Login(LoginError::DifferentPlayers) => "send one login token at a time".to_owned(),
         ExchangeError::Login(LoginError::Revocation(RevocationError::Revoked(_), _)) => {
             "the player signed out, or was signed out; they must sign in again".to_owned()
