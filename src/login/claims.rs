@@ -276,7 +276,8 @@ impl<'a> Payload<'a> {
     }
 
     /// Checks that a provider's token is of the accepted type. Access tokens have a `typ` of their own in the header
-    /// (RFC 9068 §2.1), or a claim `scope` or `scp`; those of Cognito have `token_use`, those of Keycloak a claim `typ`.
+    /// (RFC 9068 §2.1), or a claim `scope` or `scp`; those of Cognito have `token_use`, those of Keycloak a claim `typ`, those
+    /// of Entra `azpacr` or `appidacr`. Tokens of servers have `idtyp: app` (Entra) or `gty: client-credentials` (Auth0).
     fn check_type(&self, has_access_header: bool, accepted: TokenType) -> Result<(), ClaimsError> {
         let claims = &self.members;
         for (name, known) in [("token_use", &["access", "id"][..]), ("typ", &["Bearer", "ID", "JWT"])] {
@@ -284,10 +285,15 @@ impl<'a> Payload<'a> {
                 return Err(ClaimsError::OtherKind(name));
             }
         }
+        for (name, server) in [("idtyp", "app"), ("gty", "client-credentials")] {
+            if claims.text(name) == Some(server) {
+                return Err(ClaimsError::OtherKind(name));
+            }
+        }
         let is_access_token = has_access_header
             || claims.text("token_use") == Some("access")
             || claims.text("typ") == Some("Bearer")
-            || ["scope", "scp"].into_iter().any(|name| claims.has(name));
+            || ["scope", "scp", "azpacr", "appidacr"].into_iter().any(|name| claims.has(name));
         match (is_access_token, accepted) {
             (true, TokenType::Id) => Err(ClaimsError::TypeMismatch("access token")),
             (false, TokenType::Access) => Err(ClaimsError::TypeMismatch("ID token")),
