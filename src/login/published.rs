@@ -172,14 +172,17 @@ impl PublishedKeys {
         let is_unchanged = self.usable().map(|cached| cached.received_at) == seen;
         if is_unchanged && !fetches.has_failed_since(arrived) && !fetches.is_cooling_down(self.source.caching) {
             self.fetches().for_unknown_id = Some(Instant::now());
-            if self.fetch().await.is_err() {
-                self.due_sooner.notify_one();
-            }
+            // After a failure the next fetch is due sooner than planned, and after the end of an outage too.
+            let _ = self.fetch().await;
+            self.due_sooner.notify_one();
         }
         self.fetches().has_failed()
     }
 
-    /// Fetches now.
+    /// Fetches the keys, after a fetch that runs has ended.
+    ///
+    /// # Errors
+    /// The fetch failed; see [`LoginApiError`].
     pub async fn refresh(&self) -> Result<(), LoginApiError> {
         let _permit = self.fetch_permit.acquire().await;
         self.fetch().await.map(|_| ())

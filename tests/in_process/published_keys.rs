@@ -316,3 +316,19 @@ fn an_answer_that_is_not_a_key_set_keeps_the_old_keys() {
         assert!(log.contains(cause), "{cause}: {log}");
     }
 }
+
+#[test]
+fn keys_stay_fresh_after_a_request_ends_an_outage() {
+    let api = LoginApi::start();
+    let caching = [("login.keys_max_age", "500ms"), ("login.keys_max_stale", "1s"), ("login.keys_cooldown", "100ms")];
+    let server = ready(&api, &caching);
+    api.reply(&keys_path(), Reply::Answer(500, String::new()));
+    // The pause after the third failed fetch is 4 s.
+    let before = api.asked(&keys_path());
+    until("failed three times", || api.asked(&keys_path()) >= before + 3);
+    api.publish("first.json");
+    until("fetched for a request", || ask(&server, &token("key_a")).status == 200);
+    let asked = api.asked(&keys_path());
+    thread::sleep(Duration::from_secs(2));
+    assert!(api.asked(&keys_path()) > asked, "not fetched again before the end of the pause");
+}
