@@ -233,10 +233,12 @@ fn forms(expressions: &[&str]) -> Check {
     })
 }
 
-/// PEM, SSH keys, JWKs (also cut off), any other JSON and DER; also in base64 or hexadecimal. Keys are often public:
+/// PEM and JWKs (also cut off), SSH keys, .NET's XML, any other JSON and DER; also in base64 or hexadecimal. Keys are often public:
 /// with the login project's key set as the secret, everyone who reads it could sign for any player.
 fn is_key_document(bytes: &[u8]) -> bool {
-    static TEXTS: LazyLock<Check> = LazyLock::new(|| forms(&[r#"-----BEGIN |\A(ssh-|ecdsa-sha2-)|"(kty|keys)"\s*:"#]));
+    static TEXTS: LazyLock<Check> = LazyLock::new(|| {
+        forms(&[r#"-----(BEGIN|END)( |%20)|\A(\x00\x00\x00.)?(ssh-|ecdsa-sha2-)|<Modulus>|"(kty|keys)"\s*:"#])
+    });
     let is_bracketed = |text: &[u8]| matches!(text.trim_ascii_start(), [b'{' | b'[', ..]);
     let is_json = |text: &[u8]| is_bracketed(text) && serde_json::from_slice::<IgnoredAny>(text).is_ok();
     let is_document = |text: &[u8]| TEXTS(text) || is_json(text) || is_der(text);
@@ -282,10 +284,10 @@ fn is_repeated(bytes: &[u8]) -> bool {
 
 /// Decodes hexadecimal or base64 of either alphabet, without line breaks, colons and padding; empty if it is neither.
 fn decoded(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    let text = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
     let is_digit = |byte: &&u8| !byte.is_ascii_whitespace() && !b"=:".contains(byte);
     let digits: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().filter(is_digit).copied().collect());
     let base64 = [STANDARD_NO_PAD, URL_SAFE_NO_PAD];
-    let plain = hex::decode(&digits).ok().or_else(|| base64.iter().find_map(|base64| base64.decode(&digits).ok()));
+    let number = digits.strip_prefix(b"0x").or_else(|| digits.strip_prefix(b"0X")).unwrap_or(&digits);
+    let plain = hex::decode(number).ok().or_else(|| base64.iter().find_map(|base64| base64.decode(&digits).ok()));
     Zeroizing::new(plain.unwrap_or_default())
 }

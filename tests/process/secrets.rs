@@ -55,6 +55,10 @@ fn keys_in_documents_are_refused() {
         &[
             pem,
             "\n  -----BEGIN RSA PUBLIC KEY-----\nMIIBCgKCAQEAxxxxxxxxxxxx\n",
+            "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----\n",
+            "-----BEGIN%20PUBLIC%20KEY-----%0AMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A",
+            "<RSAKeyValue><Modulus>0vx7agoebGcQSuuPiLJXZptN9nn</Modulus></RSAKeyValue>",
+            "AAAAB3NzaC1yc2EAAAADAQABAAABAQC7vx7agoebGcQSuuPiLJXZptN9nndrQmbX",
             "-----BEGIN CERTIFICATE-----\nMIIC+zCCAeOgAwIBAgIUGDZxZPZ3\n",
             "Bag Attributes\n-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n",
             r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM","e":"AQAB"}"#,
@@ -115,6 +119,9 @@ fn what_others_can_read_is_not_a_secret() {
     assert_all_are("has the form", &[&*digits, &digits.to_uppercase(), &format!("00:{}", pairs.join(":"))]);
     assert_all_are("has the form", &[format!("Modulus={}", digits.to_uppercase()), STANDARD.encode(&number)]);
     assert_all_are("has the form", &[URL_SAFE_NO_PAD.encode(&number), format!("0x{digits}")]);
+    // In base64 it begins with "0x".
+    let begun = [&[0xd3, 0x1f], &number[2..]].concat();
+    assert_all_are("has the form", &[STANDARD.encode(&begun), URL_SAFE_NO_PAD.encode(&begun)]);
     assert_all_are("has the form", &[hex::encode(modulus(512)), hex::encode([&[0], &*number].concat())]);
     assert_eq!(weakness(hex::encode(modulus(128))), None, "as openssl rand -hex 128 writes");
 
