@@ -122,6 +122,8 @@ fn every_broken_rule_is_named() {
         (&messaging, json!({}), json!({"scope": "appUser"}), "claim scope is not \"user\""),
         (&messaging, json!({}), json!({"external_id": "jane@example.com"}), "external_id is an email"),
         (&messaging, json!({}), json!({"external_id": "+4930123456"}), "or a phone number"),
+        (&messaging, json!({}), json!({"external_id": "+1 (425) 555-1212"}), "or a phone number"),
+        (&messaging, json!({}), json!({"external_id": "tel:+1-425-555-1212"}), "or a phone number"),
         (&messaging, json!({}), json!({"email_verified": "true"}), "email_verified is neither"),
     ] {
         for product in products {
