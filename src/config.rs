@@ -169,7 +169,7 @@ impl Config {
             let what = "is less than 6s: while the Login API is slow, players get 503 00-12 and not 00-07";
             reader.warn("limits.request_timeout", what);
         }
-        let products = products::read(reader, logins.iter().any(Login::is_xsolla));
+        let products = products::read(reader, &logins);
         reader.check_secrets();
         reader.refuse_shown_secrets();
         reader.warn_of_open_files();

@@ -238,7 +238,7 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
     let url = if is_xsolla { reader.value(&url_key) } else { issuer.clone().unwrap_or_default() };
     let text = |reader: &mut Reader, own| Arc::from(reader.value::<String>(&key(own)));
     let external_id: Arc<str> = text(reader, "claims.external_id");
-    check_external_id(reader, &key("claims.external_id"), &external_id);
+    check_external_id(reader, &key("claims.external_id"), &external_id, is_xsolla);
     Login {
         signature,
         project_id,
@@ -263,8 +263,12 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
     }
 }
 
-/// Warns if the claim with the player's id is one that players choose or that changes.
-fn check_external_id(reader: &mut Reader, key: &str, claim: &str) {
+/// Warns if the claim with the player's id is one that players choose or that changes, and refuses one that is not unique.
+fn check_external_id(reader: &mut Reader, key: &str, claim: &str, is_xsolla: bool) {
+    if is_xsolla && claim == "id" {
+        let what = "is the player's id in a social network, and two networks can have the same; use sub";
+        reader.reject(key, what);
+    }
     let name = claim.rsplit('.').next().unwrap_or_default();
     if CHANGING.contains(&name) {
         let what = "is a claim that changes, or that players may choose: whoever gets the value of another player reads \

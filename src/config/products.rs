@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::login::Login;
 use super::reader::Reader;
 use super::secret::Secret;
 use super::settings::{self, SETTINGS};
@@ -105,14 +106,13 @@ impl Product {
     }
 }
 
-/// Reads the sections of the products that have a setting which is set; that of Chat if there are none. `has_xsolla` says
-/// whether a login of Xsolla is set.
-pub(super) fn read(reader: &mut Reader, has_xsolla: bool) -> Vec<Section> {
+/// Reads the sections of the products that have a setting which is set; that of Chat if there are none.
+pub(super) fn read(reader: &mut Reader, logins: &[Login]) -> Vec<Section> {
     let mut products: Vec<_> = PRODUCTS.into_iter().filter(|product| first_set(reader, *product).is_some()).collect();
     if products.is_empty() {
         products.push(Product::Chat);
     }
-    products.into_iter().map(|product| section(reader, product, has_xsolla)).collect()
+    products.into_iter().map(|product| section(reader, product, logins)).collect()
 }
 
 /// Reads what the tokens of `product` are signed with, which must be set, and the secrets of the other products.
@@ -130,7 +130,7 @@ fn first_set(reader: &Reader, product: Product) -> Option<&'static str> {
     SETTINGS.iter().map(|setting| setting.key).find(|key| product.has_key(key) && reader.is_set(key))
 }
 
-fn section(reader: &mut Reader, product: Product, has_xsolla: bool) -> Section {
+fn section(reader: &mut Reader, product: Product, logins: &[Login]) -> Section {
     let since = match first_set(reader, product) {
         Some(key) => format!(", since {key} ({}) is set", reader.source(key)),
         None => ", or that of another product: messaging.secret, help_center.secret or support_sdk.secret".to_owned(),
@@ -151,7 +151,7 @@ fn section(reader: &mut Reader, product: Product, has_xsolla: bool) -> Section {
         email: reader.get(product.key("email")),
         verified_types: reader.has(product.key("verified_types")).then(|| reader.list(VERIFIED_TYPES)),
     };
-    check_verified_types(reader, &section, has_xsolla);
+    check_verified_types(reader, &section, logins);
     section
 }
 
@@ -182,7 +182,7 @@ fn since_1970() -> Duration {
 
 /// Warns of types of login that do not prove the email. Of Xsolla, only the type `email` does: a code was sent to the
 /// address. Other providers say in each token whether they verified the email.
-fn check_verified_types(reader: &mut Reader, section: &Section, has_xsolla: bool) {
+fn check_verified_types(reader: &mut Reader, section: &Section, logins: &[Login]) {
     let unproven = |logins: &str| {
         format!(
             "confirms the email of {logins}, which does not prove it: make sure that the login project admits nobody \
@@ -191,12 +191,17 @@ fn check_verified_types(reader: &mut Reader, section: &Section, has_xsolla: bool
         )
     };
     match (section.email.as_deref(), &section.verified_types) {
-        (Some("verified"), _) if !has_xsolla => {}
+        (Some("verified"), _) if !logins.iter().any(Login::is_xsolla) => {}
         (Some("verified"), None) => reader.warn("messaging.email", unproven("every Xsolla login")),
         (Some("verified"), Some(types)) => {
             let others: Vec<&str> = types.iter().map(String::as_str).filter(|own| *own != "email").collect();
             if !others.is_empty() {
                 reader.warn(VERIFIED_TYPES, unproven(&format!("Xsolla logins of type {}", others.join(", "))));
+            }
+            for login in logins.iter().filter(|login| login.is_xsolla() && *login.player.email != *"email") {
+                let what = "has emails that messaging.verified_types does not confirm: Xsolla sends its code to the address \
+                            in the claim email; use that claim";
+                reader.warn(&login.name.key("claims.email"), what);
             }
         }
         (_, Some(_)) => {

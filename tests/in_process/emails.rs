@@ -109,6 +109,13 @@ fn only_logins_of_the_types_in_the_settings_have_verified_emails() {
         assert_eq!(is_verified(LoginToken::valid().claim("type", other.clone())), None, "{other}");
     }
     assert_eq!(is_verified(LoginToken::valid().without("type")), None);
+
+    // The code was sent to the address in the claim email.
+    let of_another_claim = [&settings[..], &[("login.claims.email", "username")]].concat();
+    let server = App::with_all_products(&of_another_claim);
+    let token = LoginToken::valid().claim("type", "email").claim("username", "victim@example.com");
+    let claims = claims(&server, Product::Messaging, &token);
+    assert_eq!((&claims["email"], claims.get("email_verified")), (&json!("victim@example.com"), None));
 }
 
 #[test]

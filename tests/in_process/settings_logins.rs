@@ -74,7 +74,7 @@ fn without_settings_of_its_own_login_is_only_for_all() {
         [("login.cookie", "jar"), ("login.bearer", "true"), ("login.leeway", "5s"), ("login.max_lifetime", "1h")];
     for name in ["eu", "claims", "logins", "login", "a-1", "123", &"a".repeat(32)] {
         let (secret, claim) = (format!("logins.{name}.secret"), format!("logins.{name}.claims.external_id"));
-        let set = [&shared[..], &[(&*secret, EU_SECRET), (&*claim, "id")]].concat();
+        let set = [&shared[..], &[(&*secret, EU_SECRET), (&*claim, "app.id")]].concat();
         let config =
             load(None, &without("login.secret", usual(&set))).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((names(&config), config.login_cookie.as_str()), (vec![name], "jar"));
@@ -194,6 +194,14 @@ fn prefixes_that_do_not_separate_the_ids_of_two_providers_cause_a_warning() {
     );
     for odd in ["a b", "ä", "a/", "a@", "a,b", &"a".repeat(65)] {
         assert!(problem(&[("logins.eu.external_id_prefix", odd)]).contains("needs letters, digits"), "{odd}");
+    }
+}
+
+#[test]
+fn the_id_in_a_social_network_is_refused_as_the_id_of_an_xsolla_login() {
+    assert!(problem(&[("login.claims.external_id", "id")]).contains("is the player's id in a social network"));
+    for (key, other) in [("logins.auth0.claims.external_id", "id"), ("login.claims.external_id", "app.id")] {
+        assert!(load(None, &three_logins(ISSUER, &[(key, other)])).is_ok(), "{key} {other}");
     }
 }
 

@@ -163,6 +163,9 @@ fn confirming_emails_causes_a_warning_unless_the_type_of_login_proves_them() {
     assert!(proven.warnings.is_empty(), "{:?}", proven.warnings);
     assert_eq!(proven.products[1].email.as_deref(), Some("verified"));
     assert_eq!(proven.products[1].verified_types, Some(vec!["email".to_owned()]));
+    let of_another_claim = [("messaging.verified_types", "email"), ("login.claims.email", "contact")];
+    let unused = warnings(None, &verified(&of_another_claim));
+    assert!(unused.starts_with("login.claims.email (") && unused.lines().count() == 1, "{unused}");
     for email in ["unverified", "omit"] {
         let text = product_problems(&[("messaging.email", email), ("messaging.verified_types", "email")]);
         assert!(text.starts_with("messaging.verified_types (ZENDESK_TOKEN_"), "{text}");
