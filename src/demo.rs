@@ -13,17 +13,18 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, ensure};
 use tokio::runtime::Runtime;
 
 use crate::app::loopback::{bind_loopback, random_path};
 use crate::app::{Sockets, bind, serve};
-use crate::config::Config;
+use crate::config::files::WatchedFiles;
 use crate::config::login::XSOLLA_ISSUER;
 use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
+use crate::config::{Config, ConfigError, Problem, Source};
 use crate::http::token::path;
 use crate::server::signals::stop_signal;
 use crate::telemetry;
@@ -73,7 +74,15 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
         PRODUCTS.into_iter().map(|product| Ok((product, Secret::generate()?))).collect::<anyhow::Result<Vec<_>>>()?;
     Runtime::new()?.block_on(async {
         if let Some(Err(error)) = arguments.origin.as_deref().map(OriginPattern::parse) {
-            bail!("--origin: {error}");
+            return Err(anyhow!(UsageError(error)).context("--origin"));
+        }
+        // Before the settings, which would name a variable instead.
+        if let Some(path) = &arguments.login_secret_file
+            && let Err(what) = Secret::from_file(path)
+        {
+            let source = Source::File(path.clone(), None);
+            let problem = Problem { key: "--login-secret-file".to_owned(), source, what };
+            return Err(ConfigError { problems: vec![problem], files: WatchedFiles::default() }.into());
         }
         let refusal = UsageError("--listen: must be a loopback address, for example 127.0.0.1:8001");
         let outer = bind_loopback(arguments.listen, 8001, refusal)?;

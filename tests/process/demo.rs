@@ -326,8 +326,11 @@ fn with_a_real_secret_it_accepts_pasted_login_tokens_and_creates_none() {
     let response = server.get("/generate/token").cookie(&token).header("Origin", "https://shop.example.com").send();
     assert_eq!(response.status, 200);
     fs::write(&file, "short").unwrap();
-    for secret_file in [file.to_str().unwrap(), "/no/such/file"] {
-        assert_refused(&["--listen", "127.0.0.1:0", "--login-secret-file", secret_file], "login.secret_file");
+    for (secret_file, refusal) in [
+        (file.to_str().unwrap(), "login.secret_file ("),
+        ("/no/such/file", "--login-secret-file (/no/such/file): can't be read"),
+    ] {
+        assert_refused(&["--listen", "127.0.0.1:0", "--login-secret-file", secret_file], refusal);
     }
     let wrong_origin = ["--listen", "127.0.0.1:0", "--origin", "shop.example.com"];
     assert_refused(&wrong_origin, "--origin: is not written as browsers send it");
