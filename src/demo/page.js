@@ -43,8 +43,8 @@ const PROBLEMS = {
 const S = "script";
 const BEARER = "\n  zendeskToken.configure({ loginToken: () => shop.loginToken });";
 const WITHOUT_RELOAD = `
-  // After a sign-in without a reload: zendeskToken.signedIn();
-  // after a sign-out without a reload: zendeskToken.signedOut();`;
+  // After a sign-in or a sign-out without a reload:
+  // zendeskToken.signedIn(); or zendeskToken.signedOut();`;
 const SNIPPETS = {
   "chat": (url, bearer) => `<${S} src="${url}/jwt_fn.js"></${S}>
 <${S}>${bearer}
@@ -63,8 +63,8 @@ const SNIPPETS = {
 <${S}>${bearer}
   zendeskToken.loginUser(zE);${WITHOUT_RELOAD}
 </${S}>`,
-  "support-sdk": (url) => `// The app passes the login token to Zendesk:
-Zendesk.INSTANCE.setIdentity(JwtIdentity(loginToken))
+  "support-sdk": (url) => `// The app gives the user token from ${url}/support-sdk/user-token to the SDK:
+Zendesk.INSTANCE.setIdentity(JwtIdentity(userToken))
 // Zendesk's servers send it to the JWT URL in the Mobile SDK app's settings:
 ${url}/support-sdk/token`,
 };
@@ -239,7 +239,9 @@ const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAl
 
 const describeTime = (name, at) => {
   const seconds = Math.round(at - Date.now() / 1000);
-  const duration = Math.abs(seconds) < 120 ? `${Math.abs(seconds)} seconds` : Math.abs(seconds) < 7200 ? `${Math.round(Math.abs(seconds) / 60)} minutes` : `${Math.round(Math.abs(seconds) / 3600)} hours`;
+  const size = Math.abs(seconds);
+  const [count, unit] = size < 120 ? [size, "second"] : size < 7200 ? [Math.round(size / 60), "minute"] : [Math.round(size / 3600), "hour"];
+  const duration = `${count} ${unit}${count === 1 ? "" : "s"}`;
   const when = seconds > 0 ? `in ${duration}` : `${duration} ago`;
   return { iat: `issued ${when}`, exp: seconds > 0 ? `expires ${when}` : `expired ${when}` }[name];
 };
