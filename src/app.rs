@@ -130,8 +130,9 @@ fn per_client(most: usize, router: LiveRouter) -> Admit {
 
 /// Binds an address; `key` is the setting that it comes from.
 pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    bind(address)
-        .map_err(|error| anyhow!("{key}: can't listen on {address} ({error}); set a free address of this machine"))
+    bind(address).map_err(|error| {
+        anyhow!("{key}: can't listen on {address} ({error}); stop what uses it, or set a free address of this machine")
+    })
 }
 
 /// Binds with a backlog of [`BACKLOG`], which `net.core.somaxconn` may reduce; tokio's own `bind` uses 128.

@@ -19,8 +19,12 @@ pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
         let (stop, hangup) = (stop_signal()?, Hangup::catch()?);
         let config = load()?;
         let _log = telemetry::start(config.log.format, config.log.level);
-        let public = listen(config.listen, "listen")?;
-        let admin = listen(config.admin_listen, "admin.listen")?;
+        let sourced = |key: &str| {
+            let row = config.effective.iter().find(|row| row.key == key);
+            row.map_or_else(|| key.to_owned(), |row| format!("{key} ({})", row.source))
+        };
+        let public = listen(config.listen, &sourced("listen"))?;
+        let admin = listen(config.admin_listen, &sourced("admin.listen"))?;
         let shown = public.local_addr()?;
         serve(config, Some((load, hangup)), stop, Sockets { public, shown, admin, more: Vec::new() }).await
     })?

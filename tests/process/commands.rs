@@ -16,7 +16,7 @@ use zendesk_token::http::openapi;
 use crate::client::Request;
 use crate::harness::{
     CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, OTHER_PRODUCTS, PATIENCE, Server, command, output,
-    recommended, run_by, send_signal, usual,
+    recommended, run_by, send_signal, usual, variable,
 };
 use crate::login_tokens::PROJECT;
 use crate::published_keys::until;
@@ -191,7 +191,11 @@ fn an_address_in_use_is_reported_with_its_key() {
     for key in ["listen", "admin.listen"] {
         let result = run(&["serve"], &usual(&[(key, &address)]));
         assert_eq!(result.status, Some(1));
-        assert!(result.err.starts_with(&format!("{key}: can't listen on {address}")), "{}", result.err);
+        assert!(
+            result.err.starts_with(&format!("{key} ({}): can't listen on {address}", variable(key))),
+            "{}",
+            result.err
+        );
     }
 }
 
