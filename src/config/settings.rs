@@ -194,7 +194,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.connections", COUNT, "4096", "connections open at once; more are closed immediately").at_start(),
     setting("limits.connections_per_client", COUNT, "256", "connections of one client; loopback and proxy.trusted are not counted").at_start(),
     setting("limits.requests_in_flight", COUNT, "1024", "requests answered at once; more get 503 00-11"),
-    setting("limits.header_bytes", Number(8192, 1 << 20), "32768", "most bytes of request line and headers; more get 431").at_start(),
+    setting("limits.header_bytes", Number(8192, 1 << 20), "32768", "request line and headers of up to this many bytes are accepted; of twice as many get 431").at_start(),
     setting("limits.header_timeout", WAIT, "10s", "time to send the headers, from accept for the first request; with TLS from the handshake, which has the same limit").at_start(),
     setting("limits.idle_timeout", WAIT, "75s", "time between two requests; longer than the proxy's").at_start(),
     setting("limits.request_timeout", WAIT, "10s", "time for an answer; then 503 00-12"),
@@ -240,6 +240,9 @@ impl Setting {
 
     /// Says what is wrong with the texts of a value: one, or those of a list.
     pub(super) fn check(&self, texts: &[String]) -> Result<(), String> {
+        if !self.is_secret() && texts.iter().any(|text| text.contains('…')) {
+            return Err("is a placeholder of an example (…); give the real value".to_owned());
+        }
         let is_bracket = |text: &String| matches!(self.kind, List) && text.starts_with('[');
         if !self.is_secret() && texts.iter().any(|text| is_wrapped(text) || is_bracket(text)) {
             let what = "has quotes, brackets, white space or an invisible character around it, or an invisible one \

@@ -149,6 +149,7 @@ fn a_byte_order_mark_before_the_settings_is_dropped() {
 
 #[test]
 fn quotes_and_invisible_characters_around_a_text_are_refused() {
+    assert!(problems(&[("login.project_id", "…")]).contains("is a placeholder of an example (…)"));
     let url = "https://login.xsolla.com";
     let quoted = [("\"", "\""), ("'", "'"), ("`", "`"), ("“", "”"), ("‘", "’"), ("\u{ff02}", "\u{ff02}")]
         .map(|(before, after)| format!("{before}{url}{after}"));
