@@ -23,7 +23,7 @@ pub(super) struct ApiNames {
 }
 
 pub(super) const CONVERSATIONS: ApiNames = ApiNames {
-    name: "the Sunshine Conversations API",
+    name: "the Conversations API",
     credentials: "the key's ID and secret (conversations.key_id and key_secret), and that the key was not revoked",
     rights: "the permissions of the API key: it must be a key of this app, and the plan must be Suite Professional or above",
     endpoint: "the address of your Zendesk (conversations.subdomain or base_url) and the app's ID (conversations.app_id)",

@@ -127,7 +127,10 @@ fn with_path(base_url: &str, zendesk_path: &str) -> String {
 
 fn id(reader: &mut Reader, key: &str) -> String {
     if !reader.has(key) {
-        reader.reject(key, "is needed; Admin Center > Apps and integrations > Conversations API shows it with the key");
+        reader.reject(
+            key,
+            "is needed; Admin Center > Apps and integrations > APIs > Conversations API shows it with the key",
+        );
     }
     reader.value(key)
 }
