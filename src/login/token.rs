@@ -243,8 +243,7 @@ impl Unverified<'_> {
     }
 
     /// Verifies algorithm, signature, type, times, lifetime, issuer, project and audience with the keys and rules of
-    /// `login`, in this order (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error, but with one of the claims rather
-    /// than with a temporary one: a token whose claims are refused does not become valid when its key is there.
+    /// `login`, in this order (RFC 7515 §5.2, RFC 7519 §7.2). Fails with the first error.
     pub(super) async fn verify(&self, login: &Login, now: Timestamp) -> Result<LoginClaims, VerifyError> {
         let Self { parts, header, .. } = self;
         let algorithm = header.alg.filter(|algorithm| login.keys.accepts(*algorithm));
@@ -252,16 +251,14 @@ impl Unverified<'_> {
         if header.is_access_token && !login.is_oidc {
             return Err(VerifyError::TypMismatch);
         }
-        let key = login.keys.verify(parts.message, parts.signature, algorithm, header.kid.as_deref()).await;
-        match key.map_err(VerifyError::from) {
-            Ok(key) => Ok(login.rules.accept(&self.payload()?, key, header.is_access_token, now)?),
-            Err(error) => {
-                if error.is_temporary() {
-                    login.rules.check(&self.payload()?, header.is_access_token, now)?;
-                }
-                Err(error)
-            }
-        }
+        let key = login.keys.verify(parts.message, parts.signature, algorithm, header.kid.as_deref()).await?;
+        Ok(login.rules.accept(&self.payload()?, key, header.is_access_token, now)?)
+    }
+
+    /// Checks what a token without a known key claims.
+    pub(super) fn check_claims(&self, login: &Login, now: Timestamp) -> Result<(), VerifyError> {
+        login.rules.check(&self.payload()?, self.header.is_access_token, now)?;
+        Ok(())
     }
 }
 

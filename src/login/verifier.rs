@@ -147,7 +147,9 @@ impl LoginVerifier {
         for cookie in &credentials.cookies {
             match self.candidate(cookie, now).await {
                 Ok(candidate) => verified.push(candidate),
-                Err(LoginError::Verify(error, login)) if error.is_temporary() && credentials.count() > 1 => {
+                Err(LoginError::Verify(error, login))
+                    if error.is_temporary() && credentials.count() > 1 && self.may_become_valid(cookie, now) =>
+                {
                     return Err(LoginError::Undecided(error, login));
                 }
                 Err(error) => refused = refused.or(Some(error)),
@@ -159,6 +161,16 @@ impl LoginVerifier {
         }
         verified.sort_by_key(|candidate| Reverse(candidate.claims.expires_at()));
         Ok(verified)
+    }
+
+    /// Whether the claims of a token that can't be verified yet would be accepted. Those of a stale one, or of another shop's
+    /// cookie with the same name, would not.
+    fn may_become_valid(&self, token: &LoginToken, now: Timestamp) -> bool {
+        let check = || {
+            let unverified = token.read()?;
+            unverified.check_claims(self.select(&unverified)?, now)
+        };
+        check().err().is_none_or(|error| error.is_temporary())
     }
 
     async fn candidate<'a>(&'a self, token: &'a LoginToken, now: Timestamp) -> Result<Candidate<'a>, LoginError> {

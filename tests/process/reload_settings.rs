@@ -364,7 +364,7 @@ fn it_stays_ready_over_a_reload_to_a_project_whose_keys_are_missing() {
     drop(api);
     until("too old", || ask(&server).status == 503);
     reload(&server, &file, &project(OTHER_PROJECT), "done");
-    assert_eq!(ask(&server).refusal(), "401 00-01", "of the old project, whatever its key");
+    assert_eq!(ask(&server).refusal(), "503 00-07");
     assert!(is_ready(&server) && server.get("/health").send().status == 200);
 }
 
