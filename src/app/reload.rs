@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::files::WatchedFiles;
 use crate::config::settings;
@@ -18,7 +19,6 @@ use crate::login::now;
 use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
 use crate::server::signals::Hangup;
-use crate::server::task::Task;
 use crate::server::tls::{CertifiedKey, Tls};
 
 use super::file_changes::until_changed;
@@ -61,9 +61,8 @@ impl Reload {
     }
 
     /// Starts reloading, in its own task: a slow file system must not block connections or the shutdown.
-    #[must_use]
-    pub(crate) fn start(self, started: Config, exchange: Arc<Exchange>) -> Task {
-        Task::spawn(self.run(started, exchange))
+    pub(crate) fn start(self, started: Config, exchange: Arc<Exchange>) -> AbortOnDropHandle<Infallible> {
+        AbortOnDropHandle::new(tokio::spawn(self.run(started, exchange)))
     }
 
     async fn run(mut self, started: Config, mut exchange: Arc<Exchange>) -> Infallible {
@@ -179,7 +178,7 @@ fn not_reloaded(cause: &dyn Display) -> NotReloaded {
 
 /// Refreshes the key sets of an exchange, each in its own task so that a reload does not delay it.
 #[derive(Default)]
-struct KeyRefresher(Vec<(Arc<PublishedKeys>, Task)>);
+struct KeyRefresher(Vec<(Arc<PublishedKeys>, AbortOnDropHandle<Infallible>)>);
 
 impl KeyRefresher {
     /// Switches to the key sets of an exchange; the tasks of those that it shares with the last one go on.
@@ -193,9 +192,9 @@ impl KeyRefresher {
     }
 }
 
-fn refreshed(keys: &Arc<PublishedKeys>) -> (Arc<PublishedKeys>, Task) {
+fn refreshed(keys: &Arc<PublishedKeys>) -> (Arc<PublishedKeys>, AbortOnDropHandle<Infallible>) {
     let own = Arc::clone(keys);
-    (Arc::clone(keys), Task::spawn(async move { own.keep_fresh(now).await }))
+    (Arc::clone(keys), AbortOnDropHandle::new(tokio::spawn(async move { own.keep_fresh(now).await })))
 }
 
 /// Logs the warnings of new settings, and the changes that need a restart.
