@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::config::products::Product;
-use crate::exchange::{Exchange, ExchangeError, identify};
+use crate::exchange::{ExchangeError, identify};
 use crate::http::credentials;
 use crate::http::error::Reason;
 use crate::http::origin::allowed_origin;
@@ -21,7 +21,6 @@ use crate::zendesk::Zendesk;
 /// The parts of the service, run one by one.
 pub(super) struct Trace {
     config: Config,
-    exchange: Exchange,
     verifier: LoginVerifier,
     zendesk: Zendesk,
 }
@@ -38,10 +37,9 @@ pub(super) struct Step {
 
 impl Trace {
     pub(super) fn new(config: Config) -> anyhow::Result<Self> {
-        let exchange = Exchange::new(&config, &Metrics::new(), None)?;
         let verifier = LoginVerifier::new(&config, &Metrics::new(), None)?;
         let zendesk = Zendesk::new(&config.products)?;
-        Ok(Self { config, exchange, verifier, zendesk })
+        Ok(Self { config, verifier, zendesk })
     }
 
     /// The steps of a request, up to the one that fails. `user_token` is the login token that Zendesk's servers post.
@@ -69,7 +67,7 @@ impl Trace {
         let credentials = posted.unwrap_or_else(|| match product {
             Product::SupportSdk => Err(Reason::UserTokenMissing),
             Product::Chat | Product::Messaging | Product::HelpCenter => {
-                credentials::read(headers, self.exchange.login_cookie(), self.exchange.accepts_bearer())
+                credentials::read(headers, &self.config.login_cookie, self.config.bearer)
             }
         });
         let credentials = step(steps, "cookie", start, credentials, |credentials| match credentials.count() {
