@@ -14,7 +14,6 @@
 #[path = "exchange/key_server.rs"]
 mod key_server;
 
-use std::ffi::OsString;
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -55,8 +54,8 @@ const AT_ONCE: usize = 100;
 fn exchange(login: &[(&str, &str)]) -> Exchange {
     let common = [("CHAT__SECRET", CHAT_SECRET), ("CORS__ORIGINS", "https://shop.example.com")];
     let settings = login.iter().chain(&common);
-    let environment = settings.map(|(name, value)| (OsString::from(format!("ZENDESK_TOKEN_{name}")), value.into()));
-    Exchange::new(&Config::load(None, environment).unwrap(), &Metrics::new(), None).unwrap()
+    let environment = settings.map(|(name, value)| (format!("ZENDESK_TOKEN_{name}").into(), value.into())).collect();
+    Exchange::new(&Config::load(None, &environment).unwrap(), &Metrics::new(), None).unwrap()
 }
 
 /// A login token like those of Xsolla Login: 12 claims, 636 bytes.

@@ -12,6 +12,7 @@ pub mod origin;
 pub mod login;
 pub mod products;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -112,16 +113,14 @@ pub struct Log {
     pub(crate) level: Level,
 }
 
-/// An environment, as [`environment`] returns it.
-pub trait Variables: IntoIterator<Item = (OsString, OsString)> {}
-
-impl<T: IntoIterator<Item = (OsString, OsString)>> Variables for T {}
+/// Environment variables, by name.
+pub type Variables = BTreeMap<OsString, OsString>;
 
 /// The process's environment, for [`Config::load`].
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 #[must_use]
-pub fn environment() -> impl Variables {
-    std::env::vars_os()
+pub fn environment() -> Variables {
+    std::env::vars_os().collect()
 }
 
 impl Config {
@@ -132,13 +131,13 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong, each with key, source and fix. The functions below report only problems of what they load.
-    pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
+    pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
         reader::load(file, environment, Self::read, |_| true)
     }
 
     /// Loads what `inspect` needs to judge a login token: the login side, and the products' rules for identities.
     /// A product's secret may be missing; it is empty then, and the tokens signed with it must not be shown.
-    pub(crate) fn load_for_login(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
+    pub(crate) fn load_for_login(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
         let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
         reader::load(file, environment, Self::read, |Problem { key, source, .. }| {
             key.starts_with("login.") || key.starts_with(LOGINS) || is_of_product(key) && *source != Source::Missing
@@ -148,7 +147,7 @@ impl Config {
     /// Loads what the tokens of one product are signed with, and the secrets of the others that are set.
     pub(crate) fn load_for_product(
         file: Option<&Path>,
-        environment: impl Variables,
+        environment: &Variables,
         product: Product,
     ) -> Result<ProductKeys, ConfigError> {
         let key = product.secret_key();
@@ -197,7 +196,7 @@ impl Config {
 /// file are reported.
 pub(crate) fn load_section<T>(
     file: Option<&Path>,
-    environment: impl Variables,
+    environment: &Variables,
     section: &str,
     read: impl FnOnce(&mut Reader) -> T,
 ) -> Result<T, ConfigError> {

@@ -24,7 +24,7 @@ use crate::config::origin::OriginPattern;
 use crate::config::products::{PRODUCTS, Product};
 use crate::config::secret::Secret;
 use crate::config::settings;
-use crate::config::{Config, ConfigError, Problem, Source};
+use crate::config::{Config, ConfigError, Problem, Source, Variables};
 use crate::http::token::path;
 use crate::server::signals::stop_signal;
 use crate::telemetry;
@@ -104,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
         let allowed = allowed.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
         let logins = arguments.login_secret_file.is_none().then(|| Logins::new(&cookie_home)).transpose()?;
         let provider = logins.as_ref().map(|logins| logins.studio.router()).unwrap_or_default();
-        let load = || Config::load(None, settings(arguments, logins.as_ref(), &secrets, &allowed));
+        let load = || Config::load(None, &settings(arguments, logins.as_ref(), &secrets, &allowed));
         let mut config = load()?;
         // The demo accepts login tokens of every lifetime, and pasted ones of every project, on purpose.
         config.warnings.retain(|warning| !matches!(&*warning.key, "login.project_id" | "login.max_lifetime"));
@@ -143,12 +143,7 @@ fn host(address: SocketAddr) -> String {
 }
 
 /// The service's settings as environment variables.
-fn settings(
-    arguments: &Arguments,
-    logins: Option<&Logins>,
-    secrets: &[(Product, Secret)],
-    allowed: &str,
-) -> Vec<(OsString, OsString)> {
+fn settings(arguments: &Arguments, logins: Option<&Logins>, secrets: &[(Product, Secret)], allowed: &str) -> Variables {
     let mut all = vec![
         variable("login.bearer", "true"),
         variable("messaging.key_id", "app_demo"),
@@ -169,7 +164,7 @@ fn settings(
         all.extend(studio.settings().map(|(key, value)| variable(key, value)));
     }
     all.extend(secrets.iter().map(|(product, secret)| variable(product.secret_key(), text(secret))));
-    all
+    all.into_iter().collect()
 }
 
 fn greeting(

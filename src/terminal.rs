@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::pin::{Pin, pin};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -21,6 +22,7 @@ pub(crate) struct UsageError(pub(crate) &'static str);
 /// Runs a future to its end. Does not wait for DNS lookups that it left running, since they can't be cancelled.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     let runtime = Runtime::new()?;
+    let future: Pin<&mut dyn Future<Output = T>> = pin!(future);
     let output = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(output)

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::rand;
 use tokio::net::TcpListener;
+
+use crate::zendesk::signing_key::{SignError, random_id};
 
 use super::{bind, listen};
 
@@ -24,14 +24,7 @@ pub(crate) fn bind_loopback(
     }
 }
 
-/// 128 random bits in hexadecimal digits.
-pub(crate) fn random_id() -> Result<String, Unspecified> {
-    let mut random = [0; 16];
-    rand::fill(&mut random)?;
-    Ok(hex::encode(random))
-}
-
 /// The path of a page, which other users of this machine do not know; it starts and ends with `/`.
-pub(crate) fn random_path() -> Result<String, Unspecified> {
+pub(crate) fn random_path() -> Result<String, SignError> {
     Ok(format!("/{}/", random_id()?))
 }

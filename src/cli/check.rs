@@ -36,16 +36,16 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
     #[cfg(feature = "desk")]
     if desk::check::is_alone(file)? {
-        let failures = desk::check::Desk::load(file, environment)?.check(arguments.online)?;
+        let failures = desk::check::Desk::load(file, &environment())?.check(arguments.online)?;
         ensure!(failures.is_empty(), "{}", failures.join("\n"));
         return Ok(());
     }
-    let config = Config::load(file, environment())?;
+    let config = Config::load(file, &environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     config.tls.as_ref().map(CertifiedKey::new).transpose()?;
     // Before the report, which ends with "No errors".
     #[cfg(feature = "desk")]
-    let desk = arguments.online.then(|| desk::check::Desk::load(file, environment)).transpose()?;
+    let desk = arguments.online.then(|| desk::check::Desk::load(file, &environment())).transpose()?;
     print(report(&config)?)?;
     if !arguments.online {
         return Ok(());

@@ -36,7 +36,9 @@ fn listen(file: Option<&Path>) -> anyhow::Result<SocketAddr> {
     let (sender, receiver) = mpsc::channel();
     let file = file.map(Path::to_path_buf);
     let key = "admin.listen";
-    thread::spawn(move || sender.send(load_section(file.as_deref(), environment(), key, |reader| reader.address(key))));
+    thread::spawn(move || {
+        sender.send(load_section(file.as_deref(), &environment(), key, |reader| reader.address(key)))
+    });
     let listen = receiver.recv_timeout(LIMIT).context("the settings file could not be read within 3 s")?;
     listen.map_err(|error| anyhow!("{error}"))
 }

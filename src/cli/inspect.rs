@@ -69,10 +69,10 @@ impl ValueEnum for Product {
 /// Explains the token on standard input; exit status 0 means that it is accepted.
 pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let explanation = if let Some(product) = arguments.zendesk {
-        let keys = Config::load_for_product(file, environment(), product)?;
+        let keys = Config::load_for_product(file, &environment(), product)?;
         explain_issued(read_token("token")?, product, &keys)
     } else {
-        let config = Config::load_for_login(file, environment())?;
+        let config = Config::load_for_login(file, &environment())?;
         let pasted = read_token(&config.login_cookie)?;
         let token = LoginToken::new(pasted.token.clone());
         if token.is_user_token() {

@@ -13,7 +13,7 @@ use crate::terminal::block_on;
 /// Runs the service until SIGTERM or SIGINT.
 pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let file = file.map(Path::to_path_buf);
-    let load: Load = Arc::new(move || Config::load(file.as_deref(), environment()));
+    let load: Load = Arc::new(move || Config::load(file.as_deref(), &environment()));
     block_on(async {
         // First, so that a SIGHUP during startup does not end the process, and a SIGTERM ends it as PID 1 too.
         let (stop, hangup) = (stop_signal()?, Hangup::catch()?);

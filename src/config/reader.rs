@@ -1,7 +1,7 @@
 //! Merges defaults, file and environment, reads settings from them, and collects what is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt::{self, Display};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -92,31 +92,36 @@ struct Value {
 /// The problems with the settings file, and those that `is_own` selects for the command.
 pub(crate) fn load<T>(
     file: Option<&Path>,
-    environment: impl Variables,
+    environment: &Variables,
     read: impl FnOnce(&mut Reader) -> T,
     is_own: impl Fn(&Problem) -> bool,
 ) -> Result<T, ConfigError> {
     let mut reader = Reader::default();
-    reader.merge(file, &environment.into_iter().collect());
+    reader.merge(file, environment);
     let misspelled = reader.warnings.clone();
     let settings = read(&mut reader);
-    let Reader { mut problems, files, .. } = reader;
-    let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
-    // A broken file was read in part: only what is wrong in the environment is certain then.
-    let is_broken = problems.iter().any(is_of_file);
-    let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
-    problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
-    if problems.is_empty() {
-        return Ok(settings);
-    }
-    // A variable that is not a setting is often the reason why another one is missing.
-    problems.extend(misspelled.into_iter().filter(is_own));
-    Err(ConfigError { problems, files })
+    reader.into_result(misspelled, &is_own).map(|()| settings)
 }
 
 /// Merging: the environment replaces the file; defaults fill what neither sets.
 impl Reader {
-    fn merge(&mut self, file: Option<&Path>, environment: &BTreeMap<OsString, OsString>) {
+    /// Whether there are problems: with the settings file, and those that `is_own` selects.
+    fn into_result(self, misspelled: Vec<Problem>, is_own: &dyn Fn(&Problem) -> bool) -> Result<(), ConfigError> {
+        let Self { mut problems, files, .. } = self;
+        let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
+        // A broken file was read in part: only what is wrong in the environment is certain then.
+        let is_broken = problems.iter().any(is_of_file);
+        let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
+        problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        // A variable that is not a setting is often the reason why another one is missing.
+        problems.extend(misspelled.into_iter().filter(is_own));
+        Err(ConfigError { problems, files })
+    }
+
+    fn merge(&mut self, file: Option<&Path>, environment: &Variables) {
         let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
         if let Some(path) = file.or(named.map(Path::new)) {
             self.file = Some(path.to_owned());

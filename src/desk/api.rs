@@ -50,7 +50,7 @@ pub(super) struct ApiClient {
     /// Texts that an error message must not contain.
     secrets: Vec<Zeroizing<String>>,
     not_found_codes: &'static [&'static str],
-    on_retry: Box<dyn Fn(&Retry) + Send + Sync>,
+    on_retry: OnRetry,
 }
 
 /// The client can't be created. Settings that passed their checks do not cause this.
@@ -91,6 +91,9 @@ pub(super) struct Retry {
     pub(super) attempt: usize,
 }
 
+/// What is called before a further attempt.
+pub(super) type OnRetry = Box<dyn Fn(&Retry) + Send + Sync>;
+
 pub(super) enum Credentials<'a> {
     /// User name and password of HTTP Basic authentication (RFC 7617).
     Basic(&'a str, &'a Secret),
@@ -105,7 +108,7 @@ impl ApiClient {
         endpoint: &Endpoint,
         credentials: &Credentials<'_>,
         not_found_codes: &'static [&'static str],
-        on_retry: impl Fn(&Retry) + Send + Sync + 'static,
+        on_retry: OnRetry,
     ) -> Result<Self, ClientError> {
         Url::parse(&endpoint.url).map_err(|_| ClientError)?;
         let client = http_client::client(endpoint.ca_bundle.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
@@ -122,7 +125,6 @@ impl ApiClient {
         secrets.retain(|text| !text.is_empty());
         let mut authorization = HeaderValue::from_str(&header).map_err(|_| ClientError)?;
         authorization.set_sensitive(true);
-        let on_retry = Box::new(on_retry);
         Ok(Self { client, url: endpoint.url.clone(), authorization, secrets, not_found_codes, on_retry })
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::api::{ApiClient, ApiError, ClientError, Credentials, Retry};
+use super::api::{ApiClient, ApiError, ClientError, Credentials, OnRetry};
 use super::settings::ChatApi as Settings;
 
 const NOT_FOUND_CODES: [&str; 3] = ["NotFound", "RecordNotFound", "not_found"];
@@ -57,10 +57,7 @@ impl fmt::Display for Scalar {
 }
 
 impl ChatApi {
-    pub(super) fn new(
-        settings: &Settings,
-        on_retry: impl Fn(&Retry) + Send + Sync + 'static,
-    ) -> Result<Self, ClientError> {
+    pub(super) fn new(settings: &Settings, on_retry: OnRetry) -> Result<Self, ClientError> {
         Ok(Self(ApiClient::new(&settings.endpoint, &Credentials::Bearer(&settings.token), &NOT_FOUND_CODES, on_retry)?))
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Desk {
 
 /// Whether the settings are the support desk's alone, without any of the service.
 pub(crate) fn is_alone(file: Option<&Path>) -> Result<bool, ConfigError> {
-    let Sections { conversations, chat_api, service, .. } = Sections::load(file, environment())?;
+    let Sections { conversations, chat_api, service, .. } = Sections::load(file, &environment())?;
     Ok((conversations || chat_api) && !service)
 }
 
@@ -36,14 +36,12 @@ impl Desk {
     ///
     /// # Errors
     /// Everything that is wrong with them, and what is not a setting.
-    pub(crate) fn load<V: Variables>(file: Option<&Path>, environment: impl Fn() -> V) -> Result<Self, ConfigError> {
-        let sections = Sections::load(file, environment())?;
-        let conversations = sections.conversations.then(|| settings::Conversations::load(file, environment()));
-        let chat_api = sections.chat_api.then(|| settings::ChatApi::load(file, environment()));
+    pub(crate) fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
+        let sections = Sections::load(file, environment)?;
+        let conversations = sections.conversations.then(|| settings::Conversations::load(file, environment));
+        let chat_api = sections.chat_api.then(|| settings::ChatApi::load(file, environment));
         let mut problems = sections.unknown;
-        let mut files = WatchedFiles::default();
         let mut add = |error: ConfigError| {
-            files = error.files;
             for problem in error.problems {
                 if !problems.contains(&problem) {
                     problems.push(problem);
@@ -56,7 +54,11 @@ impl Desk {
             // Both sections have the warnings about their file.
             chat_api.warnings.retain(|warning| !conversations.warnings.contains(warning));
         }
-        if problems.is_empty() { Ok(Self { conversations, chat_api }) } else { Err(ConfigError { problems, files }) }
+        if problems.is_empty() {
+            Ok(Self { conversations, chat_api })
+        } else {
+            Err(ConfigError { problems, files: WatchedFiles::default() })
+        }
     }
 
     /// Prints the sections, and with `online` also tries their keys. Returns what is wrong with those.
@@ -97,7 +99,7 @@ fn report(
 /// # Errors
 /// Why the API can't be used, and the fix.
 pub(super) async fn try_conversations(settings: &settings::Conversations) -> anyhow::Result<()> {
-    let conversations = Conversations::new(settings, |retry| CONVERSATIONS.report_retry(retry))?;
+    let conversations = Conversations::new(settings, CONVERSATIONS.reporter())?;
     match conversations.find(NOBODY).await {
         Ok(_) => Ok(()),
         Err(error) => Err(CONVERSATIONS.failure(&error).into()),
@@ -109,7 +111,7 @@ pub(super) async fn try_conversations(settings: &settings::Conversations) -> any
 /// # Errors
 /// Why the API can't be used, and the fix.
 pub(super) async fn try_chat_api(settings: &settings::ChatApi) -> anyhow::Result<()> {
-    let api = ChatApi::new(settings, |retry| CHAT_API.report_retry(retry))?;
+    let api = ChatApi::new(settings, CHAT_API.reporter())?;
     match api.visitor(NO_VISITOR).await {
         Ok(_) | Err(ApiError::NotFound) => Ok(()),
         Err(error) => Err(CHAT_API.failure(&error).into()),

@@ -95,9 +95,9 @@ struct CountedUser<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let settings = settings::Conversations::load(file, environment())?;
+    let settings = settings::Conversations::load(file, &environment())?;
     warn(&settings.warnings);
-    let conversations = Conversations::new(&settings, |retry| CONVERSATIONS.report_retry(retry))?;
+    let conversations = Conversations::new(&settings, CONVERSATIONS.reporter())?;
     block_on(async {
         match &arguments.action {
             Action::Find(find) => find.run(&conversations, file).await,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::login::json::member;
 
-use super::api::{ApiClient, ApiError, ClientError, Credentials, Retry};
+use super::api::{ApiClient, ApiError, ClientError, Credentials, OnRetry};
 use super::finding::is_same_login_id;
 use super::settings::Conversations as Settings;
 
@@ -166,10 +166,7 @@ struct UserId<'a> {
 }
 
 impl Conversations {
-    pub(super) fn new(
-        settings: &Settings,
-        on_retry: impl Fn(&Retry) + Send + Sync + 'static,
-    ) -> Result<Self, ClientError> {
+    pub(super) fn new(settings: &Settings, on_retry: OnRetry) -> Result<Self, ClientError> {
         let credentials = Credentials::Basic(&settings.key_id, &settings.key_secret);
         let api = ApiClient::new(&settings.endpoint, &credentials, &NOT_FOUND_CODES, on_retry)?;
         Ok(Self { api, app_id: settings.app_id.clone(), brand_id: settings.brand_id.clone() })

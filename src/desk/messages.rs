@@ -7,7 +7,7 @@ use crate::config::Problem;
 use crate::http_client::CallError;
 use crate::terminal::{UsageError, printable};
 
-use super::api::{ApiError, MAX_ATTEMPTS, Refusal, Retry};
+use super::api::{ApiError, MAX_ATTEMPTS, OnRetry, Refusal, Retry};
 use super::conversations::User;
 use super::finding::Activity;
 
@@ -22,7 +22,7 @@ pub(super) struct ApiNames {
     ca_file: &'static str,
 }
 
-pub(super) const CONVERSATIONS: ApiNames = ApiNames {
+pub(super) static CONVERSATIONS: ApiNames = ApiNames {
     name: "the Conversations API",
     credentials: "the key's ID and secret (conversations.key_id and key_secret), and that the key was not revoked",
     rights: "the permissions of the API key: it must be a key of this app, and the plan must be Suite Professional or above",
@@ -30,7 +30,7 @@ pub(super) const CONVERSATIONS: ApiNames = ApiNames {
     ca_file: "conversations.ca_file",
 };
 
-pub(super) const CHAT_API: ApiNames = ApiNames {
+pub(super) static CHAT_API: ApiNames = ApiNames {
     name: "the Chat API",
     credentials: "the access token (chat_api.token): that it was not revoked and has not expired (some live for 30 minutes)",
     rights: "the token: it needs the scope read, and its owner access to Chat; the account needs a plan with the Chat API",
@@ -48,11 +48,13 @@ pub(super) const BRAND: &str =
 pub(super) struct ApiFailure(pub(super) String);
 
 impl ApiNames {
-    /// Reports a retry to a person at a terminal; scripts and logs do not need it.
-    pub(super) fn report_retry(&self, retry: &Retry) {
-        if io::stderr().is_terminal() {
-            let _ = writeln!(io::stderr(), "{}", self.retry_text(retry));
-        }
+    /// Reports retries to a person at a terminal; scripts and logs do not need them.
+    pub(super) fn reporter(&'static self) -> OnRetry {
+        Box::new(|retry| {
+            if io::stderr().is_terminal() {
+                let _ = writeln!(io::stderr(), "{}", self.retry_text(retry));
+            }
+        })
     }
 
     pub(super) fn retry_text(&self, retry: &Retry) -> String {

@@ -7,6 +7,7 @@ mod job;
 mod messaging;
 mod setup;
 
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::listen;
-use crate::app::loopback::{bind_loopback, random_id};
+use crate::app::loopback::bind_loopback;
 use crate::config::settings::FILE_VARIABLE;
 use crate::config::{Limits, Problem, environment};
 use crate::http::json::Json;
@@ -39,10 +40,11 @@ use crate::server;
 use crate::server::listener::Listener;
 use crate::server::signals::{Hangup, stop_signal};
 use crate::terminal::{UsageError, block_on};
+use crate::zendesk::signing_key::random_id;
 
-use super::api::ApiError;
+use super::api::{ApiError, OnRetry};
 use super::conversations::Conversations;
-use super::messages::{ApiNames, CONVERSATIONS};
+use super::messages::ApiNames;
 use super::{check, settings};
 
 use browser::RedirectFile;
@@ -158,8 +160,7 @@ pub(super) fn run(
 
 /// The file that `ZENDESK_TOKEN_CONFIG` names.
 fn named_file() -> Option<PathBuf> {
-    let variable = environment().into_iter().find(|(name, _)| name == FILE_VARIABLE);
-    variable.map(|(_, value)| value).filter(|value| !value.is_empty()).map(Into::into)
+    environment().remove(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty()).map(Into::into)
 }
 
 /// Binds the socket, and returns the address where the browser finds it.
@@ -314,11 +315,10 @@ impl Desk {
     }
 
     /// A client of the Sunshine Conversations API.
-    fn conversations(&self, on_retry: impl Fn(String) + Send + Sync + 'static) -> Result<Conversations, Failure> {
+    fn conversations(&self, on_retry: OnRetry) -> Result<Conversations, Failure> {
         let settings = self.settings().conversations.clone();
         let settings = settings.ok_or_else(|| Failure::unusable("the settings have no key of Messaging"))?;
-        let client = Conversations::new(&settings, move |retry| on_retry(CONVERSATIONS.retry_text(retry)));
-        client.map_err(|error| Failure::unusable(error.to_string()))
+        Conversations::new(&settings, on_retry).map_err(|error| Failure::unusable(error.to_string()))
     }
 }
 
@@ -329,8 +329,9 @@ impl Settings {
         let is_new = path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let file = (!is_new).then_some(path);
         // The variable that names the file must not be followed to a file that does not exist yet.
-        let variables = || environment().into_iter().filter(|(name, _)| name != FILE_VARIABLE).collect::<Vec<_>>();
-        let check::Desk { conversations, chat_api } = check::Desk::load(file, variables)?;
+        let mut variables = environment();
+        variables.remove(OsStr::new(FILE_VARIABLE));
+        let check::Desk { conversations, chat_api } = check::Desk::load(file, &variables)?;
         if file.is_some() && conversations.is_none() && chat_api.is_none() {
             return Err(NoSection(path.display().to_string()).into());
         }

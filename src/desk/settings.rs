@@ -55,7 +55,7 @@ const LEGACY: [(&str, &str); 3] =
 
 impl Sections {
     /// Looks which sections are set; their values are not checked.
-    pub(crate) fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
+    pub(crate) fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
         let is_desk = |key: &str| key.starts_with("conversations.") || key.starts_with("chat_api.");
         let sections = |reader: &mut Reader| Self {
             conversations: reader.has_any(|key| key.starts_with("conversations.")),
@@ -72,7 +72,7 @@ impl Conversations {
     ///
     /// # Errors
     /// What is wrong with that section or the settings file.
-    pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
+    pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
         load_section(file, environment, "conversations.", |reader| Self {
             endpoint: endpoint(reader, "conversations", "/sc"),
             app_id: id(reader, "conversations.app_id"),
@@ -89,7 +89,7 @@ impl ChatApi {
     ///
     /// # Errors
     /// What is wrong with that section or the settings file.
-    pub fn load(file: Option<&Path>, environment: impl Variables) -> Result<Self, ConfigError> {
+    pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
         load_section(file, environment, "chat_api.", |reader| Self {
             endpoint: endpoint(reader, "chat_api", "/api/v2/chat"),
             token: api_key(reader, "chat_api.token"),

@@ -73,9 +73,9 @@ pub(super) struct Shown<'a> {
 pub(super) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Action::Show(show) = &arguments.action;
     expected(show.expect.as_deref())?;
-    let settings = settings::ChatApi::load(file, environment())?;
+    let settings = settings::ChatApi::load(file, &environment())?;
     warn(&settings.warnings);
-    let api = ChatApi::new(&settings, |retry| CHAT_API.report_retry(retry))?;
+    let api = ChatApi::new(&settings, CHAT_API.reporter())?;
     let result = block_on(api.visitor(&show.id))?;
     match CHAT_API.found(result, "ID: is not an id (empty, '.' or '..')", &no_visitor(&show.id))? {
         Some(visitor) => show.print(&visitor),

@@ -2,7 +2,6 @@
 //!
 //! `tests/fuzz` includes this file, so only its tests use the suite.
 
-use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
@@ -59,8 +58,7 @@ pub fn of(name: &str) -> Target {
 }
 
 fn load(settings: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
-    let environment = settings.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    Config::load(None, environment)
+    Config::load(None, &settings.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
 }
 
 fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {

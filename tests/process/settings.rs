@@ -1,6 +1,5 @@
 //! Loads settings from a file and the environment, and reports wrong ones.
 
-use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use zendesk_token::config::products::Product;
 use zendesk_token::config::settings::{FILE_VARIABLE, SETTINGS};
-use zendesk_token::config::{Config, ConfigError};
+use zendesk_token::config::{Config, ConfigError, Variables};
 use zendesk_token::telemetry::Format;
 
 use crate::harness::{CHAT_SECRET, LOGIN_SECRET, ORIGIN, OTHER_PRODUCTS, output, recommended, usual, variable};
@@ -39,12 +38,12 @@ impl Drop for SettingsFile {
     }
 }
 
-pub fn environment(settings: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+pub fn environment(settings: &[(&str, &str)]) -> Variables {
     settings.iter().map(|(key, value)| (variable(key).into(), value.into())).collect()
 }
 
 pub fn load(file: Option<&SettingsFile>, settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    Config::load(file.map(SettingsFile::path), environment(settings))
+    Config::load(file.map(SettingsFile::path), &environment(settings))
 }
 
 /// The settings except one.
@@ -100,8 +99,8 @@ fn the_environment_wins_over_the_file() {
     let config = load(Some(&file), &[("limits.drain", "4s"), ("login.cookie", "jar")]).unwrap();
     assert_eq!((config.limits.connections, config.limits.drain), (10, Duration::from_secs(4)));
     assert_eq!(config.login_cookie, "jar");
-    let environment = [(FILE_VARIABLE.into(), file.path().as_os_str().to_owned())];
-    assert_eq!(Config::load(None, environment).unwrap().limits.connections, 10);
+    let environment = Variables::from([(FILE_VARIABLE.into(), file.path().into())]);
+    assert_eq!(Config::load(None, &environment).unwrap().limits.connections, 10);
 }
 
 #[test]

@@ -22,13 +22,13 @@ fn conversations(changes: &[(&str, &str)]) -> Result<String, ConfigError> {
     };
     let kept = CONVERSATIONS.into_iter().filter(|(key, _)| !changes.iter().any(|(changed, _)| replaces(changed, key)));
     let settings: Vec<_> = kept.chain(changes.iter().copied()).collect();
-    Conversations::load(None, environment(&settings)).map(|settings| settings.endpoint.url)
+    Conversations::load(None, &environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
 /// The URL of the Chat API with this subdomain or base URL and token.
 fn chat_api(key: &str, value: &str, token: &str) -> Result<String, ConfigError> {
     let settings = [(key, value), ("chat_api.token", token)];
-    ChatApi::load(None, environment(&settings)).map(|settings| settings.endpoint.url)
+    ChatApi::load(None, &environment(&settings)).map(|settings| settings.endpoint.url)
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use zendesk_token::config::Config;
 use zendesk_token::config::settings::SETTINGS;
+use zendesk_token::config::{Config, Variables};
 
 use crate::harness::{
     CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, output, recommended, run_by, usual, variable,
@@ -71,8 +71,9 @@ fn load_with(
     name: &str,
     value: impl Into<OsString>,
 ) -> Result<Config, String> {
-    let environment = [environment(settings), vec![(name.into(), value.into())]].concat();
-    Config::load(file.map(SettingsFile::path), environment).map_err(|error| error.to_string())
+    let mut environment = environment(settings);
+    environment.insert(name.into(), value.into());
+    Config::load(file.map(SettingsFile::path), &environment).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -117,7 +118,8 @@ fn a_variable_that_is_not_utf8_is_refused_by_name() {
 
 #[test]
 fn a_file_that_is_not_a_settings_file_is_refused_with_path_and_line() {
-    let missing = Config::load(Some(Path::new("/nowhere/zendesk-token.toml")), []).unwrap_err().to_string();
+    let missing =
+        Config::load(Some(Path::new("/nowhere/zendesk-token.toml")), &Variables::new()).unwrap_err().to_string();
     assert!(missing.contains("config file (/nowhere/zendesk-token.toml): can't be read"), "{missing}");
     for (bytes, text) in [
         (b"[login\nsecret = 1".to_vec(), ":1): is not TOML here"),
@@ -133,7 +135,7 @@ fn a_file_that_is_not_a_settings_file_is_refused_with_path_and_line() {
         let error = errors(Some(&SettingsFile::new(bytes)), &usual(&[]));
         assert!(error.lines().next().unwrap().contains(text), "{text}\n{error}");
     }
-    assert!(Config::load(Some(Path::new("/")), []).is_err());
+    assert!(Config::load(Some(Path::new("/")), &Variables::new()).is_err());
     // Problems of the environment are reported too, but not what an incomplete file seems to lack.
     let broken = SettingsFile::new("[login\nsecret = 1");
     let both = errors(Some(&broken), &[("log.level", "loud")]);

@@ -35,7 +35,7 @@ pub(super) async fn visitor(
     let expect = expect.as_deref().map(str::trim).filter(|expect| !expect.is_empty());
     let settings = desk.settings().chat_api.clone();
     let settings = settings.ok_or_else(|| Failure::unusable("the settings have no key of Chat"))?;
-    let api = ChatApi::new(&settings, |_| {}).map_err(|error| Failure::unusable(error.to_string()))?;
+    let api = ChatApi::new(&settings, Box::new(|_| {})).map_err(|error| Failure::unusable(error.to_string()))?;
     let visitor = api.visitor(id).await.map_err(|error| Failure::of_api(&CHAT_API, &error, &no_visitor(id)))?;
     let shown = Shown::new(id, expect, &visitor);
     let sentences = shown.sentences();

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::error::Unspecified;
 use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE,
@@ -19,7 +18,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cookie::Cookie;
 
-use crate::app::loopback::{random_id, random_path};
+use crate::app::loopback::random_path;
+use crate::zendesk::signing_key::{SignError, random_id};
 
 use super::{Desk, Failure};
 
@@ -40,7 +40,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(address: SocketAddr) -> Result<Self, Unspecified> {
+    pub(super) fn new(address: SocketAddr) -> Result<Self, SignError> {
         let host = |host: String| if address.port() == 80 { host } else { format!("{host}:{}", address.port()) };
         let ip = if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() };
         Ok(Self {

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::app::loopback::random_id;
 use crate::desk::conversations::{Conversations, User};
 use crate::desk::finding::conflicts;
 use crate::desk::messages::{CONVERSATIONS, no_user};
@@ -22,6 +21,7 @@ use crate::desk::record::file_name;
 use crate::desk::remedy::{After, Changed, Plan, PlanError, REMEDIES, Target};
 use crate::http::json::Json;
 use crate::login::now;
+use crate::zendesk::signing_key::random_id;
 
 use super::messaging::failure;
 use super::{Body, Desk, Failure};
@@ -93,7 +93,7 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, Body(choice): Body<Choic
     let Choice { user, remedy, expect } = choice;
     let remedy = REMEDIES.into_iter().find(|known| known.name() == remedy);
     let remedy = remedy.ok_or_else(|| Failure::unusable("there is no such remedy; load the page again"))?;
-    let conversations = desk.conversations(|_| {})?;
+    let conversations = desk.conversations(Box::new(|_| {}))?;
     let plan = Plan::prepare(&conversations, remedy, &user, Some(&expect)).await.map_err(|error| match error {
         PlanError::Impossible(why) => Failure::unusable(format!("the present login id {why}")),
         PlanError::Api(error) => Failure::of_api(&CONVERSATIONS, &error, &no_user(&user)),
@@ -131,7 +131,7 @@ pub(super) async fn resolve(
 ) -> Result<StatusCode, Failure> {
     let conversations = desk.conversations({
         let (work, id) = (desk.work.clone(), id.clone());
-        move |text| work.add_step(&id, text)
+        Box::new(move |retry| work.add_step(&id, CONVERSATIONS.retry_text(retry)))
     })?;
     let conflict = |text: &str| Failure(StatusCode::CONFLICT, text.to_owned());
     let mut progress = desk.work.progress();
@@ -216,7 +216,8 @@ pub(super) async fn record(
             (name, text)
         }
         (Some(plan), None) => {
-            let records = plan.current_records(&desk.conversations(|_| {})?).await.map_err(|error| failure(&error))?;
+            let records =
+                plan.current_records(&desk.conversations(Box::new(|_| {}))?).await.map_err(|error| failure(&error))?;
             let records = records.ok_or_else(|| Failure(StatusCode::CONFLICT, Changed.to_string()))?;
             (file_name(&plan.old.id, now()), records.into_bytes())
         }

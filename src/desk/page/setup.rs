@@ -1,7 +1,6 @@
 //! The first start: checks the settings of the form, tries the keys, and writes the settings file.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, Problem, Source, settings as table};
+use crate::config::{ConfigError, Problem, Source, Variables, settings as table};
 use crate::desk::check::{try_chat_api, try_conversations};
 use crate::desk::record::save_new;
 use crate::desk::settings::{ChatApi, Conversations};
@@ -132,14 +131,14 @@ fn endpoint(zendesk: &str) -> (&'static str, String) {
 
 /// Checks the values as a settings file's.
 fn load(file: &File) -> Result<(Option<Conversations>, Option<ChatApi>), Vec<FieldProblem>> {
-    let variables = |name: &str, section: &Section| -> Vec<(OsString, OsString)> {
+    let variables = |name: &str, section: &Section| -> Variables {
         let variable =
             |(key, value): (&&str, &String)| (table::variable(&format!("{name}.{key}")).into(), value.into());
         section.iter().map(variable).collect()
     };
     let conversations =
-        file.conversations.as_ref().map(|section| Conversations::load(None, variables("conversations", section)));
-    let chat_api = file.chat_api.as_ref().map(|section| ChatApi::load(None, variables("chat_api", section)));
+        file.conversations.as_ref().map(|section| Conversations::load(None, &variables("conversations", section)));
+    let chat_api = file.chat_api.as_ref().map(|section| ChatApi::load(None, &variables("chat_api", section)));
     match (conversations.transpose(), chat_api.transpose()) {
         (Ok(conversations), Ok(chat_api)) => Ok((conversations, chat_api)),
         (conversations, chat_api) => {
