@@ -56,9 +56,9 @@ pub(crate) fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<St
         ("exp", true) => format!("expired {distance} ago"),
         ("exp", false) => format!("expires in {distance}"),
         ("iat", true) => format!("issued {distance} ago"),
-        ("iat", false) => format!("issued {distance} from now"),
+        ("iat", false) => format!("issued in the future, in {distance}"),
         ("nbf", true) => format!("valid since {distance} ago"),
-        ("nbf", false) => format!("not valid before {distance} from now"),
+        ("nbf", false) => format!("not valid yet, but in {distance}"),
         _ => return None,
     })
 }

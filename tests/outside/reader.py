@@ -35,7 +35,6 @@ PLACEHOLDERS = {
     'secret = "…"': lambda: f'secret = "{SECRETS["login"]}"',
     '"…"': lambda: f'"{API_KEY}"',
     '"app_…"': lambda: f'"app_{API_KEY}"',
-    "USER-OF-THE-ANSWER": lambda: OLD_USER,
     "USER": lambda: OLD_USER,
 }
 

@@ -441,7 +441,6 @@ BLOCKS = [
     ("sh", "docker run", inspect),
     ("sh", "ZENDESK_TOKEN_LOGIN__ISSUER=", login_variables),
     ("toml", "[login]", login_settings),
-    ("toml", "[logins.", login_settings),
     ("toml", "[conversations]", desk_settings),
     ("sh", "zendesk-token() {", function_for_docker),
     ("powershell", "function zendesk-token {", function_in_powershell),

@@ -62,7 +62,7 @@ pub(crate) fn short_login(decoded: &DecodedToken) -> Option<Finding> {
         let lifetime = span(lifetime);
         Finding::new(
             format!("the login lasts only {lifetime}; Zendesk tokens expire with it, so players become anonymous"),
-            "increase the token lifetime in the login project (Publisher Account › Login) or at the provider; for Messaging, \
+            "increase the token lifetime in the login project (Publisher Account › Login › your project) or at the provider; for Messaging, \
              messaging.outlives_login = true helps too",
         )
     })
@@ -163,7 +163,9 @@ fn secret_fix(login: &Login, decoded: &DecodedToken) -> String {
         "this looks like a Zendesk token, not a login token; try --zendesk chat".to_owned()
     } else if let Some(project) = decoded.claim_text(PROJECT_CLAIM) {
         let secret = login.name.key("secret");
-        format!("check that {secret} is the secret of login project {project} (Publisher Account › Login › Security)")
+        format!(
+            "check that {secret} is the secret of login project {project} (Publisher Account › Login › your project › Security)"
+        )
     } else {
         "check that Xsolla Login issued this token: it names no login project".to_owned()
     }
@@ -172,8 +174,11 @@ fn secret_fix(login: &Login, decoded: &DecodedToken) -> String {
 fn claims(error: ClaimsError, login: &Login, decoded: &DecodedToken) -> Finding {
     let key = |own: &str| login.name.key(own);
     let differs = |issued: &str, claim: &str, own: &str, setting: &Option<String>| {
-        let claimed = decoded.claim_text(claim).unwrap_or("(unknown)");
-        format!("issued {issued} {claimed}, but {} is {}", key(own), setting.as_deref().unwrap_or_default())
+        let (key, setting) = (key(own), setting.as_deref().unwrap_or_default());
+        match decoded.claim_text(claim) {
+            Some(claimed) => format!("issued {issued} {claimed}, but {key} is {setting}"),
+            None => format!("has no {claim} as text, but {key} is {setting}"),
+        }
     };
     let (cause, fix) = match error {
         ClaimsError::OtherKind(_) => (error.to_string(), OTHER_KIND_FIX.to_owned()),
