@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::pin::{Pin, pin};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -22,7 +21,6 @@ pub(crate) struct UsageError(pub(crate) &'static str);
 /// Runs a future to its end. Does not wait for DNS lookups that it left running, since they can't be cancelled.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     let runtime = Runtime::new()?;
-    let future: Pin<&mut dyn Future<Output = T>> = pin!(future);
     let output = runtime.block_on(future);
     runtime.shutdown_background();
     Ok(output)
@@ -56,9 +54,9 @@ pub(crate) fn time_claim(name: &str, at: Timestamp, now: Timestamp) -> Option<St
         ("exp", true) => format!("expired {distance} ago"),
         ("exp", false) => format!("expires in {distance}"),
         ("iat", true) => format!("issued {distance} ago"),
-        ("iat", false) => format!("issued in the future, in {distance}"),
+        ("iat", false) => format!("issued {distance} in the future"),
         ("nbf", true) => format!("valid since {distance} ago"),
-        ("nbf", false) => format!("not valid yet, but in {distance}"),
+        ("nbf", false) => format!("valid only in {distance}"),
         _ => return None,
     })
 }

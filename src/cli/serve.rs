@@ -1,7 +1,10 @@
 //! `serve`: loads the settings, binds the listeners and runs the service.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
 
 use crate::app::reload::Load;
 use crate::app::{Sockets, listen, serve};
@@ -16,8 +19,13 @@ pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let load: Load = Arc::new(move || Config::load(file.as_deref(), &environment()));
     block_on(async {
         // First, so that a SIGHUP during startup does not end the process, and a SIGTERM ends it as PID 1 too.
-        let (stop, hangup) = (stop_signal()?, Hangup::catch()?);
-        let config = load()?;
+        let (mut stop, hangup) = (pin!(stop_signal()?), Hangup::catch()?);
+        // In a thread, since a pipe or a lost network drive can block forever.
+        let first_load = Arc::clone(&load);
+        let config = tokio::select! {
+            () = &mut stop => return Ok(()),
+            config = spawn_blocking(move || first_load()) => config??,
+        };
         let _log = telemetry::start(config.log.format, config.log.level);
         let sourced = |key: &str| {
             let row = config.effective.iter().find(|row| row.key == key);

@@ -105,22 +105,6 @@ pub(crate) fn load<T>(
 
 /// Merging: the environment replaces the file; defaults fill what neither sets.
 impl Reader {
-    /// Whether there are problems: with the settings file, and those that `is_own` selects.
-    fn into_result(self, misspelled: Vec<Problem>, is_own: &dyn Fn(&Problem) -> bool) -> Result<(), ConfigError> {
-        let Self { mut problems, files, .. } = self;
-        let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
-        // A broken file was read in part: only what is wrong in the environment is certain then.
-        let is_broken = problems.iter().any(is_of_file);
-        let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
-        problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
-        if problems.is_empty() {
-            return Ok(());
-        }
-        // A variable that is not a setting is often the reason why another one is missing.
-        problems.extend(misspelled.into_iter().filter(is_own));
-        Err(ConfigError { problems, files })
-    }
-
     fn merge(&mut self, file: Option<&Path>, environment: &Variables) {
         let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
         if let Some(path) = file.or(named.map(Path::new)) {
@@ -211,6 +195,22 @@ impl Reader {
 
 /// Reading and reporting.
 impl Reader {
+    /// The problems to report, if there are any: those with the settings file, and those that `is_own` selects.
+    fn into_result(self, misspelled: Vec<Problem>, is_own: &dyn Fn(&Problem) -> bool) -> Result<(), ConfigError> {
+        let Self { mut problems, files, .. } = self;
+        let is_of_file = |problem: &Problem| problem.key == FILE_KEY;
+        // A broken file was read in part: only what is wrong in the environment is certain then.
+        let is_broken = problems.iter().any(is_of_file);
+        let is_certain = |problem: &Problem| !is_broken || matches!(problem.source, Source::Variable(_));
+        problems.retain(|problem| is_of_file(problem) || is_certain(problem) && is_own(problem));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        // A variable that is not a setting is often the reason why another one is missing.
+        problems.extend(misspelled);
+        Err(ConfigError { problems, files })
+    }
+
     /// The names of further logins of which a setting is set.
     pub(super) fn logins(&self) -> BTreeSet<String> {
         self.values.keys().filter_map(|key| Some(settings::named_login(key)?.0.to_owned())).collect()

@@ -91,7 +91,7 @@ pub(super) struct Retry {
     pub(super) attempt: usize,
 }
 
-/// What is called before a further attempt.
+/// Called before each retry.
 pub(super) type OnRetry = Box<dyn Fn(&Retry) + Send + Sync>;
 
 pub(super) enum Credentials<'a> {

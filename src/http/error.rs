@@ -40,7 +40,7 @@ pub enum ErrorCode {
     OriginForbidden,
     /// The client is over its rate limit, or sends too many bodies at once.
     TooManyRequests,
-    /// The login can't be verified now: the login's keys can't be fetched, the Login API does not respond or, for Zendesk's servers, the cause may be temporary.
+    /// The login can't be verified now: the login's keys can't be fetched, the Login API does not respond, or, for Zendesk's servers and with several login tokens, the token may become valid.
     LoginUnavailable,
     /// No such route, or a product that is not configured.
     NotFound,

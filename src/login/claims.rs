@@ -1,4 +1,4 @@
-//! Checks the claims of a login token, after its signature.
+//! Checks the claims of a login token.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -192,6 +192,15 @@ impl LoginRules {
         }
         self.check_origin(payload)?;
         Ok(expires_at)
+    }
+
+    /// Whether a token that may not be verified claims to be of the player of `login`.
+    pub(super) fn is_of_player(&self, payload: &Payload<'_>, login: &LoginClaims) -> bool {
+        let is_same =
+            |name: &str, own: Option<&str>| payload.text(name).as_deref().filter(|text| !text.is_empty()) == own;
+        self.login == login.verified.login
+            && is_same("sub", login.text("sub"))
+            && is_same(&self.player.external_id, login.external_id())
     }
 
     /// Checks who issued the token, and for whom.

@@ -172,14 +172,14 @@ impl PublishedKeys {
         let is_unchanged = self.usable().map(|cached| cached.received_at) == seen;
         if is_unchanged && !fetches.has_failed_since(arrived) && !fetches.is_cooling_down(self.source.caching) {
             self.fetches().for_unknown_id = Some(Instant::now());
-            // After a failure the next fetch is due sooner than planned, and after the end of an outage too.
+            // Success or failure moves the time of the next fetch.
             let _ = self.fetch().await;
             self.due_sooner.notify_one();
         }
         self.fetches().has_failed()
     }
 
-    /// Fetches the keys, after a fetch that runs has ended.
+    /// Fetches the keys, once a running fetch has ended.
     ///
     /// # Errors
     /// The fetch failed; see [`LoginApiError`].

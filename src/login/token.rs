@@ -159,6 +159,11 @@ impl VerifyError {
                 | Self::Claims(ClaimsError::InFuture(..))
         )
     }
+
+    /// Whether the login's keys could not be fetched.
+    pub(crate) const fn is_unavailable(&self) -> bool {
+        matches!(self, Self::NoKey(NoKeyError::Find(FindKeyError::Unavailable)))
+    }
 }
 
 impl LoginToken {
@@ -255,10 +260,20 @@ impl Unverified<'_> {
         Ok(login.rules.accept(&self.payload()?, key, header.is_access_token, now)?)
     }
 
-    /// Checks what a token without a known key claims.
-    pub(super) fn check_claims(&self, login: &Login, now: Timestamp) -> Result<(), VerifyError> {
-        login.rules.check(&self.payload()?, self.header.is_access_token, now)?;
-        Ok(())
+    /// Whether the token, which can't be verified yet, claims to be of another player than `verified`. Fails if its other
+    /// claims would be refused.
+    pub(super) fn claims_another_player(
+        &self,
+        login: &Login,
+        verified: &LoginClaims,
+        now: Timestamp,
+    ) -> Result<bool, VerifyError> {
+        let payload = self.payload()?;
+        match login.rules.check(&payload, self.header.is_access_token, now) {
+            Err(ClaimsError::InFuture(..)) if login.rules.is_for(&payload) => {}
+            checked => drop(checked?),
+        }
+        Ok(!login.rules.is_of_player(&payload, verified))
     }
 }
 

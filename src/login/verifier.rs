@@ -57,8 +57,8 @@ pub enum LoginError {
     /// No login token is valid. With the login that the token is for, if it says that.
     #[error("{0}")]
     Verify(VerifyError, Option<LoginName>),
-    /// One of several login tokens can't be verified yet, so that the player is not known.
-    #[error("{0}; until then the other login tokens of the request do not count")]
+    /// One login token is valid, and another one, which claims to be of another player, can't be verified yet.
+    #[error("{0}; until then the valid login token of another player does not count")]
     Undecided(VerifyError, Option<LoginName>),
     /// The valid login tokens name different players.
     #[error("login tokens of two different players")]
@@ -133,7 +133,8 @@ impl LoginVerifier {
     /// counted, a sibling subdomain could set a cookie that replaces the player's login with an attacker's.
     ///
     /// A bearer token must be valid, even if a cookie is too: its client expects an answer for the bearer token's player. A
-    /// cookie that can't be verified now fails the request: it may be the player's, and the valid one an attacker's.
+    /// cookie that can't be verified yet and claims to be of another player fails the request: it may be the player's, and the
+    /// valid one an attacker's.
     async fn candidates<'a>(
         &'a self,
         credentials: &'a Credentials,
@@ -143,34 +144,38 @@ impl LoginVerifier {
         if let Some(bearer) = &credentials.bearer {
             verified.push(self.candidate(bearer, now).await?);
         }
-        let mut refused = None;
+        let (mut refused, mut undecided) = (None, Vec::new());
         for cookie in &credentials.cookies {
             match self.candidate(cookie, now).await {
                 Ok(candidate) => verified.push(candidate),
-                Err(LoginError::Verify(error, login))
-                    if error.is_temporary() && credentials.count() > 1 && self.may_become_valid(cookie, now) =>
-                {
-                    return Err(LoginError::Undecided(error, login));
-                }
+                Err(LoginError::Verify(error, login)) if error.is_temporary() => undecided.push((cookie, error, login)),
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
-        let Some(first) = verified.first() else { return Err(refused.unwrap_or(NO_TOKEN)) };
+        let Some(first) = verified.first() else {
+            let first = undecided.into_iter().min_by_key(|(_, error, _)| !error.is_unavailable());
+            let first = first.map(|(_, error, login)| LoginError::Verify(error, login));
+            return Err(first.or(refused).unwrap_or(NO_TOKEN));
+        };
         if verified.iter().any(|other| !other.claims.is_same_player(&first.claims)) {
             return Err(LoginError::DifferentPlayers);
+        }
+        let mut undecided = undecided.into_iter();
+        if let Some((_, error, login)) = undecided.find(|(cookie, ..)| self.is_of_another(cookie, &first.claims, now)) {
+            return Err(LoginError::Undecided(error, login));
         }
         verified.sort_by_key(|candidate| Reverse(candidate.claims.expires_at()));
         Ok(verified)
     }
 
-    /// Whether the claims of a token that can't be verified yet would be accepted. Those of a stale one, or of another shop's
-    /// cookie with the same name, would not.
-    fn may_become_valid(&self, token: &LoginToken, now: Timestamp) -> bool {
-        let check = || {
+    /// Whether a token that can't be verified yet claims to be of another player than `verified`, and its other claims would be
+    /// accepted. Those of a cookie that has expired, or of another shop with the same name, would not.
+    fn is_of_another(&self, token: &LoginToken, verified: &LoginClaims, now: Timestamp) -> bool {
+        let claims_another = || {
             let unverified = token.read()?;
-            unverified.check_claims(self.select(&unverified)?, now)
+            unverified.claims_another_player(self.select(&unverified)?, verified, now)
         };
-        check().err().is_none_or(|error| error.is_temporary())
+        claims_another().unwrap_or(false)
     }
 
     async fn candidate<'a>(&'a self, token: &'a LoginToken, now: Timestamp) -> Result<Candidate<'a>, LoginError> {

@@ -112,32 +112,64 @@ fn a_token_without_kid_is_for_the_only_key() {
     }
 }
 
+/// The answers to two login cookies, in either order.
+fn ask_both(server: &App, one: &str, other: &str) -> [Answer; 2] {
+    [[one, other], [other, one]].map(|[first, second]| {
+        server.get("/generate/token").header("Cookie", format!("token={first}; token={second}")).send()
+    })
+}
+
 #[test]
 fn a_token_that_cannot_be_verified_yet_outweighs_a_tossed_cookie() {
     let provider = Provider::start();
     let server = ready(&provider, &[("login.keys_cooldown", "1h")]);
     let (unknown, next) = (Key::new("ES256", "unknown"), Key::new("ES256", "next"));
     let signed = |key: &Key, changes: &Value| key.sign(&key.header(), &provider.token().with(changes).payload());
-    let tossed = provider.mint(&provider.token().with(&json!({"sub": "eve"})));
+    let [own, eve] = [json!({}), json!({"sub": "eve"})].map(|changes| signed(&provider.key, &changes));
     // A stranger starts the cooldown; then the keys rotate.
     assert_eq!(ask(&server, &signed(&unknown, &json!({}))).refusal(), INVALID);
     provider.publish(&[provider.key.jwk(), next.jwk()]);
-    let ask_both = |token: &str| {
-        [[token, &tossed], [&tossed, token]].map(|[first, second]| {
-            let cookies = format!("token={first}; token={second}");
-            server.get("/generate/token").header("Cookie", cookies).send()
-        })
-    };
+    let all =
+        |one: &str, other: &str, is_right: &dyn Fn(&Answer) -> bool| ask_both(&server, one, other).iter().all(is_right);
     let time = |name: &str, offset: i64| json!({name: now() + offset});
     for (key, changes) in [(&next, json!({})), (&provider.key, time("iat", 600)), (&provider.key, time("nbf", 600))] {
-        assert!(ask_both(&signed(key, &changes)).iter().all(|answer| answer.refusal() == UNAVAILABLE), "{changes}");
+        let token = signed(key, &changes);
+        assert!(all(&token, &eve, &|answer| answer.refusal() == UNAVAILABLE), "{changes}");
+        assert!(all(&token, &own, &|answer| answer.status == 200), "of the same player: {changes}");
+        assert!(all(&token, "x", &|answer| answer.refusal() == INVALID), "{changes}");
     }
     // What its claims rule out does not become valid with a key.
-    let of_others = [json!({"iss": "https://staging.example"}), json!({"aud": "staging"}), time("exp", -120)];
-    for changes in of_others {
-        assert!(ask_both(&signed(&next, &changes)).iter().all(|answer| answer.status == 200), "{changes}");
+    let staging = json!({"iss": "https://staging.example", "iat": now() + 600});
+    for changes in [staging, json!({"aud": "staging"}), time("exp", -120)] {
+        assert!(all(&signed(&next, &changes), &eve, &|answer| answer.status == 200), "{changes}");
     }
     assert_eq!(provider.stub.asked(KEYS_PATH), 2);
+}
+
+#[test]
+fn while_keys_cannot_be_fetched_a_token_with_an_unknown_key_outweighs_a_tossed_cookie() {
+    let provider = Provider::start();
+    let server = ready(&provider, &[]);
+    let unknown = Key::new("ES256", "unknown");
+    let unknown = unknown.sign(&unknown.header(), &provider.token().payload());
+    let [own, eve] = [json!({}), json!({"sub": "eve"})].map(|changes| provider.mint(&provider.token().with(&changes)));
+    provider.stub.reply(KEYS_PATH, Reply::Answer(500, String::new()));
+    for other in [&*eve, "x"] {
+        assert!(ask_both(&server, &unknown, other).iter().all(|answer| answer.refusal() == UNAVAILABLE), "{other}");
+    }
+    assert!(ask_both(&server, &unknown, &own).iter().all(|answer| answer.status == 200));
+}
+
+#[test]
+fn a_token_without_kid_that_is_split_in_its_signature_is_accepted_during_the_cooldown() {
+    let provider = Provider::start();
+    let server = ready(&provider, &[("login.keys_cooldown", "1h")]);
+    let without_kid = |key: &Key| key.sign(&json!({"alg": "ES256"}), &provider.token().payload());
+    assert_eq!(ask(&server, &without_kid(&Key::new("ES256", "unknown"))).refusal(), INVALID);
+    let token = without_kid(&provider.key);
+    let (start, end) = token.split_at(token.len() - 20);
+    let cookies = format!("token.0={start}; token.1={end}");
+    assert_eq!(server.get("/generate/token").header("Cookie", cookies).send().status, 200);
 }
 
 fn is_usable(key: &Value) -> bool {

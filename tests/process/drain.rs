@@ -63,7 +63,7 @@ fn sigterm_while_the_settings_are_read_stops_it_at_once() {
     until("reading", || caught() & 1 << 0 != 0);
     assert_ne!(caught() & 1 << 14, 0, "as PID 1 it would not get SIGTERM");
     send_signal("TERM", &server.0.id().to_string());
-    fs::write(&pipe, "").unwrap();
+    until("stopped", || server.0.try_wait().unwrap().is_some());
     assert_eq!(server.0.wait().unwrap().code(), Some(0));
 }
 
