@@ -194,7 +194,7 @@ Press Ctrl-C to stop. The log follows.
 
   {shop_page}
 
-Or try it in a terminal. Jane Doe is signed in with Xsolla Login: the cookie has her login token.
+Or try it in a terminal. The cookie has the login token of Jane Doe, who signs in with Xsolla Login.
 
 Request her Zendesk Chat token, as the widget does:
 
