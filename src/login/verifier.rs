@@ -133,8 +133,8 @@ impl LoginVerifier {
     /// counted, a sibling subdomain could set a cookie that replaces the player's login with an attacker's.
     ///
     /// A bearer token must be valid, even if a cookie is too: its client expects an answer for the bearer token's player. A
-    /// cookie that can't be verified yet and claims to be of another player fails the request: it may be the player's, and the
-    /// valid one an attacker's.
+    /// cookie whose key can't be fetched fails the request: it may be the player's, and the valid one an attacker's. So does one
+    /// that may become valid otherwise, if it claims to be of another player.
     async fn candidates<'a>(
         &'a self,
         credentials: &'a Credentials,
@@ -144,25 +144,29 @@ impl LoginVerifier {
         if let Some(bearer) = &credentials.bearer {
             verified.push(self.candidate(bearer, now).await?);
         }
-        let (mut refused, mut undecided) = (None, Vec::new());
+        let mut refused = Vec::new();
         for cookie in &credentials.cookies {
             match self.candidate(cookie, now).await {
                 Ok(candidate) => verified.push(candidate),
-                Err(LoginError::Verify(error, login)) if error.is_temporary() => undecided.push((cookie, error, login)),
-                Err(error) => refused = refused.or(Some(error)),
+                Err(LoginError::Verify(error, login)) if error.is_unavailable() => {
+                    return Err(LoginError::Verify(error, login));
+                }
+                Err(error) => refused.push((cookie, error)),
             }
         }
         let Some(first) = verified.first() else {
-            let first = undecided.into_iter().min_by_key(|(_, error, _)| !error.is_unavailable());
-            let first = first.map(|(_, error, login)| LoginError::Verify(error, login));
-            return Err(first.or(refused).unwrap_or(NO_TOKEN));
+            return Err(refused.into_iter().next().map_or(NO_TOKEN, |(_, error)| error));
         };
         if verified.iter().any(|other| !other.claims.is_same_player(&first.claims)) {
             return Err(LoginError::DifferentPlayers);
         }
-        let mut undecided = undecided.into_iter();
-        if let Some((_, error, login)) = undecided.find(|(cookie, ..)| self.is_of_another(cookie, &first.claims, now)) {
-            return Err(LoginError::Undecided(error, login));
+        for (cookie, error) in refused {
+            if let LoginError::Verify(error, login) = error
+                && error.is_temporary()
+                && self.is_of_another(cookie, &first.claims, now)
+            {
+                return Err(LoginError::Undecided(error, login));
+            }
         }
         verified.sort_by_key(|candidate| Reverse(candidate.claims.expires_at()));
         Ok(verified)

@@ -147,20 +147,6 @@ fn a_token_that_cannot_be_verified_yet_outweighs_a_tossed_cookie() {
 }
 
 #[test]
-fn while_keys_cannot_be_fetched_a_token_with_an_unknown_key_outweighs_a_tossed_cookie() {
-    let provider = Provider::start();
-    let server = ready(&provider, &[]);
-    let unknown = Key::new("ES256", "unknown");
-    let unknown = unknown.sign(&unknown.header(), &provider.token().payload());
-    let [own, eve] = [json!({}), json!({"sub": "eve"})].map(|changes| provider.mint(&provider.token().with(&changes)));
-    provider.stub.reply(KEYS_PATH, Reply::Answer(500, String::new()));
-    for other in [&*eve, "x"] {
-        assert!(ask_both(&server, &unknown, other).iter().all(|answer| answer.refusal() == UNAVAILABLE), "{other}");
-    }
-    assert!(ask_both(&server, &unknown, &own).iter().all(|answer| answer.status == 200));
-}
-
-#[test]
 fn a_token_without_kid_that_is_split_in_its_signature_is_accepted_during_the_cooldown() {
     let provider = Provider::start();
     let server = ready(&provider, &[("login.keys_cooldown", "1h")]);

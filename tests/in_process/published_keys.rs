@@ -237,6 +237,20 @@ fn invented_kids_leave_room_for_players_while_the_api_is_slow() {
 }
 
 #[test]
+fn a_cookie_that_cannot_be_verified_now_outweighs_every_other_cookie() {
+    let api = LoginApi::start();
+    let server = ready(&api, &[]);
+    drop(api);
+    let (unknown, valid) = (fixture("refused/kid_unknown.jwt"), token("key_a"));
+    // It may be the player's own token, and the valid one may come from an attacker.
+    for other in ["garbage", &valid] {
+        for cookies in [format!("token={other}; token={unknown}"), format!("token={unknown}; token={other}")] {
+            assert_eq!(server.get("/generate/token").header("Cookie", cookies).send().refusal(), UNAVAILABLE);
+        }
+    }
+}
+
+#[test]
 fn the_cooldown_does_not_delay_the_fetch_after_a_failed_one() {
     let api = LoginApi::start();
     let server = ready(&api, &[("login.keys_cooldown", "1h")]);
