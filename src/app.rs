@@ -128,7 +128,7 @@ fn per_client(most: usize, router: LiveRouter) -> Admit {
     })
 }
 
-/// Binds an address; `key` is the setting that it comes from.
+/// Binds an address; `key` names the setting or the argument that it comes from.
 pub(crate) fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     bind(address).map_err(|error| {
         anyhow!("{key}: can't listen on {address} ({error}); stop what uses it, or set a free address of this machine")

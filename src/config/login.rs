@@ -100,6 +100,13 @@ pub(crate) struct PlayerClaims {
     pub(crate) external_id_prefix: String,
 }
 
+impl PlayerClaims {
+    /// Whether the email is that of the claim `email`: a provider's `email_verified` and Xsolla's type of login are about it.
+    pub(crate) fn uses_email_claim(&self) -> bool {
+        *self.email == *"email"
+    }
+}
+
 impl LoginName {
     /// The name as text.
     #[must_use]

@@ -198,7 +198,7 @@ fn check_verified_types(reader: &mut Reader, section: &Section, logins: &[Login]
             if !others.is_empty() {
                 reader.warn(VERIFIED_TYPES, unproven(&format!("Xsolla logins of type {}", others.join(", "))));
             }
-            for login in logins.iter().filter(|login| login.is_xsolla() && *login.player.email != *"email") {
+            for login in logins.iter().filter(|login| login.is_xsolla() && !login.player.uses_email_claim()) {
                 let what = "has emails that messaging.verified_types does not confirm: Xsolla sends its code to the address \
                             in the claim email; use that claim";
                 reader.warn(&login.name.key("claims.email"), what);

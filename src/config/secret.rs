@@ -233,8 +233,8 @@ fn forms(expressions: &[&str]) -> Check {
     })
 }
 
-/// PEM and JWKs (also cut off), SSH keys, .NET's XML, any other JSON and DER; also in base64 or hexadecimal. Keys are often public:
-/// with the login project's key set as the secret, everyone who reads it could sign for any player.
+/// PEM and JWKs (also cut off), SSH keys, .NET's XML, any other JSON and DER; also in base64 or hexadecimal. Keys are often
+/// public: with the login project's key set as the secret, everyone who reads it could sign for any player.
 fn is_key_document(bytes: &[u8]) -> bool {
     static TEXTS: LazyLock<Check> = LazyLock::new(|| {
         forms(&[r#"-----(BEGIN|END)( |%20)|\A(\x00\x00\x00.)?(ssh-|ecdsa-sha2-)|<Modulus>|"(kty|keys)"\s*:"#])

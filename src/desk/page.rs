@@ -315,7 +315,11 @@ impl Desk {
     }
 
     /// A client of the Sunshine Conversations API.
-    fn conversations(&self, on_retry: OnRetry) -> Result<Conversations, Failure> {
+    fn conversations(&self) -> Result<Conversations, Failure> {
+        self.conversations_with(Box::new(|_| {}))
+    }
+
+    fn conversations_with(&self, on_retry: OnRetry) -> Result<Conversations, Failure> {
         let settings = self.settings().conversations.clone();
         let settings = settings.ok_or_else(|| Failure::unusable("the settings have no key of Messaging"))?;
         Conversations::new(&settings, on_retry).map_err(|error| Failure::unusable(error.to_string()))

@@ -10,8 +10,7 @@ use utoipa::openapi::{Object, Type};
 
 use crate::config::login::LoginName;
 use crate::exchange::ExchangeError;
-use crate::login::keys::{NoKeyError, VerifiedBy};
-use crate::login::published::FindKeyError;
+use crate::login::keys::VerifiedBy;
 use crate::login::revocation::RevocationError;
 use crate::login::token::VerifyError;
 use crate::login::verifier::LoginError;
@@ -40,7 +39,8 @@ pub enum ErrorCode {
     OriginForbidden,
     /// The client is over its rate limit, or sends too many bodies at once.
     TooManyRequests,
-    /// The login can't be verified now: the login's keys can't be fetched, the Login API does not respond, or, for Zendesk's servers and with several login tokens, the token may become valid.
+    /// The login can't be verified now: the login's keys can't be fetched, or the Login API does not respond. For Zendesk's servers,
+    /// and next to a valid token of another player, also: the token may become valid.
     LoginUnavailable,
     /// No such route, or a product that is not configured.
     NotFound,
@@ -259,9 +259,9 @@ impl Reason {
 const fn code_of_exchange(error: &ExchangeError) -> ErrorCode {
     match error {
         ExchangeError::NotServed | ExchangeError::UserTokensOff => ErrorCode::NotFound,
+        ExchangeError::Login(LoginError::Verify(error, _)) if error.is_unavailable() => ErrorCode::LoginUnavailable,
         ExchangeError::Login(
-            LoginError::Verify(VerifyError::NoKey(NoKeyError::Find(FindKeyError::Unavailable)), _)
-            | LoginError::Undecided(..)
+            LoginError::Undecided(..)
             | LoginError::Revocation(RevocationError::Unknown(_) | RevocationError::TooManyWaiting, _),
         ) => ErrorCode::LoginUnavailable,
         ExchangeError::Login(

@@ -196,11 +196,8 @@ impl LoginRules {
 
     /// Whether a token that may not be verified claims to be of the player of `login`.
     pub(super) fn is_of_player(&self, payload: &Payload<'_>, login: &LoginClaims) -> bool {
-        let is_same =
-            |name: &str, own: Option<&str>| payload.text(name).as_deref().filter(|text| !text.is_empty()) == own;
-        self.login == login.verified.login
-            && is_same("sub", login.text("sub"))
-            && is_same(&self.player.external_id, login.external_id())
+        let text = |name: &str| payload.text(name).filter(|text| !text.is_empty());
+        (&self.login, text("sub").as_deref(), text(&self.player.external_id).as_deref()) == login.player_id()
     }
 
     /// Checks who issued the token, and for whom.
@@ -224,7 +221,7 @@ impl LoginRules {
         };
         match (self.token_type, stated) {
             (None, Some(true) | None) => EmailStatus::Unstated,
-            (Some(_), Some(true)) if *self.player.email == *"email" => EmailStatus::Confirmed,
+            (Some(_), Some(true)) if self.player.uses_email_claim() => EmailStatus::Confirmed,
             (None, Some(false)) | (Some(_), _) => EmailStatus::Unconfirmed,
         }
     }
@@ -335,9 +332,12 @@ impl LoginClaims {
 
     /// Whether two logins are of one player.
     pub(super) fn is_same_player(&self, other: &Self) -> bool {
-        self.verified.login == other.verified.login
-            && self.text("sub") == other.text("sub")
-            && self.external_id() == other.external_id()
+        self.player_id() == other.player_id()
+    }
+
+    /// What makes two logins those of one player.
+    fn player_id(&self) -> (&LoginName, Option<&str>, Option<&str>) {
+        (&self.verified.login, self.text("sub"), self.external_id())
     }
 
     /// What the login says of the email.

@@ -204,9 +204,8 @@ fn is_email_verified(login: &LoginClaims, rule: &IdentityRule, email: Option<&Em
     let is_confirmed = match login.email_status() {
         EmailStatus::Confirmed => true,
         EmailStatus::Unconfirmed => false,
-        // The type is about the claim `email`.
         EmailStatus::Unstated => {
-            types.as_ref().is_none_or(|types| *login.player().email == *"email" && is_of_type(types))
+            types.as_ref().is_none_or(|types| login.player().uses_email_claim() && is_of_type(types))
         }
     };
     // A trimmed email is not the text that the login side confirmed.

@@ -46,7 +46,8 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Whether an external id looks like an email or a phone number (E.164, also in groups or as a `tel` URI), which another person can get later.
+/// Whether an external id looks like an email or a phone number (E.164, also in groups or as a `tel` URI), which another person
+/// can get later.
 pub(super) fn is_contact(external_id: &str) -> bool {
     let is_phone = |number: &str| number.len() > 6 && number.bytes().all(|byte| byte.is_ascii_digit());
     let number = external_id.strip_prefix("tel:").unwrap_or(external_id).replace([' ', '(', ')', '-', '.'], "");

@@ -62,8 +62,8 @@ pub(crate) fn short_login(decoded: &DecodedToken) -> Option<Finding> {
         let lifetime = span(lifetime);
         Finding::new(
             format!("the login lasts only {lifetime}; Zendesk tokens expire with it, so players become anonymous"),
-            "increase the token lifetime in the login project (Publisher Account › Login › your project) or at the provider; for Messaging, \
-             messaging.outlives_login = true helps too",
+            "increase the token lifetime in the login project (Publisher Account › Login › your project) or at the provider; for \
+             Messaging, messaging.outlives_login = true helps too",
         )
     })
 }
@@ -266,7 +266,7 @@ fn identify(error: &IdentityError, login: &Login) -> String {
 fn issue(error: IssueError, login: &Login) -> String {
     match error {
         IssueError::EmailNotAscii => "Chat accepts only ASCII addresses; the player needs another email".to_owned(),
-        IssueError::EmailUnconfirmed if !login.is_xsolla() && *login.player.email != *"email" => {
+        IssueError::EmailUnconfirmed if !login.is_xsolla() && !login.player.uses_email_claim() => {
             format!("email_verified says nothing about this email; set {} = \"email\"", login.name.key("claims.email"))
         }
         IssueError::EmailUnconfirmed => {

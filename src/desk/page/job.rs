@@ -93,7 +93,7 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, Body(choice): Body<Choic
     let Choice { user, remedy, expect } = choice;
     let remedy = REMEDIES.into_iter().find(|known| known.name() == remedy);
     let remedy = remedy.ok_or_else(|| Failure::unusable("there is no such remedy; load the page again"))?;
-    let conversations = desk.conversations(Box::new(|_| {}))?;
+    let conversations = desk.conversations()?;
     let plan = Plan::prepare(&conversations, remedy, &user, Some(&expect)).await.map_err(|error| match error {
         PlanError::Impossible(why) => Failure::unusable(format!("the present login id {why}")),
         PlanError::Api(error) => Failure::of_api(&CONVERSATIONS, &error, &no_user(&user)),
@@ -129,7 +129,7 @@ pub(super) async fn resolve(
     State(desk): State<Arc<Desk>>,
     Body(Confirmation { plan: id, confirmation }): Body<Confirmation>,
 ) -> Result<StatusCode, Failure> {
-    let conversations = desk.conversations({
+    let conversations = desk.conversations_with({
         let (work, id) = (desk.work.clone(), id.clone());
         Box::new(move |retry| work.add_step(&id, CONVERSATIONS.retry_text(retry)))
     })?;
@@ -216,8 +216,7 @@ pub(super) async fn record(
             (name, text)
         }
         (Some(plan), None) => {
-            let records =
-                plan.current_records(&desk.conversations(Box::new(|_| {}))?).await.map_err(|error| failure(&error))?;
+            let records = plan.current_records(&desk.conversations()?).await.map_err(|error| failure(&error))?;
             let records = records.ok_or_else(|| Failure(StatusCode::CONFLICT, Changed.to_string()))?;
             (file_name(&plan.old.id, now()), records.into_bytes())
         }

@@ -109,7 +109,7 @@ pub(super) async fn find(State(desk): State<Arc<Desk>>, Body(player): Body<Playe
     if expect.is_empty() {
         return Err(Failure::unusable("the login id is empty; give the one that the player has now"));
     }
-    let conversations = desk.conversations(Box::new(|_| {}))?;
+    let conversations = desk.conversations()?;
     let finding = Finding::load(&conversations, email, Some(expect)).await.map_err(|error| failure(&error))?;
     let mut users = finding.users.clone();
     let mut merges = BTreeMap::new();
@@ -153,7 +153,7 @@ pub(super) async fn conversations(
     State(desk): State<Arc<Desk>>,
     Body(OneUser { user }): Body<OneUser>,
 ) -> Result<Response, Failure> {
-    let list = desk.conversations(Box::new(|_| {}))?.conversations(&user, MAX_PAGES, |_| {}).await;
+    let list = desk.conversations()?.conversations(&user, MAX_PAGES, |_| {}).await;
     let (mut conversations, more) = list.map_err(|error| failure(&error))?;
     conversations.sort_by(|one, other| other.last_updated_at.cmp(&one.last_updated_at));
     Ok(Json(ConversationList { conversations, more }).into_response())
@@ -164,7 +164,7 @@ pub(super) async fn messages(
     State(desk): State<Arc<Desk>>,
     Body(OneConversation { conversation }): Body<OneConversation>,
 ) -> Result<Response, Failure> {
-    let list = desk.conversations(Box::new(|_| {}))?.messages(&conversation).await.map_err(|error| {
+    let list = desk.conversations()?.messages(&conversation).await.map_err(|error| {
         // The code for a conversation that is gone is documented nowhere.
         let is_gone = matches!(&error, ApiError::Refused(Refusal { status: 404, code: Some(code), .. }) if code != "app_not_found");
         failure(if is_gone { &ApiError::NotFound } else { &error })
