@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::server::listener::ADMIN_CONNECTIONS;
 use crate::server::listener::{Admit, BACKLOG, Listener, Permit};
 use crate::server::signals::Hangup;
-use crate::server::tls::{CertifiedKey, Tls};
+use crate::server::tls::Tls;
 use crate::server::{self, HttpService};
 use crate::telemetry;
 
@@ -60,7 +60,7 @@ pub(crate) async fn serve(
     let metrics = Metrics::new();
     let exchange = Arc::new(Exchange::new(&config, &metrics, None)?);
     let router = LiveRouter::new(Arc::clone(&exchange), &config, &metrics);
-    let tls = config.tls.as_ref().map(CertifiedKey::new).transpose()?.map(Tls::new);
+    let tls = config.tls.clone().map(Tls::new);
     let reload = reload.map(|(load, hangup)| Reload::new(load, hangup, router.clone(), metrics.clone(), tls.clone()));
     for warning in &config.warnings {
         tracing::warn!("{warning}");

@@ -27,9 +27,7 @@ use crate::config::settings::{self, FILE_VARIABLE, SETTINGS};
 use crate::demo;
 #[cfg(feature = "desk")]
 use crate::desk;
-use crate::exchange::BuildError;
 use crate::http::openapi;
-use crate::server::tls::TlsError;
 use crate::terminal::{EXIT_USAGE, UsageError, print};
 
 /// Exchanges the login token of a signed-in player for a Zendesk token, so that support agents see the real player.
@@ -154,9 +152,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(status) = desk::exit_status(error) {
         return ExitCode::from(status);
     }
-    let is_ca_bundle = matches!(error.downcast_ref(), Some(BuildError::Client(_)));
-    let is_settings = error.is::<ConfigError>() || error.is::<UsageError>() || error.is::<TlsError>();
-    if is_settings || is_ca_bundle { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+    let is_usage = error.is::<ConfigError>() || error.is::<UsageError>();
+    if is_usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
 }
 
 fn secret() -> anyhow::Result<()> {

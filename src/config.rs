@@ -9,6 +9,7 @@ pub(crate) mod reader;
 pub mod files;
 pub mod secret;
 pub mod origin;
+pub(crate) mod tls;
 pub mod login;
 pub mod products;
 
@@ -30,8 +31,8 @@ use login::Login;
 use origin::OriginPattern;
 use products::{PRODUCTS, Product, ProductKeys, Section};
 use reader::Reader;
-use secret::Secret;
 use settings::LOGINS;
+use tls::CertifiedKey;
 
 pub use reader::{ConfigError, Effective, Problem, Source};
 
@@ -53,7 +54,7 @@ pub struct Config {
     pub origins: Vec<OriginPattern>,
     /// The sections of products that are set.
     pub products: Vec<Section>,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<CertifiedKey>,
     pub proxy: Proxy,
     /// `None` without a limit.
     pub rate_limit: Option<RateLimit>,
@@ -65,13 +66,6 @@ pub struct Config {
     pub effective: Vec<Effective>,
     /// Values that are accepted but are likely mistakes.
     pub warnings: Vec<Problem>,
-}
-
-/// `[tls]`: certificate chain and private key of the public listener, in PEM.
-#[derive(Debug)]
-pub struct Tls {
-    pub(crate) certificate: Vec<u8>,
-    pub(crate) key: Secret,
 }
 
 /// `[proxy]`: the trusted reverse proxies.
@@ -176,7 +170,7 @@ impl Config {
             listen,
             admin_listen,
             origins: origins(reader),
-            tls: tls(reader),
+            tls: tls::read(reader),
             proxy: Proxy { trusted: reader.entries("proxy.trusted", network) },
             rate_limit: rate_limit(reader),
             login_cookie: reader.value("login.cookie"),
@@ -228,14 +222,6 @@ fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
         reader.warn(key, "has a plain http origin: anyone on the network can read its tokens");
     }
     origins
-}
-
-/// The listener checks whether certificate and key belong together.
-fn tls(reader: &mut Reader) -> Option<Tls> {
-    reader.reject_alone("tls.certificate", "tls.key");
-    reader.reject_alone("tls.key", "tls.certificate");
-    let certificate = reader.file("tls.certificate")?;
-    Some(Tls { certificate, key: Secret::new(reader.file("tls.key")?) })
 }
 
 /// A network, or one address. Not all addresses: a trusted client can claim any address as its own.

@@ -60,6 +60,6 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> Option<u8> {
         Some(EXIT_API)
     } else {
         let is_argument = error.is::<record::BackupError>() || error.is::<resolve::ImpossibleMerge>();
-        (is_argument || error.is::<api::ClientError>() || error.is::<page::NoSection>()).then_some(EXIT_USAGE)
+        (is_argument || error.is::<page::NoSection>()).then_some(EXIT_USAGE)
     }
 }

@@ -5,12 +5,15 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
+use thiserror::Error;
 
 /// How long an idle connection is kept. Servers keep it longer, so that they do not close it during a call.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// The CA bundle has no certificate, or one that can't be read.
-pub(crate) struct InvalidCaBundle;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the HTTP client can't be created; check the CA bundle in ca_file")]
+pub struct ClientError;
 
 /// Why a call gave no answer. Never quotes the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,26 +30,23 @@ pub enum CallError {
     Broken,
 }
 
-/// The CA certificates of a PEM file, or else the public ones. The binary has those, since the image has none.
-pub(crate) fn ca_bundle(pem: Option<&[u8]>) -> Result<Vec<Certificate>, InvalidCaBundle> {
-    let certificates: Result<Vec<Certificate>, _> = match pem {
+/// A client that trusts the CA certificates of a PEM file, follows no redirects and uses no proxy. `timeout` is for a whole
+/// call. Without a file it trusts the public CAs, which the binary has, since the image has none.
+pub(crate) fn client(ca_bundle: Option<&[u8]>, timeout: Duration) -> Result<Client, ClientError> {
+    let certificates: Result<Vec<Certificate>, _> = match ca_bundle {
         Some(pem) => Certificate::from_pem_bundle(pem),
         None => webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect(),
     };
-    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or(InvalidCaBundle)
-}
-
-/// A client that trusts this [`ca_bundle`], follows no redirects and uses no proxy. `timeout` is for a whole call.
-pub(crate) fn client(pem: Option<&[u8]>, timeout: Duration) -> Result<Client, InvalidCaBundle> {
+    let certificates = certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or(ClientError)?;
     let client = Client::builder()
-        .tls_certs_only(ca_bundle(pem)?)
+        .tls_certs_only(certificates)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .timeout(timeout)
         .pool_idle_timeout(IDLE_LIMIT)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .build();
-    client.map_err(|_| InvalidCaBundle)
+    client.map_err(|_| ClientError)
 }
 
 /// Sends a request and waits for the answer's status and headers.

@@ -19,7 +19,7 @@ use crate::login::now;
 use crate::login::published::PublishedKeys;
 use crate::metrics::Metrics;
 use crate::server::signals::Hangup;
-use crate::server::tls::{CertifiedKey, Tls};
+use crate::server::tls::Tls;
 
 use super::file_changes::until_changed;
 use super::systemd;
@@ -110,8 +110,6 @@ impl Reload {
     /// Loads the settings and replaces the old exchange.
     async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<Arc<Exchange>, NotReloaded> {
         let config = self.load().await?;
-        let certified = config.tls.as_ref().filter(|_| self.tls.is_some()).map(CertifiedKey::new);
-        let certified = certified.transpose().map_err(|error| not_reloaded(&error))?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| not_reloaded(&error))?);
         let lost = |keys: &&Arc<PublishedKeys>| !keys.is_usable() && old.has_usable_keys(keys.login());
@@ -123,8 +121,8 @@ impl Reload {
             })?;
         }
         log_warnings(started, &config);
-        if let (Some(tls), Some(certified)) = (&self.tls, certified) {
-            tls.swap(certified);
+        if let (Some(tls), Some(certified)) = (&self.tls, &config.tls) {
+            tls.swap(certified.clone());
             self.report_tls();
         }
         self.router.reload(Arc::clone(&exchange), &config);

@@ -20,7 +20,6 @@ use crate::http_client::CallError;
 use crate::login::api::{LoginApi, LoginApiError};
 use crate::login::{Timestamp, now};
 use crate::metrics::Metrics;
-use crate::server::tls::CertifiedKey;
 
 use crate::terminal::{block_on, print, printable, span};
 
@@ -42,7 +41,6 @@ pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<
     }
     let config = Config::load(file, &environment())?;
     Exchange::new(&config, &Metrics::new(), None)?;
-    config.tls.as_ref().map(CertifiedKey::new).transpose()?;
     // Before the report, which ends with "No errors".
     #[cfg(feature = "desk")]
     let desk = arguments.online.then(|| desk::check::Desk::load(file, &environment())).transpose()?;

@@ -265,7 +265,7 @@ fn login(reader: &mut Reader, name: LoginName, most_waiting: usize) -> Login {
             names: reader.has(&key("claims.name")).then(|| reader.list(&key("claims.name"))),
             external_id_prefix: reader.value(&key("external_id_prefix")),
         }),
-        api: Api { login: name.clone(), url, url_key, ca_bundle: reader.file(&key("ca_file")), most_waiting },
+        api: Api { login: name.clone(), url, url_key, ca_bundle: reader.ca_bundle(&key("ca_file")), most_waiting },
         name,
     }
 }

@@ -13,6 +13,8 @@ use secrecy::zeroize::Zeroizing;
 use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 
+use crate::http_client;
+
 use super::Variables;
 use super::files::{WatchedFiles, access_by_others, read_text};
 use super::secret::{MIN_BYTES, Secret, Weakness};
@@ -292,6 +294,16 @@ impl Reader {
         self.files.add(path.clone());
         let text = read_text(&path).map_err(|what| self.reject(key, format!("names a file that {what}"))).ok()?;
         Some(text.as_bytes().to_vec())
+    }
+
+    /// Reads the CA certificates in the file that `key` names; `None` when it is unset or wrong.
+    pub(crate) fn ca_bundle(&mut self, key: &str) -> Option<Vec<u8>> {
+        let pem = self.file(key)?;
+        if http_client::client(Some(&pem), Duration::ZERO).is_err() {
+            self.reject(key, "is not a certificate in PEM; give those of the certificate authorities");
+            return None;
+        }
+        Some(pem)
     }
 
     /// Reads a secret from `key`, or from the file that the setting with `_file` after its key names; both is an error.

@@ -11,11 +11,10 @@ use reqwest::{Client, Method, StatusCode, Url};
 use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::config::secret::Secret;
-use crate::http_client::{self, CallError};
+use crate::http_client::{self, CallError, ClientError};
 use crate::login::json::Json;
 
 use super::settings::Endpoint;
@@ -52,11 +51,6 @@ pub(super) struct ApiClient {
     not_found_codes: &'static [&'static str],
     on_retry: OnRetry,
 }
-
-/// The client can't be created. Settings that passed their checks do not cause this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("can't create the API client; check base_url and ca_file")]
-pub(super) struct ClientError;
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,8 +104,7 @@ impl ApiClient {
         not_found_codes: &'static [&'static str],
         on_retry: OnRetry,
     ) -> Result<Self, ClientError> {
-        Url::parse(&endpoint.url).map_err(|_| ClientError)?;
-        let client = http_client::client(endpoint.ca_bundle.as_deref(), ATTEMPT_TIMEOUT).map_err(|_| ClientError)?;
+        let client = http_client::client(endpoint.ca_bundle.as_deref(), ATTEMPT_TIMEOUT)?;
         let text = |secret: &Secret| Zeroizing::new(String::from_utf8_lossy(secret.bytes()).into_owned());
         let (header, mut secrets) = match credentials {
             Credentials::Basic(id, secret) => {

@@ -8,7 +8,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::api::{ApiClient, ApiError, ClientError, Credentials, OnRetry};
+use crate::http_client::ClientError;
+
+use super::api::{ApiClient, ApiError, Credentials, OnRetry};
 use super::settings::ChatApi as Settings;
 
 const NOT_FOUND_CODES: [&str; 3] = ["NotFound", "RecordNotFound", "not_found"];

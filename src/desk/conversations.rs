@@ -7,9 +7,10 @@
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::http_client::ClientError;
 use crate::login::json::member;
 
-use super::api::{ApiClient, ApiError, ClientError, Credentials, OnRetry};
+use super::api::{ApiClient, ApiError, Credentials, OnRetry};
 use super::finding::is_same_login_id;
 use super::settings::Conversations as Settings;
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::config::reader::{FILE_KEY, Reader, load};
 use crate::config::secret::{Secret, TOKEN, Weakness};
 use crate::config::{ConfigError, Problem, Variables, load_section};
-use crate::http_client::ca_bundle;
 
 /// `[conversations]`: the app of Zendesk Messaging, in the Sunshine Conversations API.
 #[derive(Debug)]
@@ -109,11 +108,7 @@ fn endpoint(reader: &mut Reader, section: &str, path: &str) -> Endpoint {
     }
     let url = base_url.map(|url| with_path(&url, path));
     let url = url.or_else(|| Some(format!("https://{}.zendesk.com{path}", subdomain?)));
-    let pem = reader.file(&ca_key);
-    if pem.is_some() && ca_bundle(pem.as_deref()).is_err() {
-        reader.reject(&ca_key, "is not a certificate in PEM; give those of the certificate authorities");
-    }
-    Endpoint { url: url.unwrap_or_default(), ca_bundle: pem }
+    Endpoint { url: url.unwrap_or_default(), ca_bundle: reader.ca_bundle(&ca_key) }
 }
 
 /// Adds the path that is known for a host to a base URL without one.

@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use crate::config::login::{Api, KeyLocation};
 use crate::config::origin::is_safe_to_call;
-use crate::http_client::{self, CallError, call};
+use crate::http_client::{self, CallError, ClientError, call};
 use crate::telemetry::spans;
 
 use super::Timestamp;
@@ -59,17 +59,6 @@ pub(crate) struct Clock {
     read_at: Instant,
 }
 
-/// Why no client can be built from the settings, with the key of the wrong one.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ClientError {
-    /// The file has no certificate, or one that can't be read.
-    #[error("{0}: is not a readable certificate file; give the CA certificates in PEM")]
-    CaBundle(String),
-    /// The host name is not valid.
-    #[error("{0}: is not a valid URL; expected something like https://login.xsolla.com")]
-    Url(String),
-}
-
 /// Why the Login API or the provider gave no usable answer. Quotes nothing that the API sent, except numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LoginApiError {
@@ -111,18 +100,8 @@ struct Discovery {
 impl LoginApi {
     /// Builds a client. It trusts the CA bundle of the settings, or else the public CAs.
     pub(crate) fn new(api: &Api) -> Result<Self, ClientError> {
-        Url::parse(&api.url).map_err(|_| ClientError::Url(api.url_key.clone()))?;
-        let client = http_client::client(api.ca_bundle.as_deref(), CALL_LIMIT);
-        let client = client.map_err(|_| ClientError::CaBundle(api.login.key("ca_file")))?;
+        let client = http_client::client(api.ca_bundle.as_deref(), CALL_LIMIT)?;
         Ok(Self { client, url: api.url.clone(), wait_slots: Arc::new(Semaphore::new(api.most_waiting)) })
-    }
-
-    /// Checks that a client can be built, without keeping it.
-    pub(crate) fn check(api: &Api) -> Result<(), ClientError> {
-        if api.ca_bundle.is_some() {
-            return Self::new(api).map(drop);
-        }
-        Url::parse(&api.url).map(drop).map_err(|_| ClientError::Url(api.url_key.clone()))
     }
 
     /// Runs `calls` if a wait slot is free, and waits for their result. They run in their own task, since other requests

@@ -7,9 +7,9 @@ use thiserror::Error;
 
 use crate::config::login::{Login, LoginName, Signature};
 use crate::config::secret::Secret;
+use crate::http_client::ClientError;
 use crate::metrics::Metrics;
 
-use super::api::ClientError;
 use super::published::{FindKeyError, KeySource, PublishedKeys};
 
 /// The algorithms that are accepted of an OpenID Connect provider. Each key verifies only those of its kind.

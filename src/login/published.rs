@@ -10,10 +10,11 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::login::{Api, KeyCaching, KeyLocation, LoginName};
+use crate::http_client::ClientError;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ClientError, Clock, LoginApi, LoginApiError};
+use super::api::{Clock, LoginApi, LoginApiError};
 use super::key_set::{KeySet, PublicKey};
 
 /// Clock difference, in seconds, from which a warning is logged: login tokens may then be refused.

@@ -10,11 +10,11 @@ use moka::policy::EvictionPolicy;
 use thiserror::Error;
 
 use crate::config::login::{Api, Login};
-use crate::http_client::CallError;
+use crate::http_client::{CallError, ClientError};
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ApiCode, ClientError, LoginApi, LoginApiError, TooManyWaiting, Validity};
+use super::api::{ApiCode, LoginApi, LoginApiError, TooManyWaiting, Validity};
 use super::claims::LoginClaims;
 
 /// Most cached answers, about 100 bytes each: those of 30 seconds with 333 players a second. With more, the oldest go first

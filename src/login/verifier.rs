@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use crate::config::login::LoginName;
 use crate::config::{self, Config};
+use crate::http_client::ClientError;
 use crate::metrics::Metrics;
 
 use super::Timestamp;
-use super::api::{ClientError, LoginApi};
 use super::claims::{LoginClaims, LoginRules};
 use super::keys::{LoginKeys, Verified};
 use super::revocation::{Revocation, RevocationError};
@@ -74,8 +74,6 @@ impl LoginVerifier {
         let names = config.products.iter().flat_map(|section| &section.name_from);
         let names: Vec<&str> = names.map(String::as_str).collect();
         let login = |login: &config::login::Login| {
-            // Even if the API is not used yet, so that a wrong setting is reported at once.
-            LoginApi::check(&login.api)?;
             let old = || old.into_iter().flat_map(|old| &old.logins);
             let old_revocation = old().find(|old| old.name == login.name).and_then(|old| old.revocation.as_ref());
             Ok(Login {

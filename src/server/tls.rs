@@ -1,27 +1,19 @@
-//! TLS of the public listener: loads and swaps the certificate, and warns before it expires.
-//!
-//! TLS 1.2 and 1.3 with rustls' default ciphers; HTTP/1.1 is the only ALPN protocol (RFC 7301).
+//! TLS of the public listener: swaps the certificate, and warns before it expires.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::rustls;
 use tokio_util::io::InspectReader;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 
-use crate::config::Tls as Settings;
+use crate::config::tls::CertifiedKey;
 use crate::login::Timestamp;
 use crate::metrics::Metrics;
 
@@ -34,50 +26,6 @@ const WARN_BEFORE: Timestamp = 14 * 86_400;
 /// The certificate for new connections. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Tls(Arc<ArcSwap<CertifiedKey>>);
-
-/// A certificate chain with its matching private key.
-pub(crate) struct CertifiedKey {
-    config: Arc<ServerConfig>,
-    expires_at: Timestamp,
-}
-
-/// Why certificate and key can't be used.
-#[derive(Debug, Error)]
-pub(crate) enum TlsError {
-    #[error(
-        "tls.certificate: contains no PEM certificate (-----BEGIN CERTIFICATE-----); use the full chain, server certificate \
-         first"
-    )]
-    NoCertificate,
-    #[error("tls.certificate: contains a malformed certificate; the file may be incomplete")]
-    Certificate,
-    #[error("tls.key: contains no unencrypted PEM private key (-----BEGIN PRIVATE KEY-----)")]
-    NoKey,
-    #[error("tls.key: does not match the first certificate in tls.certificate; renew the two together")]
-    Mismatch,
-    #[error("tls.certificate, tls.key: can't be used ({0})")]
-    Unusable(String),
-}
-
-impl CertifiedKey {
-    /// Parses certificate chain and key, and checks that they match.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, TlsError> {
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&settings.certificate).collect();
-        let chain = chain.map_err(|_| TlsError::Certificate)?;
-        let own = chain.first().ok_or(TlsError::NoCertificate)?;
-        let expires_at = expiry(own).ok_or(TlsError::Certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(settings.key.bytes()).map_err(|_| TlsError::NoKey)?;
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-        let mut config = config.map_err(|error| {
-            let is_mismatch = matches!(error, rustls::Error::InconsistentKeys(_));
-            if is_mismatch { TlsError::Mismatch } else { TlsError::Unusable(error.to_string()) }
-        })?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), expires_at })
-    }
-}
 
 impl Tls {
     pub(crate) fn new(certified: CertifiedKey) -> Self {
@@ -136,11 +84,4 @@ pub(super) async fn handshake(
             }
         })
         .ok()
-}
-
-/// `notAfter` of a certificate (RFC 5280 §4.1.2.5).
-fn expiry(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
-    let certificate = Certificate::from_der(certificate).ok()?;
-    let since_1970: Duration = certificate.tbs_certificate().validity().not_after.to_unix_duration();
-    Timestamp::try_from(since_1970.as_secs()).ok()
 }

@@ -138,6 +138,7 @@ fn a_private_ca_is_trusted_only_if_it_is_configured() {
         fs::write(&garbage, text).unwrap();
         // Reported even if no request to the API is needed yet.
         let result = run(&["check"], &usual(&[("login.ca_file", garbage.to_str().unwrap())]));
-        assert!(result.status == Some(2) && result.err.starts_with("login.ca_file"), "{text}: {}", result.err);
+        let problem = "login.ca_file (ZENDESK_TOKEN_LOGIN__CA_FILE): is not a certificate in PEM; ";
+        assert!(result.status == Some(2) && result.err.starts_with(problem), "{text}: {}", result.err);
     }
 }

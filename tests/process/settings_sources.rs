@@ -15,6 +15,7 @@ use crate::harness::{
 };
 use crate::reload::Folder;
 use crate::settings::{SettingsFile, environment, errors, load, problems, product_problems, warnings, without};
+use crate::tls::Pki;
 
 #[test]
 fn a_secret_and_its_file_together_are_refused_with_both_sources() {
@@ -259,8 +260,8 @@ fn secret_files_of_the_support_desk_are_checked_too() {
 
 #[test]
 fn certificates_may_be_read_by_others_and_their_key_may_not() {
-    let folder = Folder::new();
-    let [certificate, key] = ["certificate", "key"].map(|name| folder.write(name, "PEM"));
+    let Some(pki) = Pki::new() else { return };
+    let [certificate, key] = ["first.pem", "first.key"].map(|name| pki.path(name));
     let settings = recommended(&[
         ("tls.certificate", certificate.to_str().unwrap()),
         ("tls.key", key.to_str().unwrap()),

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream
 
 use crate::client::{Answer, Request, connect, send};
 use crate::commands::run;
-use crate::harness::{RECOMMENDED, Server, skip, usual};
+use crate::harness::{RECOMMENDED, Server, skip, usual, variable};
 use crate::hostile_clients::{ASK, OTHER_PROTOCOLS, warnings};
 use crate::login_tokens::{LoginToken, now};
 use crate::published_keys::until;
@@ -156,8 +156,11 @@ fn new_connections_get_a_renewed_certificate_and_old_ones_stay() {
     pki.put_live("first");
     until("reloaded", || reloads(&server, "done") > done);
     let log = server.stop().log.join("\n");
-    assert!(log.contains("tls.key: does not match the first certificate in tls.certificate"), "{log}");
-    assert!(log.contains("tls.key: contains no unencrypted PEM private key"), "{log}");
+    assert!(
+        log.contains("tls.key (ZENDESK_TOKEN_TLS__KEY): does not match the first certificate in tls.certificate"),
+        "{log}"
+    );
+    assert!(log.contains("tls.key (ZENDESK_TOKEN_TLS__KEY): contains no unencrypted PEM private key"), "{log}");
     let key = String::from_utf8(key).unwrap();
     assert!(key.lines().skip(1).take(3).all(|line| !log.contains(line)), "nothing of the key");
 }
@@ -236,19 +239,22 @@ fn an_unusable_certificate_or_key_is_refused_at_start_with_its_setting() {
     fs::write(pki.path("cut"), "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n").unwrap();
     let path = |name: &str| pki.path(name).to_str().unwrap().to_owned();
     let (pem, key) = (path("first.pem"), path("first.key"));
-    for (certificate, key, problem) in [
-        (&pem, &path("second.key"), "tls.key: does not match"),
-        (&path("nonsense"), &key, "tls.certificate: contains no PEM certificate"),
-        (&path("cut"), &key, "tls.certificate: contains a malformed certificate"),
-        (&pem, &pem, "tls.key: contains no unencrypted PEM private key"),
-        (&key, &key, "tls.certificate: contains no PEM certificate"),
-        (&"/nowhere".to_owned(), &key, "tls.certificate (ZENDESK_TOKEN_TLS__CERTIFICATE): names a file that"),
-        (&pem, &String::new(), "tls.key (ZENDESK_TOKEN_TLS__KEY): needs text"),
+    pki.issue("short", 90, "rsa:1024");
+    for (certificate, key, setting, problem) in [
+        (&pem, &path("second.key"), "tls.key", "does not match"),
+        (&path("nonsense"), &key, "tls.certificate", "contains no PEM certificate"),
+        (&path("cut"), &key, "tls.certificate", "contains a malformed certificate"),
+        (&pem, &pem, "tls.key", "contains no unencrypted PEM private key"),
+        (&key, &key, "tls.certificate", "contains no PEM certificate"),
+        (&path("short.pem"), &path("short.key"), "tls.key", "can't be used with tls.certificate"),
+        (&"/nowhere".to_owned(), &key, "tls.certificate", "names a file that"),
+        (&pem, &String::new(), "tls.key", "needs text"),
     ] {
         for command in ["check", "serve"] {
             let result = run(&[command], &usual(&[("tls.certificate", certificate), ("tls.key", key)]));
             assert_eq!(result.status, Some(2), "{}", result.err);
-            assert!(result.err.starts_with(problem) && result.err.lines().count() == 1, "{problem}: {}", result.err);
+            let problem = format!("{setting} ({}): {problem}", variable(setting));
+            assert!(result.err.starts_with(&problem) && result.err.lines().count() == 1, "{problem}: {}", result.err);
         }
     }
     let half = run(&["check"], &usual(&[("tls.certificate", &pem)])).err;
