@@ -13,6 +13,9 @@ use super::settings::{DEFAULT_LOGIN, is_base_url, login_key, of_login};
 /// The issuer of all login tokens of Xsolla.
 pub(crate) const XSOLLA_ISSUER: &str = "https://login.xsolla.com";
 
+/// The claim with the id of the login project, in login tokens of Xsolla.
+pub(crate) const PROJECT_CLAIM: &str = "xsolla_login_project_id";
+
 /// Claims that do not identify a player: only `iss` and `sub` together do (OpenID Connect Core 1.0 §5.7).
 const CHANGING: [&str; 8] =
     ["email", "name", "nickname", "phone_number", "preferred_username", "unique_name", "upn", "username"];
@@ -138,11 +141,7 @@ impl Login {
 
     /// The claims that select the login, each with its value if the settings have one.
     const fn selectors(&self) -> [(&'static str, Option<&String>); 3] {
-        [
-            ("iss", self.issuer.as_ref()),
-            ("xsolla_login_project_id", self.project_id.as_ref()),
-            ("aud", self.audience.as_ref()),
-        ]
+        [("iss", self.issuer.as_ref()), (PROJECT_CLAIM, self.project_id.as_ref()), ("aud", self.audience.as_ref())]
     }
 
     /// The claims that select the login, for a person.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Number;
 use thiserror::Error;
 
-use crate::config::login::{Login, LoginName, PlayerClaims, TokenType};
+use crate::config::login::{Login, LoginName, PROJECT_CLAIM, PlayerClaims, TokenType};
 
 use super::Timestamp;
 use super::json::member;
@@ -17,9 +17,6 @@ use super::strict_json::{Member, Members, StrictJsonError};
 
 /// 9999-12-31 23:59:59 UTC, the latest accepted time. Far below the type's maximum, so that additions can't overflow.
 pub(crate) const MAX_TIMESTAMP: Timestamp = 253_402_300_799;
-
-/// The claim with the login project's id.
-const PROJECT: &str = "xsolla_login_project_id";
 
 /// Most characters that are shown of a claim that is not verified.
 const MAX_SHOWN: usize = 80;
@@ -204,7 +201,7 @@ impl LoginRules {
     fn check_origin(&self, payload: &Payload<'_>) -> Result<(), ClaimsError> {
         let claims = &payload.members;
         check_text(claims, "iss", self.issuer.as_deref(), ClaimsError::IssuerMismatch)?;
-        check_text(claims, PROJECT, self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
+        check_text(claims, PROJECT_CLAIM, self.project_id.as_deref(), ClaimsError::ProjectMismatch)?;
         self.audience.as_deref().map_or(Ok(()), |audience| payload.check_audience(audience))
     }
 
@@ -258,7 +255,7 @@ impl<'a> Payload<'a> {
             }
         };
         let party = if self.members.has("azp") { format!(", azp is {}", shown("azp")) } else { String::new() };
-        format!("iss is {}, {PROJECT} is {}, aud is {}{party}", shown("iss"), shown(PROJECT), shown("aud"))
+        format!("iss is {}, {PROJECT_CLAIM} is {}, aud is {}{party}", shown("iss"), shown(PROJECT_CLAIM), shown("aud"))
     }
 
     /// Checks `aud` (RFC 7519 §4.1.3) and, if that has several values, `azp` (OpenID Connect Core 1.0 §3.1.3.7).

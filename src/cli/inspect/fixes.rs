@@ -1,6 +1,6 @@
 //! Explains why a login token was refused, and how to fix it.
 
-use crate::config::login::{Login, Signature};
+use crate::config::login::{Login, PROJECT_CLAIM, Signature};
 use crate::exchange::ExchangeError;
 use crate::login::claims::{ClaimsError, whole_seconds};
 use crate::login::keys::NoKeyError;
@@ -20,8 +20,6 @@ const FOREIGN_FIX: &str = "login tokens do not look like this; find out which pr
 
 const OTHER_KIND_FIX: &str =
     "this is a token for servers or for another purpose; use the user token that the login gives to the page or app";
-
-const PROJECT_CLAIM: &str = "xsolla_login_project_id";
 
 /// In seconds. A shorter login ends during a chat.
 const SHORT_LOGIN: i64 = 15 * 60;
