@@ -8,6 +8,7 @@ const create = (service) => {
   let options = { __proto__: null, service };
   let visitor = 0; // counts sign-ins and sign-outs
   let session = {}; // another object after each sign-out; null until the next sign-in
+  let logins = 0; // counts calls of loginUser
   const own = (value, name) => (Object.prototype.hasOwnProperty.call(Object(value), name) ? value[name] : undefined);
   const text = (value, name) => { const found = own(value, name); return typeof found === "string" ? found : ""; };
 
@@ -133,10 +134,15 @@ const create = (service) => {
   const jwtFn = tokenGetter("chat", "generate/token");
   const helpCenterJwtFn = tokenGetter("help-center", "help-center/token");
   const messaging = tokenGetter("messaging", "messaging/token");
-  // The widget keeps the function. After a sign-out it may still ask for the player before, who gets no token then.
+  // The widget keeps the function. After a sign-out it may still ask for the player before, who gets no token then. A token
+  // that was asked for before the last loginUser may be the player's before it.
   const loginUser = (zE) => {
     const mine = session = session || {};
-    const jwtCallback = (callback) => (mine === session ? messaging(callback) : reportOver("messaging"));
+    logins++;
+    const jwtCallback = (callback) => {
+      const asked = logins;
+      return mine === session ? messaging((token) => asked === logins && callback(token)) : reportOver("messaging");
+    };
     return zE("messenger", "loginUser", jwtCallback, (error) => {
       const description = [text(error, "reason"), text(error, "message")].filter(Boolean).join(": ");
       if (error) report("messaging", { description }, ["zendesk", "look at the messaging settings, at the clock of the service, and for a 409 at the player's old user"]);
@@ -159,9 +165,9 @@ const create = (service) => {
   // No login token in clear text: https, or http on the device or from a page that has http itself.
   const serviceUrl = (given) => {
     try {
-      const { protocol, hostname, username, search, hash, href } = new URL(given, location.href);
+      const { protocol, hostname, username, password, href } = new URL(given, location.href);
       const isHttp = protocol === "http:" && (location.protocol === protocol || /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname));
-      if ((protocol === "https:" || isHttp) && !username && !search && !hash) return href.replace(/\/?$/, "/"); // the routes are below it
+      if ((protocol === "https:" || isHttp) && !username && !password && !/[?#]/.test(href)) return href.replace(/\/?$/, "/"); // the routes are below it
     } catch {}
     throw new TypeError("zendesk-token: service must be an https URL without user, query or fragment; http only on loopback, or from an http page");
   };

@@ -386,7 +386,7 @@ test("configure refuses what it does not know, and service replaces the script's
 test("a login token is never sent in clear text, nor to a URL that can't be the service", async () => {
   const seen = page([token()]);
   for (const service of ["http://api.example.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "//user@api.example.com", "/support?x=1",
-    "/support#x", "javascript:alert(1)", "data:,x", "file:///x", "ftp://api.example.com", "https://", "blob:https://shop.example.com/x"]) {
+    "/support#x", "/support?", "/support#", "//:password@api.example.com", "javascript:alert(1)", "data:,x", "file:///x", "ftp://api.example.com", "https://", "blob:https://shop.example.com/x"]) {
     assert.throws(() => seen.zendeskToken.configure({ service }), (error) => error.name === "TypeError" && /must be an https URL/.test(error.message), service);
   }
   const inClear = page([token()], SRC, new HTMLScriptElement(), "", { location: { protocol: "http:", origin: "http://shop.test", href: "http://shop.test/" } });
@@ -489,6 +489,21 @@ test("what a widget asks late for the player before gets no token of the next on
   assert.deepEqual(seen.events.map(({ detail }) => detail.cause), ["signed-out", "signed-out", "signed-out"]);
   await ask(2);
   assert.deepEqual([calls.length, seen.requests.length], [3, 3]);
+});
+
+test("a token that was on its way before the last loginUser is not given, since it may be another player's", async () => {
+  let respond;
+  const late = () => new Promise((done) => { respond = () => done(new Response(JSON.stringify({ token: "of.another.player" }))); });
+  const seen = page([late, token()]), given = [], calls = [];
+  const ask = (index) => given[index][2]((...args) => calls.push(args));
+  seen.zendeskToken.loginUser((...args) => given.push(args));
+  const asked = ask(0);
+  await new Promise((done) => setTimeout(done));
+  seen.zendeskToken.loginUser((...args) => given.push(args));
+  await ask(1);
+  respond();
+  await asked;
+  assert.deepEqual([calls, seen.events], [[[TOKEN]], []]);
 });
 
 test("on a server, all functions of a page do nothing", () => {
