@@ -310,7 +310,10 @@ impl State {
         let mut users = self.users.lock().unwrap();
         let is_in_brand =
             |user: &Value| brand.is_none_or(|brand| user["brandId"].as_str().is_none_or(|own| own == brand));
-        let has_id = |user: &Value| user["id"] == id || user["externalId"] == id && is_in_brand(user);
+        // Upper and lower case of an external id are the same to Zendesk.
+        let has_external_id =
+            |user: &Value| user["externalId"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(id));
+        let has_id = |user: &Value| user["id"] == id || has_external_id(user) && is_in_brand(user);
         let Some(at) = users.iter().position(has_id) else {
             let error = described.pointer("/responses/404/content/application~1json/examples/default/value").unwrap();
             return Reply::Answer(404, error.to_string());

@@ -50,7 +50,7 @@ struct Find {
     email: String,
 
     /// The player's login id (sub), which should be the external id of the email's user
-    #[arg(long, value_name = "SUB")]
+    #[arg(long, value_name = "SUB", allow_hyphen_values = true)]
     expect: Option<String>,
 
     /// Also count each user's conversations

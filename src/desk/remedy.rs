@@ -409,8 +409,11 @@ impl Target {
             found => found?,
         };
         match found {
-            Some(Record { user, .. }) if user.external_id.as_deref() != Some(login_id) => {
+            Some(Record { user, .. }) if !user.has_login_id(login_id) => {
                 impossible("is the id of a user, but not the login id (external id) of one")
+            }
+            Some(Record { user, .. }) if user.external_id.as_deref() != Some(login_id) => {
+                impossible("differs from the user's login id in upper and lower case; give it as the user has it")
             }
             Some(Record { user, .. }) if user.brand_id != old.brand_id => impossible(OTHER_BRAND),
             Some(Record { user, .. }) => Ok(Self::Existing(user)),

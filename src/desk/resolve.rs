@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 #[group(required = true, multiple = false)]
 struct Remedies {
     /// Merge the user into the player's present one, which gets its conversations; it is created if the login id has no user
-    #[arg(long, value_name = "SUB")]
+    #[arg(long, value_name = "SUB", allow_hyphen_values = true)]
     merge_into: Option<String>,
 
     /// Delete personal information: frees the email, keeps the conversations

@@ -41,7 +41,7 @@ struct Show {
     id: String,
 
     /// The player's login id (sub), which should be the visitor's external id
-    #[arg(long, value_name = "SUB")]
+    #[arg(long, value_name = "SUB", allow_hyphen_values = true)]
     expect: Option<String>,
 
     /// Print one JSON object, for scripts

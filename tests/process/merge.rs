@@ -132,6 +132,10 @@ fn a_user_is_not_merged_into_itself_or_into_another_brand() {
         ("Your-Own-ID", "--merge-into: is that of the old user"),
         ("your-own-id ", "--merge-into: begins or ends with a space; copy it again"),
         ("8", "--merge-into: is the id of a user, but not the login id (external id) of one"),
+        (
+            "NO-brand",
+            "--merge-into: differs from the user's login id in upper and lower case; give it as the user has it",
+        ),
         ("no-brand", "--merge-into: is of a user of another brand; only users of one brand can be merged"),
         (".", "--merge-into: is not an id"),
         ("", "--merge-into: is not an id"),
