@@ -8,7 +8,6 @@ mod shop;
 mod trace;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -28,7 +27,7 @@ use crate::config::{Config, ConfigError, Problem, Source, Variables};
 use crate::http::token::path;
 use crate::server::signals::stop_signal;
 use crate::telemetry;
-use crate::terminal::UsageError;
+use crate::terminal::{UsageError, print};
 
 use players::{Kind, Login, Logins, XSOLLA_PROJECT, jane};
 use recording_proxy::RecordingProxy;
@@ -111,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments, pasted_token: fn(&str) -> String) -> an
         let proxy = Arc::new(RecordingProxy::new(inner.local_addr()?));
         let home = random_path()?;
         let shop_page = format!("{}{home}", page(shop.local_addr()?.port()));
-        write!(io::stdout(), "{}", greeting(&shop_page, &service, logins.as_ref(), &secrets)?)?;
+        print(greeting(&shop_page, &service, logins.as_ref(), &secrets)?)?;
         let _log = telemetry::start(config.log.format, config.log.level);
         let proxy_task = tokio::spawn(Arc::clone(&proxy).run(outer));
         let shop_router = Shop {

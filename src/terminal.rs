@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::{Duration, UNIX_EPOCH};
 
+use anyhow::Context as _;
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -31,7 +34,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
 /// # Errors
 /// Standard output is closed.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
-    Ok(io::stdout().write_all(text.as_ref())?)
+    io::stdout().write_all(text.as_ref()).context("can't write to standard output")
 }
 
 /// A duration in its largest suitable unit: `3 hours`.
@@ -101,6 +104,7 @@ pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
 /// Whether a character is invisible, or changes how others are displayed.
 fn is_invisible(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        // Line and paragraph separators, a blank pattern of Braille, and marks of annotations.
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2800}' | '\u{fff9}'..='\u{fffb}')
 }

@@ -1,7 +1,6 @@
 //! `check`: prints the settings in effect and the endpoints; with `--online`, also asks the Login API or the provider.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -88,7 +87,7 @@ fn check_online(login: &Login) -> anyhow::Result<()> {
         answer.map_err(|error: LoginApiError| anyhow!("{url_key}: {error}; {}", fix(error, login)))?;
     let skew = api_clock.map(|clock| clock.skew(now()));
     let service = if login.is_xsolla() { "Login API" } else { "Provider" };
-    writeln!(io::stdout(), "\nLogin {}: {service} {url}\n  {text}\n  {}", login.name.as_str(), clock(skew))?;
+    print(format!("\nLogin {}: {service} {url}\n  {text}\n  {}\n", login.name.as_str(), clock(skew)))?;
     let is_off = skew.is_some_and(|skew| skew.unsigned_abs() > login.leeway.as_secs() + 1);
     ensure!(
         !is_off,

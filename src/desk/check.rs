@@ -1,11 +1,10 @@
 //! Checks the settings of the support desk, and tries their keys without changing anything.
 
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::config::files::WatchedFiles;
 use crate::config::{ConfigError, Problem, Variables, environment};
-use crate::terminal::block_on;
+use crate::terminal::{block_on, print};
 
 use super::api::ApiError;
 use super::chat_api::ChatApi;
@@ -82,14 +81,14 @@ fn report(
     warnings: &[Problem],
     check: Option<impl Future<Output = anyhow::Result<()>>>,
 ) -> anyhow::Result<Option<String>> {
-    writeln!(io::stdout(), "\nSupport desk: {endpoint}")?;
+    print(format!("\nSupport desk: {endpoint}\n"))?;
     for warning in warnings {
-        writeln!(io::stdout(), "  Warning: {warning}")?;
+        print(format!("  Warning: {warning}\n"))?;
     }
     match check.map(block_on).transpose()? {
         Some(Err(error)) => return Ok(Some(format!("{error:#}"))),
-        Some(Ok(())) => writeln!(io::stdout(), "  accepts the key")?,
-        None => writeln!(io::stdout(), "  no errors")?,
+        Some(Ok(())) => print("  accepts the key\n")?,
+        None => print("  no errors\n")?,
     }
     Ok(None)
 }

@@ -8,7 +8,7 @@ mod messaging;
 mod setup;
 
 use std::ffi::OsStr;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ use crate::metrics::Metrics;
 use crate::server;
 use crate::server::listener::Listener;
 use crate::server::signals::{Hangup, stop_signal};
-use crate::terminal::{UsageError, block_on};
+use crate::terminal::{UsageError, block_on, print};
 use crate::zendesk::signing_key::random_id;
 
 use super::api::{ApiError, OnRetry};
@@ -144,10 +144,7 @@ pub(super) fn run(
         let url = format!("http://{address}{}", guard.home());
         let (settings, work) = (Mutex::new(settings), Work::default());
         let desk = Arc::new(Desk { guard, redirect: RedirectFile::default(), file, settings, work, player_in });
-        writeln!(
-            io::stdout(),
-            "The support desk runs on this machine. Open its page:\n\n{url}\n\nPress Ctrl-C to stop."
-        )?;
+        print(format!("The support desk runs on this machine. Open its page:\n\n{url}\n\nPress Ctrl-C to stop.\n"))?;
         if !arguments.no_browser {
             desk.redirect.open(&desk.beside_settings(&format!("support-desk-{}.html", random_id()?)), &url);
         }

@@ -174,6 +174,17 @@ fn every_command_has_help_and_is_in_the_reference() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_an_error() {
+    for arguments in [&["secret"][..], &["openapi"], &["check"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(arguments, &usual(&[])).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+        assert!(error.starts_with("can't write to standard output: No space left"), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
 fn a_closed_pipe_causes_no_panic() {
     for subcommand in ["check", "secret", "demo"] {
         let mut child = command(&[subcommand], &usual(&[]));

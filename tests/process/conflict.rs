@@ -68,6 +68,8 @@ fn find_lists_the_users_with_the_email_and_says_whether_that_is_a_conflict() {
     ] {
         assert!(output.out.contains(text), "{text}: {}", output.out);
     }
+    let output = conflict(&api, &["find", "--email", EMAIL, "--expect", "-login\u{3164}\u{2800}-id"]).out;
+    assert!(output.contains(r"refuses -login\u{3164}\u{2800}-id with 409"), "{output}");
     let folder = Folder::new();
     let file = folder.write("it's mine.toml", "");
     let file = file.to_str().unwrap();

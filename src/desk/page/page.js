@@ -99,7 +99,7 @@ function fields(rows) {
 }
 
 // Invisible characters are shown by their code, since two ids could look the same.
-const visible = (text) => text?.replace(/[\p{Cc}\p{Cf}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+const visible = (text) => text?.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 const list = (texts) => fill(make("ul"), ...texts.map((text) => make("li", text)));
 
