@@ -131,6 +131,7 @@ fn an_encoded_or_wrapped_cookie_is_refused_for_that_reason() {
             output.out.lines().find(|line| line.contains(cause)).unwrap_or_else(|| panic!("{cause}: {output:?}"));
         assert_eq!(output.out.matches("→").count(), 1, "the token inside is valid: {output:?}");
         assert!(output.out.contains("signed with login.secret") && output.out.contains("the service answers 00-01"));
+        assert!(!output.out.contains("the agent sees"), "{output:?}");
         assert_eq!(ask(&server, &format!("token={value}")).refusal(), "401 00-01");
         causes.push(line.trim().to_owned());
     }

@@ -125,6 +125,7 @@ impl Explanation {
         for product in &mut self.products {
             self.refusal = Some(ErrorCode::TokenInvalid.code());
             product.refusal = self.refusal;
+            product.agent_sees = None;
         }
     }
 
