@@ -6,6 +6,8 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::config::settings::is_email_domain;
 
+use super::name::is_visible;
+
 /// Most bytes before the `@` (RFC 5321 §4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
 
@@ -36,10 +38,10 @@ impl<'a> Email<'a> {
     }
 }
 
-/// `Dot-string` (RFC 5321 §4.1.2), with the letters and digits of RFC 6531 §3.3 if they are in normal form. A parser that
-/// normalizes could read an address with a full-width letter or a ligature as another player's.
+/// `Dot-string` (RFC 5321 §4.1.2), with the letters and digits of RFC 6531 §3.3 if they are visible and in normal form. A
+/// parser that normalizes could read an address with a full-width letter, a ligature or a filler as another player's.
 fn is_local_part(text: &str) -> bool {
-    let is_atext = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    let is_atext = |c: char| c.is_alphanumeric() && is_visible(c) || "!#$%&'*+-/=?^_`{|}~".contains(c);
     text.len() <= MAX_LOCAL_PART
         && text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
         && (text.is_ascii() || ComposingNormalizerBorrowed::new_nfkc().is_normalized(text))

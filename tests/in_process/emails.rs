@@ -163,6 +163,8 @@ fn an_email_may_have_normalized_characters_of_any_script_before_the_at() {
         "\u{fb01}ona@example.com",
         "jane\u{3000}doe@example.com",
         "jane\u{301}@example.com",
+        "jane\u{115f}@example.com", // HANGUL CHOSEONG FILLER
+        "jane\u{1160}@example.com",
         "🔥@example.com",
         "jane@пример.example",
         "jane@example.\u{440}\u{444}",
