@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::files::WatchedFiles;
 use crate::config::settings;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Effective};
 use crate::exchange::Exchange;
 use crate::http::LiveRouter;
 use crate::login::now;
@@ -61,17 +61,24 @@ impl Reload {
     }
 
     /// Starts reloading, in its own task: a slow file system must not block connections or the shutdown.
-    pub(crate) fn start(self, started: Config, exchange: Arc<Exchange>) -> AbortOnDropHandle<Infallible> {
-        AbortOnDropHandle::new(tokio::spawn(self.run(started, exchange)))
+    pub(crate) fn start(self, config: Config, exchange: Arc<Exchange>) -> AbortOnDropHandle<Infallible> {
+        let Config { files, effective, .. } = config;
+        AbortOnDropHandle::new(tokio::spawn(self.run(files, effective, exchange)))
     }
 
-    async fn run(mut self, started: Config, mut exchange: Arc<Exchange>) -> Infallible {
+    /// `watched` are the files that the settings name, and `started` the settings at the start, as [`Effective`] shows them:
+    /// their secrets must not stay in memory after a rotation.
+    async fn run(
+        mut self,
+        mut watched: WatchedFiles,
+        started: Vec<Effective>,
+        mut exchange: Arc<Exchange>,
+    ) -> Infallible {
         let mut refresher = KeyRefresher::default();
         refresher.switch_to(&exchange);
         let mut has_to_retry = false;
         let mut daily = interval(DAY);
         // Keeps one watcher until it reports a change: each watcher blocks a thread while a file system hangs.
-        let mut watched = started.files.clone();
         let mut changed = Box::pin(until_changed(watched.clone()));
         loop {
             let trigger = tokio::select! {
@@ -108,7 +115,7 @@ impl Reload {
     }
 
     /// Loads the settings and replaces the old exchange.
-    async fn reload(&mut self, started: &Config, old: &Arc<Exchange>) -> Result<Arc<Exchange>, NotReloaded> {
+    async fn reload(&mut self, started: &[Effective], old: &Arc<Exchange>) -> Result<Arc<Exchange>, NotReloaded> {
         let config = self.load().await?;
         let exchange = Exchange::new(&config, &self.metrics, Some(old));
         let exchange = Arc::new(exchange.map_err(|error| not_reloaded(&error))?);
@@ -120,7 +127,7 @@ impl Reload {
                 NotReloaded::Later
             })?;
         }
-        log_warnings(started, &config);
+        self.log_warnings(started, &config);
         if let (Some(tls), Some(certified)) = (&self.tls, &config.tls) {
             tls.swap(certified.clone());
             self.report_tls();
@@ -132,6 +139,21 @@ impl Reload {
     fn report_tls(&self) {
         if let Some(tls) = &self.tls {
             tls.report(&self.metrics, now());
+        }
+    }
+
+    /// Logs the warnings of new settings, and the changes that need a restart.
+    fn log_warnings(&self, started: &[Effective], config: &Config) {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        if self.tls.is_some() != config.tls.is_some() {
+            tracing::warn!(setting = "tls.certificate", "turning TLS on or off takes effect after a restart");
+        }
+        for (old, new) in started.iter().zip(&config.effective) {
+            if old.value != new.value && settings::find(&new.key).is_some_and(|setting| setting.needs_restart) {
+                tracing::warn!(setting = new.key, "the setting has changed; it takes effect after a restart");
+            }
         }
     }
 
@@ -193,19 +215,4 @@ impl KeyRefresher {
 fn refreshed(keys: &Arc<PublishedKeys>) -> (Arc<PublishedKeys>, AbortOnDropHandle<Infallible>) {
     let own = Arc::clone(keys);
     (Arc::clone(keys), AbortOnDropHandle::new(tokio::spawn(async move { own.keep_fresh(now).await })))
-}
-
-/// Logs the warnings of new settings, and the changes that need a restart.
-fn log_warnings(started: &Config, config: &Config) {
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    if started.tls.is_some() != config.tls.is_some() {
-        tracing::warn!(setting = "tls.certificate", "turning TLS on or off takes effect after a restart");
-    }
-    for (old, new) in started.effective.iter().zip(&config.effective) {
-        if old.value != new.value && settings::find(&new.key).is_some_and(|setting| setting.needs_restart) {
-            tracing::warn!(setting = new.key, "the setting has changed; it takes effect after a restart");
-        }
-    }
 }

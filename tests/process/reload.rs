@@ -1,6 +1,7 @@
 //! Secret files that change while the service runs.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -165,6 +166,34 @@ fn a_file_behind_links_in_other_folders_is_watched_too() {
     until_swapped(&server, NEW_SECRET, LOGIN_SECRET);
 }
 
+/// The writable memory of a process.
+fn memory(process: u32) -> io::Result<Vec<u8>> {
+    let (maps, mut file) =
+        (fs::read_to_string(format!("/proc/{process}/maps"))?, File::open(format!("/proc/{process}/mem"))?);
+    let mut memory = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+        let range = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let (start, end) = (u64::from_str_radix(range.0, 16).unwrap(), u64::from_str_radix(range.1, 16).unwrap());
+        file.seek(SeekFrom::Start(start))?;
+        // A region may have ended since.
+        let _ = file.by_ref().take(end - start).read_to_end(&mut memory);
+    }
+    Ok(memory)
+}
+
+#[test]
+fn a_replaced_secret_is_not_in_memory_any_more_and_only_root_may_look() {
+    let (_folder, secret, server) = serve_secret_file();
+    swap(&server, &secret, LOGIN_SECRET, NEW_SECRET);
+    match memory(server.id()) {
+        Ok(memory) => {
+            let is_there = |secret: &str| memory.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
+            assert_eq!([NEW_SECRET, LOGIN_SECRET].map(is_there), [true, false]);
+        }
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}"),
+    }
+}
+
 #[test]
 fn an_unusable_secret_file_keeps_the_old_secret_and_is_logged() {
     let (_folder, secret, server) = serve_secret_file();
@@ -193,7 +222,7 @@ fn a_change_of_content_without_a_new_time_or_of_permissions_is_noticed() {
     // Like `cp -p` and `rsync --times --inplace`: of the same length and modification time.
     let written = fs::metadata(&secret).unwrap().modified().unwrap();
     fs::write(&secret, NEW_SECRET).unwrap();
-    fs::File::options().write(true).open(&secret).unwrap().set_modified(written).unwrap();
+    File::options().write(true).open(&secret).unwrap().set_modified(written).unwrap();
     until_swapped(&server, LOGIN_SECRET, NEW_SECRET);
     let before = reloads(&server, "done");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o400)).unwrap();
