@@ -1,5 +1,6 @@
 //! Exchanges login tokens for a Zendesk token: verifies, identifies the player, issues.
 
+use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -29,7 +30,7 @@ pub struct Exchange {
 }
 
 /// An issued token and its player.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Issued {
     /// The Zendesk token, or the user token.
     pub token: ZendeskToken,
@@ -37,6 +38,14 @@ pub struct Issued {
     pub external_id: String,
     /// The login and the key that verified the login token.
     pub verified: Verified,
+}
+
+/// Without the player's id, which may be an email.
+impl Debug for Issued {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { token, verified, .. } = self;
+        f.debug_struct("Issued").field("token", token).field("verified", verified).finish_non_exhaustive()
+    }
 }
 
 /// The step that failed, and why.

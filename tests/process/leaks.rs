@@ -2,8 +2,11 @@
 
 use std::process::Command;
 
+use futures_util::FutureExt;
+use zendesk_token::config::products::Product;
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::login::token;
+use zendesk_token::login::verifier::Credentials;
 
 use crate::client::Request;
 use crate::commands::CommandOutput;
@@ -193,6 +196,13 @@ fn debug_shows_only_lengths() {
     assert!(shown.contains("Secret(64 bytes)") && shown.contains("LoginToken(") && shown.contains("ZendeskToken("));
     let secrets = [LOGIN_SECRET, CHAT_SECRET, PREVIOUS_SECRET, EMAIL, &token, issued.as_str()].map(str::to_owned);
     assert_absent(&shown, &secrets);
+
+    let exchange = exchange(&[("login.claims.external_id", "email")]);
+    let cookies = vec![token::LoginToken::new(token)];
+    let issued = exchange.run(Product::Chat, &Credentials { bearer: None, cookies }, NOW).now_or_never().unwrap();
+    let issued = issued.unwrap();
+    assert_eq!(issued.external_id, EMAIL);
+    assert_absent(&format!("{issued:?}"), &[EMAIL.to_owned()]);
 }
 
 #[test]
