@@ -1,6 +1,6 @@
 //! Settings of a deployment, from a TOML file and the environment.
 //!
-//! [`Config::load`] is the only way to a [`Config`], and checks everything in it.
+//! [`Config::load`] makes a [`Config`] and checks everything in it; for `inspect`, a product's secret may be missing.
 
 #[cfg(feature = "generate")]
 pub mod schema;
@@ -214,7 +214,7 @@ impl Proxy {
     }
 }
 
-/// The list may be empty: pages of the service's own host send no `Origin`, and most apps send none.
+/// The list may be empty: browsers send no `Origin` for a GET to the page's own host, and most apps send none.
 fn origins(reader: &mut Reader) -> Vec<OriginPattern> {
     let key = "cors.origins";
     let origins = reader.entries(key, OriginPattern::parse);

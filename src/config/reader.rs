@@ -36,7 +36,8 @@ pub enum Source {
     Missing,
 }
 
-/// One problem with the settings, without the value: it may be a secret in the wrong place.
+/// One problem with the settings, without the value: it may be a secret in the wrong place. Only the names in
+/// `messaging.verified_types` are quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The setting's key.

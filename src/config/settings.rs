@@ -131,7 +131,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("login.revocation_cache", Time(Duration::ZERO, MAX_REVOCATION_CACHE), "30s", "how long its answer is cached: 0s to 10m").only_for("xsolla"),
     setting("login.api_url", Checked(is_safe_to_call, "https, host and port, without a path: https://login.xsolla.com (http only on loopback)"), "https://login.xsolla.com", "the Login API; https, or http on loopback").only_for("xsolla"),
     setting("login.ca_file", PublicFile, "", "CA bundle (PEM) to verify the Login API or the provider with, instead of the public authorities"),
-    setting("login.keys_max_age", KEY_AGE, "10m", "age at which published keys (oidc, RS256) are fetched again"),
+    setting("login.keys_max_age", KEY_AGE, "10m", "age of published keys (oidc, RS256) before which they are fetched again"),
     setting("login.keys_max_stale", KEY_AGE, "1h", "age up to which published keys are used while they can't be fetched"),
     setting("login.keys_cooldown", WAIT, "30s", "least time between two fetches of published keys that unknown key ids cause"),
     setting("login.claims.external_id", CLAIM, "sub", "claim with the player's id; a name with dots is a path into objects"),
@@ -139,7 +139,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("login.claims.name", List, "", "claims to take the name from, instead of the name_from of each product"),
     setting("login.external_id_prefix", Form("[A-Za-z0-9._:|-]{1,64}", "letters, digits, '-', '_', '.', ':' or '|', at most 64"), "", "put before the player's id, so that ids of two logins differ: auth0-"),
 
-    setting("cors.origins", List, "", "origins of the shop's pages and apps, exact or https://*.example.com for one label; not needed for pages of the service's own host"),
+    setting("cors.origins", List, "", "origins of the shop's pages and apps, exact or https://*.example.com for one label; not needed for pages of the service's own host, except for user tokens"),
 
     setting("chat.secret", Secret, "", "Zendesk Chat's shared secret, of Settings > Widget > Widget security"),
     setting("chat.secret_file", SecretFile, "", "a file with the secret, instead of it; a byte order mark and one trailing newline are dropped"),
@@ -204,7 +204,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("log.format", Choice(&["json", "text"]), "json", "json or text; on standard output").at_start(),
     setting("log.level", Choice(&["error", "warn", "info", "debug", "trace"]), "info", "error, warn, info, debug or trace").at_start(),
 
-    setting("allow_weak_secrets", Flag, "false", "true accepts short, placeholder, UUID, path and modulus-like secrets with a warning"),
+    setting("allow_weak_secrets", Flag, "false", "true accepts short, placeholder, UUID, path, modulus-like and repetitive secrets with a warning"),
 ];
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {

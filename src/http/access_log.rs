@@ -1,6 +1,7 @@
 //! Writes one log line and the metrics of each request.
 //!
-//! A line has no token, cookie, secret, email, path or query. Text from outside is validated before it is written.
+//! A line has no token, cookie, secret, email, path or query. Text from outside is validated or escaped before it is
+//! written.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

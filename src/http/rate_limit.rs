@@ -46,9 +46,10 @@ impl RateLimit {
     /// # Errors
     /// The client is over its limit; the number is the seconds until its next request is allowed.
     pub fn check(&self, client: IpAddr) -> Result<(), u64> {
-        let Settings { per_second, burst } = self.settings;
-        let quota = Quota::per_second(per_second).allow_burst(burst);
-        let bucket = self.clients.get_with(ClientKey::of(client), || Arc::new(RateLimiter::direct(quota)));
+        let bucket = self.clients.get_with(ClientKey::of(client), || {
+            let Settings { per_second, burst } = self.settings;
+            Arc::new(RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst)))
+        });
         bucket.check().map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
             wait.as_secs() + u64::from(wait.subsec_nanos() > 0)

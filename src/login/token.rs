@@ -31,7 +31,8 @@ pub(crate) const USER_TOKEN_TYP: &str = "zendesk-user-token+jwt";
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginToken(Vec<u8>);
 
-/// Why a login token is not valid. Quotes only names and times from the token.
+/// Why a login token is not valid. Quotes only names and times from the token, and in `NoLogin` the claims that select a
+/// login, cut and escaped.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum VerifyError {
     /// Longer than 8 KiB; the length in bytes.

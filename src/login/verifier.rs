@@ -37,7 +37,7 @@ pub(super) struct Login {
 /// The login tokens of one request, not verified.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    /// From the `Authorization` header or the request body; it must be valid.
+    /// From the `Authorization` header or the request body; it must verify.
     pub bearer: Option<LoginToken>,
     /// From cookies; invalid ones are ignored if another one is valid.
     pub cookies: Vec<LoginToken>,
@@ -130,7 +130,7 @@ impl LoginVerifier {
     /// All valid login tokens, at least one, sorted by expiry, the last first. All must name one player: if only one of them
     /// counted, a sibling subdomain could set a cookie that replaces the player's login with an attacker's.
     ///
-    /// A bearer token must be valid, even if a cookie is too: its client expects an answer for the bearer token's player. A
+    /// A bearer token must verify, even if a cookie is valid: its client expects an answer for the bearer token's player. A
     /// cookie whose key can't be fetched fails the request: it may be the player's, and the valid one an attacker's. So does one
     /// that may become valid otherwise, if it claims to be of another player.
     async fn candidates<'a>(
