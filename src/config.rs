@@ -30,7 +30,7 @@ use files::WatchedFiles;
 use login::Login;
 use origin::OriginPattern;
 use products::{PRODUCTS, Product, ProductKeys, Section};
-use reader::Reader;
+use reader::{Reader, merge};
 use settings::LOGINS;
 use tls::CertifiedKey;
 
@@ -126,14 +126,19 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, each with key, source and fix. The functions below report only problems of what they load.
     pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
-        reader::load(file, environment, Self::read, |_| true)
+        Self::of(merge(file, environment))
+    }
+
+    /// The same, of settings that are merged already.
+    pub(crate) fn of(merged: Reader) -> Result<Self, ConfigError> {
+        merged.load(Self::read, |_| true)
     }
 
     /// Loads what `inspect` needs to judge a login token: the login side, and the products' rules for identities.
     /// A product's secret may be missing; it is empty then, and the tokens signed with it must not be shown.
     pub(crate) fn load_for_login(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
         let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
-        reader::load(file, environment, Self::read, |Problem { key, source, .. }| {
+        merge(file, environment).load(Self::read, |Problem { key, source, .. }| {
             key.starts_with("login.") || key.starts_with(LOGINS) || is_of_product(key) && *source != Source::Missing
         })
     }
@@ -148,7 +153,7 @@ impl Config {
         let file_key = settings::file_key(key);
         let own = [key, &file_key, "messaging.key_id", "allow_weak_secrets"];
         let keys = |reader: &mut Reader| products::keys(reader, product);
-        reader::load(file, environment, keys, |problem| own.contains(&problem.key.as_str()))
+        merge(file, environment).load(keys, |problem| own.contains(&problem.key.as_str()))
     }
 
     fn read(reader: &mut Reader) -> Self {
@@ -189,14 +194,13 @@ impl Config {
 /// Loads one section, for a command that needs no other. Of the problems, only those of the section and of the settings
 /// file are reported.
 pub(crate) fn load_section<T>(
-    file: Option<&Path>,
-    environment: &Variables,
+    merged: Reader,
     section: &str,
     read: impl FnOnce(&mut Reader) -> T,
 ) -> Result<T, ConfigError> {
     let misspelled = format!("did you mean {section}");
     let is_own = |problem: &Problem| problem.key.starts_with(section) || problem.what.contains(&misspelled);
-    reader::load(file, environment, read, is_own)
+    merged.load(read, is_own)
 }
 
 impl Proxy {

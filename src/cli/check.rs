@@ -9,6 +9,7 @@ use anyhow::{anyhow, ensure};
 
 use crate::config::login::{Api, Login, PlayerClaims, Signature, TokenType};
 use crate::config::products::{Product, Section, UserTokens};
+use crate::config::reader::merge;
 use crate::config::{Config, Effective, Source, environment};
 #[cfg(feature = "desk")]
 use crate::desk;
@@ -32,17 +33,18 @@ pub(crate) struct Arguments {
 
 /// Checks all settings, and prints them with their sources, the endpoints, advice and warnings.
 pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
+    let merged = merge(file, &environment());
     #[cfg(feature = "desk")]
-    if desk::check::is_alone(file)? {
-        let failures = desk::check::Desk::load(file, &environment())?.check(arguments.online)?;
+    if desk::check::is_alone(&merged)? {
+        let failures = desk::check::Desk::of(&merged)?.check(arguments.online)?;
         ensure!(failures.is_empty(), "{}", failures.join("\n"));
         return Ok(());
     }
-    let config = Config::load(file, &environment())?;
+    let config = Config::of(merged.clone())?;
     Exchange::new(&config, &Metrics::new(), None)?;
     // Before the report, which ends with "No errors".
     #[cfg(feature = "desk")]
-    let desk = arguments.online.then(|| desk::check::Desk::load(file, &environment())).transpose()?;
+    let desk = arguments.online.then(|| desk::check::Desk::of(&merged)).transpose()?;
     print(report(&config)?)?;
     if !arguments.online {
         return Ok(());

@@ -70,7 +70,7 @@ pub struct Effective {
 }
 
 /// Reads typed values and collects every problem. A value that is wrong or missing is replaced by a default.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Reader {
     values: BTreeMap<String, Value>,
     /// The secrets that were read, in that order, each with the key that gave it.
@@ -84,26 +84,18 @@ pub(crate) struct Reader {
 
 /// A value as written: one text, or those of a list; no text if the file has another type there than the setting.
 /// Texts are wiped on drop, since any may hold a secret; the parser's own copies are not.
+#[derive(Clone)]
 struct Value {
     source: Source,
     texts: Zeroizing<Vec<String>>,
 }
 
-/// Merges the settings and calls `read`. The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none.
-///
-/// # Errors
-/// The problems with the settings file, and those that `is_own` selects for the command.
-pub(crate) fn load<T>(
-    file: Option<&Path>,
-    environment: &Variables,
-    read: impl FnOnce(&mut Reader) -> T,
-    is_own: impl Fn(&Problem) -> bool,
-) -> Result<T, ConfigError> {
+/// Merges the settings. The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none. It is read once, since
+/// it may be a pipe: a command that needs several parts of the settings reads them from clones.
+pub(crate) fn merge(file: Option<&Path>, environment: &Variables) -> Reader {
     let mut reader = Reader::default();
     reader.merge(file, environment);
-    let misspelled = reader.warnings.clone();
-    let settings = read(&mut reader);
-    reader.into_result(misspelled, &is_own).map(|()| settings)
+    reader
 }
 
 /// Merging: the environment replaces the file; defaults fill what neither sets.
@@ -198,6 +190,20 @@ impl Reader {
 
 /// Reading and reporting.
 impl Reader {
+    /// Calls `read`.
+    ///
+    /// # Errors
+    /// The problems with the settings file, and those that `is_own` selects for the command.
+    pub(crate) fn load<T>(
+        mut self,
+        read: impl FnOnce(&mut Self) -> T,
+        is_own: impl Fn(&Problem) -> bool,
+    ) -> Result<T, ConfigError> {
+        let misspelled = self.warnings.clone();
+        let settings = read(&mut self);
+        self.into_result(misspelled, &is_own).map(|()| settings)
+    }
+
     /// The problems to report, if there are any: those with the settings file, and those that `is_own` selects.
     fn into_result(self, misspelled: Vec<Problem>, is_own: &dyn Fn(&Problem) -> bool) -> Result<(), ConfigError> {
         let Self { mut problems, files, .. } = self;

@@ -1,9 +1,8 @@
 //! Checks the settings of the support desk, and tries their keys without changing anything.
 
-use std::path::Path;
-
 use crate::config::files::WatchedFiles;
-use crate::config::{ConfigError, Problem, Variables, environment};
+use crate::config::reader::Reader;
+use crate::config::{ConfigError, Problem};
 use crate::terminal::{block_on, print};
 
 use super::api::ApiError;
@@ -25,8 +24,8 @@ pub(crate) struct Desk {
 }
 
 /// Whether the settings are the support desk's alone, without any of the service.
-pub(crate) fn is_alone(file: Option<&Path>) -> Result<bool, ConfigError> {
-    let Sections { conversations, chat_api, service, .. } = Sections::load(file, &environment())?;
+pub(crate) fn is_alone(merged: &Reader) -> Result<bool, ConfigError> {
+    let Sections { conversations, chat_api, service, .. } = Sections::of(merged.clone())?;
     Ok((conversations || chat_api) && !service)
 }
 
@@ -35,10 +34,10 @@ impl Desk {
     ///
     /// # Errors
     /// Everything that is wrong with them, and what is not a setting.
-    pub(crate) fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
-        let sections = Sections::load(file, environment)?;
-        let conversations = sections.conversations.then(|| settings::Conversations::load(file, environment));
-        let chat_api = sections.chat_api.then(|| settings::ChatApi::load(file, environment));
+    pub(crate) fn of(merged: &Reader) -> Result<Self, ConfigError> {
+        let sections = Sections::of(merged.clone())?;
+        let conversations = sections.conversations.then(|| settings::Conversations::of(merged.clone()));
+        let chat_api = sections.chat_api.then(|| settings::ChatApi::of(merged.clone()));
         let mut problems = sections.unknown;
         let mut add = |error: ConfigError| {
             for problem in error.problems {

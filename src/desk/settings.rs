@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::reader::{FILE_KEY, Reader, load};
+use crate::config::reader::{FILE_KEY, Reader, merge};
 use crate::config::secret::{Secret, TOKEN, Weakness};
 use crate::config::{ConfigError, Problem, Variables, load_section};
 
@@ -54,7 +54,7 @@ const LEGACY: [(&str, &str); 3] =
 
 impl Sections {
     /// Looks which sections are set; their values are not checked.
-    pub(crate) fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
+    pub(crate) fn of(merged: Reader) -> Result<Self, ConfigError> {
         let is_desk = |key: &str| key.starts_with("conversations.") || key.starts_with("chat_api.");
         let sections = |reader: &mut Reader| Self {
             conversations: reader.has_any(|key| key.starts_with("conversations.")),
@@ -62,7 +62,7 @@ impl Sections {
             service: reader.has_any(|key| !is_desk(key)),
             unknown: reader.problems().iter().filter(|problem| problem.key != "listen").cloned().collect(),
         };
-        load(file, environment, sections, |_| false)
+        merged.load(sections, |_| false)
     }
 }
 
@@ -72,7 +72,12 @@ impl Conversations {
     /// # Errors
     /// What is wrong with that section or the settings file.
     pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
-        load_section(file, environment, "conversations.", |reader| Self {
+        Self::of(merge(file, environment))
+    }
+
+    /// The same, of settings that are merged already.
+    pub(crate) fn of(merged: Reader) -> Result<Self, ConfigError> {
+        load_section(merged, "conversations.", |reader| Self {
             endpoint: endpoint(reader, "conversations", "/sc"),
             app_id: id(reader, "conversations.app_id"),
             key_id: id(reader, "conversations.key_id"),
@@ -89,7 +94,12 @@ impl ChatApi {
     /// # Errors
     /// What is wrong with that section or the settings file.
     pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
-        load_section(file, environment, "chat_api.", |reader| Self {
+        Self::of(merge(file, environment))
+    }
+
+    /// The same, of settings that are merged already.
+    pub(crate) fn of(merged: Reader) -> Result<Self, ConfigError> {
+        load_section(merged, "chat_api.", |reader| Self {
             endpoint: endpoint(reader, "chat_api", "/api/v2/chat"),
             token: api_key(reader, "chat_api.token"),
             warnings: warnings(reader, "chat_api."),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::config::{Config, Variables};
 
+use crate::commands::CommandOutput;
 use crate::harness::{
     CHAT_SECRET, LOGIN_SECRET, MESSAGING_SECRET, ORIGIN, Server, command, output, recommended, run_by, usual, variable,
 };
@@ -288,6 +290,19 @@ fn warnings_about_files_are_in_check_and_in_the_log() {
     assert!(report.contains("Warning: login.secret_file (") && report.ends_with("1 warning(s).\n"), "{report}");
     let log = Server::run(command(&["serve"], &settings)).stop().log;
     assert_eq!(log.iter().filter(|line| line.contains("by every user of this machine")).count(), 1, "{log:?}");
+}
+
+#[test]
+fn check_reads_a_settings_file_that_is_a_pipe() {
+    let service = format!("[login]\nsecret = \"{LOGIN_SECRET}\"\n[chat]\nsecret = \"{CHAT_SECRET}\"\n");
+    let desk = "[chat_api]\nsubdomain = \"acme\"\ntoken = \"0authT0kenOfTheChatApi\"\n";
+    for (text, report) in [(&*service, "No errors, "), (desk, "Support desk: Chat API https://acme.zendesk.com")] {
+        let mut command = command(&["check", "--config", "/dev/stdin"], &[]);
+        let mut check = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        check.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = CommandOutput::from(check.wait_with_output().unwrap());
+        assert!(output.status == Some(0) && output.out.contains(report), "{output:?}");
+    }
 }
 
 #[test]
