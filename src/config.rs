@@ -30,7 +30,7 @@ use files::WatchedFiles;
 use login::Login;
 use origin::OriginPattern;
 use products::{PRODUCTS, Product, ProductKeys, Section};
-use reader::{Reader, merge};
+use reader::Reader;
 use settings::LOGINS;
 use tls::CertifiedKey;
 
@@ -126,7 +126,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, each with key, source and fix. The functions below report only problems of what they load.
     pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
-        Self::of(merge(file, environment))
+        Self::of(Reader::merge(file, environment))
     }
 
     /// The same, of settings that are merged already.
@@ -138,7 +138,7 @@ impl Config {
     /// A product's secret may be missing; it is empty then, and the tokens signed with it must not be shown.
     pub(crate) fn load_for_login(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
         let is_of_product = |key: &str| PRODUCTS.into_iter().any(|product| product.has_key(key));
-        merge(file, environment).load(Self::read, |Problem { key, source, .. }| {
+        Reader::merge(file, environment).load(Self::read, |Problem { key, source, .. }| {
             key.starts_with("login.") || key.starts_with(LOGINS) || is_of_product(key) && *source != Source::Missing
         })
     }
@@ -153,7 +153,7 @@ impl Config {
         let file_key = settings::file_key(key);
         let own = [key, &file_key, "messaging.key_id", "allow_weak_secrets"];
         let keys = |reader: &mut Reader| products::keys(reader, product);
-        merge(file, environment).load(keys, |problem| own.contains(&problem.key.as_str()))
+        Reader::merge(file, environment).load(keys, |problem| own.contains(&problem.key.as_str()))
     }
 
     fn read(reader: &mut Reader) -> Self {

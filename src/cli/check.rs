@@ -9,7 +9,7 @@ use anyhow::{anyhow, ensure};
 
 use crate::config::login::{Api, Login, PlayerClaims, Signature, TokenType};
 use crate::config::products::{Product, Section, UserTokens};
-use crate::config::reader::merge;
+use crate::config::reader::Reader;
 use crate::config::{Config, Effective, Source, environment};
 #[cfg(feature = "desk")]
 use crate::desk;
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
 /// Checks all settings, and prints them with their sources, the endpoints, advice and warnings.
 pub(crate) fn run(arguments: &Arguments, file: Option<&Path>) -> anyhow::Result<()> {
-    let merged = merge(file, &environment());
+    let merged = Reader::merge(file, &environment());
     #[cfg(feature = "desk")]
     if desk::check::is_alone(&merged)? {
         let failures = desk::check::Desk::of(&merged)?.check(arguments.online)?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::config::reader::merge;
+use crate::config::reader::Reader;
 use crate::config::{environment, load_section};
 
 /// Time limit of the whole check; the image's HEALTHCHECK allows 4 s.
@@ -38,7 +38,7 @@ fn listen(file: Option<&Path>) -> anyhow::Result<SocketAddr> {
     let file = file.map(Path::to_path_buf);
     let key = "admin.listen";
     thread::spawn(move || {
-        sender.send(load_section(merge(file.as_deref(), &environment()), key, |reader| reader.address(key)))
+        sender.send(load_section(Reader::merge(file.as_deref(), &environment()), key, |reader| reader.address(key)))
     });
     let listen = receiver.recv_timeout(LIMIT).context("the settings file could not be read within 3 s")?;
     listen.map_err(|error| anyhow!("{error}"))

@@ -90,37 +90,33 @@ struct Value {
     texts: Zeroizing<Vec<String>>,
 }
 
-/// Merges the settings. The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none. It is read once, since
-/// it may be a pipe: a command that needs several parts of the settings reads them from clones.
-pub(crate) fn merge(file: Option<&Path>, environment: &Variables) -> Reader {
-    let mut reader = Reader::default();
-    reader.merge(file, environment);
-    reader
-}
-
 /// Merging: the environment replaces the file; defaults fill what neither sets.
 impl Reader {
-    fn merge(&mut self, file: Option<&Path>, environment: &Variables) {
+    /// Merges the settings. The file is `file`, else the one that `ZENDESK_TOKEN_CONFIG` names, else none. It is read once,
+    /// since it may be a pipe: a command that needs several parts of the settings reads them from clones.
+    pub(crate) fn merge(file: Option<&Path>, environment: &Variables) -> Self {
+        let mut merged = Self::default();
         let named = environment.get(OsStr::new(FILE_VARIABLE)).filter(|path| !path.is_empty());
         if let Some(path) = file.or(named.map(Path::new)) {
-            self.file = Some(path.to_owned());
-            self.read_settings_file(path);
+            merged.file = Some(path.to_owned());
+            merged.read_settings_file(path);
         }
         for (name, value) in environment {
             if let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) {
-                self.read_variable(name, value);
+                merged.read_variable(name, value);
             }
         }
-        for (key, setting) in self.settings() {
-            if let Some(default) = setting.default.filter(|_| !self.has(&key)) {
-                self.set(&key, default, Source::Default);
+        for (key, setting) in merged.settings() {
+            if let Some(default) = setting.default.filter(|_| !merged.has(&key)) {
+                merged.set(&key, default, Source::Default);
             }
         }
         if let Some(port) = environment.get(OsStr::new(PORT_VARIABLE))
-            && self.source("listen") == Source::Default
+            && merged.source("listen") == Source::Default
         {
-            self.read_port(port);
+            merged.read_port(port);
         }
+        merged
     }
 
     fn read_settings_file(&mut self, path: &Path) {

@@ -32,7 +32,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::app::listen;
 use crate::app::loopback::bind_loopback;
-use crate::config::reader::merge;
+use crate::config::reader::Reader;
 use crate::config::settings::FILE_VARIABLE;
 use crate::config::{Limits, Problem, environment};
 use crate::http::json::Json;
@@ -333,7 +333,7 @@ impl Settings {
         // The variable that names the file must not be followed to a file that does not exist yet.
         let mut variables = environment();
         variables.remove(OsStr::new(FILE_VARIABLE));
-        let check::Desk { conversations, chat_api } = check::Desk::of(&merge(file, &variables))?;
+        let check::Desk { conversations, chat_api } = check::Desk::of(&Reader::merge(file, &variables))?;
         if file.is_some() && conversations.is_none() && chat_api.is_none() {
             return Err(NoSection(path.display().to_string()).into());
         }

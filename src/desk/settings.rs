@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::reader::{FILE_KEY, Reader, merge};
+use crate::config::reader::{FILE_KEY, Reader};
 use crate::config::secret::{Secret, TOKEN, Weakness};
 use crate::config::{ConfigError, Problem, Variables, load_section};
 
@@ -72,7 +72,7 @@ impl Conversations {
     /// # Errors
     /// What is wrong with that section or the settings file.
     pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
-        Self::of(merge(file, environment))
+        Self::of(Reader::merge(file, environment))
     }
 
     /// The same, of settings that are merged already.
@@ -94,7 +94,7 @@ impl ChatApi {
     /// # Errors
     /// What is wrong with that section or the settings file.
     pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Self, ConfigError> {
-        Self::of(merge(file, environment))
+        Self::of(Reader::merge(file, environment))
     }
 
     /// The same, of settings that are merged already.

@@ -16,7 +16,7 @@ use crate::properties::check;
 use crate::token_claims::secret;
 use crate::verification::{NOW, exchange};
 
-fn run(exchange: &Exchange, product: Product, token: &str) -> Result<Issued, ExchangeError> {
+pub fn run(exchange: &Exchange, product: Product, token: &str) -> Result<Issued, ExchangeError> {
     let credentials = Credentials { bearer: Some(token::LoginToken::new(token)), cookies: Vec::new() };
     exchange.run(product, &credentials, NOW).now_or_never().unwrap()
 }

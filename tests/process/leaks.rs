@@ -2,11 +2,9 @@
 
 use std::process::Command;
 
-use futures_util::FutureExt;
 use zendesk_token::config::products::Product;
 use zendesk_token::config::settings::SETTINGS;
 use zendesk_token::login::token;
-use zendesk_token::login::verifier::Credentials;
 
 use crate::client::Request;
 use crate::commands::CommandOutput;
@@ -18,6 +16,7 @@ use crate::harness::{
 use crate::login_api::{LoginApi, VALIDATE_PATH, fixture, keys_path};
 use crate::login_tokens::{EMAIL, LoginToken, SUB};
 use crate::middleware::WITH_LOG;
+use crate::names;
 use crate::published_keys::rs256;
 use crate::settings::{SettingsFile, load};
 use crate::stub::Reply;
@@ -198,9 +197,7 @@ fn debug_shows_only_lengths() {
     assert_absent(&shown, &secrets);
 
     let exchange = exchange(&[("login.claims.external_id", "email")]);
-    let cookies = vec![token::LoginToken::new(token)];
-    let issued = exchange.run(Product::Chat, &Credentials { bearer: None, cookies }, NOW).now_or_never().unwrap();
-    let issued = issued.unwrap();
+    let issued = names::run(&exchange, Product::Chat, &token).unwrap();
     assert_eq!(issued.external_id, EMAIL);
     assert_absent(&format!("{issued:?}"), &[EMAIL.to_owned()]);
 }
