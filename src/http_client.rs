@@ -18,7 +18,7 @@ pub struct ClientError;
 /// Why a call gave no answer. Never quotes the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallError {
-    /// No connection, or it broke.
+    /// No connection.
     Unreachable,
     /// The TLS handshake failed, usually because of the certificate.
     Untrusted,

@@ -227,13 +227,7 @@ fn parse(request: &str) -> (HeaderMap, &str) {
     let headers = headers.filter_map(|(name, value)| {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value.trim_ascii()).ok()?))
     });
-    (
-        headers.fold(HeaderMap::new(), |mut all, (name, value)| {
-            all.append(name, value);
-            all
-        }),
-        body,
-    )
+    (headers.collect(), body)
 }
 
 /// Requests a token as Zendesk's servers do for the player of an app.
