@@ -90,7 +90,8 @@ fn read_token(cookie: &str) -> anyhow::Result<Pasted> {
     if input.is_terminal() {
         writeln!(
             io::stderr(),
-            "Paste the token, then press Enter and Ctrl-D. A terminal cuts lines after 4,095 characters; put a longer token into a file."
+            "Paste the token, then press Enter and Ctrl-D (on Windows Ctrl-Z and Enter). A terminal cuts long lines, that of macOS after \
+             1,024 characters and that of Linux after 4,095: put a longer token into a file."
         )?;
     }
     let mut bytes = Vec::new();
