@@ -230,7 +230,7 @@ const userRows = (user) => [
 
 // The place of the player's present user, if there is none yet.
 function noUserCard(expect) {
-  const text = `None yet: nobody has signed in with the login id ${expect}. Compare it with the shop's records, also its prefix.`;
+  const text = `None yet: nobody has signed in with the login id ${visible(expect)}. Compare it with the shop's records, also its prefix.`;
   return fill(make("article", "", { className: "card present" }), make("h3", ROLES.present), make("p", text));
 }
 
@@ -350,6 +350,7 @@ async function follow(plan) {
   $("work-title").textContent = "5. Working…";
   show("work");
   go("work-title");
+  let hasRecord = false;
   for (let lost = 0; ; await wait(500)) {
     let job;
     try {
@@ -357,23 +358,24 @@ async function follow(plan) {
     } catch (error) {
       // A machine that slept has no network for a moment.
       if (error.isLost && ++lost < 20) continue;
-      end({ done: false, text: `${error.message} Whether it is done is not known: look at the users again.` });
+      end({ done: false, text: `${error.message} Whether it is done is not known: look at the users again.` }, hasRecord);
       return;
     }
     lost = 0;
     job.steps.slice($("steps").children.length).forEach((step) => $("steps").append(make("li", sentence(step))));
-    show("record", Boolean(job.record));
+    hasRecord = Boolean(job.record);
     if (job.outcome) {
-      end(job.outcome);
+      end(job.outcome, hasRecord);
       return;
     }
   }
 }
 
-function end({ done, text }) {
+function end({ done, text }, hasRecord) {
   $("work-title").textContent = "5. Result";
   $("outcome").textContent = sentence(text);
   $("outcome").className = done ? "good" : "bad";
+  show("record", hasRecord);
   show("again", Boolean(state.player));
   show("other");
   show("next", done);
