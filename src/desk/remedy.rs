@@ -43,8 +43,8 @@ pub(super) struct Plan {
     pub(super) old: User,
     /// The player's present login id, if it is known.
     login_id: Option<String>,
-    /// Whether a user has that login id.
-    has_present_user: bool,
+    /// Whether no user has that login id, in any brand.
+    is_new_player: bool,
     action: Action,
 }
 
@@ -72,6 +72,8 @@ pub(super) struct NewUser {
 /// Why there is no plan.
 #[derive(Debug)]
 pub(super) enum PlanError {
+    /// No login id of a player is like this; the text says why, and what to do.
+    NotALoginId(&'static str),
     /// The users can't be merged; the text says why the login id can't be the player's present one, and what to do.
     Impossible(&'static str),
     Api(ApiError),
@@ -177,17 +179,22 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let old = conversations.show(old).await?.user;
         let target = match login_id {
-            Some(login_id) => Some(Target::find(conversations, &old, login_id).await),
+            Some(login_id) => match Target::find(conversations, &old, login_id).await {
+                Ok(target) => Some(target),
+                // A user has the login id, but not one to merge with.
+                Err(PlanError::Impossible(_)) if remedy != Remedy::Merge => None,
+                Err(error) => return Err(error),
+            },
             None => None,
         };
-        let has_present_user = !matches!(target, Some(Ok(Target::New(_))));
+        let is_new_player = matches!(target, Some(Target::New(NewUser { elsewhere: None, .. })));
         let action = match (remedy, target) {
-            (Remedy::Merge, Some(target)) => Action::Merge(target?),
-            (Remedy::Merge, None) => return Err(PlanError::Impossible("is missing")),
+            (Remedy::Merge, Some(target)) => Action::Merge(target),
+            (Remedy::Merge, None) => return Err(PlanError::NotALoginId("is missing")),
             (Remedy::ForgetEmail, _) => Action::ForgetEmail,
             (Remedy::DeleteUser, _) => Action::DeleteUser,
         };
-        Ok(Self { old, login_id: login_id.map(str::to_owned), has_present_user, action })
+        Ok(Self { old, login_id: login_id.map(str::to_owned), is_new_player, action })
     }
 
     pub(super) const fn remedy(&self) -> Remedy {
@@ -241,7 +248,7 @@ impl Plan {
     /// What a person should consider before.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(login_id) = self.login_id.as_deref().filter(|_| !self.has_present_user) {
+        if let Some(login_id) = self.login_id.as_deref().filter(|_| self.is_new_player) {
             let mistake = match self.remedy() {
                 Remedy::Merge => "the conversations go to a user that the player never signs in as",
                 Remedy::ForgetEmail | Remedy::DeleteUser => "this may be the player's present user",
@@ -287,7 +294,8 @@ impl Plan {
     /// # Errors
     /// [`Changed`] if the users are not as in the plan, [`record::BackupError`], or an [`ApiFailure`].
     pub(super) async fn save_records(&self, conversations: &Conversations, path: &Path) -> anyhow::Result<()> {
-        let records = self.current_records(conversations).await.map_err(|error| CONVERSATIONS.failure(&error))?;
+        let records = self.current_records(conversations).await;
+        let records = records.map_err(|error| ApiFailure(CONVERSATIONS.cause(&error) + "; nothing was changed"))?;
         Ok(record::save(path, &records.ok_or(Changed)?)?)
     }
 
@@ -395,22 +403,26 @@ async fn merge(
 impl Target {
     /// The user with the player's present login id, in the brand of the old user.
     pub(super) async fn find(conversations: &Conversations, old: &User, login_id: &str) -> Result<Self, PlanError> {
+        const OF_OLD_USER: &str =
+            "is that of the old user (upper and lower case do not count); give the player's present one";
+        let not_a_login_id = |why| Err(PlanError::NotALoginId(why));
         let impossible = |why| Err(PlanError::Impossible(why));
         if login_id.trim() != login_id {
-            return impossible("begins or ends with a space; copy it again");
+            return not_a_login_id("begins or ends with a space; copy it again");
         }
-        if is_same_login_id(&old.id, login_id) || old.has_login_id(login_id) {
-            return impossible(
-                "is that of the old user (upper and lower case do not count); give the player's present one",
-            );
+        if old.has_login_id(login_id) {
+            return impossible(OF_OLD_USER);
+        }
+        if is_same_login_id(&old.id, login_id) {
+            return not_a_login_id(OF_OLD_USER);
         }
         let found = match conversations.show_in_brand(login_id, old.brand_id.as_deref()).await {
-            Err(ApiError::InvalidId) => return impossible("is not an id (empty, '.' or '..')"),
+            Err(ApiError::InvalidId) => return not_a_login_id("is not an id (empty, '.' or '..')"),
             found => found?,
         };
         match found {
             Some(Record { user, .. }) if !user.has_login_id(login_id) => {
-                impossible("is the id of a user, but not the login id (external id) of one")
+                not_a_login_id("is the id of a user, but not the login id (external id) of one")
             }
             Some(Record { user, .. }) if user.external_id.as_deref() != Some(login_id) => {
                 impossible("differs from the user's login id in upper and lower case; give it as the user has it")

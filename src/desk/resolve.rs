@@ -104,7 +104,7 @@ pub(super) async fn run(arguments: &Arguments, conversations: &Conversations) ->
             let _ = writeln!(io::stderr(), "{}", no_user(&arguments.user));
             return Ok(ExitCode::FAILURE);
         }
-        Err(PlanError::Impossible(why)) => return Err(ImpossibleMerge(why).into()),
+        Err(PlanError::NotALoginId(why) | PlanError::Impossible(why)) => return Err(ImpossibleMerge(why).into()),
         Err(PlanError::Api(ApiError::InvalidId)) => return Err(UsageError(INVALID_ID).into()),
         Err(PlanError::Api(error)) => return Err(CONVERSATIONS.failure(&error).into()),
     };

@@ -399,6 +399,12 @@ fn a_failed_deletion_is_reported_and_leaves_the_record() {
         assert_eq!(fs::read_to_string(kept).unwrap(), format!("{user}\n"));
         assert_eq!(api.users().len(), 1);
     }
+    // The record can't be loaded.
+    let (api, folder) = (DeskApi::start(), Folder::new());
+    api.then([Step::Do, answer(403, &json!({}))]);
+    let output = resolve(&api, &folder, &[USER, "--delete-user", "--yes"]);
+    assert_eq!((output.status, api.count("DELETE"), count_files(&folder)), (Some(3), 0, 0));
+    assert!(output.err.ends_with("; nothing was changed\n"), "{}", output.err);
     // The user is gone, but not because of this deletion.
     let (api, folder) = (DeskApi::start(), Folder::new());
     let gone = || answer(404, &error("user_not_found", "User not found"));

@@ -396,6 +396,37 @@ fn a_user_that_is_not_in_the_way_any_more_is_not_offered_for_deletion() {
 }
 
 #[test]
+fn a_deletion_is_not_planned_for_what_is_no_login_id() {
+    let api = DeskApi::start();
+    api.add(json!({"id": "8", "externalId": NOW, "identities": [{"type": "email", "value": EMAIL}]}));
+    let desk = start(Some(&api));
+    for remedy in ["forget-email", "delete-user"] {
+        for (expect, message) in [
+            (USER, "the present login id is that of the old user"),
+            ("8", "the present login id is the id of a user, but not the login id (external id) of one"),
+        ] {
+            let refused = desk.post("plan", &json!({"user": USER, "remedy": remedy, "expect": expect}));
+            assert!(refused.status == 422 && refused.body.contains(message), "{refused:?}");
+            let refused = desk.post("find", &json!({"email": EMAIL, "expect": expect}));
+            assert!(refused.status == 422 && refused.body.contains(message), "{refused:?}");
+        }
+        api.then([Step::Do, answer(403, &json!({}))]);
+        let unknown = desk.post("plan", &json!({"user": USER, "remedy": remedy, "expect": NOW}));
+        assert!(unknown.status >= 400 && unknown.body.contains("status 403"), "{unknown:?}");
+    }
+}
+
+#[test]
+fn a_present_user_of_another_brand_is_a_present_user() {
+    let api = DeskApi::start();
+    api.add(json!({"id": "8", "externalId": NOW, "brandId": "1", "identities": []}));
+    let desk = start(Some(&api));
+    assert_eq!(desk.plan("delete-user")["warnings"], json!([]));
+    let warnings = desk.plan("merge-into")["warnings"].to_string();
+    assert!(!warnings.contains("No user has") && warnings.contains("User 8 of another brand has"), "{warnings}");
+}
+
+#[test]
 fn wrong_settings_end_it_before_anything_is_served() {
     for (text, message) in [
         ("", "has neither [conversations] nor [chat_api]"),

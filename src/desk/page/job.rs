@@ -95,7 +95,9 @@ pub(super) async fn plan(State(desk): State<Arc<Desk>>, Body(choice): Body<Choic
     let remedy = remedy.ok_or_else(|| Failure::unusable("there is no such remedy; load the page again"))?;
     let conversations = desk.conversations()?;
     let plan = Plan::prepare(&conversations, remedy, &user, Some(&expect)).await.map_err(|error| match error {
-        PlanError::Impossible(why) => Failure::unusable(format!("the present login id {why}")),
+        PlanError::NotALoginId(why) | PlanError::Impossible(why) => {
+            Failure::unusable(format!("the present login id {why}"))
+        }
         PlanError::Api(error) => Failure::of_api(&CONVERSATIONS, &error, &no_user(&user)),
     })?;
     // Another user may have this id as its external id, or this one may have become the player's present user.

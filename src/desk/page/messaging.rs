@@ -117,6 +117,7 @@ pub(super) async fn find(State(desk): State<Arc<Desk>>, Body(player): Body<Playe
         match Target::find(&conversations, old, expect).await {
             Ok(Target::New(_)) => {}
             Ok(Target::Existing(present)) => present.add_to(&mut users),
+            Err(PlanError::NotALoginId(why)) => return Err(Failure::unusable(format!("the present login id {why}"))),
             Err(PlanError::Impossible(why)) => drop(merges.insert(old.id.clone(), why)),
             Err(PlanError::Api(error)) => return Err(failure(&error)),
         }
