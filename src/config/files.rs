@@ -75,8 +75,8 @@ fn state(path: &Path) -> Option<State> {
 pub(super) fn read_file(path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut bytes = Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| {
-        // Growing would leave copies in memory that are never wiped. A pipe has no length.
-        let length = usize::try_from(file.metadata()?.len()).unwrap_or(most);
+        // Growing would leave copies in memory that are never wiped. The length of a pipe is 0.
+        let length = usize::try_from(file.metadata()?.len()).ok().filter(|length| *length > 0).unwrap_or(most);
         bytes.reserve(length.min(most) + 8192);
         file.take(most as u64 + 1).read_to_end(&mut bytes)
     });

@@ -87,7 +87,7 @@ macro_rules! log_line {
             route = $entry.route(),
             status = $response.status().as_u16(),
             refusal = $outcome.error_code().map(ErrorCode::code),
-            // As a string, so that the text format has it in quotes: it can quote a token that is not verified.
+            // As a string, so that the text format has it in quotes: it can quote claims of a token that is not verified.
             cause = $outcome.reason.or($entry.cors_refusal.as_ref()).map(ToString::to_string),
             duration_us = u64::try_from($entry.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             client = tracing::field::display($entry.client),
